@@ -1,0 +1,119 @@
+"""Django: ``python examples/frameworks/django_app.py``, then open http://127.0.0.1:8000.
+
+A project in one file: what stands in ``settings.configure`` goes into your settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pages
+from django.conf import settings
+from django.http import HttpResponse, StreamingHttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from wsgi_sessions.adapters.django import fresh_login_required, login_required
+
+
+def configure(**more: Any) -> None:
+    """Set the project up; ``more`` holds ``WSGI_SESSIONS`` or ``WSGI_SESSIONS_MANAGER``."""
+    settings.configure(
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="django's own, for its CSRF tokens",
+        ALLOWED_HOSTS=["testserver", "127.0.0.1", "localhost"],
+        LOGIN_URL="/",
+        MIDDLEWARE=[
+            "wsgi_sessions.adapters.django.SessionsMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+        ],
+        **more,
+    )
+
+
+def csrf_field(request: Any) -> str:
+    """Return the field that Django's CSRF protection looks for."""
+    template = '<input type="hidden" name="csrfmiddlewaretoken" value="{}">'
+    return str(format_html(template, get_token(request)))
+
+
+def entrance(request: Any) -> Any:
+    if request.wsgi_user is not None:
+        return redirect("/account")
+    return HttpResponse(pages.entrance(csrf_field=csrf_field(request)))
+
+
+@require_POST
+def sign_up(request: Any) -> Any:
+    form = request.POST
+    request.wsgi_sessions.sign_up_email(
+        name=form["name"], email=form["email"], password=form["password"]
+    )
+    return redirect("/account")
+
+
+@require_POST
+def sign_in(request: Any) -> Any:
+    form = request.POST
+    request.wsgi_sessions.sign_in_email(email=form["email"], password=form["password"])
+    return redirect("/account")
+
+
+@require_POST
+def sign_out(request: Any) -> Any:
+    request.wsgi_sessions.sign_out()
+    return redirect("/")
+
+
+@login_required
+def account(request: Any) -> Any:
+    name = request.wsgi_user.name
+    return HttpResponse(pages.account(name, csrf_field=csrf_field(request)))
+
+
+@fresh_login_required
+def secrets(_request: Any) -> Any:
+    return HttpResponse("the secrets")
+
+
+@login_required
+def stream(request: Any) -> Any:
+    def chunks() -> Any:
+        yield b"one "
+        request.wsgi_session.data["streamed"] = True
+        yield b"two"
+
+    return StreamingHttpResponse(chunks())
+
+
+def show_400(_request: Any, exception: Any) -> Any:
+    return HttpResponse(pages.error("400 from Django", str(exception)), status=400)
+
+
+def show_403(_request: Any, exception: Any) -> Any:
+    return HttpResponse(pages.error("403 from Django", str(exception)), status=403)
+
+
+urlpatterns = [
+    path("", entrance),
+    path("sign-up", sign_up),
+    path("sign-in", sign_in),
+    path("sign-out", sign_out),
+    path("account", account),
+    path("secrets", secrets),
+    path("stream", stream),
+]
+handler400, handler403 = show_400, show_403
+
+
+if __name__ == "__main__":
+    from django.core.wsgi import get_wsgi_application
+    from serving import make_manager, serve
+
+    manager = make_manager()
+    configure(WSGI_SESSIONS_MANAGER=f"{__name__}.manager", DEBUG=True)
+    serve(get_wsgi_application())

@@ -1,0 +1,79 @@
+// What somebody who is signed in sees: themselves, their sessions, their password.
+import { auth } from "./auth.js";
+import { Field, Said, useSubmit } from "./form.jsx";
+import { Sessions } from "./Sessions.jsx";
+
+const INSTANT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+
+export function Account({ user, session }) {
+  const leaving = useSubmit(() => auth.signOut());
+  return (
+    <>
+      <section className="card">
+        <h2>Hello, {user.name}!</h2>
+        <p>
+          You are signed in as <strong>{user.email}</strong> until{" "}
+          <time dateTime={session.expiresAt.toISOString()}>{INSTANT.format(session.expiresAt)}</time>
+          .
+        </p>
+        <form onSubmit={leaving.onSubmit}>
+          <Said problem={leaving.problem} />
+          <button disabled={leaving.isBusy}>Sign out</button>
+        </form>
+      </section>
+      <Sessions currentId={session.id} />
+      <Name current={user.name} />
+      <Password />
+    </>
+  );
+}
+
+function Name({ current }) {
+  const { onSubmit, isBusy, problem, hasWorked } = useSubmit(({ name }) =>
+    auth.updateUser({ name }),
+  );
+  return (
+    <section className="card">
+      <h2>Your name</h2>
+      <form onSubmit={onSubmit}>
+        <Field label="Name" name="name" placeholder={current} autoComplete="name" required />
+        <Said problem={problem} hasWorked={hasWorked} success="Saved." />
+        <button disabled={isBusy}>Save</button>
+      </form>
+    </section>
+  );
+}
+
+function Password() {
+  const { onSubmit, isBusy, problem, hasWorked } = useSubmit(({ currentPassword, newPassword }) =>
+    auth.changePassword({ currentPassword, newPassword, revokeOtherSessions: true }),
+  );
+  return (
+    <section className="card">
+      <h2>Your password</h2>
+      <form onSubmit={onSubmit}>
+        <Field
+          label="Current password"
+          name="currentPassword"
+          type="password"
+          autoComplete="current-password"
+          required
+        />
+        <Field
+          label="New password"
+          name="newPassword"
+          type="password"
+          autoComplete="new-password"
+          minLength={8}
+          required
+        />
+        <Said
+          problem={problem}
+          hasWorked={hasWorked}
+          success="Changed; your other devices are signed out."
+        />
+        <button disabled={isBusy}>Change password</button>
+      </form>
+    </section>
+  );
+}

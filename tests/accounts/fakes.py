@@ -1,0 +1,137 @@
+"""A store in a dict, and argon2 with its work counted.
+
+Must not be cleverer than the real store: it only keeps what the account rooms ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import argon2
+import pytest
+
+from wsgi_sessions.config import PasswordConfig, SessionConfig, ThrottleConfig
+from wsgi_sessions.errors import UserAlreadyExistsError
+from wsgi_sessions.records import Account, UserRecord
+
+__all__ = ["CHEAP", "FakeStore", "FixedClock", "Work", "count_work", "make_config"]
+
+T = TypeVar("T")
+
+CHEAP = PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1)
+_SECRET = "a-secret-for-tests-of-32-characters"
+
+
+def make_config(
+    *,
+    password: PasswordConfig = CHEAP,
+    throttle: ThrottleConfig | None = None,
+    require_verified_email: bool = False,
+) -> SessionConfig:
+    """Return a config whose argon2 is as cheap as it goes."""
+    return SessionConfig(
+        secret=_SECRET,
+        password=password,
+        throttle=throttle,
+        require_verified_email=require_verified_email,
+    )
+
+
+@dataclass
+class FixedClock:
+    """A clock that stands still until it is moved."""
+
+    instant_ms: int = 1_700_000_000_000
+
+    def now_ms(self) -> int:
+        return self.instant_ms
+
+
+class FakeStore:
+    """Users, accounts and attempts in memory."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, UserRecord] = {}
+        self.accounts: dict[str, Account] = {}
+        self.attempts: list[tuple[str, int]] = []
+        self.before_password_is_set: Callable[[], None] = lambda: None
+
+    def insert_user(self, user: UserRecord, account: Account) -> UserRecord:
+        if any(known.email == user.email for known in self.users.values()):
+            raise UserAlreadyExistsError("somebody has this e-mail address")
+        self.users[user.id] = user
+        self.accounts[user.id] = account
+        return user
+
+    def find_user(self, user_id: str) -> UserRecord | None:
+        return self.users.get(user_id)
+
+    def find_credential(self, user_id: str) -> Account | None:
+        return self.accounts.get(user_id)
+
+    def find_credential_by_email(self, email: str) -> tuple[UserRecord, Account] | None:
+        for user in self.users.values():
+            if user.email == email and user.id in self.accounts:
+                return user, self.accounts[user.id]
+        return None
+
+    def set_password_hash(
+        self, user_id: str, password_hash: str, *, expected_hash: str | None, now_ms: int
+    ) -> bool:
+        self.before_password_is_set()
+        if self.accounts[user_id].password_hash != expected_hash:
+            return False
+        self.accounts[user_id] = self.accounts[user_id]._replace(password_hash=password_hash)
+        return True
+
+    def insert_attempt(self, key: str, now_ms: int) -> None:
+        self.attempts.append((key, now_ms))
+
+    def count_attempts(self, key: str, since_ms: int) -> tuple[int, int | None]:
+        instants = [at_ms for known, at_ms in self.attempts if known == key and at_ms > since_ms]
+        return len(instants), min(instants, default=None)
+
+    def atomically(self, work: Callable[[], T]) -> T:
+        self.before_password_is_set()
+        users, accounts = dict(self.users), dict(self.accounts)
+        try:
+            return work()
+        except BaseException:
+            self.users, self.accounts = users, accounts
+            raise
+
+
+@dataclass
+class Work:
+    """How much argon2 was asked to do, as the parameters of each computation."""
+
+    done: list[tuple[str, str]] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.done.clear()
+
+
+def count_work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Note every argon2 computation from here on: what kind, and with which parameters."""
+    work = Work()
+    real_hash, real_verify = argon2.PasswordHasher.hash, argon2.PasswordHasher.verify
+
+    def parameters_of(encoded: str | bytes) -> str:
+        text = encoded.decode() if isinstance(encoded, bytes) else encoded
+        salt, digest = text.rsplit("$", 2)[1:]
+        return f"{text.rsplit('$', 2)[0]} {len(salt)} {len(digest)}"
+
+    def noted_hash(hasher: argon2.PasswordHasher, password: bytes) -> str:
+        encoded = real_hash(hasher, password)
+        work.done.append(("hash", parameters_of(encoded)))
+        return encoded
+
+    def noted_verify(hasher: argon2.PasswordHasher, encoded: str, password: bytes) -> bool:
+        work.done.append(("verify", parameters_of(encoded)))
+        return real_verify(hasher, encoded, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "hash", noted_hash)
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", noted_verify)
+    return work

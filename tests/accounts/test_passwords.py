@@ -1,0 +1,194 @@
+"""What ``accounts/passwords.py`` promises of hashing and comparing.
+
+Must not use the real cost of argon2, except where the default parameters are the claim.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import argon2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsgi_sessions.accounts import PasswordHasher
+from wsgi_sessions.config import PasswordConfig
+from wsgi_sessions.errors import (
+    InvalidValueError,
+    PasswordTooLongError,
+    PasswordTooShortError,
+)
+
+from .fakes import CHEAP, count_work
+
+NO_TEXT: list[Any] = [None, 12345678, b"correct horse", ["correct horse"], True]
+SECRET = "correct horse"
+
+
+@pytest.fixture
+def hasher() -> PasswordHasher:
+    return PasswordHasher(CHEAP)
+
+
+def test_right_password_verifies_and_wrong_one_does_not(hasher: PasswordHasher) -> None:
+    stored = hasher.hash(SECRET)
+    assert hasher.verify(stored, SECRET)
+    assert not hasher.verify(stored, "correct hors")
+
+
+def test_default_parameters_are_the_low_memory_ones_of_rfc_9106() -> None:
+    # RFC 9106, section 4: t=3, p=4, m=2^16 KiB, 128-bit salt, 256-bit tag.
+    stored = PasswordHasher(PasswordConfig()).hash(SECRET)
+    found = argon2.extract_parameters(stored)
+    assert found == argon2.profiles.RFC_9106_LOW_MEMORY
+    assert (found.time_cost, found.memory_cost, found.parallelism) == (3, 65536, 4)
+
+
+def test_equal_passwords_get_different_hashes(hasher: PasswordHasher) -> None:
+    assert hasher.hash(SECRET) != hasher.hash(SECRET)
+
+
+def test_password_typed_on_another_system_is_the_same(hasher: PasswordHasher) -> None:
+    composed, decomposed, compatible = "caf\u00e9 \ufb01ne", "cafe\u0301 fine", "café fine"
+    stored = hasher.hash(composed)
+    assert hasher.verify(stored, decomposed)
+    assert hasher.verify(stored, compatible)
+
+
+@pytest.mark.parametrize("password", NO_TEXT)
+def test_what_is_not_text_is_refused_and_not_shown(hasher: PasswordHasher, password: Any) -> None:
+    for ask in (hasher.check_length, hasher.check_text, hasher.hash):
+        with pytest.raises(InvalidValueError, match="a password is text") as caught:
+            ask(password)
+        assert "correct" not in str(caught.value)
+    with pytest.raises(InvalidValueError):
+        hasher.verify(None, password)
+
+
+def test_lone_surrogate_is_refused_without_carrying_the_password(hasher: PasswordHasher) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        hasher.hash("hunter2hunter2\ud800")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("length", [8, 128])
+def test_lengths_at_the_bounds_are_taken(hasher: PasswordHasher, length: int) -> None:
+    hasher.check_length("x" * length)
+
+
+def test_length_under_the_bound_is_too_short(hasher: PasswordHasher) -> None:
+    with pytest.raises(PasswordTooShortError, match="7 characters; at least 8"):
+        hasher.check_length("x" * 7)
+
+
+def test_length_over_the_bound_is_too_long(hasher: PasswordHasher) -> None:
+    with pytest.raises(PasswordTooLongError, match="129 characters; at most 128"):
+        hasher.check_length("x" * 129)
+
+
+def test_length_counts_code_points_of_the_normal_form(hasher: PasswordHasher) -> None:
+    hasher.check_length("\U0001f40e" * 8)
+    with pytest.raises(PasswordTooShortError):
+        hasher.check_length("e\u0301" * 7)
+
+
+def test_password_of_nobody_costs_the_work_of_a_real_one(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = hasher.hash(SECRET)
+    work = count_work(monkeypatch)
+    hasher.verify(stored, "wrong password")
+    known = list(work.done)
+    work.clear()
+    assert not hasher.verify(None, "wrong password")
+    assert work.done == known
+
+
+def test_first_unknown_user_costs_no_more_than_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = count_work(monkeypatch)
+    hasher = PasswordHasher(CHEAP)
+    assert work.done == []
+    hasher.verify(None, SECRET)
+    assert len(work.done) == 1
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["", "!", "bcrypt$12$abc", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$only-a-salt", "é" * 20],
+)
+def test_hash_that_is_not_argon2s_verifies_nothing_after_the_same_work(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch, stored: str
+) -> None:
+    work = count_work(monkeypatch)
+    assert not hasher.verify(stored, SECRET)
+    assert len(work.done) == 1
+
+
+@settings(deadline=None)
+@given(password=st.text())
+def test_nothing_matches_the_decoy(password: str) -> None:
+    hasher = PasswordHasher(CHEAP)
+    assert not hasher.verify(None, password)
+
+
+@settings(deadline=None)
+@given(password=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_every_text_verifies_against_its_own_hash(password: str) -> None:
+    hasher = PasswordHasher(CHEAP)
+    assert hasher.verify(hasher.hash(password), password)
+
+
+def test_hash_of_other_parameters_needs_rehash(hasher: PasswordHasher) -> None:
+    other = PasswordHasher(PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1))
+    assert hasher.needs_rehash(other.hash(SECRET))
+    assert not hasher.needs_rehash(hasher.hash(SECRET))
+
+
+def test_no_more_hashes_run_than_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = PasswordHasher(
+        PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1, max_parallel=1)
+    )
+    has_entered, may_leave = threading.Event(), threading.Event()
+    entered: list[bytes] = []
+
+    def slow_hash(_: argon2.PasswordHasher, password: bytes) -> str:
+        entered.append(password)
+        has_entered.set()
+        may_leave.wait(10)
+        return "hashed"
+
+    monkeypatch.setattr(argon2.PasswordHasher, "hash", slow_hash)
+    threads = [threading.Thread(target=limited.hash, args=(text,)) for text in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    assert has_entered.wait(10)
+    assert len(entered) == 1
+    may_leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(entered) == [b"one", b"two"]
+
+
+def test_a_failed_hash_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = PasswordHasher(
+        PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1, max_parallel=1)
+    )
+
+    def broken_hash(_: argon2.PasswordHasher, password: bytes) -> str:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argon2.PasswordHasher, "hash", broken_hash)
+        with pytest.raises(MemoryError):
+            limited.hash(SECRET)
+    assert limited.verify(limited.hash(SECRET), SECRET)
+
+
+def test_repr_tells_parameters_and_no_password(hasher: PasswordHasher) -> None:
+    hasher.hash(SECRET)
+    assert SECRET not in repr(hasher)
+    assert "memory_cost_kib=8" in repr(hasher)

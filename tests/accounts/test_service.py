@@ -1,0 +1,465 @@
+"""What ``accounts/service.py`` promises: who is let in, and what is told to those who are not.
+
+Must not use the real cost of argon2, nor a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from wsgi_sessions.accounts import AccountService, normalize_email
+from wsgi_sessions.config import PasswordConfig, SessionConfig, ThrottleConfig
+from wsgi_sessions.errors import (
+    EmailNotVerifiedError,
+    InvalidCredentialsError,
+    InvalidEmailError,
+    InvalidPasswordError,
+    InvalidValueError,
+    PasswordTooLongError,
+    PasswordTooShortError,
+    RefusedError,
+    TooManyTriesError,
+    UserAlreadyExistsError,
+)
+from wsgi_sessions.events import Events, SessionEvent
+from wsgi_sessions.manager import SessionManager
+from wsgi_sessions.records import Account, UserRecord
+from wsgi_sessions.store import Store
+from wsgi_sessions_testing import CHEAP_PASSWORDS
+
+from .fakes import FakeStore, FixedClock, count_work, make_config
+
+NOW = 1_700_000_000_000
+EMAIL, PASSWORD = "ada@example.org", "correct horse"
+
+
+class Desk:
+    """An account service with its store and what it reported."""
+
+    def __init__(self, config: SessionConfig | None = None, store: FakeStore | None = None) -> None:
+        self.store = store or FakeStore()
+        self.told: list[SessionEvent] = []
+        events = Events(FixedClock())
+        events.subscribe(self.told.append)
+        self.service = AccountService(cast(Store, self.store), config or make_config(), events)
+
+    def sign_up(self, **changes: Any) -> UserRecord:
+        given = {"name": "Ada", "email": EMAIL, "password": PASSWORD, "now_ms": NOW}
+        return self.service.sign_up(**{**given, **changes})
+
+    def check(self, email: Any = EMAIL, password: Any = PASSWORD, **more: Any) -> UserRecord:
+        return self.service.check_password(email=email, password=password, now_ms=NOW, **more)
+
+    def change(self, user_id: str, **changes: Any) -> UserRecord:
+        given: dict[str, Any] = {
+            "current_password": PASSWORD,
+            "new_password": "another horse",
+            "now_ms": NOW,
+            "and_then": lambda user: user,
+        }
+        changed: UserRecord = self.service.change_password(user_id, **{**given, **changes})
+        return changed
+
+    @property
+    def names(self) -> list[str]:
+        return [event.name for event in self.told]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# Signing up
+
+
+def test_who_signed_up_is_known_by_e_mail_and_password(desk: Desk) -> None:
+    made = desk.sign_up(image="https://example.org/ada.png")
+    assert desk.check() == made
+    assert (made.name, made.email, made.image) == ("Ada", EMAIL, "https://example.org/ada.png")
+    assert not made.email_verified
+    assert made.created_at_ms == made.updated_at_ms == NOW
+
+
+def test_e_mail_is_stored_in_lower_case_and_found_in_any(desk: Desk) -> None:
+    assert desk.sign_up(email="Ada@Example.ORG").email == "ada@example.org"
+    assert desk.check(email="ADA@example.org").email == "ada@example.org"
+
+
+def test_second_sign_up_with_an_e_mail_is_refused_in_any_case(desk: Desk) -> None:
+    desk.sign_up()
+    with pytest.raises(UserAlreadyExistsError):
+        desk.sign_up(email=EMAIL.upper())
+    assert len(desk.store.users) == 1
+
+
+def test_taken_e_mail_costs_the_same_work_as_a_free_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = count_work(monkeypatch)
+    desk.sign_up()
+    for_free = list(work.done)
+    work.clear()
+    with pytest.raises(UserAlreadyExistsError):
+        desk.sign_up()
+    assert work.done == for_free
+    assert len(for_free) == 1
+
+
+def test_password_is_stored_as_an_argon2id_hash_alone(desk: Desk) -> None:
+    user = desk.sign_up()
+    account = desk.store.accounts[user.id]
+    assert account.password_hash is not None
+    assert account.password_hash.startswith("$argon2id$")
+    assert PASSWORD not in account.password_hash
+    assert (account.provider_id, account.account_id) == ("credential", user.id)
+
+
+def test_sign_up_is_reported_without_the_e_mail(desk: Desk) -> None:
+    user = desk.sign_up(address="192.0.2.1")
+    (event,) = desk.told
+    assert (event.name, event.user_id, event.address) == ("user_created", user.id, "192.0.2.1")
+    assert EMAIL not in repr(event)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"password": "short"}, PasswordTooShortError),
+        ({"password": "x" * 129}, PasswordTooLongError),
+        ({"password": 12345678}, InvalidValueError),
+        ({"password": "half a pair \ud800"}, InvalidValueError),
+        ({"email": "nobody"}, InvalidEmailError),
+        ({"email": 5}, InvalidValueError),
+        ({"email": None}, InvalidValueError),
+        ({"name": None}, InvalidValueError),
+        ({"name": "n" * 256}, InvalidValueError),
+        ({"name": "a\0b"}, InvalidValueError),
+        ({"name": "\udc00"}, InvalidValueError),
+        ({"image": 7}, InvalidValueError),
+        ({"image": "x" * 2049}, InvalidValueError),
+    ],
+)
+def test_unusable_values_make_no_user_and_cost_no_hash(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    error: type[RefusedError],
+) -> None:
+    work = count_work(monkeypatch)
+    with pytest.raises(error):
+        desk.sign_up(**changes)
+    assert desk.store.users == {}
+    assert work.done == []
+
+
+# E-mail addresses
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", " ", "@", "ada", "ada@", "@example.org", "ada@localhost", "ada@exa mple.org"],
+        *["ada@@example.org", "ada@example..org", "a\0da@example.org", "ada@example.org\r\nBcc: x"],
+        *["Ada <ada@example.org>", "ada@[127.0.0.1]", "\ud800@example.org", "x" * 250 + "@a.de"],
+    ],
+)
+def test_what_is_no_e_mail_address_is_refused(text: str) -> None:
+    with pytest.raises(InvalidEmailError):
+        normalize_email(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("Ada.Lovelace+tag@Example.org", "ada.lovelace+tag@example.org"),
+        ("ada@xn--mller-kva.de", "ada@müller.de"),
+        ("ADE\u0301LE@example.org", "adéle@example.org"),
+        ("ada@example.test", "ada@example.test"),
+    ],
+)
+def test_e_mail_addresses_are_brought_into_one_form(text: str, stored: str) -> None:
+    assert normalize_email(text) == stored
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.emails(), st.tuples(st.text(), st.text()).map("@".join)))
+@example("\ud800@\udfff.org")
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    try:
+        stored = normalize_email(text)
+    except InvalidEmailError:
+        return
+    assert stored == stored.lower()
+    assert stored.encode()
+
+
+# Checking a password
+
+
+def test_wrong_password_and_unknown_e_mail_are_answered_alike(desk: Desk) -> None:
+    desk.sign_up()
+    with pytest.raises(InvalidCredentialsError) as wrong:
+        desk.check(password="wrong horse")
+    with pytest.raises(InvalidCredentialsError) as unknown:
+        desk.check(email="nobody@example.org")
+    assert str(wrong.value) == str(unknown.value)
+
+
+def test_unknown_e_mail_costs_the_work_of_a_wrong_password(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.sign_up()
+    work = count_work(monkeypatch)
+    with pytest.raises(InvalidCredentialsError):
+        desk.check(password="wrong horse")
+    for_wrong = list(work.done)
+    work.clear()
+    with pytest.raises(InvalidCredentialsError):
+        desk.check(email="nobody@example.org")
+    assert work.done == for_wrong
+    assert len(for_wrong) == 1
+
+
+def test_user_without_a_password_is_let_in_with_none(desk: Desk) -> None:
+    user = desk.sign_up()
+    desk.store.accounts[user.id] = desk.store.accounts[user.id]._replace(password_hash=None)
+    for password in (PASSWORD, "", "None"):
+        with pytest.raises(InvalidCredentialsError):
+            desk.check(password=password)
+
+
+@pytest.mark.parametrize("password", [None, 1, b"correct horse", [PASSWORD], "\udfff"])
+def test_password_that_is_no_text_is_a_refused_value(desk: Desk, password: Any) -> None:
+    desk.sign_up()
+    with pytest.raises(InvalidValueError):
+        desk.check(password=password)
+
+
+def test_failed_sign_in_is_reported_without_e_mail_or_password(desk: Desk) -> None:
+    user = desk.sign_up()
+    for email, password in ((EMAIL, "wrong horse"), ("nobody@example.org", PASSWORD)):
+        with pytest.raises(InvalidCredentialsError):
+            desk.check(email=email, password=password, address="192.0.2.1")
+    _, wrong, unknown = desk.told
+    assert (wrong.name, wrong.user_id, wrong.address) == ("sign_in_failed", user.id, "192.0.2.1")
+    assert (unknown.name, unknown.user_id) == ("sign_in_failed", None)
+    for event in (wrong, unknown):
+        assert "horse" not in repr(event)
+        assert "@" not in repr(event)
+
+
+def test_hash_is_renewed_at_sign_in_when_parameters_changed() -> None:
+    before = Desk()
+    user = before.sign_up()
+    old_hash = before.store.accounts[user.id].password_hash
+    dearer = PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1)
+    after = Desk(make_config(password=dearer), before.store)
+    after.check()
+    new_hash = after.store.accounts[user.id].password_hash
+    assert new_hash is not None
+    assert new_hash != old_hash
+    assert "t=2" in new_hash
+    after.check()
+    assert after.store.accounts[user.id].password_hash == new_hash
+
+
+def test_wrong_password_renews_no_hash() -> None:
+    before = Desk()
+    user = before.sign_up()
+    old_hash = before.store.accounts[user.id].password_hash
+    dearer = PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1)
+    after = Desk(make_config(password=dearer), before.store)
+    with pytest.raises(InvalidCredentialsError):
+        after.check(password="wrong horse")
+    assert after.store.accounts[user.id].password_hash == old_hash
+
+
+def test_renewed_hash_loses_to_a_password_changed_meanwhile() -> None:
+    before = Desk()
+    user = before.sign_up()
+    dearer = PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1)
+    after = Desk(make_config(password=dearer), before.store)
+
+    def change_meanwhile() -> None:
+        account = after.store.accounts[user.id]
+        after.store.accounts[user.id] = account._replace(password_hash="changed")
+
+    after.store.before_password_is_set = change_meanwhile
+    after.check()
+    assert after.store.accounts[user.id].password_hash == "changed"
+
+
+def test_unverified_e_mail_waits_where_it_must_be_verified() -> None:
+    desk = Desk(make_config(require_verified_email=True))
+    user = desk.sign_up()
+    with pytest.raises(EmailNotVerifiedError):
+        desk.check()
+    desk.store.users[user.id] = user._replace(email_verified=True)
+    assert desk.check().id == user.id
+
+
+def test_that_an_e_mail_is_unverified_is_told_to_its_owner_alone() -> None:
+    desk = Desk(make_config(require_verified_email=True))
+    desk.sign_up()
+    with pytest.raises(InvalidCredentialsError):
+        desk.check(password="wrong horse")
+
+
+def test_e_mail_that_only_a_collation_calls_equal_is_unknown(desk: Desk) -> None:
+    user = desk.sign_up(email="adele@example.org")
+
+    def find_any_spelling(_: str) -> tuple[UserRecord, Account] | None:
+        return user, desk.store.accounts[user.id]
+
+    desk.store.find_credential_by_email = find_any_spelling  # type: ignore[assignment]
+    assert desk.check(email="Adele@example.org") == user
+    with pytest.raises(InvalidCredentialsError):
+        desk.check(email="ad\u00e9le@example.org")
+
+
+def test_user_table_may_give_the_key_itself(desk: Desk) -> None:
+    insert = desk.store.insert_user
+
+    def insert_numbered(user: UserRecord, account: Account) -> UserRecord:
+        return insert(user._replace(id=17), account._replace(user_id=17))
+
+    desk.store.insert_user = insert_numbered  # type: ignore[method-assign]
+    assert desk.sign_up().id == 17
+    assert desk.told[0].user_id == 17
+
+
+# Throttling
+
+
+def test_eleventh_try_is_throttled_before_any_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(make_config(throttle=ThrottleConfig()))
+    work = count_work(monkeypatch)
+    for _ in range(10):
+        with pytest.raises(InvalidCredentialsError):
+            desk.check(address="192.0.2.1")
+    work.clear()
+    with pytest.raises(TooManyTriesError):
+        desk.check(address="192.0.2.1")
+    assert work.done == []
+    assert desk.names[-1] == "throttled"
+
+
+def test_tries_for_one_account_count_in_any_spelling() -> None:
+    desk = Desk(make_config(throttle=ThrottleConfig()))
+    for number in range(10):
+        with pytest.raises(InvalidCredentialsError):
+            desk.check(email=EMAIL.upper() if number % 2 else EMAIL)
+    with pytest.raises(TooManyTriesError):
+        desk.check(email="Ada@Example.Org")
+
+
+def test_sign_in_and_password_change_share_their_tries() -> None:
+    desk = Desk(make_config(throttle=ThrottleConfig()))
+    user = desk.sign_up()
+    for _ in range(9):
+        with pytest.raises(InvalidPasswordError):
+            desk.change(user.id, current_password="wrong horse")
+    with pytest.raises(TooManyTriesError):
+        desk.check()
+
+
+# Changing and confirming
+
+
+def test_changed_password_replaces_the_old_one(desk: Desk) -> None:
+    user = desk.sign_up()
+    assert desk.change(user.id).id == user.id
+    assert desk.check(password="another horse").id == user.id
+    with pytest.raises(InvalidCredentialsError):
+        desk.check()
+    assert "password_changed" in desk.names
+
+
+def test_wrong_current_password_changes_nothing(desk: Desk) -> None:
+    user = desk.sign_up()
+    with pytest.raises(InvalidPasswordError):
+        desk.change(user.id, current_password="wrong horse")
+    assert desk.check().id == user.id
+    assert "password_changed" not in desk.names
+
+
+def test_new_password_is_measured_before_anything_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = desk.sign_up()
+    work = count_work(monkeypatch)
+    with pytest.raises(PasswordTooShortError):
+        desk.change(user.id, new_password="short")
+    assert work.done == []
+
+
+def test_of_two_changes_at_once_one_wins(desk: Desk) -> None:
+    user = desk.sign_up()
+
+    def change_meanwhile() -> None:
+        desk.store.before_password_is_set = lambda: None
+        desk.change(user.id, new_password="quicker horse")
+
+    desk.store.before_password_is_set = change_meanwhile
+    with pytest.raises(InvalidPasswordError):
+        desk.change(user.id)
+    assert desk.check(password="quicker horse").id == user.id
+
+
+def test_change_is_undone_when_what_follows_fails(desk: Desk) -> None:
+    user = desk.sign_up()
+
+    def fail(_: UserRecord) -> None:
+        raise LookupError("no session could be made")
+
+    with pytest.raises(LookupError):
+        desk.change(user.id, and_then=fail)
+    assert desk.check().id == user.id
+    assert "password_changed" not in desk.names
+
+
+def test_password_of_a_user_is_confirmed(desk: Desk) -> None:
+    user = desk.sign_up()
+    assert desk.service.confirm_password(user.id, password=PASSWORD, now_ms=NOW) == user
+    with pytest.raises(InvalidPasswordError):
+        desk.service.confirm_password(user.id, password="wrong horse", now_ms=NOW)
+
+
+def test_password_of_nobody_is_not_confirmed(desk: Desk) -> None:
+    with pytest.raises(InvalidPasswordError):
+        desk.service.confirm_password("nobody", password=PASSWORD, now_ms=NOW)
+
+
+def test_no_refusal_shows_a_password(desk: Desk) -> None:
+    user = desk.sign_up()
+    secret = "hunter2hunter2"
+    tries: list[Callable[[], object]] = [
+        lambda: desk.check(password=secret),
+        lambda: desk.sign_up(password=secret + "\ud800"),
+        lambda: desk.sign_up(password=secret * 20),
+        lambda: desk.change(user.id, current_password=secret),
+        lambda: desk.service.confirm_password(user.id, password=secret, now_ms=NOW),
+    ]
+    for attempt in tries:
+        with pytest.raises(RefusedError) as caught:
+            attempt()
+        assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_only_name_and_image_of_somebody_can_be_updated() -> None:
+    manager = SessionManager("sqlite:///:memory:", secret="s" * 32, password=CHEAP_PASSWORDS)
+    user = manager.sign_up_email(name="Ada", email="a@example.org", password="correct horse").user
+    changed = manager.update_user(user.id, name="Ada L.", image="a.png")
+    assert (changed.name, changed.image) == ("Ada L.", "a.png")
+    assert manager.update_user(user.id, image=None).image is None
+    for wrong in ({"email": "b@example.org"}, {"name": None}, {"id": "x"}):
+        with pytest.raises(InvalidValueError, match="only name and image can change"):
+            manager.update_user(user.id, **wrong)
+    with pytest.raises(LookupError, match="no user with the id 'nobody'"):
+        manager.update_user("nobody", name="Eve")

@@ -1,0 +1,258 @@
+"""Who a provider's word makes somebody: found, linked, made or refused.
+
+Must not look at how a token is verified; that is ``test_id_tokens``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsgi_sessions import (
+    AccountNotLinkedError,
+    EmailMissingError,
+    EmailNotVerifiedError,
+    InvalidIdTokenError,
+    ProviderNotFoundError,
+    SessionEvent,
+    SessionManager,
+    SignIn,
+)
+from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock, LocalIssuer
+
+ADA: dict[str, Any] = {"email": "ada@example.org", "email_verified": True, "name": "Ada"}
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def issuer(clock: FakeClock) -> Iterator[LocalIssuer]:
+    with LocalIssuer(clock=clock) as issuer:
+        yield issuer
+
+
+def make_manager(
+    issuer: LocalIssuer, database: str = "sqlite:///:memory:", **settings: Any
+) -> SessionManager:
+    providers = [issuer.provider("trusted", is_trusted=True), issuer.provider("stranger")]
+    return SessionManager(
+        database,
+        clock=issuer.clock,
+        secret="a-secret-for-tests-of-32-characters",
+        social_providers=providers,
+        password=CHEAP_PASSWORDS,
+        **settings,
+    )
+
+
+@pytest.fixture
+def manager(issuer: LocalIssuer) -> SessionManager:
+    return make_manager(issuer)
+
+
+@pytest.fixture
+def events(manager: SessionManager) -> list[SessionEvent]:
+    seen: list[SessionEvent] = []
+    manager.events.subscribe(seen.append)
+    return seen
+
+
+def enter(manager: SessionManager, token: str, provider: str = "trusted", **beside: Any) -> SignIn:
+    return manager.sign_in_social(provider=provider, id_token=token, **beside)
+
+
+def sign_up(manager: SessionManager, *, is_verified: bool) -> Any:
+    made = manager.sign_up_email(name="Ada", email="ada@example.org", password=PASSWORD)
+    if is_verified:
+        user = manager.models.user
+        user.update({user.email_verified: True}).where(user.id == made.user.id).execute()
+    return made.user.id
+
+
+def test_somebody_new_becomes_a_user_with_a_session(
+    issuer: LocalIssuer, manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    made = enter(manager, issuer.id_token("ada-1", **ADA, picture="https://x.example/a.png"))
+    assert made.session is not None and made.token is not None
+    assert (made.user.name, made.user.email) == ("Ada", "ada@example.org")
+    assert (made.user.email_verified, made.user.image) == (True, "https://x.example/a.png")
+    assert [event.name for event in events] == ["user_created", "session_created"]
+    assert events[0].details == {"provider": "trusted"}
+
+
+def test_the_subject_is_who_somebody_is_and_not_the_address(
+    issuer: LocalIssuer, manager: SessionManager
+) -> None:
+    first = enter(manager, issuer.id_token("ada-1", **ADA))
+    moved = enter(manager, issuer.id_token("ada-1", email="ada@new.example", email_verified=True))
+    assert moved.user == first.user
+    assert moved.session is not None and first.session is not None
+    assert moved.session.id != first.session.id
+
+
+def test_one_subject_at_two_providers_is_two_people(
+    issuer: LocalIssuer, manager: SessionManager
+) -> None:
+    one = enter(manager, issuer.id_token("1", **ADA))
+    other = enter(manager, issuer.id_token("1", email="bob@example.org"), "stranger")
+    assert one.user.id != other.user.id
+
+
+@pytest.mark.parametrize("email", ["ADA@Example.org", "ada@example.org"])
+def test_a_verified_address_on_both_sides_links_at_a_trusted_provider(
+    email: str, issuer: LocalIssuer, manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    user_id = sign_up(manager, is_verified=True)
+    made = enter(manager, issuer.id_token("ada-1", **{**ADA, "email": email}))
+    assert made.user.id == user_id
+    assert "account_linked" in [event.name for event in events]
+    assert enter(manager, issuer.id_token("ada-1")).user.id == user_id
+    assert manager.sign_in_email(email="ada@example.org", password=PASSWORD).user.id == user_id
+
+
+@pytest.mark.parametrize(
+    ("provider", "is_verified_there", "is_verified_here"),
+    [("stranger", True, True), ("trusted", False, True), ("trusted", True, False)],
+)
+def test_nobody_is_linked_on_less(
+    provider: str,
+    is_verified_there: bool,
+    is_verified_here: bool,
+    issuer: LocalIssuer,
+    manager: SessionManager,
+    events: list[SessionEvent],
+) -> None:
+    sign_up(manager, is_verified=is_verified_here)
+    token = issuer.id_token("ada-1", **{**ADA, "email_verified": is_verified_there})
+    with pytest.raises(AccountNotLinkedError, match="signs in another way"):
+        enter(manager, token, provider)
+    assert events[-1].details == {"cause": "account_not_linked", "provider": provider}
+
+
+def test_an_account_of_its_own_outlives_what_the_address_becomes(
+    issuer: LocalIssuer, manager: SessionManager
+) -> None:
+    made = enter(manager, issuer.id_token("ada-1", **ADA), "stranger")
+    manager.delete_user(made.user.id)
+    again = enter(manager, issuer.id_token("ada-1", **ADA), "stranger")
+    assert again.user.id != made.user.id
+
+
+@pytest.mark.parametrize("email", [None, "", "no address", 5])
+def test_nobody_is_made_without_an_address(
+    email: Any, issuer: LocalIssuer, manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    with pytest.raises(EmailMissingError, match="let it share one"):
+        enter(manager, issuer.id_token("ada-1", email=email))
+    assert events[-1].details["cause"] == "no_email"
+
+
+@pytest.mark.parametrize(
+    ("claim", "beside", "name"),
+    [("Ada", "Bob", "Ada"), (None, "Bob", "Bob"), (None, None, "ada"), (None, "x\0", "ada")],
+)
+def test_a_name_is_the_tokens_or_the_one_beside_it(
+    claim: str | None,
+    beside: str | None,
+    name: str,
+    issuer: LocalIssuer,
+    manager: SessionManager,
+) -> None:
+    token = issuer.id_token("ada-1", email="ada@example.org", name=claim)
+    assert enter(manager, token, name=beside).user.name == name
+
+
+def test_an_unknown_provider_is_told(issuer: LocalIssuer, manager: SessionManager) -> None:
+    with pytest.raises(ProviderNotFoundError):
+        enter(manager, issuer.id_token("ada-1", **ADA), "nobody")
+
+
+def test_a_bad_token_is_an_event_that_says_why(
+    issuer: LocalIssuer, manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    token = issuer.id_token("ada-1", aud="another")
+    with pytest.raises(InvalidIdTokenError):
+        enter(manager, token)
+    assert events[-1].details == {"cause": "id_token_aud", "provider": "trusted"}
+    assert token not in repr(events)
+
+
+def test_an_unverified_address_is_refused_where_one_is_required(issuer: LocalIssuer) -> None:
+    manager = make_manager(issuer, require_verified_email=True)
+    with pytest.raises(EmailNotVerifiedError):
+        enter(manager, issuer.id_token("ada-1", email="ada@example.org"))
+    assert enter(manager, issuer.id_token("bob-1", **{**ADA, "email": "b@example.org"})).session
+
+
+def test_parallel_first_sign_ins_make_one_user(issuer: LocalIssuer, tmp_path: Path) -> None:
+    manager = make_manager(issuer, f"sqlite:///{tmp_path / 'social.db'}")
+    token = issuer.id_token("ada-1", **ADA)
+
+    def enter_once(_: int) -> Any:
+        try:
+            return enter(manager, token).user.id
+        finally:
+            manager.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(enter_once, range(16)))
+    assert len(ids) == 1
+    with manager.database.connection_context():
+        assert manager.models.user.select().count() == 1
+    assert issuer.requested.count("/keys") <= 2
+
+
+def test_a_faster_request_of_the_same_sign_in_wins(
+    issuer: LocalIssuer, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have looked and found nobody; one has made the user meanwhile."""
+    made = enter(manager, issuer.id_token("ada-1", **ADA))
+    _miss_once(manager, monkeypatch, "find_user_by_account", "find_user_by_email")
+    assert enter(manager, issuer.id_token("ada-1", **ADA)).user == made.user
+
+
+def test_a_faster_sign_up_with_the_same_address_is_no_way_in(
+    issuer: LocalIssuer, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_up(manager, is_verified=False)
+    _miss_once(manager, monkeypatch, "find_user_by_email")
+    with pytest.raises(AccountNotLinkedError):
+        enter(manager, issuer.id_token("ada-1", **ADA))
+
+
+def test_a_faster_link_is_the_one(
+    issuer: LocalIssuer, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = sign_up(manager, is_verified=True)
+    enter(manager, issuer.id_token("ada-1", **ADA))
+    seen: list[SessionEvent] = []
+    manager.events.subscribe(seen.append)
+    _miss_once(manager, monkeypatch, "find_user_by_account")
+    assert enter(manager, issuer.id_token("ada-1", **ADA)).user.id == user_id
+    assert "account_linked" not in [event.name for event in seen]
+
+
+def _miss_once(manager: SessionManager, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have the next call of each of the store's methods find nobody."""
+    for name in names:
+        real = getattr(manager.store, name)
+
+        def miss(*given: Any, name: str = name, real: Any = real) -> Any:
+            monkeypatch.setattr(manager.store, name, real)
+
+        monkeypatch.setattr(manager.store, name, miss)
+
+
+def test_a_replaced_session_ends(issuer: LocalIssuer, manager: SessionManager) -> None:
+    first = enter(manager, issuer.id_token("ada-1", **ADA))
+    assert first.session is not None
+    enter(manager, issuer.id_token("ada-1", **ADA), replaces=first.session.id)
+    assert len(manager.list_sessions(first.user.id)) == 1

@@ -1,0 +1,70 @@
+"""The Falcon example, by ``falcon.testing``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("falcon")
+
+from falcon import testing
+
+from wsgi_sessions import SessionManager
+
+from .story import Story
+from .test_flask import Said
+
+
+class FalconSite:
+    name = "Falcon"
+    redirects_visitors = False
+
+    def __init__(self, app: Any) -> None:
+        self.client = testing.TestClient(app)
+        self.cookies: dict[str, str] = {}
+
+    def get(self, path: str) -> Said:
+        return self._send("GET", path)
+
+    def post(
+        self, path: str, form: dict[str, str], *, origin: str | None = "http://falconframework.org"
+    ) -> Said:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if origin is not None:
+            headers["Origin"] = origin
+        pairs = "&".join(f"{name}={_quote(value)}" for name, value in form.items())
+        return self._send("POST", path, body=pairs, headers=headers)
+
+    def _send(self, method: str, path: str, **options: Any) -> Said:
+        answer = self.client.simulate_request(method, path, cookies=self.cookies, **options)
+        for name, cookie in answer.cookies.items():
+            if cookie.max_age == 0:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = cookie.value
+        lines = [value for name, value in answer.headers.items() if name.lower() == "set-cookie"]
+        if len(answer.cookies) > 1:
+            # Falcon's result joins lines of one name; each cookie is there by its own.
+            lines = [f"{name}=; Max-Age=0" for name in answer.cookies]
+        return Said(
+            answer.status_code,
+            answer.text,
+            answer.headers.get("location"),
+            lines,
+            answer.headers.get("retry-after"),
+        )
+
+
+def _quote(text: str) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(text)
+
+
+class TestFalcon(Story):
+    @pytest.fixture
+    def site(self, manager: SessionManager) -> FalconSite:
+        from falcon_app import create_app  # type: ignore[import-not-found, unused-ignore]
+
+        return FalconSite(create_app(manager))

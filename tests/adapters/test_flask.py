@@ -1,0 +1,139 @@
+"""The Flask example, by Flask's own test client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+flask = pytest.importorskip("flask")
+
+from wsgi_sessions import ConfigurationError, SessionManager  # noqa: E402
+from wsgi_sessions.adapters.flask import (  # noqa: E402
+    FlaskSessions,
+    current_session,
+    current_user,
+    fresh_login_required,
+    login_required,
+    next_url,
+)
+
+from .story import CREDENTIALS, Story  # noqa: E402
+
+
+@dataclass
+class Said:
+    status: int
+    text: str
+    location: str | None
+    cookies: list[str]
+    retry_after: str | None
+
+
+class FlaskSite:
+    name = "Flask"
+    redirects_visitors = False
+
+    def __init__(self, app: Any) -> None:
+        self.client = app.test_client()
+
+    def get(self, path: str) -> Said:
+        return self._said(self.client.get(path))
+
+    def post(
+        self, path: str, form: dict[str, str], *, origin: str | None = "http://localhost"
+    ) -> Said:
+        headers = {} if origin is None else {"Origin": origin}
+        return self._said(self.client.post(path, data=form, headers=headers))
+
+    @staticmethod
+    def _said(answer: Any) -> Said:
+        return Said(
+            answer.status_code,
+            answer.text,
+            answer.headers.get("Location"),
+            answer.headers.getlist("Set-Cookie"),
+            answer.headers.get("Retry-After"),
+        )
+
+
+class TestFlask(Story):
+    @pytest.fixture
+    def site(self, manager: SessionManager) -> FlaskSite:
+        from flask_app import create_app  # type: ignore[import-not-found, unused-ignore]
+
+        return FlaskSite(create_app(manager))
+
+
+def test_an_app_factory_takes_its_settings_from_the_config() -> None:
+    sessions = FlaskSessions()
+    app = flask.Flask("example")
+    app.config["WSGI_SESSIONS"] = {"database": "sqlite:///:memory:", "secret": "s" * 32}
+    sessions.init_app(app)
+    assert app.extensions["wsgi_sessions"] is sessions
+    assert sessions.manager is not None
+
+
+def test_a_missing_manager_is_told() -> None:
+    with pytest.raises(ConfigurationError, match=r"give one, or set app.config\['WSGI_SESSIONS'\]"):
+        FlaskSessions(flask.Flask("example"))
+
+
+def test_visitors_are_sent_to_the_login_view_and_back(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager, login_view="login")
+
+    @app.route("/login")
+    def login() -> Any:
+        return next_url("/home")
+
+    @app.route("/account")
+    @login_required
+    def account() -> Any:
+        return "account"
+
+    client = app.test_client()
+    answer = client.get("/account?a=b&c=d")
+    assert answer.status_code == 302
+    location = answer.headers["Location"]
+    assert location == "/login?next=/account?a%3Db%26c%3Dd"
+    assert client.get(location).text == "/account?a=b&c=d"
+    for evil in (
+        "//evil.example",
+        "https://evil.example",
+        "javascript:alert(1)",
+        "/\\evil.example",
+    ):
+        assert client.get("/login", query_string={"next": evil}).text == "/home"
+
+
+def test_a_fresh_view_sends_visitors_to_the_login_view(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager, login_view="login")
+    app.add_url_rule("/login", "login", lambda: "login")
+    app.add_url_rule("/secrets", "secrets", fresh_login_required(lambda: "secrets"))
+    client = app.test_client()
+    assert client.get("/secrets").headers["Location"] == "/login?next=/secrets"
+    client.post("/api/auth/sign-up/email", json={"name": "Ada", **CREDENTIALS})
+    assert client.get("/secrets").text == "secrets"
+
+
+def test_the_proxies_show_this_request(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager)
+
+    @app.route("/")
+    def show() -> Any:
+        return f"{bool(current_user)} {bool(current_session)}"
+
+    client = app.test_client()
+    assert client.get("/").text == "False False"
+    client.post("/api/auth/sign-up/email", json={"name": "Ada", **CREDENTIALS})
+    assert client.get("/").text == "True True"
+
+
+def test_an_app_that_is_not_wrapped_is_told_so() -> None:
+    app = flask.Flask("example")
+    with app.test_request_context("/"), pytest.raises(LookupError, match="SessionMiddleware"):
+        bool(current_user.id)

@@ -1,0 +1,174 @@
+"""A small client of the JSON API: real middleware, SQLite, cookies kept by name.
+
+Must not know what an answer should be; ``wsgiref.validate`` watches both sides.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from wsgiref.validate import validator
+
+from wsgi_sessions import SessionManager, SessionMiddleware
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["EMAIL", "ORIGIN", "PASSWORD", "Answer", "Client", "FixedClock", "make_manager"]
+
+ORIGIN = "http://app.example.org"
+EMAIL, PASSWORD = "ada@example.org", "correct horse"
+CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
+PLAIN_APP_SAYS = b"this is the app"
+
+
+@dataclass
+class FixedClock:
+    """A clock that stands still until it is moved."""
+
+    instant_ms: int = 1_700_000_000_123
+
+    def now_ms(self) -> int:
+        return self.instant_ms
+
+    def advance(self, seconds: float) -> None:
+        self.instant_ms += int(seconds * 1000)
+
+
+def make_manager(clock: FixedClock | None = None, **settings: Any) -> SessionManager:
+    """Return a manager on a database of its own, without a throttle unless asked for."""
+    settings = {"throttle": None, "password": CHEAP, **settings}
+    return SessionManager(
+        "sqlite:///:memory:",
+        clock=clock or FixedClock(),
+        secret="a-secret-for-tests-of-32-characters",
+        **settings,
+    )
+
+
+def plain_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [PLAIN_APP_SAYS]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, read to its end."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> Any:
+        return self.json["code"]
+
+    def header(self, name: str) -> str | None:
+        found = self.header_list(name)
+        return ", ".join(found) if found else None
+
+    def header_list(self, name: str) -> list[str]:
+        return [value for known, value in self.headers if known.lower() == name.lower()]
+
+
+@dataclass
+class Client:
+    """One browser: keeps cookies, and says its origin as a browser does."""
+
+    manager: SessionManager
+    origin: str | None = ORIGIN
+    address: str = "192.0.2.1"
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def get(self, path: str, *, query: str = "", **headers: str) -> Answer:
+        return self.send("GET", path, query=query, headers=headers)
+
+    def post(self, path: str, body: object = None, **headers: str) -> Answer:
+        payload = json.dumps({} if body is None else body).encode()
+        return self.send("POST", path, payload=payload, headers=headers)
+
+    def sign_up(self, **changes: Any) -> Answer:
+        body = {"name": "Ada", "email": EMAIL, "password": PASSWORD, **changes}
+        return self.post("/sign-up/email", body)
+
+    def sign_in(self, **changes: Any) -> Answer:
+        return self.post("/sign-in/email", {"email": EMAIL, "password": PASSWORD, **changes})
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        payload: bytes = b"",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        **environ: Any,
+    ) -> Answer:
+        """Send a request; ``headers`` are named as in ``SEC_FETCH_SITE``, raw keys go last."""
+        built: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/api/auth" + path,
+            "QUERY_STRING": query,
+            "SERVER_NAME": "app.example.org",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": "app.example.org",
+            "REMOTE_ADDR": self.address,
+            "CONTENT_LENGTH": str(len(payload)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(payload),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        if method == "POST":
+            built["CONTENT_TYPE"] = "application/json"
+            if self.origin is not None:
+                built["HTTP_ORIGIN"] = self.origin
+        if self.cookies:
+            built["HTTP_COOKIE"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
+        for name, value in (headers or {}).items():
+            built[name if name == "CONTENT_TYPE" else f"HTTP_{name}"] = value
+        built.update(environ)
+        built = {name: value for name, value in built.items() if value is not None}
+        return self.keep_cookies(call(SessionMiddleware(plain_app, self.manager), built))
+
+    def keep_cookies(self, answer: Answer) -> Answer:
+        for line in answer.header_list("Set-Cookie"):
+            pair, *attributes = line.split("; ")
+            name, value = pair.split("=", 1)
+            if "Max-Age=0" in attributes:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        return answer
+
+
+def call(app: WSGIApplication, environ: dict[str, Any], *, is_strict: bool = True) -> Answer:
+    """Call a WSGI app and read its answer to the end."""
+    said: list[tuple[str, list[tuple[str, str]]]] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        said.append((status, headers))
+        return written.append
+
+    iterable = (validator(app) if is_strict else app)(environ, start_response)
+    try:
+        written.extend(iterable)
+    finally:
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            close()
+    status, headers = said[-1]
+    return Answer(int(status[:3]), headers, b"".join(written))

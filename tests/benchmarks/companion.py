@@ -1,0 +1,81 @@
+"""``python -m tests.benchmarks.companion``: what a test with sessions costs, and the plugin alone.
+
+Must not assert: it prints.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from wsgi_sessions_testing import Bench
+
+ROUNDS = 200
+IMPORTS = 15
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"nobody" if environ["wsgi_sessions.user"] is None else b"somebody"]
+
+
+def seconds_of_a_test() -> float:
+    """Return what a test with a sign-in and a page takes, its fresh database included."""
+    began = time.perf_counter()
+    with Bench(app) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        assert browser.get("/").text == "somebody"
+    return time.perf_counter() - began
+
+
+def seconds_of_a_password_test() -> float:
+    """Return what a test takes that signs up and in with a password, at cheap parameters."""
+    began = time.perf_counter()
+    with Bench(app) as bench:
+        user = bench.factories.make_user(password="correct horse")
+        bench.new_browser().sign_in(user, password="correct horse")
+    return time.perf_counter() - began
+
+
+def cpu_seconds_of_a_run(folder: str, *options: str) -> float:
+    """Return the CPU time of one run of pytest, which other processes disturb least."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, folder],
+        cwd=folder,
+        capture_output=True,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print medians, and the least CPU time of runs with and without the plugin, interleaved."""
+    for measured in (seconds_of_a_test, seconds_of_a_password_test):
+        measured()
+    tests, passwords = [], []
+    for _ in range(ROUNDS):
+        tests.append(seconds_of_a_test())
+        passwords.append(seconds_of_a_password_test())
+    print(f"a test with a sign-in and a page     {statistics.median(tests) * 1000:7.2f} ms")
+    print(f"a test with a password sign-in       {statistics.median(passwords) * 1000:7.2f} ms")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+        with_plugin, without = [], []
+        for _ in range(IMPORTS):
+            with_plugin.append(cpu_seconds_of_a_run(folder))
+            without.append(cpu_seconds_of_a_run(folder, "-p", "no:wsgi_sessions"))
+        added = min(with_plugin) - min(without)
+        print(f"the plugin in a run that ignores it  {added * 1000:7.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Fresh databases of every kind, and what the tests of the store build in them.
+
+Must not leave anything behind on a server: what was created is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import uuid4
+
+import peewee
+import psycopg
+import pymysql
+import pytest
+
+from wsgi_sessions.connections import Connections
+from wsgi_sessions.models import Models, build_models
+from wsgi_sessions.records import Account, SessionRecord, UserRecord
+from wsgi_sessions.store import Store
+
+T = TypeVar("T")
+
+POSTGRES = os.environ.get(
+    "WSGI_SESSIONS_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"
+)
+MARIADB = os.environ.get("WSGI_SESSIONS_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test")
+SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB}
+KINDS = ("sqlite-file", "sqlite-memory", "borrowed", "postgres", "mariadb")
+
+NOW = 1_800_000_000_000
+DAY = 86_400_000
+WAIT_SECONDS = 20
+
+
+@dataclass
+class Place:
+    """A fresh database of one kind, and a store in it."""
+
+    kind: str
+    database: str | peewee.Database
+    connections: Connections = field(init=False)
+    models: Models = field(init=False)
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.connections = Connections(self.database)
+        self.build()
+
+    def build(self, **options: Any) -> Store:
+        """Make the store, with the application's own user model if one is given."""
+        self.models = build_models(self.connections.database, **options)
+        self.store = Store(self.connections, self.models)
+        own = options.get("user_model")
+        if own is not None:
+            self.connections.run(lambda: own.create_table())
+        if not self.connections.is_owned:
+            self.store.create_tables()
+        return self.store
+
+
+@contextmanager
+def open_place(kind: str, directory: Path) -> Generator[Place]:
+    """Give a fresh database of a kind, with a store, and take both away again."""
+    with _fresh(kind, directory) as database:
+        place = Place(kind, database)
+        try:
+            yield place
+        finally:
+            place.connections.close()
+
+
+@contextmanager
+def _fresh(kind: str, directory: Path) -> Generator[str | peewee.Database]:
+    if kind == "sqlite-file":
+        yield f"sqlite:///{directory / 'sessions.db'}"
+    elif kind == "sqlite-memory":
+        yield "sqlite:///:memory:"
+    elif kind == "borrowed":
+        borrowed = peewee.SqliteDatabase(str(directory / "borrowed.db"))
+        yield borrowed
+        borrowed.close()
+    else:
+        with fresh_server_database(kind) as url:
+            yield url
+
+
+@contextmanager
+def fresh_server_database(kind: str) -> Generator[str]:
+    """Create a database of a unique name on a server, give its URL, and drop it."""
+    reason = _why_unreachable(kind)
+    if reason is not None:
+        pytest.skip(reason)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    name = f"wsgi_sessions_{worker}_{uuid4().hex[:16]}"
+    run_on_server(kind, f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(urlsplit(SERVERS[kind])._replace(path=f"/{name}"))
+    finally:
+        force = " WITH (FORCE)" if kind == "postgres" else ""
+        run_on_server(kind, f"DROP DATABASE {name}{force}")
+
+
+def run_on_server(kind: str, sql: str) -> None:
+    """Run a statement outside of every database the tests make."""
+    if kind == "postgres":
+        with psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3) as connection:
+            connection.execute(sql.encode())
+    else:
+        connection = connect_mariadb()
+        try:
+            connection.cursor().execute(sql)
+        finally:
+            connection.close()
+
+
+def connect_mariadb(database: str = "") -> Any:
+    """Connect to the MariaDB server past the code under test."""
+    parts = urlsplit(MARIADB)
+    return pymysql.connect(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 3306,
+        user=unquote(parts.username or "root"),
+        password=unquote(parts.password or ""),
+        database=database,
+        connect_timeout=3,
+        autocommit=True,
+    )
+
+
+@lru_cache
+def _why_unreachable(kind: str) -> str | None:
+    try:
+        run_on_server(kind, "SELECT 1")
+    except (psycopg.Error, pymysql.MySQLError, OSError) as error:
+        variable = f"WSGI_SESSIONS_TEST_{kind.upper()}"
+        return f"{kind} is out of reach; start it or set {variable} ({type(error).__name__})"
+    return None
+
+
+def make_user(user_id: Any = "user-1", email: str = "ada@example.org") -> UserRecord:
+    """Return a user that is not stored."""
+    return UserRecord(user_id, email, False, "Ada", None, NOW, NOW)
+
+
+def make_account(user_id: Any = "user-1", password_hash: str | None = "hash-1") -> Account:
+    """Return the account that holds a user's password."""
+    return Account(f"account-{user_id}", user_id, "credential", str(user_id), password_hash)
+
+
+def make_session(session_id: str = "session-1", **changes: Any) -> SessionRecord:
+    """Return a live session that is not stored."""
+    record = SessionRecord(
+        id=session_id,
+        user_id=None,
+        generation=0,
+        confirmed_at_ms=NOW,
+        created_at_ms=NOW,
+        authenticated_at_ms=NOW,
+        updated_at_ms=NOW,
+        last_seen_at_ms=NOW,
+        expires_at_ms=NOW + 7 * DAY,
+        remember=True,
+        ip_address="192.0.2.1",
+        user_agent="Firefox",
+        data="{}",
+        data_version=0,
+        ended_at_ms=None,
+        end_reason=None,
+    )
+    return record._replace(**changes)
+
+
+def stored_session(store: Store, session_id: str = "session-1") -> SessionRecord:
+    """Return a session that must be there."""
+    found = store.find_session(session_id)
+    assert found is not None, f"{session_id} is not stored"
+    return found[0]
+
+
+def in_parallel(work: Callable[[int], T], count: int) -> list[T]:
+    """Run work in as many threads, all let go at once; return what each returned."""
+    barrier = threading.Barrier(count)
+    results: dict[int, T] = {}
+    errors: list[BaseException] = []
+
+    def run(number: int) -> None:
+        barrier.wait(WAIT_SECONDS)
+        try:
+            results[number] = work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    if errors:
+        raise errors[0]
+    return [results[number] for number in range(count)]

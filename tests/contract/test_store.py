@@ -1,0 +1,892 @@
+"""The store's contract, the same on every database."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import peewee
+import pytest
+
+from wsgi_sessions.errors import (
+    InvalidValueError,
+    SessionLimitReached,
+    StoreUnavailableError,
+    UserAlreadyExistsError,
+)
+from wsgi_sessions.records import Change, EndReason, SessionRecord
+from wsgi_sessions.statements import Statement
+from wsgi_sessions.store import Ended, Store
+
+from .databases import (
+    DAY,
+    NOW,
+    WAIT_SECONDS,
+    Place,
+    in_parallel,
+    make_account,
+    make_session,
+    make_user,
+    stored_session,
+)
+
+THREADS = 10
+
+
+def change_of(judged: SessionRecord, **changes: Any) -> Change:
+    change = Change(
+        generation=judged.generation + 1,
+        confirmed_at_ms=NOW + 5,
+        updated_at_ms=NOW + 6,
+        last_seen_at_ms=NOW + 7,
+        expires_at_ms=judged.expires_at_ms + 8,
+        is_touch_only=False,
+    )
+    return change._replace(**changes)
+
+
+def live_ids(store: Store, user_id: Any = "user-1") -> set[str]:
+    return {record.id for record in store.list_sessions(user_id, NOW)}
+
+
+def feed_ids(store: Store) -> list[str | None]:
+    return sorted((row[0] for row in store.find_revocations(0)), key=str)
+
+
+def end_reason(store: Store, session_id: str = "session-1") -> str | None:
+    return stored_session(store, session_id).end_reason
+
+
+def break_feed(store: Store) -> None:
+    """Have every write to the feed fail."""
+    store._feed = Statement("INSERT INTO no_such_table VALUES (1)", ())
+
+
+class TestSession:
+    def test_what_was_inserted_is_found(self, store: Store) -> None:
+        store.insert_user(make_user())
+        record = make_session(
+            user_id="user-1",
+            generation=3,
+            confirmed_at_ms=NOW + 1,
+            created_at_ms=NOW + 2,
+            authenticated_at_ms=NOW + 3,
+            updated_at_ms=NOW + 4,
+            last_seen_at_ms=NOW + 5,
+            expires_at_ms=NOW + 6,
+            remember=False,
+            data='{"cart":["\\u00e9","\\ud83d\\ude00"]}',
+            data_version=7,
+        )
+        store.insert_session(record)
+
+        assert store.find_session("session-1") == (record, make_user())
+
+    def test_anonymous_session_has_no_user(self, store: Store) -> None:
+        record = make_session(ip_address=None, user_agent=None)
+        store.insert_session(record)
+
+        assert store.find_session("session-1") == (record, None)
+
+    def test_unknown_id_is_none(self, store: Store) -> None:
+        assert store.find_session("nobody") is None
+
+    def test_user_deleted_behind_our_back_leaves_session_without_user(self, place: Place) -> None:
+        place.store.insert_user(make_user())
+        record = make_session(user_id="user-1")
+        place.store.insert_session(record)
+
+        place.connections.write(f"DELETE FROM {quoted(place, 'user')}", ())
+
+        assert place.store.find_session("session-1") == (record, None)
+
+    def test_find_session_is_one_statement(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if place.kind == "sqlite-memory":
+            return  # its one connection can't be opened anew, and is the file's otherwise
+        place.store.insert_session(make_session())
+        place.connections.close()
+        sent = watch(place, monkeypatch)
+        place.connections.read_row("SELECT 1", ())
+        sent.clear()
+
+        assert place.store.find_session("session-1") is not None
+
+        assert len(sent) == 1, sent
+
+    def test_ids_are_told_apart_by_case(self, store: Store) -> None:
+        store.insert_session(make_session("AbC", generation=1))
+        store.insert_session(make_session("aBc", generation=2))
+
+        assert stored_session(store, "AbC").generation == 1
+        assert store.find_session("abc") is None
+
+    def test_data_of_sixty_four_kibibytes_and_more_is_kept(self, store: Store) -> None:
+        data = json.dumps({"text": "x" * 100_000})
+        store.insert_session(make_session(data=data))
+
+        assert stored_session(store).data == data
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [
+            ("a\0b", "a\N{REPLACEMENT CHARACTER}b"),
+            ("a\ud800b", "a?b"),
+            ("\N{GRINNING FACE}" * 600, "\N{GRINNING FACE}" * 512),
+        ],
+        ids=["NUL", "lone surrogate", "too long"],
+    )
+    def test_hostile_user_agent_is_stored_cleaned(
+        self, store: Store, given: str, kept: str
+    ) -> None:
+        store.insert_session(make_session(user_agent=given))
+
+        assert stored_session(store).user_agent == kept
+
+    @pytest.mark.parametrize("session_id", ["a\0b", "a\ud800b"], ids=["NUL", "surrogate"])
+    def test_hostile_id_finds_nothing_and_breaks_nothing(
+        self, store: Store, session_id: str
+    ) -> None:
+        try:
+            found = store.find_session(session_id)
+        except InvalidValueError:
+            found = None
+
+        assert found is None
+        assert store.find_session("session-1") is None
+
+
+class TestList:
+    def test_shows_the_users_live_sessions_latest_seen_first(self, store: Store) -> None:
+        variants: dict[str, dict[str, Any]] = {
+            "older": {"last_seen_at_ms": NOW - 2},
+            "newer": {"last_seen_at_ms": NOW - 1},
+            "expired": {"expires_at_ms": NOW},
+            "ended": {"ended_at_ms": NOW, "end_reason": "revoked"},
+            "another's": {"user_id": "user-2"},
+            "anonymous": {"user_id": None},
+        }
+        for session_id, changes in variants.items():
+            store.insert_session(make_session(session_id, **{"user_id": "user-1", **changes}))
+
+        assert [record.id for record in store.list_sessions("user-1", NOW)] == ["newer", "older"]
+
+    def test_gives_whole_records(self, store: Store) -> None:
+        record = make_session(user_id="user-1")
+        store.insert_session(record)
+
+        assert store.list_sessions("user-1", NOW) == [record]
+
+
+class TestApplyChange:
+    def test_lands_with_every_new_value(self, store: Store) -> None:
+        judged = make_session()
+        store.insert_session(judged)
+
+        assert store.apply_change(judged, change_of(judged))
+
+        assert stored_session(store) == judged._replace(
+            generation=1,
+            confirmed_at_ms=NOW + 5,
+            updated_at_ms=NOW + 6,
+            last_seen_at_ms=NOW + 7,
+            expires_at_ms=judged.expires_at_ms + 8,
+        )
+
+    def test_lands_once(self, store: Store) -> None:
+        judged = make_session()
+        store.insert_session(judged)
+        change = change_of(judged)
+
+        assert [store.apply_change(judged, change) for _ in range(3)] == [True, False, False]
+
+    def test_parallel_ones_land_once(self, store: Store) -> None:
+        judged = make_session()
+        store.insert_session(judged)
+        change = change_of(judged)
+
+        landed = in_parallel(lambda _: store.apply_change(judged, change), THREADS)
+
+        assert landed.count(True) == 1
+
+    @pytest.mark.parametrize("moved", ["generation", "expires_at_ms", "last_seen_at_ms"])
+    def test_loses_when_the_session_moved(self, store: Store, moved: str) -> None:
+        stored = make_session()
+        store.insert_session(stored)
+        judged = stored._replace(**{moved: getattr(stored, moved) - 1})
+
+        assert not store.apply_change(judged, change_of(judged))
+        assert stored_session(store) == stored
+
+    def test_never_revives_an_ended_session(self, store: Store) -> None:
+        judged = make_session()
+        store.insert_session(judged)
+        store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert not store.apply_change(judged, change_of(judged))
+        assert stored_session(store) == judged._replace(ended_at_ms=NOW, end_reason="revoked")
+
+
+class TestEnd:
+    def test_first_reason_stays(self, store: Store) -> None:
+        store.insert_session(make_session())
+
+        assert store.end_session("session-1", reason=EndReason.REPLAYED, now_ms=NOW)
+        assert not store.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW + 1)
+
+        assert stored_session(store) == make_session(ended_at_ms=NOW, end_reason="replayed")
+
+    def test_unknown_session_is_not_ended_and_not_fed(self, store: Store) -> None:
+        assert not store.end_session("nobody", reason=EndReason.REVOKED, now_ms=NOW)
+        assert feed_ids(store) == []
+
+    def test_parallel_ones_end_it_once(self, store: Store) -> None:
+        store.insert_session(make_session())
+
+        ended = in_parallel(
+            lambda _: store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW), THREADS
+        )
+
+        assert ended.count(True) == 1
+        assert feed_ids(store) == ["session-1"]
+
+    def test_with_judged_ends_what_was_judged(self, store: Store) -> None:
+        judged = make_session()
+        store.insert_session(judged)
+
+        assert store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
+
+    @pytest.mark.parametrize("moved", ["generation", "expires_at_ms", "last_seen_at_ms"])
+    def test_with_judged_loses_when_the_session_moved(self, store: Store, moved: str) -> None:
+        stored = make_session()
+        store.insert_session(stored)
+        judged = stored._replace(**{moved: getattr(stored, moved) - 1})
+
+        ended = store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
+
+        assert not ended
+        assert stored_session(store) == stored
+        assert feed_ids(store) == []
+
+    def test_feed_tells_session_and_instant(self, store: Store) -> None:
+        store.insert_session(make_session())
+        store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert store.find_revocations(NOW) == [("session-1", None, NOW)]
+        assert store.find_revocations(NOW + 1) == []
+
+    def test_without_feed_nothing_is_told(self, store: Store) -> None:
+        store.insert_session(make_session())
+
+        assert store.end_session("session-1", reason=EndReason.EXPIRED, now_ms=NOW, with_feed=False)
+        assert feed_ids(store) == []
+
+    def test_session_lives_on_when_its_feed_row_fails(self, store: Store) -> None:
+        store.insert_session(make_session())
+        break_feed(store)
+
+        with pytest.raises(StoreUnavailableError):
+            store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert stored_session(store) == make_session()
+
+
+class TestEndMany:
+    def test_of_a_user_ends_the_users_live_ones(self, store: Store) -> None:
+        store.insert_user(make_user())
+        for session_id in ("a", "b"):
+            store.insert_session(make_session(session_id, user_id="user-1"))
+        store.insert_session(make_session("other", user_id="user-2"))
+
+        ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert set(ended) == {"a", "b"} == set(feed_ids(store))
+        assert end_reason(store, "a") == "revoked"
+        assert live_ids(store, "user-2") == {"other"}
+
+    def test_of_a_user_spares_the_named_one(self, store: Store) -> None:
+        for session_id in ("a", "b"):
+            store.insert_session(make_session(session_id, user_id="user-1"))
+
+        ended = store.end_user_sessions(
+            "user-1", reason=EndReason.PASSWORD_CHANGED, now_ms=NOW, except_id="b"
+        )
+
+        assert ended == ("a",)
+        assert live_ids(store) == {"b"}
+
+    def test_of_a_user_is_all_or_nothing(self, store: Store) -> None:
+        for session_id in ("a", "b"):
+            store.insert_session(make_session(session_id, user_id="user-1"))
+        break_feed(store)
+
+        with pytest.raises(StoreUnavailableError):
+            store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert live_ids(store) == {"a", "b"}
+
+    def test_all_ends_everybodys(self, store: Store) -> None:
+        store.insert_session(make_session("a", user_id="user-1"))
+        store.insert_session(make_session("b"))
+        store.insert_session(make_session("c", ended_at_ms=NOW - 1, end_reason="idle"))
+
+        assert store.end_all_sessions(now_ms=NOW) == 2
+
+        assert [end_reason(store, each) for each in "abc"] == ["revoked", "revoked", "idle"]
+        assert store.find_revocations(0) == [(None, NOW, NOW)]
+
+
+class TestAdmit:
+    def admit(self, store: Store, session_id: str, *, seen: int = 0, **options: Any) -> Ended:
+        settings: dict[str, Any] = {
+            "replaces": None,
+            "maximum_sessions": 2,
+            "on_limit": "evict",
+            "only_one": False,
+            "find_end": lambda record: None,
+            "skew_ms": 0,
+            "now_ms": NOW,
+            **options,
+        }
+        record = make_session(session_id, user_id="user-1", last_seen_at_ms=NOW + seen)
+        return store.admit_session(record, **settings)
+
+    @pytest.fixture
+    def two(self, store: Store) -> Store:
+        store.insert_user(make_user())
+        self.admit(store, "older", seen=-2)
+        self.admit(store, "newer", seen=-1)
+        return store
+
+    def test_least_recently_seen_is_evicted(self, two: Store) -> None:
+        assert self.admit(two, "third") == (("older", EndReason.EVICTED),)
+
+        assert live_ids(two) == {"newer", "third"}
+        assert feed_ids(two) == ["older"]
+
+    def test_lowered_limit_evicts_several(self, two: Store) -> None:
+        self.admit(two, "third", maximum_sessions=1)
+
+        assert live_ids(two) == {"third"}
+
+    def test_reject_changes_nothing(self, two: Store) -> None:
+        two.insert_session(make_session("anonymous"))
+
+        with pytest.raises(SessionLimitReached, match="2 devices"):
+            self.admit(two, "third", on_limit="reject", replaces="anonymous")
+
+        assert live_ids(two) == {"older", "newer"}
+        assert two.find_session("third") is None
+        assert end_reason(two, "anonymous") is None
+
+    def test_only_one_revokes_the_others(self, two: Store) -> None:
+        ended = self.admit(two, "third", only_one=True)
+
+        assert set(ended) == {("older", EndReason.REVOKED), ("newer", EndReason.REVOKED)}
+        assert live_ids(two) == {"third"}
+
+    def test_none_is_no_limit(self, two: Store) -> None:
+        assert self.admit(two, "third", maximum_sessions=None) == ()
+        assert live_ids(two) == {"older", "newer", "third"}
+
+    def test_replaced_one_is_signed_out_and_leaves_room(self, two: Store) -> None:
+        ended = self.admit(two, "third", on_limit="reject", replaces="older")
+
+        assert ended == (("older", EndReason.SIGNED_OUT),)
+        assert live_ids(two) == {"newer", "third"}
+
+    def test_one_past_its_limits_leaves_room(self, two: Store) -> None:
+        ended = self.admit(
+            two,
+            "third",
+            on_limit="reject",
+            find_end=lambda record: EndReason.IDLE if record.id == "older" else None,
+        )
+
+        assert ended == (("older", EndReason.IDLE),)
+        assert live_ids(two) == {"newer", "third"}
+
+    @pytest.mark.parametrize("only_one", [False, True])
+    def test_parallel_sign_ins_leave_the_maximum(self, store: Store, only_one: bool) -> None:
+        store.insert_user(make_user())
+
+        in_parallel(
+            lambda number: self.admit(
+                store, f"session-{number}", maximum_sessions=3, only_one=only_one
+            ),
+            THREADS,
+        )
+
+        assert len(live_ids(store)) == (1 if only_one else 3)
+
+    def test_parallel_sign_ins_are_rejected_beyond_the_maximum(self, store: Store) -> None:
+        store.insert_user(make_user())
+
+        def sign_in(number: int) -> bool:
+            try:
+                self.admit(store, f"session-{number}", maximum_sessions=3, on_limit="reject")
+            except SessionLimitReached:
+                return False
+            return True
+
+        assert in_parallel(sign_in, THREADS).count(True) == 3
+        assert len(live_ids(store)) == 3
+
+
+class TestMergeData:
+    def test_sets_and_deletes_keys(self, store: Store) -> None:
+        store.insert_session(make_session(data='{"a":1,"b":2}', data_version=4))
+
+        merged = store.merge_data("session-1", {"b": None, "c": "[3]", "d": None}, known=None)
+
+        assert merged == ('{"a":1,"c":[3]}', 5)
+        assert (stored_session(store).data, stored_session(store).data_version) == merged
+
+    def test_known_values_are_written_without_reading(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.insert_session(make_session())
+        monkeypatch.setattr(store, "atomically", pytest.fail)
+
+        assert store.merge_data("session-1", {"a": "1"}, known=("{}", 0)) == ('{"a":1}', 1)
+
+    def test_two_that_know_the_same_both_keep_their_keys(self, store: Store) -> None:
+        store.insert_session(make_session())
+
+        store.merge_data("session-1", {"a": "1"}, known=("{}", 0))
+        merged = store.merge_data("session-1", {"b": "2"}, known=("{}", 0))
+
+        assert merged == ('{"a":1,"b":2}', 2)
+
+    @pytest.mark.parametrize("known", [None, ("{}", 0)])
+    def test_ended_session_takes_nothing(self, store: Store, known: tuple[str, int] | None) -> None:
+        store.insert_session(make_session())
+        store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert store.merge_data("session-1", {"a": "1"}, known=known) is None
+        assert stored_session(store).data == "{}"
+
+    def test_unknown_session_takes_nothing(self, store: Store) -> None:
+        assert store.merge_data("nobody", {"a": "1"}, known=None) is None
+
+    @pytest.mark.parametrize("known", [None, ("{}", 0)])
+    def test_many_threads_lose_no_key(self, store: Store, known: tuple[str, int] | None) -> None:
+        store.insert_session(make_session())
+
+        in_parallel(
+            lambda number: store.merge_data("session-1", {str(number): "true"}, known=known),
+            THREADS,
+        )
+
+        stored = stored_session(store)
+        assert json.loads(stored.data) == dict.fromkeys(map(str, range(THREADS)), True)
+        assert stored.data_version == THREADS
+
+    def test_text_of_every_kind_comes_back(self, store: Store) -> None:
+        store.insert_session(make_session())
+        text = "NUL \0, lone \ud800, \N{GRINNING FACE}, é, %s ? '"
+
+        store.merge_data("session-1", {text: json.dumps(text)}, known=None)
+
+        assert json.loads(stored_session(store).data) == {text: text}
+
+
+class TestFeed:
+    def test_row_that_commits_late_with_a_lower_id_is_seen(self, server: Place) -> None:
+        store = server.store
+        for session_id in ("late", "early"):
+            store.insert_session(make_session(session_id))
+        written, may_commit = threading.Event(), threading.Event()
+
+        def end_late() -> None:
+            store.end_session("late", reason=EndReason.REVOKED, now_ms=NOW)
+            written.set()
+            assert may_commit.wait(WAIT_SECONDS)
+
+        thread = threading.Thread(target=store.atomically, args=(end_late,))
+        thread.start()
+        assert written.wait(WAIT_SECONDS)
+        store.end_session("early", reason=EndReason.REVOKED, now_ms=NOW)
+        before = feed_ids(store)
+        may_commit.set()
+        thread.join(WAIT_SECONDS)
+
+        feed = server.models.revocation
+        rows = server.connections.read_rows(*feed.select(feed.session_id).order_by(feed.id).sql())
+        assert rows == [("late",), ("early",)], "the late one has the lower id"
+        assert before == ["early"]
+        assert feed_ids(store) == ["early", "late"]
+
+
+class TestUsers:
+    def test_what_was_inserted_is_found(self, store: Store) -> None:
+        user = make_user()._replace(
+            name="Žofie \N{GRINNING FACE}", image="https://example.org/a.png", email_verified=True
+        )
+
+        assert store.insert_user(user, make_account()) == user
+        assert store.find_user("user-1") == user
+        assert store.find_user_by_email("ada@example.org") == user
+        assert store.find_credential("user-1") == make_account()
+        assert store.find_credential_by_email("ada@example.org") == (user, make_account())
+
+    def test_nobody_is_none(self, store: Store) -> None:
+        assert store.find_user("nobody") is None
+        assert store.find_user_by_email("nobody@example.org") is None
+        assert store.find_credential("nobody") is None
+        assert store.find_credential_by_email("nobody@example.org") is None
+
+    def test_user_without_password_has_no_credential(self, store: Store) -> None:
+        store.insert_user(make_user())
+
+        assert store.find_credential_by_email("ada@example.org") is None
+
+    def test_taken_email_adds_nothing(self, store: Store) -> None:
+        store.insert_user(make_user(), make_account())
+
+        with pytest.raises(UserAlreadyExistsError):
+            store.insert_user(make_user("user-2"), make_account("user-2"))
+
+        assert store.find_user("user-2") is None
+        assert store.find_credential("user-2") is None
+
+    def test_taken_account_takes_the_user_back(self, store: Store) -> None:
+        social = make_account()._replace(provider_id="github", account_id="42")
+        store.insert_user(make_user(), social)
+
+        with pytest.raises(UserAlreadyExistsError):
+            store.insert_user(
+                make_user("user-2", "bob@example.org"),
+                social._replace(id="account-2", user_id="user-2"),
+            )
+
+        assert store.find_user("user-2") is None
+
+    def test_a_user_is_found_by_the_account_alone(self, store: Store) -> None:
+        social = make_account()._replace(id="account-2", provider_id="corp", account_id="Sub-1")
+        store.insert_user(make_user(), make_account())
+
+        assert store.find_user_by_account("corp", "Sub-1") is None
+        assert store.link_account(social, now_ms=NOW)
+
+        assert store.find_user_by_account("corp", "Sub-1") == make_user()
+        for provider_id, account_id in (("corp", "sub-1"), ("Corp", "Sub-1"), ("x", "Sub-1")):
+            assert store.find_user_by_account(provider_id, account_id) is None
+
+    def test_an_account_is_linked_once(self, store: Store) -> None:
+        social = make_account()._replace(id="account-2", provider_id="corp", account_id="sub-1")
+        store.insert_user(make_user())
+        store.insert_user(make_user("user-2", "bob@example.org"))
+
+        assert store.link_account(social, now_ms=NOW)
+        assert not store.link_account(social._replace(id="account-3", user_id="user-2"), now_ms=NOW)
+
+        assert store.find_user_by_account("corp", "sub-1") == make_user()
+
+    def test_parallel_sign_ups_make_one_user(self, store: Store) -> None:
+        def sign_up(number: int) -> bool:
+            try:
+                store.insert_user(make_user(f"user-{number}"), make_account(f"user-{number}"))
+            except UserAlreadyExistsError:
+                return False
+            return True
+
+        assert in_parallel(sign_up, THREADS).count(True) == 1
+
+    def test_emails_are_told_apart_by_accent_and_case(self, store: Store) -> None:
+        store.insert_user(make_user("é", "adéle@example.org"))
+        store.insert_user(make_user("e", "adele@example.org"))
+        store.insert_user(make_user("E", "Adele@example.org"))
+
+        found = store.find_user_by_email("adele@example.org")
+
+        assert found is not None and found.id == "e"
+
+    @pytest.mark.parametrize("email", ["a\0b@example.org", "a\ud800b@example.org"])
+    def test_hostile_email_finds_nobody_and_breaks_nothing(self, store: Store, email: str) -> None:
+        try:
+            found = store.find_user_by_email(email)
+        except InvalidValueError:
+            found = None
+
+        assert found is None
+        assert store.find_user("nobody") is None
+
+    def test_update_changes_what_is_given(self, store: Store) -> None:
+        store.insert_user(make_user())
+
+        assert store.update_user("user-1", name="Lovelace", now_ms=NOW + 1)
+        assert store.update_user("user-1", image="a.png", now_ms=NOW + 2)
+
+        assert store.find_user("user-1") == make_user()._replace(
+            name="Lovelace", image="a.png", updated_at_ms=NOW + 2
+        )
+
+    def test_update_to_the_same_values_finds_the_user(self, store: Store) -> None:
+        store.insert_user(make_user())
+
+        assert store.update_user("user-1", name="Ada", now_ms=NOW)
+
+    def test_update_of_nobody_is_false(self, store: Store) -> None:
+        assert not store.update_user("nobody", name="Ada", now_ms=NOW)
+
+    def test_too_long_a_name_is_the_clients_fault(self, server: Place) -> None:
+        with pytest.raises(InvalidValueError):
+            server.store.insert_user(make_user()._replace(name="x" * 256))
+
+    def test_delete_takes_accounts_and_ends_sessions(self, store: Store) -> None:
+        store.insert_user(make_user(), make_account())
+        store.insert_session(make_session(user_id="user-1"))
+
+        assert store.delete_user("user-1", NOW)
+
+        assert store.find_user("user-1") is None
+        assert store.find_credential("user-1") is None
+        assert end_reason(store) == "user_deleted"
+        assert feed_ids(store) == ["session-1"]
+
+    def test_delete_is_all_or_nothing(self, store: Store) -> None:
+        store.insert_user(make_user(), make_account())
+        store.insert_session(make_session(user_id="user-1"))
+        store._delete_user = Statement("DELETE FROM no_such_table", ())
+
+        with pytest.raises(StoreUnavailableError):
+            store.delete_user("user-1", NOW)
+
+        assert store.find_credential("user-1") == make_account()
+        assert end_reason(store) is None
+
+    def test_delete_of_nobody_is_false(self, store: Store) -> None:
+        assert not store.delete_user("nobody", NOW)
+
+
+class TestPassword:
+    @pytest.mark.parametrize("first", ["hash-1", None])
+    def test_hash_is_replaced_if_it_is_the_expected_one(
+        self, store: Store, first: str | None
+    ) -> None:
+        store.insert_user(make_user(), make_account(password_hash=first))
+
+        assert store.set_password_hash("user-1", "hash-2", expected_hash=first, now_ms=NOW)
+        assert not store.set_password_hash("user-1", "hash-3", expected_hash=first, now_ms=NOW)
+
+        assert store.find_credential("user-1") == make_account(password_hash="hash-2")
+
+    def test_hash_of_another_user_stays(self, store: Store) -> None:
+        for user_id in ("user-1", "user-2"):
+            store.insert_user(
+                make_user(user_id, f"{user_id}@example.org"), make_account(user_id, "same")
+            )
+
+        store.set_password_hash("user-1", "other", expected_hash="same", now_ms=NOW)
+
+        assert store.find_credential("user-2") == make_account("user-2", "same")
+
+    def test_hash_is_compared_by_case(self, store: Store) -> None:
+        store.insert_user(make_user(), make_account(password_hash="HASH"))
+
+        assert not store.set_password_hash("user-1", "new", expected_hash="hash", now_ms=NOW)
+
+
+class TestAttempts:
+    def test_counts_those_after_an_instant_and_tells_the_first(self, store: Store) -> None:
+        for at_ms in (NOW, NOW + 1, NOW + 2):
+            store.insert_attempt("key", at_ms)
+        store.insert_attempt("KEY", NOW + 3)
+
+        assert store.count_attempts("key", NOW) == (2, NOW + 1)
+
+    def test_none_is_zero(self, store: Store) -> None:
+        assert store.count_attempts("key", NOW) == (0, None)
+
+
+class TestPurge:
+    def purge(self, store: Store, **options: Any) -> int:
+        ages = {"keep_ended_ms": 10, "feed_age_ms": 20, "attempt_age_ms": 30}
+        return store.purge(NOW, **{**ages, **options})
+
+    def test_ended_sessions_go_at_the_very_instant(self, store: Store) -> None:
+        for session_id, ended_at_ms in (("over", NOW - 10), ("kept", NOW - 9)):
+            store.insert_session(
+                make_session(session_id, ended_at_ms=ended_at_ms, end_reason="revoked")
+            )
+
+        assert self.purge(store) == 1
+        assert store.find_session("over") is None
+        assert store.find_session("kept") is not None
+
+    def test_expired_sessions_go_at_the_very_instant(self, store: Store) -> None:
+        store.insert_session(make_session("over", expires_at_ms=NOW - 10))
+        store.insert_session(make_session("kept", expires_at_ms=NOW - 9))
+
+        assert self.purge(store) == 1
+        assert store.find_session("over") is None
+        assert store.find_session("kept") is not None
+
+    def test_feed_goes_at_the_very_instant(self, store: Store) -> None:
+        for session_id, at_ms in (("over", NOW - 20), ("kept", NOW - 19)):
+            store.insert_session(make_session(session_id))
+            store.end_session(session_id, reason=EndReason.REVOKED, now_ms=at_ms)
+
+        assert self.purge(store, keep_ended_ms=DAY) == 1
+        assert feed_ids(store) == ["kept"]
+
+    def test_attempts_go_at_the_very_instant(self, store: Store) -> None:
+        store.insert_attempt("key", NOW - 30)
+        store.insert_attempt("key", NOW - 29)
+
+        assert self.purge(store) == 1
+        assert store.count_attempts("key", 0) == (1, NOW - 29)
+
+    def test_oldest_go_first_in_batches_until_none_is_left(self, store: Store) -> None:
+        for age in range(5):
+            store.insert_attempt(f"key-{age}", NOW - DAY - age)
+
+        first = self.purge(store, batch_rows=2)
+        left = [age for age in range(5) if store.count_attempts(f"key-{age}", 0)[0]]
+
+        assert (first, left) == (2, [0, 1, 2])
+        assert [self.purge(store, batch_rows=2) for _ in range(3)] == [2, 1, 0]
+
+
+class OwnUserMadeOf:
+    """Makes a user model of the application's, bound to one database."""
+
+    def __init__(self, key: Callable[[], peewee.Field]) -> None:
+        self.key = key
+
+    def bind(self, database: Any) -> Any:
+        class Member(peewee.Model):
+            key = self.key()
+            mail = peewee.CharField(max_length=254, unique=True)
+            display_name = peewee.CharField(max_length=100, null=True)
+            created_at = peewee.DateTimeField()
+            changed = peewee.DateTimeField()
+            shoe_size = peewee.IntegerField(default=42)
+
+            class Meta:
+                table_name = "member"
+
+        Member.bind(database, bind_refs=False, bind_backrefs=False)
+        return Member
+
+
+OWN_KEYS: dict[str, tuple[Callable[[], peewee.Field], type]] = {
+    "int": (peewee.AutoField, int),
+    "bigint": (peewee.BigAutoField, int),
+    "UUID": (lambda: peewee.UUIDField(primary_key=True, default=uuid4), UUID),
+    "text": (lambda: peewee.CharField(primary_key=True, max_length=40), str),
+}
+ATTRIBUTES = {"email": "mail", "name": "display_name", "updated_at": "changed", "image": None}
+
+
+class TestOwnUserModel:
+    @pytest.fixture(params=list(OWN_KEYS))
+    def key_type(self, request: pytest.FixtureRequest, place: Place) -> type:
+        make_key, key_type = OWN_KEYS[request.param]
+        member = OwnUserMadeOf(make_key).bind(place.connections.database)
+        place.build(user_model=member, user_attributes=ATTRIBUTES)
+        return key_type
+
+    def test_round_trip(self, place: Place, key_type: type) -> None:
+        store = place.store
+
+        user = store.insert_user(make_user(), make_account())
+        account = store.find_credential(user.id)
+
+        assert type(user.id) is key_type
+        assert user == make_user(user.id)
+        assert store.find_user(user.id) == user
+        assert store.find_user(str(user.id)) == user
+        assert account is not None
+        assert (account.user_id, account.account_id) == (user.id, str(user.id))
+
+    def test_session_names_the_user(self, place: Place, key_type: type) -> None:
+        user = place.store.insert_user(make_user())
+        record = make_session(user_id=user.id)
+        place.store.insert_session(record)
+
+        assert place.store.find_session("session-1") == (record, user)
+        assert place.store.list_sessions(user.id, NOW) == [record]
+
+    def test_anonymous_session_has_no_user(self, place: Place, key_type: type) -> None:
+        place.store.insert_session(make_session())
+
+        assert place.store.find_session("session-1") == (make_session(), None)
+
+    def test_sign_in_password_and_deletion(self, place: Place, key_type: type) -> None:
+        store = place.store
+        user = store.insert_user(make_user(), make_account())
+        store.admit_session(
+            make_session(user_id=user.id),
+            replaces=None,
+            maximum_sessions=1,
+            on_limit="evict",
+            only_one=False,
+            find_end=lambda record: None,
+            skew_ms=0,
+            now_ms=NOW,
+        )
+
+        assert store.set_password_hash(user.id, "hash-2", expected_hash="hash-1", now_ms=NOW)
+        assert store.update_user(user.id, name="Lovelace", now_ms=NOW + 1000)
+        changed = store.find_user(user.id)
+        assert changed == user._replace(name="Lovelace", updated_at_ms=NOW + 1000)
+        assert store.delete_user(user.id, NOW)
+        assert end_reason(store) == "user_deleted"
+        assert store.find_user(user.id) is None
+
+    def test_email_as_it_was_typed_is_found(self, place: Place, key_type: type) -> None:
+        user = place.store.insert_user(make_user(email="Ada@Example.org"))
+
+        assert place.store.find_user_by_email("ada@example.org") == user
+
+    def test_accent_makes_another_email(self, place: Place, key_type: type) -> None:
+        place.store.insert_user(make_user(email="adéle@example.org"))
+
+        assert place.store.find_user_by_email("adele@example.org") is None
+
+    def test_taken_email_is_told(self, place: Place, key_type: type) -> None:
+        place.store.insert_user(make_user())
+
+        with pytest.raises(UserAlreadyExistsError):
+            place.store.insert_user(make_user("user-2"))
+
+    def test_key_of_another_type_is_nobodys(self, place: Place, key_type: type) -> None:
+        assert place.store.find_user("no such key") is None
+
+
+def quoted(place: Place, table: str) -> str:
+    return f"`{table}`" if place.kind == "mariadb" else f'"{table}"'
+
+
+@dataclass
+class Watched:
+    """A connection or cursor that notes what is sent over it."""
+
+    inner: Any
+    sent: list[str] = field(default_factory=list)
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        return Watched(self.inner.cursor(*arguments, **options), self.sent)
+
+    def execute(self, sql: str, *arguments: Any) -> Any:
+        self.sent.append(sql)
+        return self.inner.execute(sql, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def watch(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note every statement that connections opened from now on carry."""
+    sent: list[str] = []
+    database = place.connections.database
+    connect = database._connect
+    monkeypatch.setattr(database, "_connect", lambda: Watched(connect(), sent))
+    return sent

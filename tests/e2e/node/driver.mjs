@@ -1,0 +1,63 @@
+// Drives the npm client from Node: reads calls as lines of JSON, answers each with a line.
+// Each device is a client of its own with a cookie jar of its own; the client is unchanged.
+import { createInterface } from "node:readline";
+import { createAuthClient } from "better-auth/client";
+import { CookieJar } from "tough-cookie";
+
+const baseURL = process.env.BASE_URL;
+const devices = new Map();
+
+function makeDevice(name, { origin = baseURL } = {}) {
+  const jar = new CookieJar();
+  const said = { cookies: [] };
+
+  // What a browser does by itself: keep cookies, and say which page asks.
+  async function fetchAsBrowser(input, init = {}) {
+    const request = new Request(input, init);
+    const headers = new Headers(request.headers);
+    const cookie = await jar.getCookieString(request.url);
+    if (cookie) headers.set("Cookie", cookie);
+    if (origin) headers.set("Origin", origin);
+    headers.set("User-Agent", `Node of ${name}`);
+    const answer = await fetch(request, { headers });
+    said.cookies = answer.headers.getSetCookie();
+    for (const line of said.cookies) await jar.setCookie(line, request.url);
+    return answer;
+  }
+
+  const client = createAuthClient({ baseURL, fetchOptions: { customFetchImpl: fetchAsBrowser } });
+  const device = { client, jar, said };
+  devices.set(name, device);
+  return device;
+}
+
+async function run({ device: name, call, args = [], options = {} }) {
+  const device = devices.get(name) ?? makeDevice(name, options);
+  if (call === "jar") {
+    const cookies = await device.jar.getCookies(baseURL);
+    return cookies.map((cookie) => cookie.toJSON());
+  }
+  if (call === "restart") {
+    // A browser that is closed forgets what has neither Max-Age nor Expires.
+    for (const cookie of await device.jar.getCookies(baseURL)) {
+      if (cookie.maxAge === null && cookie.expires === "Infinity") {
+        await device.jar.store.removeCookie(cookie.domain, cookie.path, cookie.key);
+      }
+    }
+    return null;
+  }
+  if (call === "lastCookies") return device.said.cookies;
+  if (call === "$fetch") return await device.client.$fetch(...args);
+  const method = call.split(".").reduce((found, part) => found[part], device.client);
+  return await method(...args);
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  let answer;
+  try {
+    answer = { value: (await run(JSON.parse(line))) ?? null };
+  } catch (error) {
+    answer = { thrown: String(error?.stack ?? error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}

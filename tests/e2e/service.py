@@ -1,0 +1,147 @@
+"""The served application as the tests hold it: started, stopped, and moved in time.
+
+Must not know what is tested; every part that may be missing is asked for here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NODE_FOLDER = Path(__file__).parent / "node"
+PATIENCE_SECONDS = 60
+
+
+class Service:
+    """gunicorn with two workers on one port, which can go away and come back.
+
+    ``{port}`` in the text of a setting stands for that port.
+    """
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        self.settings = settings
+        self.log = folder / "server.log"
+        self._offset_ms = 0
+        self.advance(0)
+        self.start()
+
+    def advance(self, seconds: float) -> None:
+        """Move the server's clock; that of the browser stays."""
+        self._offset_ms += int(seconds * 1000)
+        draft = self.folder / "offset_ms.new"
+        draft.write_text(str(self._offset_ms))
+        draft.replace(self.folder / "offset_ms")
+
+    def start(self) -> None:
+        with self.log.open("ab") as said:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gunicorn", "--workers", "2"),
+                    *("--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "1"),
+                    *("--bind", f"127.0.0.1:{self.port}", "--log-level", "warning"),
+                    "tests.e2e.app:application",
+                ],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "E2E_FOLDER": str(self.folder),
+                    "E2E_SETTINGS": json.dumps(self.settings).replace("{port}", str(self.port)),
+                },
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(OSError), closing(self._connect()) as connection:
+                connection.request("GET", "/api/auth/ok")
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"the server did not start: {self.log.read_text()}")
+
+    def _connect(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=5)
+
+    def stop(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@contextmanager
+def serving(folder: Path, **settings: Any) -> Iterator[Service]:
+    """Serve until the end of the block, and find no traceback in the log."""
+    if find_spec("gunicorn") is None or find_spec("whitenoise") is None:
+        pytest.skip("gunicorn or whitenoise is not installed; they come with the extra demo")
+    service = Service(folder, **settings)
+    try:
+        yield service
+        assert "Traceback" not in service.log.read_text()
+    finally:
+        service.stop()
+
+
+def need_npm(folder: Path, package: str) -> None:
+    """Skip unless Node is there and ``npm ci`` was run in a folder."""
+    if which("node") is None:
+        pytest.skip("node is not installed")
+    if not (folder / "node_modules" / package).exists():
+        pytest.skip(f"{package} is not installed; run: cd {folder.relative_to(ROOT)} && npm ci")
+
+
+class Node:
+    """The npm client in a Node process; ``call`` runs a method of it for a device."""
+
+    def __init__(self, url: str) -> None:
+        need_npm(NODE_FOLDER, "better-auth")
+        self._process = subprocess.Popen(
+            ["node", "driver.mjs"],
+            cwd=NODE_FOLDER,
+            env={**os.environ, "BASE_URL": url, "NO_COLOR": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, device: str, call: str, *args: Any, **options: Any) -> Any:
+        """Return what a call gives: ``{"data", "error"}`` for those of the client.
+
+        ``ConnectionError`` where the client throws, as it does when no server answers.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        asked = {"device": device, "call": call, "args": args, "options": options}
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "thrown" in answer:
+            raise ConnectionError(answer["thrown"])
+        return answer["value"]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()

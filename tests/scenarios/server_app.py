@@ -1,0 +1,189 @@
+"""The application that the scenario tests serve: settings come from environment variables.
+
+``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON. With
+``SCENARIO_USE_EARLY`` the manager is used while the module is imported, which under
+``--preload`` is before the fork.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.util import FileWrapper
+from wsgiref.validate import validator
+
+from wsgi_sessions import SessionManager, SessionMiddleware
+
+CHEAP_PASSWORDS = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
+TEXT = [("Content-Type", "text/plain")]
+HELLO = b"hello"
+
+
+def list_app(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", list(TEXT))
+    return [b"he", b"llo"]
+
+
+def generator_app(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", list(TEXT))
+    return (chunk for chunk in (b"he", b"llo"))
+
+
+def late_app(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", list(TEXT))
+    yield HELLO
+
+
+def streamed_data_app(environ: Any, start_response: Any) -> Iterator[bytes]:
+    """Sets session data after the headers are gone."""
+    start_response("200 OK", list(TEXT))
+    yield b"he"
+    session = environ["wsgi_sessions.session"]
+    if session is not None:
+        session.data["streamed"] = True
+    yield b"llo"
+
+
+def file_app(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", list(TEXT))
+    return environ.get("wsgi.file_wrapper", FileWrapper)(io.BytesIO(HELLO))
+
+
+def disk_app(environ: Any, start_response: Any) -> Any:
+    """Returns a file that has a descriptor, which a server may hand to ``sendfile``."""
+    start_response("200 OK", list(TEXT))
+    return environ.get("wsgi.file_wrapper", FileWrapper)(Path(__file__).open("rb"))
+
+
+def write_app(environ: Any, start_response: Any) -> Any:
+    write = start_response("200 OK", list(TEXT))
+    write(b"he")
+    return [b"llo"]
+
+
+def exc_info_app(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", list(TEXT))
+    try:
+        raise RuntimeError("thought better of it")
+    except RuntimeError:
+        start_response("202 Accepted", list(TEXT), sys.exc_info())
+    return [HELLO]
+
+
+def raising_app(environ: Any, start_response: Any) -> Any:
+    raise RuntimeError("the application's own fault")
+
+
+def raising_late_app(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", list(TEXT))
+    raise RuntimeError("the application's own fault, before the first chunk")
+    yield b""
+
+
+KINDS: dict[str, tuple[Callable[..., Any], int, bytes]] = {
+    "/list": (list_app, 200, HELLO),
+    "/generator": (generator_app, 200, HELLO),
+    "/late": (late_app, 200, HELLO),
+    "/streamed-data": (streamed_data_app, 200, HELLO),
+    "/file": (file_app, 200, HELLO),
+    "/disk": (disk_app, 200, Path(__file__).read_bytes()),
+    "/write": (write_app, 200, HELLO),
+    "/exc-info": (exc_info_app, 202, HELLO),
+}
+"""Every kind of app that PEP 3333 knows, by path, and the answer that is right."""
+
+FAILING = {"/raise": raising_app, "/raise-late": raising_late_app}
+
+
+def app(environ: Any, start_response: Any) -> Any:
+    path = environ["PATH_INFO"]
+    if path == "/me":
+        return send_json(start_response, describe(environ))
+    if path == "/connection":
+        return send_json(start_response, describe_connection())
+    if path.startswith("/data/"):
+        return send_json(start_response, handle_data(environ, path.removeprefix("/data/")))
+    if path in FAILING:
+        return FAILING[path](environ, start_response)
+    return KINDS[path][0](environ, start_response)
+
+
+def describe(environ: Any) -> dict[str, Any]:
+    session, user = environ["wsgi_sessions.session"], environ["wsgi_sessions.user"]
+    return {
+        "user": None if user is None else user.email,
+        "session": None if session is None else session.id,
+        "reason": environ["wsgi_sessions.end_reason"],
+    }
+
+
+def connection_of(database: Any) -> Any:
+    """Return the connection that this thread has open."""
+    return database.connection()
+
+
+def describe_connection() -> dict[str, Any]:
+    """Tell which process this is, and whether it talks over what was opened before the fork."""
+    assert manager is not None
+    manager.list_sessions("nobody")
+    return {
+        "pid": os.getpid(),
+        "imported_by": imported_by,
+        "is_the_early_one": connection_of(manager.database) is early_connection,
+    }
+
+
+def handle_data(environ: Any, key: str) -> Any:
+    """Answer the session's data; a POST first sets the key, and its double beside it."""
+    session = environ["wsgi_sessions.session"]
+    if session is None:
+        return None
+    if environ["REQUEST_METHOD"] == "POST":
+        value = environ["QUERY_STRING"]
+        session.data[key] = value
+        session.data[f"{key}-double"] = value
+    return dict(session.data)
+
+
+def send_json(start_response: Any, value: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(value).encode()]
+
+
+def make_manager() -> SessionManager:
+    return SessionManager(
+        os.environ["SCENARIO_DATABASE"],
+        secret=os.environ["SCENARIO_SECRET"],
+        password=CHEAP_PASSWORDS,
+        throttle=None,
+        **json.loads(os.environ.get("SCENARIO_SETTINGS", "{}")),
+    )
+
+
+def make_application(manager: SessionManager) -> Callable[..., Any]:
+    """Wrap the app: ``wsgiref.validate`` stands on both sides, but for the query ``?bare``."""
+    bare = SessionMiddleware(app, manager)
+    checked = validator(SessionMiddleware(validator(app), manager))
+
+    def choose(environ: Any, start_response: Any) -> Any:
+        chosen: Any = bare if environ.get("QUERY_STRING") == "bare" else checked
+        return chosen(environ, start_response)
+
+    return choose
+
+
+imported_by = os.getpid()
+early_connection: Any = None
+manager: SessionManager | None = None
+application: Callable[..., Any] | None = None
+if "SCENARIO_DATABASE" in os.environ:
+    manager = make_manager()
+    if "SCENARIO_USE_EARLY" in os.environ:
+        manager.list_sessions("nobody")
+        early_connection = connection_of(manager.database)
+    application = make_application(manager)

@@ -1,0 +1,227 @@
+"""Real servers in processes of their own, and visitors who talk to them.
+
+Must not leave a process behind: the whole group is killed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.databases import fresh_server_database
+
+ROOT = Path(__file__).parents[2]
+APPLICATION = "tests.scenarios.server_app:application"
+SECRET = "scenario-secret-" * 3
+PATIENCE_SECONDS = 60
+PASSWORD = "correct horse"
+
+DATABASES = ("sqlite", "postgres", "mariadb")
+THREADED = ("--worker-class", "gthread", "--threads", "4")
+SERVERS: dict[str, tuple[str, ...]] = {
+    "sync": ("--worker-class", "sync"),
+    "gthread": THREADED,
+    "gevent": ("--worker-class", "gevent"),
+    "sync-preload": ("--worker-class", "sync", "--preload"),
+    "gthread-preload": (*THREADED, "--preload"),
+    "waitress": (),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Visitor:
+    """One browser: a jar that does what it is told, and one address."""
+
+    def __init__(self, port: int, cookies: dict[str, str] | None = None) -> None:
+        self.port = port
+        self.cookies = dict(cookies or {})
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post(self, path: str, value: Any = None) -> Answer:
+        return self.ask("POST", path, json.dumps({} if value is None else value).encode())
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Send a request and keep the cookies of its answer.
+
+        Raises ``OSError`` or ``HTTPException`` when there is none, or half of one.
+        """
+        headers = {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        ) as connection:
+            connection.request(method, path, body, headers)
+            with connection.getresponse() as response:
+                answer = Answer(response.status, response.read())
+                self._keep(response.headers.get_all("Set-Cookie", []))
+        return answer
+
+    def sign_up(self, email: str) -> Answer:
+        given = {"name": "Ada", "email": email, "password": PASSWORD}
+        return self.post("/api/auth/sign-up/email", given)
+
+    def sign_in(self, email: str) -> Answer:
+        return self.post("/api/auth/sign-in/email", {"email": email, "password": PASSWORD})
+
+    def sign_out(self) -> Answer:
+        return self.post("/api/auth/sign-out")
+
+    def user(self) -> Any:
+        """Tell whom the application takes this browser for: an e-mail address or None."""
+        return self.get("/me").json["user"]
+
+    def _keep(self, lines: list[str]) -> None:
+        for line in lines:
+            for name, morsel in SimpleCookie(line).items():
+                if morsel["max-age"] == "0":
+                    self.cookies.pop(name, None)
+                else:
+                    self.cookies[name] = morsel.value
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers on a port of 127.0.0.1."""
+
+    kind: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def visitor(self) -> Visitor:
+        """Return a browser that was never here."""
+        return Visitor(self.port)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of gunicorn's workers."""
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        )
+        found = re.findall(r"^\s*(\d+)\s+(\d+)\s+([^Z\s]\S*)", listed.stdout, re.MULTILINE)
+        return [int(pid) for pid, parent, _ in found if int(parent) == self.process.pid]
+
+
+@contextmanager
+def serving(
+    kind: str,
+    database: str,
+    directory: Path,
+    *,
+    workers: int = 2,
+    settings: dict[str, Any] | None = None,
+    use_early: bool = False,
+) -> Iterator[Server]:
+    """Serve the scenario's application until the end of the block."""
+    port = _free_port()
+    variables = {
+        **os.environ,
+        "SCENARIO_DATABASE": database,
+        "SCENARIO_SECRET": SECRET,
+        "SCENARIO_SETTINGS": json.dumps(settings or {}),
+        **({"SCENARIO_USE_EARLY": "1"} if use_early else {}),
+    }
+    log = directory / f"{kind}-{port}.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            _command(kind, port, workers),
+            cwd=ROOT,
+            env=variables,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            server = Server(kind, port, process, log)
+            _wait_for(server, workers)
+            yield server
+        finally:
+            _stop(process)
+
+
+@contextmanager
+def fresh_database(kind: str, directory: Path) -> Iterator[str]:
+    """Give the URL of an empty database, and take it away again."""
+    if kind == "sqlite":
+        yield f"sqlite:///{directory / 'scenario.db'}"
+    else:
+        with fresh_server_database(kind) as url:
+            yield url
+
+
+def _command(kind: str, port: int, workers: int) -> list[str]:
+    needed = {"waitress": ("waitress",), "gevent": ("gunicorn", "gevent")}.get(kind, ("gunicorn",))
+    for package in needed:
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed; it comes with the extra dev")
+    address = f"127.0.0.1:{port}"
+    if kind == "waitress":
+        return [sys.executable, "-m", "waitress", f"--listen={address}", APPLICATION]
+    options = ["--bind", address, "--workers", str(workers), "--log-level", "warning"]
+    # Since 25.1 it would open a socket for all of this user's servers.
+    if hasattr(import_module("gunicorn.config"), "ControlSocketDisable"):
+        options.append("--no-control-socket")
+    return [sys.executable, "-m", "gunicorn", *SERVERS[kind], *options, APPLICATION]
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(server: Server, worker_count: int) -> None:
+    """Wait until the server answers, and gunicorn has started every worker it was asked for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    is_complete = server.kind == "waitress"
+    while server.process.poll() is None and time.monotonic() < deadline:
+        is_complete = is_complete or len(server.workers()) >= worker_count
+        with suppress(OSError):
+            if is_complete and server.visitor().get("/api/auth/ok").status == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{server.kind} did not start: {server.log.read_text()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+    finally:
+        # The group outlives its leader as long as one member does.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

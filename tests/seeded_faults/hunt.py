@@ -1,0 +1,187 @@
+"""``python -m tests.seeded_faults.hunt``: runs the assertion set, then the machine.
+
+Prints what found a fault, or nothing; meant to be run on a patched copy of the product.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from wsgi_sessions_testing import (
+    Bench,
+    SessionMachine,
+    assert_bound_to_address,
+    assert_cached_copy_is_bounded,
+    assert_cookie_flags,
+    assert_forged_token_refused,
+    assert_limit_holds,
+    assert_logout_is_final,
+    assert_no_session_fixation,
+    assert_not_shared_cacheable,
+    assert_revocation_is_final,
+    assert_revocation_within,
+    assert_rotation_safe,
+    assert_session_data_is_kept,
+    assert_signed_in,
+)
+
+EXAMPLES = 100
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    user = environ["wsgi_sessions.user"]
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "public")])
+    return [b"nobody" if user is None else user.email.encode()]
+
+
+def signed_in(check: Callable[[Bench, Any], None], **options: Any) -> None:
+    """Check something of a browser that is signed in."""
+    with Bench(app, **options) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        check(bench, browser)
+
+
+def plain(_: Bench, browser: Any) -> None:
+    browser.get("/")
+    assert_signed_in(browser, as_="ada@example.org")
+    assert_cookie_flags(browser)
+    assert_forged_token_refused(browser)
+    assert_session_data_is_kept(browser)
+
+
+def personal(bench: Bench, browser: Any) -> None:
+    bench.clock.advance(days=1)
+    assert_not_shared_cacheable(browser.get("/"))
+
+
+def revocation(bench: Bench, browser: Any) -> None:
+    assert_revocation_within(browser, 1, workers=bench.workers(2))
+
+
+def quiet_app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
+def varies() -> None:
+    with Bench(quiet_app) as bench:
+        assert_not_shared_cacheable(bench.new_browser().get("/"))
+
+
+def limit() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        assert_limit_holds(app, folder=folder)
+
+
+ASSERTIONS: dict[str, Callable[[], None]] = {
+    "assert_cookie_flags and others": lambda: signed_in(plain),
+    "assert_not_shared_cacheable": varies,
+    "assert_not_shared_cacheable, signed in": lambda: signed_in(personal),
+    "assert_no_session_fixation": lambda: assert_no_session_fixation(
+        app, sign_in=lambda browser: browser.sign_in("victim@example.org")
+    ),
+    "assert_logout_is_final": lambda: signed_in(lambda _, browser: assert_logout_is_final(browser)),
+    "assert_logout_is_final, cached": lambda: signed_in(
+        lambda _, browser: assert_logout_is_final(browser), cookie_cache=True
+    ),
+    "assert_rotation_safe": lambda: signed_in(lambda _, browser: assert_rotation_safe(browser)),
+    "assert_revocation_within": lambda: signed_in(revocation, cookie_cache=True),
+    "assert_revocation_is_final": lambda: signed_in(
+        lambda _, browser: assert_revocation_is_final(browser)
+    ),
+    "assert_cached_copy_is_bounded": lambda: signed_in(
+        lambda _, browser: assert_cached_copy_is_bounded(browser), cookie_cache=True
+    ),
+    "assert_cached_copy_is_bounded, idle": lambda: signed_in(
+        lambda _, browser: assert_cached_copy_is_bounded(browser),
+        idle_timeout=3600,
+        cookie_cache={"enabled": True, "max_age": 86400},
+    ),
+    "assert_cached_copy_is_bounded, unrotated": lambda: signed_in(
+        lambda _, browser: assert_cached_copy_is_bounded(browser),
+        rotate_tokens=False,
+        cookie_cache=True,
+    ),
+    "assert_bound_to_address": lambda: signed_in(
+        lambda _, browser: assert_bound_to_address(browser),
+        ip_binding="exact",
+        trusted_proxies=["192.0.2.0/24"],
+    ),
+    "assert_limit_holds": limit,
+}
+
+
+class Machine(SessionMachine):
+    """The machine on the app above."""
+
+    def make_app(self) -> Any:
+        """Return the app."""
+        return app
+
+
+class CachedMachine(Machine):
+    """… with the cookie cache."""
+
+    settings: ClassVar[dict[str, Any]] = {"cookie_cache": True}
+
+
+class LimitedMachine(Machine):
+    """… with every limit there is, and few sessions."""
+
+    settings: ClassVar[dict[str, Any]] = {
+        "idle_timeout": 3600 * 30,
+        "absolute_timeout": 86400 * 9,
+        "multi_session": {"maximum_sessions": 2},
+    }
+
+
+class CachedLimitedMachine(Machine):
+    """… with both."""
+
+    settings: ClassVar[dict[str, Any]] = {
+        "idle_timeout": 3600,
+        "cookie_cache": {"enabled": True, "max_age": 86400},
+    }
+
+
+MACHINES = (Machine, LimitedMachine, CachedMachine, CachedLimitedMachine)
+
+
+def find_fault(examples: int = EXAMPLES) -> str | None:
+    """Return the name of what failed first, or None."""
+    for name, check in ASSERTIONS.items():
+        try:
+            check()
+        except AssertionError as error:
+            return f"{name}: {str(error).splitlines()[0]}"
+    for machine in MACHINES:
+        try:
+            run_state_machine_as_test(
+                machine,
+                settings=settings(
+                    max_examples=examples,
+                    stateful_step_count=30,
+                    deadline=None,
+                    database=None,
+                    derandomize=True,
+                    phases=[Phase.generate],
+                    report_multiple_bugs=False,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        except AssertionError as error:
+            return f"{machine.__name__}: {str(error).splitlines()[0]}"
+    return None
+
+
+if __name__ == "__main__":
+    logging.disable()
+    sys.stdout.write(f"{find_fault() or ''}\n")

@@ -1,0 +1,144 @@
+"""The cached copy: good beside one token, until its end, and never if anybody touched it."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.contract.databases import NOW, make_session, make_user
+from wsgi_sessions.cookie_cache import CookieCache
+from wsgi_sessions.records import CachedCopy
+from wsgi_sessions.signing import KeyRing
+
+SECRET = "s" * 32
+TOKEN = "v1.token.0.signature"
+
+
+def seal(cache: CookieCache, user_id: Any = "user-1", **options: Any) -> str | None:
+    given = {"token_text": TOKEN, "issued_at_ms": NOW, "ends_at_ms": NOW + 1000, **options}
+    return cache.seal(make_session(user_id=user_id), make_user(user_id), **given)
+
+
+def open_copy(
+    text: str | None, *, cache: CookieCache | None = None, token: str = TOKEN, now_ms: int = NOW
+) -> CachedCopy | None:
+    assert text is not None
+    cache = cache or CookieCache([SECRET], version="1")
+    return cache.open(text, token_text=token, now_ms=now_ms)
+
+
+@pytest.fixture
+def text() -> str:
+    sealed = seal(CookieCache([SECRET], version="1"))
+    assert sealed is not None
+    return sealed
+
+
+@pytest.mark.parametrize("user_id", ["user-1", 7, UUID(int=5)])
+def test_session_and_user_come_back(user_id: Any) -> None:
+    copy = open_copy(seal(CookieCache([SECRET], version="1"), user_id))
+
+    assert copy is not None
+    assert copy.session == make_session(user_id=user_id)._replace(data="", data_version=0)
+    assert copy.user == make_user(user_id)
+    assert (copy.issued_at_ms, copy.ends_at_ms) == (NOW, NOW + 1000)
+
+
+def test_anonymous_session_comes_back() -> None:
+    cache = CookieCache([SECRET], version="1")
+    text = cache.seal(
+        make_session(), None, token_text=TOKEN, issued_at_ms=NOW, ends_at_ms=NOW + 1000
+    )
+
+    copy = open_copy(text)
+
+    assert copy is not None
+    assert (copy.session.user_id, copy.user) == (None, None)
+
+
+def test_user_id_of_another_type_is_not_sealed() -> None:
+    assert seal(CookieCache([SECRET], version="1"), (1, 2)) is None
+
+
+@pytest.mark.parametrize(("after_ms", "is_good"), [(999, True), (1000, False)])
+def test_copy_ends_at_its_very_instant(text: str, after_ms: int, is_good: bool) -> None:
+    assert (open_copy(text, now_ms=NOW + after_ms) is not None) is is_good
+
+
+def test_copy_beside_another_token_is_void(text: str) -> None:
+    assert open_copy(text, token=TOKEN + "x") is None
+
+
+def test_copy_of_another_version_is_void(text: str) -> None:
+    assert open_copy(text, cache=CookieCache([SECRET], version="2")) is None
+
+
+def test_copy_of_another_server_is_void(text: str) -> None:
+    assert open_copy(text, cache=CookieCache(["t" * 32], version="1")) is None
+
+
+def test_copy_under_an_older_secret_is_good(text: str) -> None:
+    assert open_copy(text, cache=CookieCache(["t" * 32, SECRET], version="1")) is not None
+
+
+def test_every_altered_character_voids_it(text: str) -> None:
+    for position, old in enumerate(text):
+        altered = text[:position] + ("A" if old != "A" else "B") + text[position + 1 :]
+        assert open_copy(altered) is None, position
+
+
+@pytest.mark.parametrize("broken", ["", ".", "a.b", "é.é", "x" * 5000, "a.b.c", "====.===="])
+def test_rubbish_is_void(broken: str) -> None:
+    assert open_copy(broken) is None
+
+
+@pytest.mark.parametrize(
+    "payload", [b"[]", b"{}", b"null", b'{"v":"1"}', b"not json", b'{"v":"1","t":5,"e":1}']
+)
+def test_copy_of_another_release_is_void(payload: bytes) -> None:
+    cache = CookieCache([SECRET], version="1")
+    encoded = urlsafe_b64encode(payload)
+    text = f"{encoded.decode()}.{urlsafe_b64encode(cache._ring.sign(encoded)).decode()}"
+
+    assert open_copy(text) is None
+
+
+def test_copy_longer_than_a_cookie_is_void() -> None:
+    cache = CookieCache([SECRET], version="1")
+    sealed = [
+        cache.seal(
+            make_session(user_id="user-1"),
+            make_user()._replace(name="x" * length),
+            token_text=TOKEN,
+            issued_at_ms=NOW,
+            ends_at_ms=NOW + 1000,
+        )
+        for length in (1000, 4000)
+    ]
+
+    assert [open_copy(text) is not None for text in sealed] == [True, False]
+
+
+def test_token_s_signature_is_none_for_a_copy() -> None:
+    cache = CookieCache([SECRET], version="1")
+    encoded = seal(cache)
+    assert encoded is not None
+    payload = encoded.partition(".")[0]
+    signature = KeyRing([SECRET], "session token v1").sign(payload.encode())
+
+    assert open_copy(f"{payload}.{urlsafe_b64encode(signature).decode()}") is None
+
+
+def test_copy_holds_no_token_and_no_data(text: str) -> None:
+    shown = json.loads(urlsafe_b64decode(text.partition(".")[0]))
+
+    assert TOKEN not in json.dumps(shown)
+    assert "{}" not in json.dumps(shown["s"])
+
+
+def test_repr_shows_no_secret() -> None:
+    assert SECRET not in repr(CookieCache([SECRET], version="1"))

@@ -1,0 +1,273 @@
+"""The cookie door: our cookies found in any header, and Set-Cookie as browsers want it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wsgi_sessions import SessionConfig
+from wsgi_sessions.cookies import CookieDoor, PresentedCookies
+from wsgi_sessions.tokens import TokenSigner
+
+SECRET = "0123456789abcdef" * 2
+SIGNER = TokenSigner([SECRET])
+TOKEN = SIGNER.write(bytes(24), 0)
+OTHER = SIGNER.write(bytes(24), 1)
+
+
+def make_door(**settings: Any) -> CookieDoor:
+    settings = {"cookie_cache": True, **settings}
+    return CookieDoor(SessionConfig(secret=SECRET, **settings), SIGNER)
+
+
+def read(header: str | None, *, is_secure: bool = False, **settings: Any) -> PresentedCookies:
+    return make_door(**settings).read(header, is_secure=is_secure)
+
+
+def find(header: str, **settings: Any) -> tuple[list[str], list[str]]:
+    found = read(header, **settings)
+    return list(found.token_texts), list(found.cached_texts)
+
+
+class TestRead:
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "session_token=T",
+            "a=b; session_token=T",
+            "session_token=T; a=b",
+            "a=b; session_token=T; c=d",
+            "a=b;session_token=T",
+            "a=b;\tsession_token=T",
+            "a=b, session_token=T",
+            "a=b,session_token=T,c=d",
+            'session_token="T"',
+            'a="b c"; session_token=T',
+            'a="b; session_token=T',
+            'a="b"; session_token="T"; c="',
+            "session_token = T",
+            "session_token= T ; a=b",
+            " session_token=T",
+            "session_token=T; session_token=T",
+            "session_token_old=x; session_token=T",
+            "xsession_token=x; session_token=T",
+            "my=session_token=x; session_token=T",
+            "=; ;;; =x; session_token=T",
+            "broken; session_token=T",
+            "a=\xff\x00é; session_token=T",
+        ],
+    )
+    def test_token_is_found_among_anything(self, header: str) -> None:
+        assert find(header) == (["T"], [])
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            None,
+            "",
+            ";",
+            "a=b",
+            "session_token",
+            "xsession_token=T",
+            "session_tokenx=T",
+            "session-token=T",
+            "Session_Token=T",
+            "__Host-session_token=T",
+            "__Secure-session_token=T",
+            "a=session_token=T",
+            "session_data=C",
+        ],
+    )
+    def test_what_is_not_ours_is_nothing(self, header: str | None) -> None:
+        found = read(header)
+
+        assert (list(found.token_texts), list(found.cached_texts)) == ([], [])
+        assert found.tokens == ()
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "session_token=T; session_data=C",
+            "session_data=C; session_token=T",
+            "a=b; session_data=C; c=d; session_token=T",
+            'session_token=T; session_data="C"',
+            "session_token=T, session_data=C",
+            "session_token=T; session_data=C; session_data=C",
+        ],
+    )
+    def test_copy_is_found_beside_the_token(self, header: str) -> None:
+        assert find(header) == (["T"], ["C"])
+
+    def test_copy_is_not_looked_for_when_the_cache_is_off(self) -> None:
+        assert find("session_token=T; session_data=C", cookie_cache=False) == (["T"], [])
+
+    def test_at_most_four_of_each_name_are_taken(self) -> None:
+        header = "; ".join(f"session_token=T{n}; session_data=C{n}" for n in range(9))
+
+        assert find(header) == (["T0", "T1", "T2", "T3"], ["C0", "C1", "C2", "C3"])
+
+    def test_repeated_value_takes_one_place(self) -> None:
+        header = "; ".join(["session_token=T"] * 9 + ["session_token=U"])
+
+        assert find(header) == (["T", "U"], [])
+
+    def test_tokens_that_we_signed_are_told_in_the_order_of_the_header(self) -> None:
+        header = f"session_token=rubbish; session_token={OTHER}; session_token={TOKEN}"
+
+        assert [token.text for token in read(header).tokens] == [OTHER, TOKEN]
+
+    def test_signatures_are_checked_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[str] = []
+        real = TokenSigner.read
+
+        def count(signer: TokenSigner, text: str) -> Any:
+            calls.append(text)
+            return real(signer, text)
+
+        monkeypatch.setattr(TokenSigner, "read", count)
+        found = read(f"session_token={TOKEN}")
+
+        assert calls == []
+        assert found.tokens is found.tokens
+        assert calls == [TOKEN]
+
+    def test_long_hostile_header_is_read(self) -> None:
+        header = 'session_token="' * 5_000 + f"; session_token={TOKEN}"
+
+        assert TOKEN in read(header).token_texts
+
+    def test_name_of_special_characters_is_taken_as_it_is(self) -> None:
+        settings = {"cookie": {"name": "s.d|+"}}
+
+        assert find("sxd=A; s.d|+=T, a=b", **settings) == (["T"], [])
+        assert find("sxd|+=A", **settings) == ([], [])
+
+    def test_one_name_may_begin_the_other(self) -> None:
+        settings = {"cookie": {"name": "sid", "cache_name": "sid_data"}}
+
+        assert find("sid_data=C, sid=T", **settings) == (["T"], ["C"])
+
+    def test_repr_shows_no_value(self) -> None:
+        assert repr(read(f"session_token={TOKEN}; session_data=C")) == (
+            "PresentedCookies(<1>, cached=<1>)"
+        )
+
+
+class TestPrefix:
+    @pytest.mark.parametrize(
+        ("cookie", "name"),
+        [
+            ({}, "__Host-session_token"),
+            ({"name": "sid"}, "__Host-sid"),
+            ({"path": "/app"}, "__Secure-session_token"),
+            ({"domain": "example.org"}, "__Secure-session_token"),
+        ],
+    )
+    def test_secure_name_says_as_much_as_its_attributes_allow(
+        self, cookie: dict[str, Any], name: str
+    ) -> None:
+        assert make_door(cookie=cookie).token_name(is_secure=True) == name
+
+    def test_cached_copy_has_the_same_prefix(self) -> None:
+        door = make_door()
+
+        assert door.cache_name(is_secure=True) == "__Host-session_data"
+        assert door.cache_name(is_secure=False) == "session_data"
+
+    def test_name_over_http_has_none(self) -> None:
+        assert make_door().token_name(is_secure=False) == "session_token"
+
+    def test_https_reads_the_prefixed_name_alone(self) -> None:
+        header = "session_token=planted; __Secure-session_token=planted; __Host-session_token=T"
+
+        assert find(header, is_secure=True) == (["T"], [])
+        assert find("session_token=planted", is_secure=True) == ([], [])
+
+    @pytest.mark.parametrize(
+        ("secure", "over_https", "over_http"),
+        [("auto", True, False), (True, True, True), (False, False, False)],
+    )
+    def test_secure_follows_the_scheme_unless_it_is_set(
+        self, secure: Any, over_https: bool, over_http: bool
+    ) -> None:
+        door = make_door(cookie={"secure": secure})
+
+        assert door.is_secure_for(is_https=True) is over_https
+        assert door.is_secure_for(is_https=False) is over_http
+
+
+class TestSet:
+    def test_token_over_http(self) -> None:
+        assert make_door().set_token("T", is_secure=False, remember=True) == (
+            "Set-Cookie",
+            "session_token=T; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax",
+        )
+
+    def test_token_over_https(self) -> None:
+        assert make_door().set_token("T", is_secure=True, remember=True) == (
+            "Set-Cookie",
+            "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax",
+        )
+
+    def test_token_that_is_not_remembered_ends_with_the_browser(self) -> None:
+        line = make_door().set_token("T", is_secure=False, remember=False)[1]
+
+        assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax"
+
+    def test_every_attribute_of_the_config_is_rendered(self) -> None:
+        door = make_door(
+            expires_in=3600,
+            update_age=600,
+            cookie={
+                "path": "/app",
+                "domain": "example.org",
+                "same_site": "None",
+                "partitioned": True,
+            },
+        )
+
+        assert door.set_token("T", is_secure=True, remember=True)[1] == (
+            "__Secure-session_token=T; Max-Age=3600; Path=/app; Domain=example.org; Secure; "
+            "HttpOnly; SameSite=None; Partitioned"
+        )
+
+    @pytest.mark.parametrize(("max_age_s", "attribute"), [(60, "; Max-Age=60"), (None, "")])
+    def test_cached_copy_ends_when_told(self, max_age_s: int | None, attribute: str) -> None:
+        assert make_door().set_cached_copy("C", is_secure=False, max_age_s=max_age_s) == (
+            "Set-Cookie",
+            f"session_data=C{attribute}; Path=/; HttpOnly; SameSite=Lax",
+        )
+
+    def test_cached_copy_that_browsers_would_drop_is_not_set(self) -> None:
+        door = make_door()
+        rest = "session_data=; Path=/; HttpOnly; SameSite=Lax"
+        longest = "C" * (4096 - len(rest))
+
+        fits = door.set_cached_copy(longest, is_secure=False, max_age_s=None)
+
+        assert fits is not None and len(fits[1]) == 4096
+        assert door.set_cached_copy(longest + "C", is_secure=False, max_age_s=None) is None
+
+
+class TestClear:
+    def test_both_cookies_go_by_the_attributes_they_were_set_with(self) -> None:
+        gone = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly"
+
+        assert make_door().clear(is_secure=True) == [
+            ("Set-Cookie", f"__Host-session_token=; {gone}; SameSite=Lax"),
+            ("Set-Cookie", f"__Host-session_data=; {gone}; SameSite=Lax"),
+        ]
+
+    def test_domain_and_path_are_named_again(self) -> None:
+        door = make_door(cookie={"path": "/app", "domain": "example.org"})
+
+        assert all(
+            "; Path=/app; Domain=example.org;" in line for _, line in door.clear(is_secure=False)
+        )
+
+    def test_copy_can_go_alone(self) -> None:
+        door = make_door()
+
+        assert door.clear_cached_copy(is_secure=False) == door.clear(is_secure=False)[1]
+        assert door.clear_cached_copy(is_secure=False)[1].startswith("session_data=;")

@@ -1,0 +1,306 @@
+"""The manager as scripts, jobs and views call it, without a middleware around them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from webob import Request
+
+from wsgi_sessions import (
+    InvalidPasswordError,
+    SessionConfig,
+    SessionLimitReached,
+    SessionManager,
+    SignIn,
+    StoreUnavailableError,
+    get_end_reason,
+    get_request,
+    get_session,
+    get_user,
+)
+from wsgi_sessions.environ import find_environ
+from wsgi_sessions.events import SessionEvent
+from wsgi_sessions_testing import FakeClock
+
+CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
+SECRET = "x" * 32
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def manager(clock: FakeClock) -> Iterator[SessionManager]:
+    manager = make(clock)
+    yield manager
+    manager.close()
+
+
+def make(clock: FakeClock, **settings: Any) -> SessionManager:
+    return SessionManager(
+        "sqlite:///:memory:", secret=SECRET, clock=clock, password=CHEAP, **settings
+    )
+
+
+def sign_up(manager: SessionManager, email: str = "ada@example.org") -> SignIn:
+    return manager.sign_up_email(name="Ada", email=email, password=PASSWORD)
+
+
+def reason_of(manager: SessionManager, session_id: str) -> str | None:
+    found = manager.store.find_session(session_id)
+    assert found is not None
+    return found[0].end_reason
+
+
+class TestGetSession:
+    @pytest.mark.parametrize("name", ["session_token", "__Host-session_token"])
+    def test_takes_a_mapping_of_headers(self, manager: SessionManager, name: str) -> None:
+        made = sign_up(manager)
+
+        found = manager.get_session({"cookie": f"a=b; {name}={made.token}"})
+
+        assert found is not None and found.user is not None and made.session is not None
+        assert (found.id, found.user.email) == (made.session.id, "ada@example.org")
+        assert found.expires_at == made.session.expires_at
+
+    def test_takes_an_environ_and_a_request(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        request = Request.blank("/", headers={"Cookie": f"session_token={made.token}"})
+
+        for source in (request.environ, request):
+            found = manager.get_session(source)
+            assert found is not None
+
+    @pytest.mark.parametrize(
+        "source", [{}, {"Cookie": "x"}, {"HTTP_COOKIE": "session_token=v1.x.0.y"}]
+    )
+    def test_stranger_has_none(self, manager: SessionManager, source: Any) -> None:
+        assert manager.get_session(source) is None
+
+    def test_other_source_is_a_type_error(self, manager: SessionManager) -> None:
+        with pytest.raises(TypeError, match="a WSGI environ or a request object is needed"):
+            manager.get_session("session_token=x")
+
+    def test_what_the_middleware_found_is_not_looked_up_again(
+        self, manager: SessionManager
+    ) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+        environ = {"wsgi_sessions.session": made.session}
+        manager.sign_out(made.session.id)
+
+        assert manager.get_session(environ) is made.session
+        assert manager.get_session(environ, authoritative=True) is None
+
+    def test_expired_session_is_marked_so(self, manager: SessionManager, clock: FakeClock) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+        clock.advance(days=7)
+
+        assert manager.get_session({"Cookie": f"session_token={made.token}"}) is None
+        assert reason_of(manager, made.session.id) == "expired"
+
+
+class TestSignIn:
+    def test_user_whom_the_application_knows_is_signed_in(self, manager: SessionManager) -> None:
+        user = sign_up(manager).user
+
+        made = manager.sign_in(user.id, remember_me=False)
+
+        assert made.session is not None
+        assert made.session.user == user
+        assert not made.session.is_remembered
+
+    def test_nobody_can_not_be_signed_in(self, manager: SessionManager) -> None:
+        with pytest.raises(LookupError, match="there is no user with the id 'nobody'"):
+            manager.sign_in("nobody")
+
+    def test_result_shows_no_token(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+
+        assert made.token is not None
+        assert made.token not in repr(made)
+        assert SECRET not in repr(manager)
+
+    def test_rejected_one_changes_nothing(self, clock: FakeClock) -> None:
+        manager = make(clock, multi_session={"maximum_sessions": 1, "on_limit": "reject"})
+        made = sign_up(manager)
+
+        with pytest.raises(SessionLimitReached):
+            manager.sign_in_email(email="ada@example.org", password=PASSWORD)
+
+        assert [session.id for session in manager.list_sessions(made.user.id)] == [
+            made.session.id if made.session else None
+        ]
+        manager.close()
+
+
+class TestEnding:
+    def test_one_is_revoked_by_its_id(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+
+        assert manager.revoke_session(made.session.id)
+        assert not manager.revoke_session(made.session.id), "it is over already"
+        assert reason_of(manager, made.session.id) == "revoked"
+
+    def test_another_users_is_left_alone(self, manager: SessionManager) -> None:
+        made, other = sign_up(manager), sign_up(manager, "bob@example.org")
+        assert made.session is not None
+
+        assert not manager.revoke_session(made.session.id, user_id=other.user.id)
+        assert not manager.revoke_session("unknown", user_id=other.user.id)
+        assert manager.revoke_session(made.session.id, user_id=made.user.id)
+
+    def test_others_are_revoked(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+        manager.sign_in(made.user.id)
+
+        assert manager.revoke_other_sessions(made.session.id) == 1
+        assert [session.id for session in manager.list_sessions(made.user.id)] == [made.session.id]
+        assert manager.revoke_other_sessions("unknown") == 0
+
+    def test_all_of_a_user_are_revoked(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        manager.sign_in(made.user.id)
+
+        assert manager.revoke_all_sessions(made.user.id) == 2
+        assert manager.list_sessions(made.user.id) == []
+
+    def test_everything_is_revoked(self, manager: SessionManager) -> None:
+        sign_up(manager)
+        sign_up(manager, "bob@example.org")
+
+        assert manager.revoke_everything() == 2
+
+    def test_user_is_deleted_after_their_password_was_checked(
+        self, manager: SessionManager
+    ) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+
+        with pytest.raises(InvalidPasswordError):
+            manager.delete_user(made.user.id, password="wrong horse")
+        assert manager.delete_user(made.user.id, password=PASSWORD)
+        assert not manager.delete_user(made.user.id)
+        assert reason_of(manager, made.session.id) == "user_deleted"
+
+    def test_ended_and_expired_sessions_are_not_listed(
+        self, manager: SessionManager, clock: FakeClock
+    ) -> None:
+        made = sign_up(manager)
+        clock.advance(days=7)
+
+        assert manager.list_sessions(made.user.id) == []
+
+
+class TestConfig:
+    def test_settings_change_a_given_config(self, clock: FakeClock) -> None:
+        config = SessionConfig(secret=SECRET)
+
+        manager = SessionManager("sqlite:///:memory:", config=config, expires_in=2 * 604800)
+
+        assert manager.config.expires_in_ms == 2 * 604_800_000
+        assert manager.config.secret == config.secret
+
+    def test_parts_are_lent_and_given_back(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        other = FakeClock()
+        other.advance(days=100)
+
+        with manager.reassembled(clock=other) as lent:
+            assert lent is manager
+            assert lent.list_sessions(made.user.id) == []
+        with manager.reassembled(database="sqlite:///:memory:") as lent:
+            assert lent.store.find_user(made.user.id) is None
+
+        assert len(manager.list_sessions(made.user.id)) == 1
+
+
+class TestPurge:
+    def test_old_rows_go_batch_by_batch(self, manager: SessionManager, clock: FakeClock) -> None:
+        made = sign_up(manager)
+        for _ in range(4):
+            manager.sign_in(made.user.id)
+        manager.revoke_all_sessions(made.user.id)
+        clock.advance(days=31)
+
+        counts = []
+        while count := manager.purge(batch_rows=3):
+            counts.append(count)
+
+        assert len(counts) > 1
+        assert sum(counts) == 5 + 5 + 1, "sessions, rows of the feed, and the attempt"
+
+    def test_it_is_due_once_an_interval(self, manager: SessionManager, clock: FakeClock) -> None:
+        sign_up(manager)
+        manager.purger.purge_if_due()
+        assert not manager.purger.is_due()
+
+        clock.advance(hours=1)
+
+        assert manager.purger.is_due()
+
+    def test_failing_database_is_reported_and_fails_nothing(
+        self, manager: SessionManager, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events: list[SessionEvent] = []
+        manager.events.subscribe(events.append)
+
+        def fail(*_: Any, **__: Any) -> int:
+            raise StoreUnavailableError("gone")
+
+        monkeypatch.setattr(manager.store, "purge", fail)
+        clock.advance(hours=2)
+
+        manager.purger.purge_if_due()
+
+        assert [event.name for event in events] == ["database_error"]
+        assert not manager.purger.is_due()
+
+
+class TestEvents:
+    def test_listener_hears_until_it_is_taken_back(self, manager: SessionManager) -> None:
+        events: list[SessionEvent] = []
+        unsubscribe = manager.events.subscribe(events.append)
+        made = sign_up(manager)
+        unsubscribe()
+        manager.revoke_all_sessions(made.user.id)
+
+        assert [event.name for event in events] == ["user_created", "session_created"]
+        assert events[0].at.tzinfo is not None
+
+    def test_failing_listener_fails_nothing_and_is_logged(
+        self, manager: SessionManager, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(event: SessionEvent) -> None:
+            raise RuntimeError("the listener's own")
+
+        manager.events.subscribe(fail)
+        with caplog.at_level(logging.DEBUG, logger="wsgi_sessions"):
+            sign_up(manager)
+
+        assert "a listener failed on the event session_created" in caplog.text
+        assert PASSWORD not in caplog.text
+
+
+class TestEnviron:
+    @pytest.mark.parametrize("read", [get_session, get_user, get_request, get_end_reason])
+    def test_app_that_is_not_wrapped_is_told_so(self, read: Any) -> None:
+        with pytest.raises(LookupError, match="wrap the app in SessionMiddleware"):
+            read({})
+
+    @pytest.mark.parametrize("name", ["environ", "env", "META"])
+    def test_request_objects_of_frameworks_are_known(self, name: str) -> None:
+        environ = {"wsgi_sessions.user": None, "wsgi_sessions.end_reason": None}
+        request = type("Request", (), {name: environ})()
+
+        assert find_environ(request) is environ
+        assert (get_user(request), get_end_reason(request)) == (None, None)

@@ -1,0 +1,266 @@
+"""The door: what a request costs, which headers it adds, and what it answers when things break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsgi_sessions import (
+    InvalidValueError,
+    NotSignedInError,
+    SessionManager,
+    SessionNotFreshError,
+    StoreUnavailableError,
+    TooManyTriesError,
+)
+from wsgi_sessions.middleware import with_our_headers
+from wsgi_sessions_testing.bench import Bench
+
+Trace = list[str]
+QUIET = 39 * 86_400
+"""No cleaning up in between, which has statements of its own after the response."""
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    session = environ["wsgi_sessions.session"]
+    if environ["PATH_INFO"] == "/sign-out":
+        environ["wsgi_sessions.request"].sign_out()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"-" if session is None else session.id.encode()]
+
+
+class Traced:
+    """A bench on an SQLite file whose statements are written down."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.clock = bench.clock
+        self.browser = bench.new_browser()
+        self.browser.sign_in("ada@example.org")
+        self.statements: Trace = []
+        manager: SessionManager = bench.manager
+        database: Any = manager.database
+        database.connection().set_trace_callback(self.note)
+
+    def note(self, sql: str) -> None:
+        verb = sql.split(None, 1)[0].upper()
+        if verb in ("SELECT", "UPDATE", "INSERT", "DELETE"):
+            self.statements.append(verb)
+
+    def cost(self, path: str = "/") -> tuple[list[str], int]:
+        """Return the statements of one request and how many cookies it set."""
+        self.statements.clear()
+        response = self.browser.get(path)
+        return sorted(self.statements), len(response.headers.getall("Set-Cookie"))
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Iterator[Traced]:
+    with Bench(app, database=f"sqlite:///{tmp_path}/traced.db", purge_interval=QUIET) as bench:
+        yield Traced(bench)
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Iterator[Traced]:
+    with Bench(app, database=f"sqlite:///{tmp_path}/cached.db", cookie_cache=True) as bench:
+        yield Traced(bench)
+
+
+def test_no_cookie_costs_nothing(traced: Traced) -> None:
+    traced.browser = traced.bench.new_browser()
+    assert traced.cost() == ([], 0)
+
+
+def test_a_forged_cookie_costs_nothing(traced: Traced) -> None:
+    token = traced.browser.session_token
+    assert token is not None
+    forged = token[:-1] + ("A" if token[-1] != "A" else "B")
+    traced.statements.clear()
+    traced.bench.new_browser().get("/", headers={"Cookie": f"__Host-session_token={forged}"})
+    assert traced.statements == []
+
+
+def test_a_valid_request_costs_one_select(traced: Traced) -> None:
+    assert traced.cost() == (["SELECT"], 0)
+
+
+def test_a_touch_costs_one_update(traced: Traced) -> None:
+    traced.clock.advance(seconds=300)
+    assert traced.cost() == (["SELECT", "UPDATE"], 0)
+    assert traced.cost() == (["SELECT"], 0)
+
+
+def test_refresh_with_offer_then_confirm_cost_one_update_each(traced: Traced) -> None:
+    traced.clock.advance(days=1)
+    assert traced.cost() == (["SELECT", "UPDATE"], 1)
+    assert traced.cost() == (["SELECT", "UPDATE"], 0)
+    assert traced.cost() == (["SELECT"], 0)
+
+
+def test_a_cached_request_costs_one_reading_of_the_feed_a_lag(cached: Traced) -> None:
+    cached.cost()
+    cached.clock.advance(seconds=1)
+    assert cached.cost() == (["SELECT"], 0)
+    assert cached.cost() == ([], 0)
+    cached.clock.advance(seconds=1)
+    assert cached.cost() == (["SELECT"], 0)
+
+
+def test_an_ended_copy_is_renewed(cached: Traced) -> None:
+    cached.cost()
+    cached.clock.advance(seconds=299)
+    cached.cost()
+    cached.clock.advance(seconds=1)
+    statements, cookies = cached.cost()
+    assert statements.count("SELECT") == 1 and cookies == 1
+
+
+def test_an_expired_session_costs_one_update_and_clears_nothing(traced: Traced) -> None:
+    token = traced.browser.session_token
+    traced.clock.advance(days=7)
+    traced.statements.clear()
+    header = {"Cookie": f"__Host-session_token={token}"}
+    response = traced.bench.new_browser().get("/", headers=header)
+    assert sorted(traced.statements) == ["SELECT", "UPDATE"]
+    assert response.headers.getall("Set-Cookie") == []
+    assert response.text == "-"
+
+
+def test_a_replay_costs_one_update_and_one_feed_row(traced: Traced) -> None:
+    thief = traced.browser.fork()
+    traced.clock.advance(days=1)
+    traced.cost()
+    traced.cost()
+    traced.clock.advance(seconds=60)
+    traced.browser = thief
+    assert traced.cost() == (["INSERT", "SELECT", "UPDATE"], 0)
+
+
+def test_a_sign_out_costs_one_update_and_one_feed_row_and_clears_both(traced: Traced) -> None:
+    assert traced.cost("/sign-out") == (["INSERT", "SELECT", "UPDATE"], 2)
+
+
+def test_while_the_database_is_away_the_answer_is_503(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(session_id: str) -> None:
+        raise StoreUnavailableError("away")
+
+    token = traced.browser.session_token
+    with monkeypatch.context() as patch:
+        patch.setattr(traced.bench.manager.store, "find_session", away)
+        response = traced.browser.get("/")
+        assert response.status_int == 503
+        assert int(response.headers["Retry-After"]) > 0
+        assert traced.browser.session_token == token
+    assert traced.browser.get("/").text != "-"
+
+
+def test_on_database_error_anonymous_runs_the_app() -> None:
+    def away(session_id: str) -> None:
+        raise StoreUnavailableError("away")
+
+    with Bench(app, on_database_error="anonymous") as bench, pytest.MonkeyPatch.context() as patch:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        patch.setattr(bench.manager.store, "find_session", away)
+        response = browser.get("/")
+        assert (response.status_int, response.text) == (200, "-")
+        assert response.headers.getall("Set-Cookie") == []
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotSignedInError("sign in"), 401),
+        (SessionNotFreshError("sign in again"), 403),
+        (TooManyTriesError(7), 429),
+        (InvalidValueError("wrong"), 400),
+        (StoreUnavailableError("away"), 503),
+    ],
+)
+def test_what_an_app_lets_through_is_answered(error: Exception, status: int, is_late: bool) -> None:
+    def failing(environ: Any, start_response: Any) -> Any:
+        raise error
+
+    def failing_late(environ: Any, start_response: Any) -> Any:
+        raise error
+        yield b""
+
+    with Bench(failing_late if is_late else failing) as bench:
+        response = bench.new_browser().get("/")
+    assert response.status_int == status
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("error", [NotSignedInError("sign in"), StoreUnavailableError("away")])
+def test_after_the_first_bytes_an_error_is_the_servers(error: Exception) -> None:
+    def failing(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"begun"
+        raise error
+
+    with Bench(failing) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        with pytest.raises(type(error)):
+            browser.get("/")
+
+
+OURS = [("Set-Cookie", "session_token=x")]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], "Cookie"),
+        ([("Vary", "Accept")], "Accept, Cookie"),
+        ([("vary", "accept, cookie")], "accept, cookie"),
+        ([("Vary", "*")], "*"),
+        ([("Vary", "")], "Cookie"),
+    ],
+)
+def test_vary_is_merged(given: list[tuple[str, str]], expected: str) -> None:
+    headers = with_our_headers(given, [])
+    assert [value for name, value in headers if name.lower() == "vary"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], "private"),
+        ([("Cache-Control", "public, max-age=60")], "private, max-age=60"),
+        ([("Cache-Control", "s-maxage=60, max-age=5")], "private, max-age=5"),
+        ([("cache-control", "no-store")], "no-store"),
+        ([("Cache-Control", "private")], "private"),
+        ([("Cache-Control", "PUBLIC"), ("Cache-Control", "no-cache")], "private, no-cache"),
+    ],
+)
+def test_a_response_with_our_cookie_is_for_one_browser(
+    given: list[tuple[str, str]], expected: str
+) -> None:
+    headers = with_our_headers(given, OURS)
+    assert [value for name, value in headers if name.lower() == "cache-control"] == [expected]
+
+
+def test_without_our_cookie_caching_is_the_apps_business() -> None:
+    given = [("Cache-Control", "public, max-age=60")]
+    assert with_our_headers(given, []) == [*given, ("Vary", "Cookie")]
+
+
+def test_the_apps_list_of_headers_is_left_alone() -> None:
+    given = [("Content-Type", "text/plain")]
+    with_our_headers(given, OURS)
+    assert given == [("Content-Type", "text/plain")]
+
+
+def test_a_purge_follows_a_response_when_it_is_due(traced: Traced) -> None:
+    traced.clock.advance(days=46)
+    browser = traced.bench.new_browser()
+    browser.get("/")
+    database: Any = traced.bench.manager.database
+    assert database.execute_sql("SELECT count(*) FROM session").fetchone() == (0,)

@@ -1,0 +1,217 @@
+"""The tables: what they hold, how they are found, and an application's own user model."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import peewee
+import pytest
+
+from wsgi_sessions import ConfigurationError
+from wsgi_sessions.models import build_models
+
+
+@pytest.fixture
+def database() -> Any:
+    database = peewee.SqliteDatabase(":memory:")
+    yield database
+    database.close()
+
+
+def test_tables_have_the_columns_of_the_design(database: Any) -> None:
+    models = build_models(database)
+
+    assert {model._meta.table_name: list(model._meta.fields) for model in models.created_here} == {
+        "user": [
+            *["id", "email", "email_verified", "name", "image", "created_at", "updated_at"],
+        ],
+        "account": [
+            *["id", "user_id", "provider_id", "account_id", "password_hash"],
+            *["created_at", "updated_at"],
+        ],
+        "session": [
+            *["id", "user_id", "generation", "confirmed_at", "created_at", "authenticated_at"],
+            *["updated_at", "last_seen_at", "expires_at", "remember", "ip_address"],
+            *["user_agent", "data", "data_version", "ended_at", "end_reason"],
+        ],
+        "revocation": ["id", "session_id", "before", "created_at"],
+        "attempt": ["id", "key", "created_at"],
+    }
+
+
+def test_classes_are_made_for_each_database(database: Any) -> None:
+    other = peewee.SqliteDatabase(":memory:")
+
+    first, second = build_models(database), build_models(other)
+
+    assert first.session is not second.session
+    assert (first.session._meta.database, second.session._meta.database) == (database, other)
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        ("SELECT * FROM session WHERE id = 'x'", "sqlite_autoindex_session_1"),
+        ("SELECT * FROM session WHERE user_id = 'x' AND ended_at IS NULL", "session_user_id_ended"),
+        ("SELECT id FROM session WHERE expires_at <= 5 ORDER BY expires_at", "session_expires_at"),
+        ("SELECT id FROM session WHERE ended_at <= 5 ORDER BY ended_at", "session_ended_at"),
+        ("SELECT * FROM revocation WHERE created_at >= 5", "revocation_created_at"),
+        ("SELECT * FROM attempt WHERE key = 'x' AND created_at > 5", "attempt_key_created_at"),
+        ("SELECT * FROM account WHERE user_id = 'x'", "account_user_id"),
+    ],
+)
+def test_what_is_asked_often_is_found_by_an_index(database: Any, sql: str, index: str) -> None:
+    models = build_models(database)
+    database.create_tables(models.created_here)
+
+    plan = database.execute_sql(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+
+    assert index in str(plan)
+
+
+@pytest.mark.parametrize("table", ["user", "account"])
+def test_what_must_be_unique_is(database: Any, table: str) -> None:
+    models = build_models(database)
+    database.create_tables(models.created_here)
+
+    unique = {tuple(index.columns) for index in database.get_indexes(table) if index.unique}
+
+    wanted = {"user": ("email",), "account": ("provider_id", "account_id")}
+    assert unique == {("id",), wanted[table]}
+
+
+def test_columns_that_may_be_empty_are_those_of_the_design(database: Any) -> None:
+    models = build_models(database)
+
+    assert {
+        f"{model._meta.table_name}.{name}"
+        for model in models.created_here
+        for name, field in model._meta.fields.items()
+        if field.null
+    } == {
+        *["user.image", "account.password_hash", "session.user_id", "session.ip_address"],
+        *["session.user_agent", "session.ended_at", "session.end_reason"],
+        *["revocation.session_id", "revocation.before"],
+    }
+
+
+def test_mariadb_compares_ids_byte_by_byte() -> None:
+    models = build_models(peewee.MySQLDatabase("app"))
+
+    created, _ = models.session._schema._create_table(safe=False).query()
+
+    assert "`id` VARCHAR(32) NOT NULL PRIMARY KEY COLLATE utf8mb4_bin" in created
+    assert "`user_id` VARCHAR(64) COLLATE utf8mb4_bin" in created
+    assert "`data` MEDIUMTEXT NOT NULL" in created
+    assert created.endswith("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")
+
+
+@pytest.mark.parametrize("table", ["revocation", "attempt"])
+def test_counter_on_a_server_has_sixty_four_bits(table: str) -> None:
+    models = build_models(peewee.MySQLDatabase("app"))
+
+    assert type(getattr(models, table)._meta.primary_key) is peewee.BigAutoField
+
+
+def test_building_runs_no_query() -> None:
+    unreachable = peewee.SqliteDatabase("/no/such/folder/app.db")
+
+    build_models(unreachable)
+
+    assert unreachable.is_closed()
+
+
+def own_model(key: peewee.Field | None = None) -> Any:
+    class Member(peewee.Model):
+        number = key or peewee.AutoField()
+        mail = peewee.CharField()
+
+        class Meta:
+            table_name = "member"
+
+    return Member
+
+
+@pytest.mark.parametrize(
+    ("key", "column"),
+    [
+        (peewee.AutoField, peewee.IntegerField),
+        (peewee.BigAutoField, peewee.BigIntegerField),
+        (lambda: peewee.CharField(primary_key=True, max_length=9), peewee.CharField),
+        (lambda: peewee.UUIDField(primary_key=True), peewee.UUIDField),
+        (lambda: peewee.IntegerField(primary_key=True), peewee.IntegerField),
+    ],
+)
+def test_users_are_named_by_a_plain_column_of_their_key_s_type(
+    database: Any, key: Any, column: Any
+) -> None:
+    models = build_models(database, user_model=own_model(key()))
+
+    for model, may_be_null in ((models.session, True), (models.account, False)):
+        field = model._meta.fields["user_id"]
+        assert type(field) is column
+        assert (field.column_name, field.null, field.primary_key) == ("user_id", may_be_null, False)
+
+
+def test_column_takes_neither_default_nor_constraint_of_the_key(database: Any) -> None:
+    key: Any = peewee.UUIDField(
+        primary_key=True, default=uuid4, constraints=[peewee.Check("number <> ''")]
+    )
+
+    field = build_models(database, user_model=own_model(key)).session._meta.fields["user_id"]
+
+    assert (field.default, field.constraints) == (None, None)
+    assert key.primary_key and key.default is uuid4, "the application's field stays what it was"
+
+
+def test_own_model_s_table_is_the_application_s_to_create(database: Any) -> None:
+    member = own_model()
+
+    models = build_models(database, user_model=member, user_attributes={"email": "mail"})
+
+    assert models.user is member
+    assert member not in models.created_here
+    assert models.user_fields["email"] is member.mail
+    assert models.user_fields["name"] is None
+
+
+def test_attribute_can_be_left_out(database: Any) -> None:
+    models = build_models(database, user_model=own_model(), user_attributes={"email": None})
+
+    assert models.user_fields["email"] is None
+
+
+def test_unknown_attribute_is_told_those_there_are(database: Any) -> None:
+    with pytest.raises(ConfigurationError, match="'post', which Member does not have; it has mail"):
+        build_models(database, user_model=own_model(), user_attributes={"email": "post"})
+
+
+class Pair(peewee.Model):
+    one = peewee.IntegerField()
+    two = peewee.IntegerField()
+
+    class Meta:
+        primary_key = peewee.CompositeKey("one", "two")
+
+
+class Keyless(peewee.Model):
+    one = peewee.IntegerField()
+
+    class Meta:
+        primary_key = False
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Pair, "user_model Pair has a composite primary key; give a model with one"),
+        (Keyless, "give a Peewee model class with a primary key"),
+        (dict, "give a Peewee model class with a primary key"),
+    ],
+)
+def test_model_without_one_key_is_refused(database: Any, model: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build_models(database, user_model=model)
+
+    assert message in str(caught.value)

@@ -1,0 +1,472 @@
+"""From cookies to a session: the rules of sessions.md, through the whole stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions_testing.bench import Bench
+from wsgi_sessions_testing.browser import Browser
+
+NEW, OLD = "n" * 40, "o" * 40
+NOBODY = "(nobody)"
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    session, reason = environ["wsgi_sessions.session"], environ["wsgi_sessions.end_reason"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{NOBODY if session is None else session.id} {reason}".encode()]
+
+
+def opened(**settings: Any) -> tuple[Bench, Browser]:
+    bench = Bench(app, **settings)
+    bench.__enter__()
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    return bench, browser
+
+
+def is_in(browser: Browser) -> bool:
+    return not browser.get("/").text.startswith(NOBODY)
+
+
+def reason(browser: Browser) -> str:
+    return str(browser.get("/").text.split()[1])
+
+
+# Expiry and limits
+
+
+def test_a_session_ends_after_a_week_of_silence() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=7, milliseconds=-1)
+    assert is_in(browser)
+
+
+def test_a_session_ends_at_the_very_instant() -> None:
+    bench, browser = opened()
+    header = {"Cookie": f"__Host-session_token={browser.session_token}"}
+    bench.clock.advance(days=7)
+    assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
+
+
+def test_a_session_in_use_lives_on() -> None:
+    bench, browser = opened()
+    for _ in range(30):
+        bench.clock.advance(days=1)
+        assert is_in(browser)
+
+
+def test_a_refresh_sends_the_cookie_anew_without_rotation() -> None:
+    bench, browser = opened(rotate_tokens=False)
+    token = browser.session_token
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+    assert browser.session_token == token
+
+
+def test_the_absolute_limit_holds_whatever_the_use() -> None:
+    bench, browser = opened(absolute_timeout=3 * 86_400)
+    for _ in range(2):
+        bench.clock.advance(days=1)
+        assert is_in(browser)
+    bench.clock.advance(days=1)
+    assert reason(browser) == "absolute"
+
+
+@pytest.mark.parametrize("cookie_cache", [False, True])
+def test_the_idle_limit_spares_whoever_is_there(cookie_cache: bool) -> None:
+    bench, browser = opened(idle_timeout=600, cookie_cache=cookie_cache)
+    for _ in range(20):
+        bench.clock.advance(seconds=470)
+        assert is_in(browser)
+    bench.clock.advance(seconds=600)
+    assert reason(browser) == "idle"
+
+
+def test_the_idle_limit_counts_from_what_was_last_seen() -> None:
+    bench, browser = opened(idle_timeout=600)
+    bench.clock.advance(seconds=200)
+    assert is_in(browser)
+    bench.clock.advance(seconds=500)
+    assert is_in(browser)
+
+
+# Rotation
+
+
+def test_a_token_rotates_once_a_day() -> None:
+    bench, browser = opened()
+    before = browser.session_token
+    bench.clock.advance(days=1, milliseconds=-1)
+    browser.get("/")
+    assert browser.session_token == before
+    bench.clock.advance(milliseconds=1)
+    browser.get("/")
+    assert browser.session_token not in (before, None)
+
+
+def test_a_lost_offer_is_made_again() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    with bench.network.losing_responses(1):
+        browser.get("/")
+    before = browser.session_token
+    assert is_in(browser)
+    assert browser.session_token != before
+
+
+def test_parallel_offers_are_the_same() -> None:
+    bench, browser = opened()
+    tabs = [browser.fork() for _ in range(3)]
+    bench.clock.advance(days=1)
+    for tab in tabs:
+        tab.get("/")
+    assert len({tab.session_token for tab in tabs}) == 1
+
+
+def test_the_token_before_is_taken_during_the_grace() -> None:
+    bench, browser = opened()
+    straggler = browser.fork()
+    bench.clock.advance(days=1)
+    browser.get("/")
+    browser.get("/")
+    bench.clock.advance(seconds=59)
+    assert is_in(straggler)
+    assert is_in(browser)
+
+
+def test_a_replay_after_the_grace_ends_the_session() -> None:
+    bench, browser = opened()
+    thief = browser.fork()
+    bench.clock.advance(days=1)
+    browser.get("/")
+    browser.get("/")
+    bench.clock.advance(seconds=60)
+    assert reason(thief) == "replayed"
+    assert reason(browser) == "replayed"
+    names = [event.name for event in bench.events]
+    assert names.count("session_replayed") == 1
+
+
+def test_a_replay_can_be_refused_alone() -> None:
+    bench, browser = opened(on_replay="reject")
+    thief = browser.fork()
+    bench.clock.advance(days=1)
+    browser.get("/")
+    browser.get("/")
+    bench.clock.advance(seconds=60)
+    assert not is_in(thief)
+    assert is_in(browser)
+
+
+def test_a_later_token_heals_a_lost_confirm() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    browser.get("/")
+    browser.get("/")
+    database: Any = bench.manager.database
+    database.execute_sql("UPDATE session SET generation = 0")
+    assert is_in(browser)
+    assert browser.session is not None and browser.session.generation == 1
+
+
+def test_an_older_secrets_token_is_offered_anew_at_once() -> None:
+    bench, browser = opened(secret=OLD)
+    before = browser.session_token
+    rotated = bench.manager.config.replace(secret=[NEW, OLD])
+    with bench.manager.reassembled(config=rotated):
+        assert is_in(browser)
+        after = browser.session_token
+        assert after != before
+    newest = bench.manager.config.replace(secret=[NEW])
+    with bench.manager.reassembled(config=newest):
+        assert is_in(browser)
+
+
+def test_a_removed_secrets_token_is_nothing() -> None:
+    bench, browser = opened(secret=OLD)
+    with bench.manager.reassembled(config=bench.manager.config.replace(secret=NEW)):
+        assert not is_in(browser)
+
+
+def test_an_older_secrets_token_shortly_before_a_rotation_gets_the_next_generation() -> None:
+    bench, browser = opened(secret=OLD)
+    bench.clock.advance(days=1, seconds=-30)
+    with bench.manager.reassembled(config=bench.manager.config.replace(secret=[NEW, OLD])):
+        browser.get("/")
+        browser.get("/")
+        assert browser.session is not None and browser.session.generation == 1
+
+
+# Cookies
+
+
+def test_of_several_cookies_the_one_that_validates_is_taken() -> None:
+    bench, browser = opened()
+    token = browser.session_token
+    header = {"Cookie": f"__Host-session_token=junk; __Host-session_token={token}"}
+    assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
+
+
+def test_an_older_token_of_the_same_session_beside_is_no_replay() -> None:
+    bench, browser = opened()
+    old = browser.session_token
+    bench.clock.advance(days=1)
+    browser.get("/")
+    browser.get("/")
+    bench.clock.advance(hours=1)
+    new = browser.session_token
+    header = {"Cookie": f"__Host-session_token={old}, __Host-session_token={new}"}
+    assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
+    assert is_in(browser)
+
+
+def test_a_dead_session_beside_a_live_one_does_no_harm() -> None:
+    bench, browser = opened()
+    other = bench.new_browser()
+    dead = other.sign_in("bob@example.org")
+    token = other.session_token
+    bench.manager.revoke_session(dead.id)
+    header = {"Cookie": f"__Host-session_token={token}; {browser_header(browser)}"}
+    assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
+
+
+def browser_header(browser: Browser) -> str:
+    return f"__Host-session_token={browser.session_token}"
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("binding", "address", "is_taken"),
+    [
+        ("off", "203.0.113.9", True),
+        ("subnet", "127.0.0.99", True),
+        ("subnet", "203.0.113.9", False),
+        ("exact", "127.0.0.1", True),
+        ("exact", "127.0.0.99", False),
+    ],
+)
+@pytest.mark.parametrize("cookie_cache", [False, True])
+def test_a_session_can_be_bound_to_its_address(
+    binding: str, address: str, is_taken: bool, cookie_cache: bool
+) -> None:
+    _, browser = opened(ip_binding=binding, cookie_cache=cookie_cache)
+    browser.get("/")
+    home, browser.address = browser.address, address
+    assert is_in(browser) is is_taken
+    browser.address = home
+    assert is_in(browser)
+
+
+def test_a_session_seen_elsewhere_can_be_revoked() -> None:
+    bench, browser = opened(ip_binding="exact", on_ip_mismatch="revoke")
+    browser.address = "203.0.113.9"
+    assert reason(browser) == "ip_mismatch"
+    assert "ip_mismatch" in [event.name for event in bench.events]
+    browser.address = "127.0.0.1"
+    assert not is_in(browser)
+
+
+# The cookie cache
+
+
+class TwoWorkers:
+    def __init__(self) -> None:
+        self.bench, self.browser = opened(cookie_cache=True)
+        first = self.bench.manager
+        self.other = SessionManager(first.database, config=first.config, clock=self.bench.clock)
+        self.elsewhere = SessionMiddleware(app, self.other)
+
+
+def test_a_revocation_elsewhere_is_obeyed_within_the_lag() -> None:
+    two = TwoWorkers()
+    session = two.browser.session
+    assert session is not None
+    assert is_in(two.browser) and is_in(two.browser)
+    two.other.revoke_session(session.id)
+    two.bench.clock.advance(seconds=1)
+    assert not is_in(two.browser)
+
+
+def test_a_revocation_here_is_obeyed_at_once() -> None:
+    two = TwoWorkers()
+    session = two.browser.session
+    assert session is not None
+    assert is_in(two.browser)
+    two.bench.manager.revoke_session(session.id)
+    assert not is_in(two.browser)
+
+
+def test_revoking_everything_reaches_copies() -> None:
+    two = TwoWorkers()
+    assert is_in(two.browser) and is_in(two.browser)
+    assert two.other.revoke_everything() == 1
+    two.bench.clock.advance(seconds=1)
+    assert not is_in(two.browser)
+
+
+def test_a_copy_issued_by_a_clock_ahead_does_not_outlive_everything() -> None:
+    two = TwoWorkers()
+    two.bench.clock.advance(seconds=30)
+    assert is_in(two.browser)
+    two.bench.clock.advance(seconds=-30)
+    two.other.revoke_everything()
+    two.bench.clock.advance(seconds=31)
+    assert not is_in(two.browser)
+
+
+def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:
+    bench, browser = opened(cookie_cache=True)
+    assert is_in(browser)
+    bench.clock.advance(seconds=1)
+
+    def away(since_ms: int) -> Any:
+        raise StoreUnavailableError("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "find_revocations", away)
+        assert is_in(browser)
+        patch.setattr(bench.manager.store, "find_session", away)
+        assert browser.get("/").status_int == 503
+
+
+def test_another_version_drops_every_copy() -> None:
+    bench, browser = opened(cookie_cache=True)
+    browser.get("/")
+    changed = bench.manager.config.replace(cookie_cache={"version": "2"})
+    with bench.manager.reassembled(config=changed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.feed, "is_good", lambda *_: pytest.fail("a copy was opened"))
+        assert is_in(browser)
+
+
+def test_a_copy_is_void_beside_another_token() -> None:
+    bench, browser = opened(cookie_cache=True)
+    browser.get("/")
+    received = [line for exchange in browser.history for line in exchange.received]
+    line = next(line for line in received if "session_data" in line)
+    bob = bench.new_browser()
+    session = bob.sign_in("bob@example.org")
+    header = {"Cookie": f"{browser_header(bob)}; {line.partition(';')[0]}"}
+    assert bench.new_browser().get("/", headers=header).text.startswith(session.id)
+
+
+def test_a_copy_too_large_for_a_browser_is_warned_of_once() -> None:
+    bench, browser = opened(cookie_cache=True)
+    database: Any = bench.manager.database
+    database.execute_sql("UPDATE user SET image = ?", ("x" * 5000,))
+    bench.clock.advance(seconds=301)
+    browser.get("/")
+    browser.get("/")
+    names = [event.name for event in bench.events]
+    assert names.count("cookie_cache_too_large") == 1
+
+
+def test_session_data_is_read_from_the_database_beside_a_copy() -> None:
+    def reading(environ: Any, start_response: Any) -> list[bytes]:
+        data = environ["wsgi_sessions.session"].data
+        data["count"] = data.get("count", 0) + 1
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(data["count"]).encode()]
+
+    with Bench(reading, cookie_cache=True) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        assert [browser.get("/").text for _ in range(4)] == ["1", "2", "3", "4"]
+
+
+# What is gone or in flux
+
+
+def test_a_session_whose_user_was_deleted_behind_our_back_ends() -> None:
+    bench, browser = opened()
+    database: Any = bench.manager.database
+    database.execute_sql("DELETE FROM user")
+    assert reason(browser) == "user_deleted"
+
+
+def test_a_session_that_is_not_in_the_database_is_nothing() -> None:
+    bench, browser = opened()
+    database: Any = bench.manager.database
+    database.execute_sql("DELETE FROM session")
+    assert reason(browser) == "None"
+
+
+def test_a_lost_race_is_judged_again() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    store = bench.manager.store
+    first = store.apply_change
+
+    def loses_once(judged: Any, change: Any) -> bool:
+        patch.undo()
+        assert first(judged, change)
+        return False
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(store, "apply_change", loses_once)
+    assert is_in(browser)
+
+
+def test_a_row_that_never_holds_still_is_a_database_in_trouble() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
+        assert browser.get("/").status_int == 503
+    assert is_in(browser)
+
+
+def test_a_failed_touch_fails_nothing() -> None:
+    bench, browser = opened()
+    bench.clock.advance(minutes=5)
+
+    def away(*_: Any) -> Any:
+        raise StoreUnavailableError("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "apply_change", away)
+        assert is_in(browser)
+        bench.clock.advance(days=1)
+        assert browser.get("/").status_int == 503
+
+
+def test_an_end_that_came_too_late_is_judged_again() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=7)
+    store = bench.manager.store
+    end = store.end_session
+
+    def late(*args: Any, **kwargs: Any) -> bool:
+        patch.undo()
+        assert end(*args, **kwargs)
+        return False
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(store, "end_session", late)
+    assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
+
+
+def test_a_reading_from_python_moves_nothing() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    before = bench.manager.store.find_session(browser.session.id if browser.session else "")
+    for source in (
+        {"Cookie": browser_header(browser)},
+        {"cookie": browser_header(browser)},
+        {"HTTP_COOKIE": browser_header(browser), "wsgi.url_scheme": "https"},
+    ):
+        session = bench.manager.get_session(source)
+        assert session is not None and session.user is not None
+        assert session.user.email == "ada@example.org"
+    assert before is not None
+    assert bench.manager.store.find_session(before[0].id) == before
+    assert bench.manager.get_session({}) is None
+    assert bench.manager.get_session({"Cookie": "__Host-session_token=junk"}) is None

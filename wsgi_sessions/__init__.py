@@ -1,0 +1,114 @@
+"""Sessions for every WSGI application: validated, rotated and revocable, in your own database.
+
+Must not import a framework: adapters are imported by those who use them.
+"""
+
+from __future__ import annotations
+
+from .api import JsonApi
+from .api.pages import SessionsPage
+from .clock import Clock, SystemClock
+from .config import (
+    CookieCacheConfig,
+    CookieConfig,
+    MultiSessionConfig,
+    PasswordConfig,
+    SessionConfig,
+    ThrottleConfig,
+)
+from .environ import get_end_reason, get_request, get_session, get_user
+from .errors import (
+    AccountNotLinkedError,
+    ConfigurationError,
+    EmailCanNotBeUpdatedError,
+    EmailMissingError,
+    EmailNotVerifiedError,
+    FieldNotAllowedError,
+    IdTokenNotSupportedError,
+    InvalidCredentialsError,
+    InvalidEmailError,
+    InvalidIdTokenError,
+    InvalidPasswordError,
+    InvalidValueError,
+    NotSignedInError,
+    PasswordTooLongError,
+    PasswordTooShortError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    RefusedError,
+    ResponseStartedError,
+    SessionLimitReached,
+    SessionNotFreshError,
+    StoreUnavailableError,
+    TooManyTriesError,
+    UserAlreadyExistsError,
+    WsgiSessionsError,
+)
+from .events import SessionEvent
+from .manager import SessionManager, SignIn
+from .middleware import SessionMiddleware
+from .providers import SocialProvider, apple, google, microsoft, oidc
+from .records import EndReason
+from .request import SessionRequest
+from .session import Session, SessionData, User
+
+__all__ = [
+    "AccountNotLinkedError",
+    "Clock",
+    "ConfigurationError",
+    "CookieCacheConfig",
+    "CookieConfig",
+    "EmailCanNotBeUpdatedError",
+    "EmailMissingError",
+    "EmailNotVerifiedError",
+    "EndReason",
+    "FieldNotAllowedError",
+    "IdTokenNotSupportedError",
+    "InvalidCredentialsError",
+    "InvalidEmailError",
+    "InvalidIdTokenError",
+    "InvalidPasswordError",
+    "InvalidValueError",
+    "MultiSessionConfig",
+    "NotSignedInError",
+    "PasswordConfig",
+    "PasswordTooLongError",
+    "PasswordTooShortError",
+    "ProviderNotFoundError",
+    "ProviderUnavailableError",
+    "RefusedError",
+    "ResponseStartedError",
+    "Session",
+    "SessionConfig",
+    "SessionData",
+    "SessionEvent",
+    "SessionLimitReached",
+    "SessionManager",
+    "SessionMiddleware",
+    "SessionNotFreshError",
+    "SessionRequest",
+    "SignIn",
+    "SocialProvider",
+    "StoreUnavailableError",
+    "SystemClock",
+    "ThrottleConfig",
+    "TooManyTriesError",
+    "User",
+    "UserAlreadyExistsError",
+    "WsgiSessionsError",
+    "apple",
+    "get_end_reason",
+    "get_request",
+    "get_session",
+    "get_user",
+    "google",
+    "microsoft",
+    "oidc",
+]
+
+__version__ = "0.1.0"
+
+# The door knows endpoints only by their protocol; here, above all floors, they are hung in.
+for _endpoints in (JsonApi, SessionsPage):
+    if _endpoints not in SessionMiddleware.endpoint_factories:
+        SessionMiddleware.endpoint_factories.append(_endpoints)

@@ -1,0 +1,13 @@
+"""``python -m wsgi_sessions``: starts the command line.
+
+Must not do anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Passwords: how they are normalised, hashed with argon2id and compared.
+
+Must not know who a password belongs to, nor show one in a message or a ``repr``.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import threading
+import unicodedata
+
+import argon2
+from argon2.exceptions import VerifyMismatchError
+
+from ..config import PasswordConfig
+from ..errors import InvalidValueError, PasswordTooLongError, PasswordTooShortError
+
+__all__ = ["PasswordHasher"]
+
+_ENCODED_HASH = re.compile(
+    r"\$argon2(?:id|i|d)\$v=\d{1,3}\$m=\d{1,10},t=\d{1,10},p=\d{1,8}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
+)
+
+
+class PasswordHasher:
+    """Hashes passwords, so many at a time as the configuration allows.
+
+    A password is brought into Unicode form NFKC first (NIST SP 800-63B, 5.1.1.2), so that the
+    same keys pressed on another system make the same password.
+
+    >>> cheap = PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1)
+    >>> hasher = PasswordHasher(cheap)
+    >>> stored = hasher.hash("correct horse")
+    >>> hasher.verify(stored, "correct horse"), hasher.verify(stored, "correct house")
+    (True, False)
+    """
+
+    __slots__ = ("_argon2", "_config", "_decoy", "_places")
+
+    def __init__(self, config: PasswordConfig) -> None:
+        self._config = config
+        self._argon2 = argon2.PasswordHasher(
+            time_cost=config.time_cost,
+            memory_cost=config.memory_cost_kib,
+            parallelism=config.parallelism,
+            hash_len=config.hash_length,
+            salt_len=config.salt_length,
+        )
+        self._decoy = _decoy_hash(config)
+        self._places = threading.BoundedSemaphore(config.max_parallel or os.cpu_count() or 1)
+
+    def check_length(self, password: object) -> None:
+        """Check a new password; its length is counted in code points of its normal form.
+
+        Raises ``PasswordTooShortError``, ``PasswordTooLongError``, or ``InvalidValueError`` for
+        what is not text.
+        """
+        length = len(_normal_form(password))
+        if length < self._config.min_length:
+            raise PasswordTooShortError(
+                f"the password has {length} characters; "
+                f"at least {self._config.min_length} are needed"
+            )
+        if length > self._config.max_length:
+            raise PasswordTooLongError(
+                f"the password has {length} characters; at most {self._config.max_length} are taken"
+            )
+
+    def check_text(self, password: object) -> None:
+        """Raise ``InvalidValueError`` for a password that is not text."""
+        _normal_form(password)
+
+    def hash(self, password: object) -> str:
+        """Return the encoded argon2id hash of a password, with a salt of its own."""
+        secret = _normal_form(password).encode()
+        with self._places:
+            return self._argon2.hash(secret)
+
+    def verify(self, password_hash: str | None, password: object) -> bool:
+        """Tell whether a password is the one that was hashed.
+
+        Without a hash (nobody has this e-mail address), or with one that is not argon2's, the
+        answer is False after the same work, so that the time it takes tells nothing.
+        """
+        secret = _normal_form(password).encode()
+        usable = password_hash if _ENCODED_HASH.fullmatch(password_hash or "") else None
+        with self._places:
+            try:
+                self._argon2.verify(usable or self._decoy, secret)
+            except VerifyMismatchError:
+                return False
+        return usable is not None
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Tell whether a hash was made with other parameters than the configured ones."""
+        return self._argon2.check_needs_rehash(password_hash)
+
+    def __repr__(self) -> str:
+        return f"PasswordHasher({self._config!r})"
+
+
+def _normal_form(password: object) -> str:
+    if not isinstance(password, str):
+        raise InvalidValueError(f"a password is text, not {type(password).__name__}")
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        # Not chained: the exception would carry the password.
+        raise InvalidValueError("the password holds half a character (a lone surrogate)") from None
+    return unicodedata.normalize("NFKC", password)
+
+
+def _decoy_hash(config: PasswordConfig) -> str:
+    """Write down a hash that no password has, which costs no hashing to prepare."""
+    salt, digest = (
+        base64.b64encode(bytes(length)).rstrip(b"=").decode()
+        for length in (config.salt_length, config.hash_length)
+    )
+    return (
+        f"$argon2id$v={argon2.low_level.ARGON2_VERSION}$m={config.memory_cost_kib},"
+        f"t={config.time_cost},p={config.parallelism}${salt}${digest}"
+    )

@@ -1,0 +1,171 @@
+"""Who somebody is by the word of a social provider: their user, found, linked or made.
+
+Must not verify a token itself, and must not believe an e-mail address that nobody verified.
+"""
+
+from __future__ import annotations
+
+from ..clock import Clock
+from ..config import SessionConfig
+from ..errors import (
+    AccountNotLinkedError,
+    EmailMissingError,
+    EmailNotVerifiedError,
+    InvalidEmailError,
+    InvalidIdTokenError,
+    ProviderNotFoundError,
+    UserAlreadyExistsError,
+)
+from ..events import Events
+from ..providers import SocialProvider
+from ..records import Account, UserRecord
+from ..store import Store
+from ..tokens import new_id
+from .id_tokens import IdentityClaims, clean_text, verify_id_token
+from .provider_keys import KeyStore
+from .service import normalize_email
+
+__all__ = ["SocialAccounts"]
+
+
+class SocialAccounts:
+    """The users of one database whom providers vouch for."""
+
+    def __init__(self, store: Store, config: SessionConfig, events: Events, clock: Clock) -> None:
+        self._store = store
+        self._config = config
+        self._events = events
+        self._providers = {provider.name: provider for provider in config.social_providers}
+        self._keys = {
+            provider.name: KeyStore(provider, clock, events) for provider in config.social_providers
+        }
+
+    def find_or_make_user(
+        self,
+        provider_name: str,
+        id_token: str,
+        *,
+        nonce: str | None,
+        access_token: str | None,
+        name: str | None,
+        now_ms: int,
+        address: str | None,
+    ) -> UserRecord:
+        """Return the user whom an ID token is about.
+
+        By the provider's own id for them; else, for a trusted provider, by an e-mail address
+        that both sides have verified; else somebody new. Raises what
+        ``SessionManager.sign_in_social`` does.
+        """
+        provider = self._providers.get(provider_name)
+        if provider is None:
+            raise ProviderNotFoundError("there is no such provider here")
+        try:
+            claims = verify_id_token(
+                provider,
+                id_token,
+                keys=self._keys[provider.name],
+                nonce=nonce,
+                access_token=access_token,
+                now_ms=now_ms,
+            )
+        except InvalidIdTokenError as error:
+            self._report_failure(provider, f"id_token_{error.why}", address)
+            raise
+        user = self._find_user(provider, claims, now_ms=now_ms, address=address)
+        if user is None:
+            user = self._make_user(provider, claims, name, now_ms=now_ms, address=address)
+        if self._config.require_verified_email and not user.email_verified:
+            self._report_failure(provider, "email_not_verified", address)
+            raise EmailNotVerifiedError("the e-mail address has to be verified first")
+        return user
+
+    def _find_user(
+        self,
+        provider: SocialProvider,
+        claims: IdentityClaims,
+        *,
+        now_ms: int,
+        address: str | None,
+    ) -> UserRecord | None:
+        """Return who signed in like this before, or who may do so from now on."""
+        user = self._store.find_user_by_account(provider.name, claims.subject)
+        if user is not None:
+            return user
+        email = self._email_of(provider, claims, address)
+        user = self._store.find_user_by_email(email)
+        if user is None:
+            return None
+        # Both: whoever signed up first with an address that is not theirs would share the
+        # account with its owner from the owner's first sign-in on.
+        is_same_person = claims.is_email_verified and user.email_verified
+        if not (provider.is_trusted and is_same_person):
+            self._report_failure(provider, "account_not_linked", address)
+            raise AccountNotLinkedError(
+                "somebody with this e-mail address signs in another way; sign in that way"
+            )
+        account = Account(new_id(), user.id, provider.name, claims.subject, None)
+        if self._store.link_account(account, now_ms=now_ms):
+            self._events.emit(
+                "account_linked",
+                user_id=user.id,
+                address=address,
+                details={"provider": provider.name},
+            )
+        return self._store.find_user_by_account(provider.name, claims.subject)
+
+    def _make_user(
+        self,
+        provider: SocialProvider,
+        claims: IdentityClaims,
+        name: str | None,
+        *,
+        now_ms: int,
+        address: str | None,
+    ) -> UserRecord:
+        email = self._email_of(provider, claims, address)
+        user = UserRecord(
+            new_id(),
+            email,
+            claims.is_email_verified,
+            claims.name or clean_text(name) or email.partition("@")[0],
+            claims.image,
+            now_ms,
+            now_ms,
+        )
+        account = Account(new_id(), user.id, provider.name, claims.subject, None)
+        try:
+            user = self._store.insert_user(user, account)
+        except UserAlreadyExistsError:
+            # A second request of the same sign-in was faster.
+            found = self._find_user(provider, claims, now_ms=now_ms, address=address)
+            if found is None:
+                raise
+            return found
+        self._events.emit(
+            "user_created",
+            user_id=user.id,
+            address=address,
+            details={"provider": provider.name},
+        )
+        return user
+
+    def _email_of(
+        self, provider: SocialProvider, claims: IdentityClaims, address: str | None
+    ) -> str:
+        try:
+            if claims.email is None:
+                raise InvalidEmailError("there is none")
+            return normalize_email(claims.email)
+        except InvalidEmailError:
+            self._report_failure(provider, "no_email", address)
+            raise EmailMissingError(
+                f"{provider.name} gave no e-mail address; let it share one and sign in again"
+            ) from None
+
+    def _report_failure(self, provider: SocialProvider, cause: str, address: str | None) -> None:
+        self._events.emit(
+            "sign_in_failed",
+            address=address,
+            details={"cause": cause, "provider": provider.name},
+        )

@@ -1,0 +1,86 @@
+"""Throttling of what takes a password, by address and by account, counted in the database.
+
+Must not store an address or e-mail as it is: a key is the SHA-256 of what it stands for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+
+from ..config import ThrottleConfig
+from ..errors import TooManyTriesError
+from ..store import Store
+
+__all__ = ["Throttle", "throttle_keys"]
+
+# What one customer of an internet provider usually gets (RFC 6177), so what one attacker has.
+_IPV6_PREFIX = 64
+
+
+class Throttle:
+    """Lets ``tries`` attempts through in any ``window``, over all processes."""
+
+    __slots__ = ("_config", "_store")
+
+    def __init__(self, store: Store, config: ThrottleConfig | None) -> None:
+        self._store = store
+        self._config = config
+
+    def check(self, address: str | None, account: str, *, now_ms: int) -> None:
+        """Count an attempt, or raise ``TooManyTriesError`` when it is one too many.
+
+        ``address`` None (a unix socket) is not counted. A refused attempt leaves no row, so
+        hammering neither grows the table nor keeps the throttle closed.
+        """
+        if self._config is None:
+            return
+        keys = throttle_keys(address, account)
+        for key in keys:
+            self._refuse_above(self._config.tries - 1, key, now_ms=now_ms)
+        for key in keys:
+            self._store.insert_attempt(key, now_ms)
+        # Those who looked at the same moment all found a place; each now sees the others.
+        for key in keys:
+            self._refuse_above(self._config.tries, key, now_ms=now_ms)
+
+    def _refuse_above(self, limit: int, key: str, *, now_ms: int) -> None:
+        assert self._config is not None
+        window_ms = self._config.window_ms
+        # After that instant: an attempt of exactly a window ago is over, as every deadline is.
+        count, oldest_ms = self._store.count_attempts(key, now_ms - window_ms)
+        if count > limit:
+            wait_ms = (now_ms if oldest_ms is None else oldest_ms) + window_ms - now_ms
+            raise TooManyTriesError(max(1, -(-wait_ms // 1000)))
+
+
+def throttle_keys(address: str | None, account: str) -> tuple[str, ...]:
+    """Return the keys under which an attempt counts.
+
+    All addresses of an IPv6 /64 share one.
+
+    >>> throttle_keys("2001:db8::1", "a") == throttle_keys("2001:db8::2", "a")
+    True
+    >>> throttle_keys("192.0.2.1", "a") == throttle_keys("192.0.2.2", "a")
+    False
+    >>> len(throttle_keys(None, "a"))
+    1
+    """
+    keys = (_digest(f"account:{account}"),)
+    if address is None:
+        return keys
+    return (_digest(f"address:{_network_of(address)}"), *keys)
+
+
+def _network_of(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed.packed, _IPV6_PREFIX), strict=False))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,11 @@
+"""Thin integrations: the session where the people of a framework look for it.
+
+Must not be imported by ``wsgi_sessions`` itself, nor import a framework here: each has a module
+of its own.
+"""
+
+from __future__ import annotations
+
+from .views import check_form_origin, refusal_of, safe_next
+
+__all__ = ["check_form_origin", "refusal_of", "safe_next"]

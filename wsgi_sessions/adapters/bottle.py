@@ -1,0 +1,123 @@
+"""Bottle: ``current_session()``, ``current_user()``, guards, and refusals as error pages.
+
+Must not keep anything of its own: what the functions show is in the request's environ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from bottle import HTTPError, request
+
+from ..environ import get_request, get_session, get_user
+from ..errors import RefusedError, StoreUnavailableError
+from ..manager import SessionManager
+from ..middleware import SessionMiddleware
+from .views import check_form_origin, refusal_of, safe_next
+
+if TYPE_CHECKING:
+    from ..request import SessionRequest
+    from ..session import Session, User
+
+__all__ = [
+    "SessionsPlugin",
+    "check_form",
+    "current_session",
+    "current_user",
+    "fresh_login_required",
+    "install",
+    "login_required",
+    "next_url",
+    "session_request",
+]
+
+
+def install(app: Any, manager: SessionManager) -> SessionMiddleware:
+    """Install the plugin and return the wrapped application, to be served in place of the app.
+
+    >>> import bottle
+    >>> manager = SessionManager("sqlite:///:memory:", secret="s" * 32)
+    >>> type(install(bottle.Bottle(), manager)).__name__
+    'SessionMiddleware'
+    """
+    app.install(SessionsPlugin())
+    return SessionMiddleware(app, manager)
+
+
+class SessionsPlugin:
+    """Turns refusals into ``HTTPError``; a route may say ``login_required=True``."""
+
+    name = "wsgi_sessions"
+    api = 2
+
+    def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
+        """Wrap one route (Bottle's plugin interface, version 2)."""
+        if route.config.get("fresh_login_required"):
+            callback = fresh_login_required(callback)
+        elif route.config.get("login_required"):
+            callback = login_required(callback)
+
+        @wraps(callback)
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return callback(*args, **kwargs)
+            except (RefusedError, StoreUnavailableError) as error:
+                refusal = refusal_of(error)
+                raise HTTPError(
+                    refusal.status, refusal.text, error, headers=refusal.headers
+                ) from error
+
+        return answer
+
+
+def current_session() -> Session | None:
+    """Return this request's session, or None for a visitor."""
+    return get_session(request.environ)
+
+
+def current_user() -> User | None:
+    """Return the signed-in user, or None."""
+    return get_user(request.environ)
+
+
+def session_request() -> SessionRequest:
+    """Return the handle to sign in and out with."""
+    return get_request(request.environ)
+
+
+def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a view be seen by signed-in users alone; the app's page for 401 if not."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if current_user() is None:
+            raise HTTPError(401, "sign in first")
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def fresh_login_required(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a view be seen by users who authenticated less than ``fresh_age`` ago (403 if not)."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if current_user() is None:
+            raise HTTPError(401, "sign in first")
+        session_request().require_fresh()
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def next_url(default: str = "/") -> str:
+    """Return the ``next`` of a sign-in page's query, if it leads to this site."""
+    query: Any = request.query
+    return safe_next(request.environ, query.get("next"), default=default)
+
+
+def check_form() -> None:
+    """Refuse, with 403, a form that a page of another site sent."""
+    check_form_origin(request.environ)

@@ -1,0 +1,69 @@
+"""Falcon: the session in ``req.context``, guards for ``falcon.before``, refusals as HTTPError.
+
+Must not be used under ASGI: sessions are read by a WSGI middleware.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from ..environ import get_request, get_session, get_user
+from ..errors import RefusedError, StoreUnavailableError
+from ..manager import SessionManager
+from ..middleware import SessionMiddleware
+from .views import refusal_of
+
+if TYPE_CHECKING:
+    from falcon import Request, Response
+
+__all__ = ["SessionsMiddleware", "fresh_login_required", "install", "login_required"]
+
+
+def install(app: Any, manager: SessionManager) -> SessionMiddleware:
+    """Add middleware and error handlers; return the wrapped application, to be served instead.
+
+    >>> manager = SessionManager("sqlite:///:memory:", secret="s" * 32)
+    >>> type(install(falcon.App(), manager)).__name__
+    'SessionMiddleware'
+    """
+    app.add_middleware(SessionsMiddleware())
+    for kind in (RefusedError, StoreUnavailableError):
+        app.add_error_handler(kind, _raise_refusal)
+    return SessionMiddleware(app, manager)
+
+
+class SessionsMiddleware:
+    """Gives resources ``req.context.sessions``, ``.session`` and ``.user``.
+
+    ``sessions`` is the handle to sign in and out with; ``session`` and ``user`` are as the
+    request came, so ask the handle after a sign-in.
+    """
+
+    def process_request(self, req: Request, resp: Response) -> None:
+        """Put the session where resources look for it (Falcon's middleware interface)."""
+        req.context.sessions = get_request(req.env)
+        req.context.session = get_session(req.env)
+        req.context.user = get_user(req.env)
+
+
+def login_required(req: Request, resp: Response, resource: Any, params: Any) -> None:
+    """Let signed-in users pass: ``@falcon.before(login_required)``; 401 if not."""
+    if get_user(req.env) is None:
+        raise falcon.HTTPUnauthorized(title="Unauthorized", description="sign in first")
+
+
+def fresh_login_required(req: Request, resp: Response, resource: Any, params: Any) -> None:
+    """Let users pass who authenticated less than ``fresh_age`` ago; 403 if not."""
+    login_required(req, resp, resource, params)
+    get_request(req.env).require_fresh()
+
+
+def _raise_refusal(req: Request, resp: Response, error: Any, params: Any) -> None:
+    refusal = refusal_of(error)
+    raise falcon.HTTPError(
+        falcon.code_to_http_status(refusal.status),
+        description=refusal.text,
+        headers=dict(refusal.headers),
+    )

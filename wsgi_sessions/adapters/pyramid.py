@@ -1,0 +1,157 @@
+"""Pyramid: request properties, view options, a security policy, and refusals as error views.
+
+Must not be set up twice: a request that ``SessionMiddleware`` has seen is not read again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from pyramid.authorization import ACLHelper
+from pyramid.httpexceptions import (
+    HTTPException,
+    HTTPNotFound,
+    HTTPUnauthorized,
+    exception_response,
+    status_map,
+)
+from pyramid.tweens import INGRESS
+
+from ..environ import REQUEST_KEY, get_request, get_session, get_user
+from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
+from ..manager import SessionManager
+from ..middleware import SessionMiddleware
+from .views import refusal_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["SessionSecurityPolicy", "add_wsgi_sessions", "includeme"]
+
+_PREFIX = "wsgi_sessions."
+_BRIDGE_KEY = "wsgi_sessions.pyramid"
+
+
+def includeme(config: Any) -> None:
+    """``config.include("wsgi_sessions.adapters.pyramid")``: everything, in one line.
+
+    With ``wsgi_sessions.database`` among the settings (and ``wsgi_sessions.secret`` and so on,
+    as text) the manager is made from them; else call ``config.add_wsgi_sessions(manager)``.
+    """
+    config.add_directive("add_wsgi_sessions", add_wsgi_sessions)
+    settings = config.get_settings() or {}
+    named = {
+        name.removeprefix(_PREFIX): value
+        for name, value in settings.items()
+        if name.startswith(_PREFIX)
+    }
+    if named:
+        if "database" not in named:
+            raise ConfigurationError(
+                "the settings have wsgi_sessions.… but no wsgi_sessions.database; give its URL"
+            )
+        add_wsgi_sessions(config, SessionManager(**named))
+
+
+def add_wsgi_sessions(config: Any, manager: SessionManager) -> None:
+    """Have every request go through a manager's ``SessionMiddleware``, as the outermost tween."""
+    config.registry["wsgi_sessions"] = manager
+    config.add_tween("wsgi_sessions.adapters.pyramid.sessions_tween", under=INGRESS)
+    config.add_request_method(get_session, "wsgi_session", property=True)
+    config.add_request_method(get_user, "wsgi_user", property=True)
+    config.add_request_method(get_request, "wsgi_sessions", property=True)
+    config.add_view_deriver(_guarded_view, name="wsgi_sessions")
+    for kind in (RefusedError, StoreUnavailableError):
+        config.add_exception_view(_show_refusal, context=kind)
+
+
+def sessions_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
+    """Make the tween: the middleware around the rest of the application."""
+
+    def pass_on(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = environ.pop(_BRIDGE_KEY)
+        answer: Iterable[bytes] = handler(request)(environ, start_response)
+        return answer
+
+    door = SessionMiddleware(pass_on, registry["wsgi_sessions"])
+
+    def tween(request: Any) -> Any:
+        if REQUEST_KEY in request.environ:
+            return handler(request)
+        request.environ[_BRIDGE_KEY] = request
+        status, headers, body = request.call_application(door)
+        return request.ResponseClass(status=status, headerlist=list(headers), app_iter=body)
+
+    return tween
+
+
+class SessionSecurityPolicy:
+    """Who is signed in, as Pyramid's security policy; permissions by the context's ``__acl__``.
+
+    Principals are ``system.Everyone``, and for users ``system.Authenticated`` and their id.
+    """
+
+    def identity(self, request: Any) -> Any:
+        """Return the signed-in user, or None."""
+        return get_user(request)
+
+    def authenticated_userid(self, request: Any) -> str | None:
+        """Return the user's id as text, or None."""
+        user = get_user(request)
+        return None if user is None else str(user.id)
+
+    def permits(self, request: Any, context: Any, permission: str) -> Any:
+        """Tell whether the context's ACL grants a permission."""
+        user_id = self.authenticated_userid(request)
+        principals = ["system.Everyone"]
+        if user_id is not None:
+            principals += ["system.Authenticated", user_id]
+        return ACLHelper().permits(context, principals, permission)
+
+    def remember(self, request: Any, userid: Any, **_: Any) -> list[tuple[str, str]]:
+        """Sign the browser in; its cookie goes out with the response, so no headers are needed."""
+        get_request(request).sign_in(userid)
+        return []
+
+    def forget(self, request: Any, **_: Any) -> list[tuple[str, str]]:
+        """Sign the browser out."""
+        get_request(request).sign_out()
+        return []
+
+
+def _guarded_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
+    """Derive a view: ``login_required=True``, ``fresh_login_required=True`` in ``view_config``."""
+    needs_fresh = info.options.get("fresh_login_required")
+    if not (needs_fresh or info.options.get("login_required")):
+        return view
+
+    def guarded(context: Any, request: Any) -> Any:
+        if get_user(request) is None:
+            raise HTTPUnauthorized("sign in first")
+        if needs_fresh:
+            get_request(request).require_fresh()
+        return view(context, request)
+
+    return guarded
+
+
+_guarded_view.options = ("login_required", "fresh_login_required")  # type: ignore[attr-defined]
+
+
+def _show_refusal(error: Any, request: Any) -> Any:
+    """Answer by the app's own view for the HTTP error, if it has one."""
+    refusal = refusal_of(error)
+    status = refusal.status if refusal.status in status_map else 400
+    shown: Any = exception_response(status, detail=refusal.text, headers=refusal.headers)
+    try:
+        raise shown
+    except HTTPException:
+        try:
+            response = request.invoke_exception_view(exc_info=sys.exc_info())
+        except HTTPNotFound:
+            response = shown
+    for name, value in refusal.headers:
+        response.headers[name] = value
+    return response

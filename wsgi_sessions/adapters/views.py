@@ -1,0 +1,71 @@
+"""What the views of every framework need: refusals as HTTP statuses, and safe forms and links.
+
+Must not know a framework.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..api.codes import status_of
+from ..api.guard import check_callback_url, check_origin
+from ..environ import find_environ, get_request
+from ..errors import RefusedError, StoreUnavailableError
+from ..middleware import RETRY_AFTER_SECONDS
+
+__all__ = ["Refusal", "check_form_origin", "refusal_of", "safe_next"]
+
+
+class Refusal(NamedTuple):
+    """What to answer: an HTTP status, words for people, and seconds to wait or None."""
+
+    status: int
+    text: str
+    retry_after_seconds: int | None
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """``Retry-After``, where there is something to wait for."""
+        if self.retry_after_seconds is None:
+            return []
+        return [("Retry-After", str(self.retry_after_seconds))]
+
+
+def refusal_of(error: RefusedError | StoreUnavailableError) -> Refusal:
+    """Return what an exception of ours means over HTTP.
+
+    >>> from wsgi_sessions import NotSignedInError
+    >>> refusal_of(NotSignedInError("sign in first"))
+    Refusal(status=401, text='sign in first', retry_after_seconds=None)
+    """
+    if isinstance(error, StoreUnavailableError):
+        text = "the service is away for a moment; please try again"
+        return Refusal(503, text, RETRY_AFTER_SECONDS)
+    wait = getattr(error, "retry_after_seconds", None)
+    return Refusal(status_of(error.code), str(error), wait)
+
+
+def check_form_origin(source: Any) -> None:
+    """Refuse a form that a page of another site sent; ``source`` is a request or its environ.
+
+    For views that take forms and have no CSRF protection of their own. Raises
+    ``RefusedError`` (403) unless ``Origin`` or ``Referer`` is this site's or is among
+    ``trusted_origins``; a program that sends neither, and no cookie, passes.
+    """
+    environ: Any = find_environ(source)
+    handle = get_request(environ)
+    check_origin(environ, handle.manager.config, is_https=handle.facts.is_https)
+
+
+def safe_next(source: Any, url: str | None, *, default: str = "/") -> str:
+    """Return where to go after a sign-in: ``url`` if it leads here, or else ``default``.
+
+    Takes a path of this site, or a URL of its own origin or of ``trusted_origins``.
+    """
+    environ: Any = find_environ(source)
+    handle = get_request(environ)
+    try:
+        check_callback_url(environ, url, handle.manager.config, is_https=handle.facts.is_https)
+    except RefusedError:
+        return default
+    return url or default

@@ -1,0 +1,231 @@
+"""What a request must be before it is heard: of a trusted origin, JSON, and small.
+
+Must not know what any endpoint does; it reads headers and body and says yes or no.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ..addresses import normal_address
+from ..config import SessionConfig
+from ..errors import InvalidValueError
+from .codes import (
+    BodyTooLargeError,
+    CrossSiteNavigationError,
+    InvalidCallbackUrlError,
+    InvalidOriginError,
+    MissingOriginError,
+    UnsupportedMediaTypeError,
+)
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream, WSGIEnvironment
+
+__all__ = [
+    "LARGEST_BODY_BYTES",
+    "check_callback_url",
+    "check_origin",
+    "cors_headers",
+    "is_trusted_origin",
+    "preflight_headers",
+    "read_body",
+    "read_json",
+]
+
+LARGEST_BODY_BYTES = 64 * 1024
+
+HeaderLines = list[tuple[str, str]]
+
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^\s/?#@\\]*)(?=[/?#]|\Z)", re.IGNORECASE)
+_RELATIVE_URL = re.compile(r"/(?![/\\]|%2f|%5c)[!-\[\]-~]*", re.IGNORECASE)
+_ABSOLUTE_URL = re.compile(r"[!-\[\]-~]+")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_PREFLIGHT_AGE_SECONDS = 600
+
+
+def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> None:
+    """Refuse a change that a page of an untrusted origin may have asked for.
+
+    With cookies, ``Origin`` (or ``Referer``) must be trusted. Without any, somebody could
+    still sign the browser in as another person: there the Fetch Metadata decide, where a
+    browser sends them. Programs send neither and pass.
+    """
+    said = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
+    is_named = said not in ("", "null")
+    is_trusted = is_named and is_trusted_origin(environ, said, config, is_https=is_https)
+    if not environ.get("HTTP_COOKIE"):
+        site = _fetch_metadata(environ, "SITE")
+        if site == "cross-site" and (
+            not is_trusted or _fetch_metadata(environ, "MODE") == "navigate"
+        ):
+            raise CrossSiteNavigationError("a page of another site can't sign this browser in")
+        if site in ("", "none") or (site == "same-origin" and not is_named):
+            return
+    if not is_named:
+        raise MissingOriginError("say which page asks for this, in an Origin or Referer header")
+    if not is_trusted:
+        raise InvalidOriginError("this origin is not trusted; add it to trusted_origins")
+
+
+def is_trusted_origin(
+    environ: WSGIEnvironment, url: str, config: SessionConfig, *, is_https: bool
+) -> bool:
+    """Tell whether a URL or origin is the server's own, or of ``trusted_origins``."""
+    origin = _origin_of(url)
+    if origin is None:
+        return False
+    if origin == _own_origin(environ, config, is_https=is_https):
+        return True
+    return _compiled(tuple(config.trusted_origins)).fullmatch(origin) is not None
+
+
+def cors_headers(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> HeaderLines:
+    """Return the headers that let pages of trusted origins read an answer (Fetch, 3.2)."""
+    headers = [("Vary", "Origin")]
+    # In its normal form, which a browser's is already and nothing else can hide in.
+    origin = _origin_of(environ.get("HTTP_ORIGIN", ""))
+    if origin is not None and is_trusted_origin(environ, origin, config, is_https=is_https):
+        headers += [
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Expose-Headers", "Retry-After, X-Retry-After"),
+        ]
+    return headers
+
+
+def preflight_headers(allow: str) -> HeaderLines:
+    """Return what a preflight asks beyond the origin: the methods and headers a page may use."""
+    return [
+        ("Access-Control-Allow-Methods", allow),
+        ("Access-Control-Allow-Headers", "Content-Type"),
+        ("Access-Control-Max-Age", str(_PREFLIGHT_AGE_SECONDS)),
+    ]
+
+
+def check_callback_url(
+    environ: WSGIEnvironment, url: object, config: SessionConfig, *, is_https: bool
+) -> None:
+    """Refuse a URL that would send the browser to an untrusted origin (an open redirect)."""
+    if url is None or url == "":
+        return
+    if not isinstance(url, str):
+        raise InvalidValueError(f"callbackURL is text, not {type(url).__name__}")
+    if _RELATIVE_URL.fullmatch(url) is not None:
+        return
+    if _ABSOLUTE_URL.fullmatch(url) is not None and is_trusted_origin(
+        environ, url, config, is_https=is_https
+    ):
+        return
+    raise InvalidCallbackUrlError("callbackURL is a path of this site or a trusted origin's URL")
+
+
+def read_json(environ: WSGIEnvironment) -> bytes:
+    """Return the request body, of at most ``LARGEST_BODY_BYTES``, or refuse what is not JSON.
+
+    A form, or a script that may not read the answer, can't send ``application/json`` to
+    another origin without a preflight: this alone keeps most forgeries out.
+    """
+    body = read_body(environ)
+    kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    encoding = (environ.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
+    # No body needs no type; wsgiref's server says text/plain where the client said nothing.
+    is_silent = not body and kind in ("", "text/plain")
+    if encoding != "identity" or not (kind == "application/json" or is_silent):
+        raise UnsupportedMediaTypeError("send JSON, as Content-Type: application/json, unpacked")
+    return body
+
+
+def read_body(environ: WSGIEnvironment) -> bytes:
+    """Return the request body, of at most ``LARGEST_BODY_BYTES``.
+
+    A length is believed only as an upper bound. Without one the body is read where the server
+    marks its end (``wsgi.input_terminated``), and is empty elsewhere (PEP 3333).
+    """
+    said = environ.get("CONTENT_LENGTH") or ""
+    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not said
+    if is_chunked and environ.get("wsgi.input_terminated"):
+        length = LARGEST_BODY_BYTES + 1
+    elif not said:
+        return b""
+    elif not (said.isascii() and said.isdigit()):
+        raise InvalidValueError("Content-Length is not a number")
+    else:
+        # Cut, because int() refuses thousands of digits.
+        length = int(said.lstrip("0")[:20] or "0")
+        _check_size(length)
+    body = _read(environ["wsgi.input"], length)
+    _check_size(len(body))
+    return body
+
+
+def _read(stream: InputStream, length: int) -> bytes:
+    chunks: list[bytes] = []
+    try:
+        while length > 0:
+            chunk = stream.read(length)
+            if not chunk:
+                break
+            chunks.append(chunk)
+            length -= len(chunk)
+    except OSError:
+        raise InvalidValueError("the body broke off") from None
+    return b"".join(chunks)
+
+
+def _check_size(length: int) -> None:
+    if length > LARGEST_BODY_BYTES:
+        raise BodyTooLargeError(f"the body is larger than {LARGEST_BODY_BYTES} bytes")
+
+
+def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:
+    """Return a Fetch Metadata header, which no script can set; "" from what sends none."""
+    said: str = environ.get(f"HTTP_SEC_FETCH_{name}", "")
+    return said.strip().lower()
+
+
+def _own_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> str | None:
+    host = _forwarded_host(environ, config) or environ.get("HTTP_HOST")
+    if not host:
+        host = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
+    return _origin_of(f"{'https' if is_https else 'http'}://{host}")
+
+
+def _forwarded_host(environ: WSGIEnvironment, config: SessionConfig) -> str | None:
+    """Return the host that a trusted proxy was asked for; the nearest one wrote last."""
+    said = environ.get("HTTP_X_FORWARDED_HOST")
+    if not said or not config.trusted_proxies:
+        return None
+    peer = normal_address(environ.get("REMOTE_ADDR") or "")
+    # Without an address it is a unix socket, and whoever lists proxies has only those there.
+    if peer is None or any(ip_address(peer) in network for network in config.trusted_proxies):
+        return str(said).rpartition(",")[2].strip() or None
+    return None
+
+
+def _origin_of(url: str) -> str | None:
+    """Return the origin of a URL in its normal form, or None for what has none.
+
+    >>> _origin_of("HTTPS://Example.org:443/login?x#y"), _origin_of("javascript:alert(1)")
+    ('https://example.org', None)
+    """
+    found = _ORIGIN.match(url)
+    if found is None:
+        return None
+    scheme, host = found[1].lower(), found[2].lower()
+    return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ':'))}"
+
+
+@lru_cache(maxsize=32)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Make one expression of origins in which ``*`` stands for a part of one host label."""
+    normal_forms = (_origin_of(pattern) for pattern in patterns)
+    return re.compile(
+        "|".join(
+            re.escape(origin).replace(r"\*", r"[a-z0-9_-]*") for origin in normal_forms if origin
+        )
+        or r"(?!)"
+    )

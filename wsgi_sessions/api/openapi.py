@@ -1,0 +1,124 @@
+"""The OpenAPI 3.1 document of the JSON API, made from the routes and the configuration.
+
+Must not say what no route says: each tells what it takes, gives and refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..config import SessionConfig
+from .codes import status_of
+from .schemas import answer_schemas, body_schemas, ref
+
+if TYPE_CHECKING:
+    from .routes import Route
+
+__all__ = ["describe"]
+
+_VERSION = "1"
+"""Of the wire format, which changes less often than this package."""
+
+_OF_EVERY_POST = (
+    "VALIDATION_ERROR",
+    "INVALID_ORIGIN",
+    "MISSING_OR_NULL_ORIGIN",
+    "CROSS_SITE_NAVIGATION_LOGIN_BLOCKED",
+    "INVALID_CALLBACK_URL",
+    "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+)
+_REASONS = {
+    400: "Something in the request is wrong; the code says what.",
+    401: "Nobody is signed in, or who tries is not let in.",
+    403: "Not from here, or not without a recent sign-in.",
+    404: "There is no such thing here.",
+    409: "The user has as many sessions as they may have.",
+    413: "The body is larger than 64 KiB.",
+    415: "The body is not JSON.",
+    422: "A user with this e-mail address exists.",
+    429: "Too many tries; wait as long as Retry-After says.",
+    503: "Something behind the server is away; wait as long as Retry-After says.",
+}
+_RETRY = {
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    }
+}
+_QUERY = {
+    "disableCookieCache": "Ask the database, past the cookie cache.",
+    "disableRefresh": "Neither refresh nor rotate the session.",
+}
+
+
+def describe(
+    routes: Mapping[str, Route], config: SessionConfig, *, cookie_name: str
+) -> dict[str, Any]:
+    """Return the document, as JSON values."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sessions",
+            "version": _VERSION,
+            "description": "Sign-up, sign-in and sessions, in the wire format of Better Auth's "
+            "client. A change that comes with a cookie must come from a trusted origin.",
+        },
+        "servers": [{"url": config.api_path or "/"}],
+        "paths": {path: _path(path, route) for path, route in routes.items()},
+        "components": {
+            "schemas": {**answer_schemas(config), **body_schemas(config)},
+            "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": cookie_name}},
+        },
+    }
+
+
+def _path(path: str, route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.answer.__name__,
+        "summary": (route.answer.__doc__ or "").strip().partition("\n")[0],
+        "responses": {
+            "200": _content("As asked.", ref(route.gives)),
+            **{str(status): _refusal(status, codes) for status, codes in _refusals(route)},
+        },
+    }
+    if "UNAUTHORIZED" in route.refuses:
+        operation["security"] = [{"session": []}]
+    if route.takes is not None:
+        operation["requestBody"] = {
+            # An empty body is an empty object.
+            "required": route.takes not in ("Nothing", "DeleteUser"),
+            "content": {"application/json": {"schema": ref(route.takes)}},
+        }
+    if path == "/get-session":
+        operation["parameters"] = [
+            {
+                "name": name,
+                "in": "query",
+                "description": description,
+                "schema": {"type": "boolean", "default": False},
+            }
+            for name, description in _QUERY.items()
+        ]
+    return {route.method.lower(): operation}
+
+
+def _refusals(route: Route) -> Iterable[tuple[int, list[str]]]:
+    codes = [*route.refuses, *(_OF_EVERY_POST if route.method == "POST" else ())]
+    if route.needs_database:
+        codes.append("SERVICE_UNAVAILABLE")
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(status_of(code), []).append(code)
+    return sorted(by_status.items())
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    schema = {"allOf": [ref("Refusal"), {"properties": {"code": {"enum": codes}}}]}
+    answer = _content(_REASONS[status], schema)
+    return {**answer, "headers": _RETRY} if status in (429, 503) else answer
+
+
+def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

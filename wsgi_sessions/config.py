@@ -1,0 +1,408 @@
+"""Settings: frozen dataclasses that are checked when they are made.
+
+Must not be changed once made, and must not show a secret: a wrong value gets no further.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from .errors import ConfigurationError
+from .providers import SocialProvider
+from .settings_checks import (
+    check_api_path,
+    check_choice,
+    check_cookie_name,
+    check_cookie_path,
+    check_count,
+    check_domain,
+    check_flag,
+    check_origin,
+    check_providers,
+    check_secrets,
+    check_session_fields,
+    check_sign_in_url,
+    check_templates,
+    duration,
+)
+from .settings_sources import PREFIX, nest, read_environment
+
+__all__ = [
+    "CookieCacheConfig",
+    "CookieConfig",
+    "MultiSessionConfig",
+    "PasswordConfig",
+    "SessionConfig",
+    "ThrottleConfig",
+]
+
+Duration = timedelta | int
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Part = TypeVar("Part")
+
+
+def _twin() -> Any:
+    return field(init=False, repr=False, compare=False, default=0)
+
+
+def _normalize_durations(part: Any, prefix: str, **bounds: tuple[bool, bool]) -> None:
+    """Replace each named duration by a timedelta and set its twin in milliseconds.
+
+    ``bounds`` says of each setting whether None and whether 0 is allowed.
+    """
+    for name, (may_be_none, may_be_zero) in bounds.items():
+        value = getattr(part, name)
+        if value is None and may_be_none:
+            object.__setattr__(part, f"{name}_ms", None)
+            continue
+        checked = duration(f"{prefix}{name}", value, may_be_zero=may_be_zero)
+        object.__setattr__(part, name, checked)
+        object.__setattr__(part, f"{name}_ms", checked // timedelta(milliseconds=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieCacheConfig:
+    """The cookie cache: off unless asked for; changing ``version`` drops every copy."""
+
+    enabled: bool = False
+    max_age: Duration = timedelta(seconds=300)
+    version: str = "1"
+    max_age_ms: int = _twin()
+
+    def __post_init__(self) -> None:
+        check_flag("cookie_cache.enabled", self.enabled)
+        _normalize_durations(self, "cookie_cache.", max_age=(False, False))
+        if not isinstance(self.version, str):
+            raise ConfigurationError(
+                f"cookie_cache.version is {self.version!r}; give a string such as '2'"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiSessionConfig:
+    """How many live sessions a user can have, and what a sign-in beyond that does."""
+
+    enabled: bool = True
+    maximum_sessions: int | None = 5
+    on_limit: Literal["evict", "reject"] = "evict"
+
+    def __post_init__(self) -> None:
+        check_flag("multi_session.enabled", self.enabled)
+        if self.maximum_sessions is not None:
+            check_count("multi_session.maximum_sessions", self.maximum_sessions, at_least=1)
+        check_choice("multi_session.on_limit", self.on_limit, ("evict", "reject"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieConfig:
+    """Names and attributes of the cookies; HttpOnly is always set.
+
+    ``secure="auto"`` follows the request's scheme; ``WSGI_SESSIONS_ENV=production`` forces it.
+    """
+
+    name: str = "session_token"
+    cache_name: str = "session_data"
+    secure: bool | Literal["auto"] = "auto"
+    same_site: Literal["Lax", "Strict", "None"] = "Lax"
+    path: str = "/"
+    domain: str | None = None
+    partitioned: bool = False
+
+    def __post_init__(self) -> None:
+        check_cookie_name("cookie.name", self.name)
+        check_cookie_name("cookie.cache_name", self.cache_name)
+        if self.name == self.cache_name:
+            raise ConfigurationError(
+                f"cookie.name and cookie.cache_name are both {self.name!r}; give two names"
+            )
+        if self.secure != "auto":
+            check_flag("cookie.secure", self.secure, also='"auto"')
+        check_choice("cookie.same_site", self.same_site, ("Lax", "Strict", "None"))
+        check_cookie_path(self.path)
+        if self.domain is not None:
+            check_domain(self.domain)
+        check_flag("cookie.partitioned", self.partitioned)
+        for is_asked, name in (
+            (self.same_site == "None", "cookie.same_site is 'None'"),
+            (self.partitioned, "cookie.partitioned is True"),
+        ):
+            if is_asked and self.secure is False:
+                raise ConfigurationError(
+                    f"{name}, which browsers take from Secure cookies alone, but cookie.secure "
+                    "is False; set cookie.secure to 'auto' or True"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleConfig:
+    """How many tries the endpoints that take a password allow, by address and by account."""
+
+    tries: int = 10
+    window: Duration = timedelta(seconds=60)
+    window_ms: int = _twin()
+
+    def __post_init__(self) -> None:
+        check_count("throttle.tries", self.tries, at_least=1)
+        _normalize_durations(self, "throttle.", window=(False, False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordConfig:
+    """Lengths in characters, and argon2id parameters (RFC 9106, section 4, second choice)."""
+
+    min_length: int = 8
+    max_length: int = 128
+    time_cost: int = 3
+    memory_cost_kib: int = 65536
+    parallelism: int = 4
+    hash_length: int = 32
+    salt_length: int = 16
+    max_parallel: int | None = None
+    """How many hashes may run at once in a process; None is the number of CPUs."""
+
+    def __post_init__(self) -> None:
+        check_count("password.min_length", self.min_length, at_least=1)
+        check_count("password.max_length", self.max_length, at_least=self.min_length, at_most=4096)
+        check_count("password.time_cost", self.time_cost, at_least=1)
+        check_count("password.parallelism", self.parallelism, at_least=1, at_most=255)
+        check_count("password.memory_cost_kib", self.memory_cost_kib, at_least=8 * self.parallelism)
+        check_count("password.hash_length", self.hash_length, at_least=16, at_most=128)
+        check_count("password.salt_length", self.salt_length, at_least=8, at_most=64)
+        if self.max_parallel is not None:
+            check_count("password.max_parallel", self.max_parallel, at_least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """Every setting of the product; see ``docs/settings.md`` for what each means.
+
+    Durations are ``timedelta`` or whole seconds, and read back as ``timedelta``; each has a
+    twin in milliseconds (``expires_in_ms``). Parts are given as their dataclass or a mapping.
+
+    Raises ``ConfigurationError``, naming the setting, the value, the bound and the remedy.
+
+    >>> config = SessionConfig(secret="0123456789abcdef" * 2, expires_in=3600, update_age=600)
+    >>> config.expires_in, config.expires_in_ms
+    (datetime.timedelta(seconds=3600), 3600000)
+    """
+
+    secret: str | tuple[str, ...] | list[str] = field(default=(), repr=False)
+    expires_in: Duration = timedelta(days=7)
+    update_age: Duration = timedelta(days=1)
+    idle_timeout: Duration | None = None
+    absolute_timeout: Duration | None = None
+    fresh_age: Duration = timedelta(days=1)
+    short_expires_in: Duration = timedelta(days=1)
+    rotate_tokens: bool = True
+    rotation_grace: Duration = timedelta(seconds=60)
+    on_replay: Literal["revoke", "reject"] = "revoke"
+    touch_interval: Duration = timedelta(seconds=300)
+    cookie_cache: CookieCacheConfig = field(default_factory=CookieCacheConfig)
+    revocation_lag: Duration = timedelta(seconds=1)
+    multi_session: MultiSessionConfig = field(default_factory=MultiSessionConfig)
+    ip_binding: Literal["off", "subnet", "exact"] = "off"
+    ip_prefix_v4: int = 24
+    ip_prefix_v6: int = 64
+    on_ip_mismatch: Literal["reject", "revoke"] = "reject"
+    trusted_proxies: tuple[Network, ...] = ()
+    cookie: CookieConfig = field(default_factory=CookieConfig)
+    throttle: ThrottleConfig | None = field(default_factory=ThrottleConfig)
+    password: PasswordConfig = field(default_factory=PasswordConfig)
+    trusted_origins: tuple[str, ...] = ()
+    api_path: str | None = "/api/auth"
+    pages_path: str | None = None
+    pages_templates: str | os.PathLike[str] | None = None
+    sign_in_url: str = "/"
+    social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = ()
+    session_fields: Mapping[str, str] = field(default_factory=dict)
+    on_database_error: Literal["unavailable", "anonymous"] = "unavailable"
+    purge_interval: Duration = timedelta(seconds=3600)
+    keep_ended: Duration = timedelta(days=30)
+    auto_sign_in: bool = True
+    require_verified_email: bool = False
+    user_model: Any = None
+    user_attributes: Mapping[str, str | None] = field(default_factory=dict)
+
+    expires_in_ms: int = _twin()
+    update_age_ms: int = _twin()
+    idle_timeout_ms: int | None = _twin()
+    absolute_timeout_ms: int | None = _twin()
+    fresh_age_ms: int = _twin()
+    short_expires_in_ms: int = _twin()
+    rotation_grace_ms: int = _twin()
+    touch_interval_ms: int = _twin()
+    revocation_lag_ms: int = _twin()
+    purge_interval_ms: int = _twin()
+    keep_ended_ms: int = _twin()
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "secret", check_secrets(self.secret))
+        put(self, "cookie_cache", _part("cookie_cache", CookieCacheConfig, self.cookie_cache))
+        put(self, "multi_session", _part("multi_session", MultiSessionConfig, self.multi_session))
+        put(self, "cookie", _part("cookie", CookieConfig, self.cookie))
+        put(self, "password", _part("password", PasswordConfig, self.password))
+        if self.throttle is not None:
+            put(self, "throttle", _part("throttle", ThrottleConfig, self.throttle))
+        _normalize_durations(
+            self,
+            "",
+            expires_in=(False, False),
+            update_age=(False, False),
+            idle_timeout=(True, False),
+            absolute_timeout=(True, False),
+            fresh_age=(False, False),
+            short_expires_in=(False, False),
+            rotation_grace=(False, True),
+            touch_interval=(False, True),
+            revocation_lag=(False, True),
+            purge_interval=(False, True),
+            keep_ended=(False, True),
+        )
+        for name in ("rotate_tokens", "auto_sign_in", "require_verified_email"):
+            check_flag(name, getattr(self, name))
+        check_choice("on_replay", self.on_replay, ("revoke", "reject"))
+        check_choice("ip_binding", self.ip_binding, ("off", "subnet", "exact"))
+        check_choice("on_ip_mismatch", self.on_ip_mismatch, ("reject", "revoke"))
+        check_choice("on_database_error", self.on_database_error, ("unavailable", "anonymous"))
+        check_count("ip_prefix_v4", self.ip_prefix_v4, at_least=0, at_most=32)
+        check_count("ip_prefix_v6", self.ip_prefix_v6, at_least=0, at_most=128)
+        put(self, "trusted_proxies", _networks(self.trusted_proxies))
+        put(self, "trusted_origins", _each("trusted_origins", self.trusted_origins, check_origin))
+        if self.api_path is not None:
+            check_api_path("api_path", self.api_path)
+        if self.pages_path is not None:
+            check_api_path("pages_path", self.pages_path)
+        if self.pages_templates is not None:
+            check_templates(self.pages_templates)
+        check_sign_in_url(self.sign_in_url)
+        put(self, "social_providers", check_providers(self.social_providers))
+        put(self, "session_fields", check_session_fields(self.session_fields))
+        self._check_user_attributes()
+        self._check_relations()
+        if os.environ.get(f"{PREFIX}ENV") == "production":
+            put(self, "cookie", dataclasses.replace(self.cookie, secure=True))
+
+    def _check_relations(self) -> None:
+        if self.pages_path is not None and self.api_path is not None:
+            shorter, longer = sorted((f"{self.pages_path}/", f"{self.api_path}/"), key=len)
+            if longer.startswith(shorter):
+                raise ConfigurationError(
+                    f"pages_path is {self.pages_path!r} and api_path is {self.api_path!r}, so "
+                    "one would hide the other; give two paths that lie side by side"
+                )
+        if self.update_age_ms >= self.expires_in_ms:
+            raise ConfigurationError(
+                f"update_age is {self.update_age} but sessions live {self.expires_in}, so none "
+                "would ever be refreshed; lower update_age or raise expires_in"
+            )
+        if self.rotate_tokens and self.rotation_grace_ms * 2 >= self.update_age_ms:
+            raise ConfigurationError(
+                f"rotation_grace is {self.rotation_grace} but must be less than half of "
+                f"update_age, which is {self.update_age}, or a browser could miss two rotations "
+                "within it; lower rotation_grace or raise update_age"
+            )
+        if self.idle_timeout_ms is not None and self.idle_timeout_ms < 1000:
+            raise ConfigurationError(
+                f"idle_timeout is {self.idle_timeout}; give at least 1 second, or None"
+            )
+
+    def _check_user_attributes(self) -> None:
+        known = ("email", "email_verified", "name", "image", "created_at", "updated_at")
+        if not isinstance(self.user_attributes, Mapping):
+            raise ConfigurationError(
+                "user_attributes maps our names to those of your user model, such as "
+                f"{{'email': 'mail'}}, and is not {self.user_attributes!r}"
+            )
+        for name in self.user_attributes:
+            check_choice("a name in user_attributes", name, known)
+        if self.user_attributes and self.user_model is None:
+            raise ConfigurationError(
+                "user_attributes is given but user_model is not; give your Peewee model too"
+            )
+
+    def replace(self, **changes: Any) -> SessionConfig:
+        """Return a configuration with some settings changed, checked anew.
+
+        A part may be given as a mapping of the fields that change.
+        """
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        for name, value in nest(changes, type(self), PARTS).items():
+            current = given.get(name)
+            if isinstance(value, Mapping) and dataclasses.is_dataclass(current):
+                known = {
+                    f.name: getattr(current, f.name) for f in dataclasses.fields(current) if f.init
+                }
+                value = {**known, **value}
+            given[name] = value
+        return type(self)(**given)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], **overrides: Any) -> SessionConfig:
+        """Read settings from a mapping: a TOML table, or a paste.deploy section of strings.
+
+        Takes nested tables, dotted names and camelCase names (``cookieCache.maxAge``). An
+        unknown name is a ``ConfigurationError`` with the nearest known one.
+        """
+        return cls(**nest({**mapping, **overrides}, cls, PARTS))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> SessionConfig:
+        """Read settings from environment variables such as ``WSGI_SESSIONS_EXPIRES_IN=604800``.
+
+        Parts join with an underscore: ``WSGI_SESSIONS_COOKIE_CACHE_ENABLED=true``. Lists are
+        separated by commas. ``overrides`` win over the environment.
+        """
+        found = read_environment(os.environ if environ is None else environ, cls, PARTS)
+        return cls(**nest({**found, **overrides}, cls, PARTS))
+
+
+PARTS: Mapping[str, type] = {
+    "cookie_cache": CookieCacheConfig,
+    "multi_session": MultiSessionConfig,
+    "cookie": CookieConfig,
+    "throttle": ThrottleConfig,
+    "password": PasswordConfig,
+}
+
+
+def _part(name: str, wanted: type[Part], value: Any) -> Part:
+    if isinstance(value, wanted):
+        return value
+    if isinstance(value, bool) and wanted in (CookieCacheConfig, MultiSessionConfig):
+        value = {"enabled": value}
+    if isinstance(value, Mapping):
+        return wanted(**nest(value, wanted, prefix=f"{name}."))
+    raise ConfigurationError(
+        f"{name} is {value!r}; give a {wanted.__name__} or a mapping of its fields"
+    )
+
+
+def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> tuple[Any, ...]:
+    if isinstance(values, str):
+        values = [part.strip() for part in values.split(",") if part.strip()]
+    if not isinstance(values, (list, tuple, set, frozenset)):
+        raise ConfigurationError(f"{name} is {values!r}; give a list of strings")
+    return tuple(check(name, value) for value in values)
+
+
+def _networks(values: Any) -> tuple[Network, ...]:
+    def parse(name: str, value: Any) -> Network:
+        if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+            return value
+        try:
+            if not isinstance(value, str):
+                raise TypeError
+            return ipaddress.ip_network(value, strict=False)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"{name} holds {value!r}; give networks or addresses, such as '10.0.0.0/8'"
+            ) from None
+
+    return _each("trusted_proxies", values, parse)

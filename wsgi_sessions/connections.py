@@ -1,0 +1,403 @@
+"""Connections: opened when needed, safe for threads and forks, borrowed ones left as found.
+
+Must not know any table; the only room that sleeps (between tries of a transaction).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import peewee
+
+from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
+
+__all__ = ["Connections", "IntegrityConflict"]
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_MOST_TRIES = 8
+_BUSY_TIMEOUT_MS = 5000
+_SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "busy_timeout": _BUSY_TIMEOUT_MS,
+    "foreign_keys": 1,
+    "synchronous": "normal",
+}
+_SCHEMES = {
+    "sqlite": "sqlite",
+    "postgres": "psycopg3",
+    "postgresql": "psycopg3",
+    "psycopg3": "psycopg3",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+}
+# MariaDB: deadlock, lock wait timeout, Galera certification; PostgreSQL: serialization, deadlock.
+_CONFLICT_CODES = frozenset({1213, 1205, 1020, "40001", "40P01"})
+
+_parents_connections: list[Any] = []
+_all: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+class IntegrityConflict(Exception):  # noqa: N818  a word of this room, never shown
+    """A unique value exists already."""
+
+
+class Connections:
+    """The way to one database.
+
+    A URL makes a database of our own: one connection a thread stays open. A Peewee database is
+    the application's: open stays open, closed is closed again, its transactions stay its own.
+    """
+
+    def __init__(self, database: str | peewee.Database) -> None:
+        self.is_owned = isinstance(database, str)
+        self.database: Any = _open_url(database) if isinstance(database, str) else database
+        self.is_sqlite = isinstance(self.database, peewee.SqliteDatabase)
+        self.is_mysql = isinstance(self.database, peewee.MySQLDatabase)
+        self.on_first_use: Callable[[], None] | None = None
+        self._errors = _driver_errors(self.database)
+        self._transaction_errors: tuple[type[Exception], ...] = (
+            *self._errors,
+            StoreUnavailableError,
+        )
+        self._local = threading.local()
+        self._is_memory = self.is_sqlite and str(self.database.database) in (":memory:", "")
+        # One connection in memory is all there is, so its users take turns.
+        self._turn: Any = threading.RLock() if self._is_memory and self.is_owned else None
+        self._is_quick = self.is_owned and self.is_sqlite and self._turn is None
+        self._only_holder: _Holder | None = None
+        self._first_use_lock = threading.RLock()
+        self._is_preparing = False
+        _all.add(self)
+
+    # Statements
+
+    def read_row(self, sql: str, parameters: Sequence[Any]) -> Row | None:
+        """Run a SELECT outside of any transaction of ours and return its first row, or None."""
+        if self._is_quick:
+            try:
+                row: Row | None = self._connection().execute(sql, parameters).fetchone()
+                return row
+            except self._errors as error:
+                if self.database.in_transaction():
+                    raise self._translate(error) from error
+        rows = self.read_rows(sql, parameters)
+        return rows[0] if rows else None
+
+    def read_rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """Run a SELECT and return its rows; tried again once on a new connection."""
+        for attempt in (1, 2):
+            try:
+                with self._taken() as connection:
+                    cursor = connection.cursor()
+                    try:
+                        cursor.execute(sql, parameters)
+                        return [tuple(row) for row in cursor.fetchall()]
+                    finally:
+                        cursor.close()
+            except self._errors as error:
+                translated = self._translate(error)
+                is_last = (
+                    attempt == 2
+                    or self.database.in_transaction()
+                    or not isinstance(translated, StoreUnavailableError)
+                )
+                if not is_last and self.is_owned:
+                    self._drop()
+                if is_last or not (self.is_owned or self.database.is_closed()):
+                    raise translated from error
+        raise AssertionError("unreachable")
+
+    def write(self, sql: str, parameters: Sequence[Any]) -> int:
+        """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
+        try:
+            with self._taken() as connection:
+                cursor = connection.cursor()
+                try:
+                    cursor.execute(sql, parameters)
+                    return int(cursor.rowcount)
+                finally:
+                    cursor.close()
+        except self._errors as error:
+            raise self._after_failure(error) from error
+
+    def atomically(self, work: Callable[[], T]) -> T:
+        """Run statements all or none, again from the start after a conflict with others.
+
+        Joins a transaction of ours that is open; within the application's it is a savepoint.
+        """
+        if getattr(self._local, "depth", 0):
+            return work()
+        for attempt in range(1, _MOST_TRIES + 1):
+            has_begun = False
+            try:
+                with self._taken():
+                    is_inner = self.database.in_transaction()
+                    kind = ("IMMEDIATE",) if self.is_sqlite and not is_inner else ()
+                    self._local.depth = 1
+                    try:
+                        with self.database.atomic(*kind):
+                            has_begun = True
+                            return work()
+                    finally:
+                        self._local.depth = 0
+            except self._transaction_errors as error:
+                cause = error.__cause__ if isinstance(error, StoreUnavailableError) else error
+                if self.database.in_transaction() or attempt == _MOST_TRIES:
+                    raise self._after_failure(error) from error
+                if not self._is_conflict(cause):
+                    # Once begun it may have been committed, so it is not sent again.
+                    if has_begun or not self._is_dead_at_begin(cause, attempt):
+                        raise self._after_failure(error) from error
+                    self._drop()
+                    continue
+            time.sleep(0.005 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run work that uses the Peewee database itself, on the thread's connection."""
+        try:
+            with self._taken():
+                work()
+        except self._errors as error:
+            raise self._after_failure(error) from error
+
+    def close(self) -> None:
+        """Close this thread's connection to a database of our own."""
+        if self.is_owned and not self.database.is_closed():
+            self.database.close()
+            self._local.__dict__.pop("holder", None)
+
+    # Connections
+
+    def _connection(self) -> Any:
+        database = self.database
+        if database.is_closed():
+            self._open()
+        return database.connection()
+
+    def _open(self) -> None:
+        self.database.connect(reuse_if_open=True)
+        holder = _Holder(self.database.connection())
+        if self._turn is None:
+            self._local.holder = holder
+        else:
+            self._only_holder = holder
+        if self.on_first_use is not None:
+            # Others wait here until it is done; it may itself open a connection anew.
+            with self._first_use_lock:
+                prepare = self.on_first_use
+                if prepare is not None and not self._is_preparing:
+                    self._is_preparing = True
+                    try:
+                        prepare()
+                        self.on_first_use = None
+                    finally:
+                        self._is_preparing = False
+
+    @contextmanager
+    def _taken(self) -> Iterator[Any]:
+        """Take the thread's connection; a borrowed one is left as it was found."""
+        if self.is_owned:
+            if self._turn is None:
+                yield self._connection()
+                return
+            with self._turn:
+                yield self._connection()
+            return
+        was_closed = self.database.connect(reuse_if_open=True)
+        try:
+            yield self.database.connection()
+        finally:
+            if was_closed:
+                self.database.close()
+
+    def _drop(self) -> None:
+        """Let go of a connection that is of no more use."""
+        if self._turn is not None:
+            return
+        try:
+            self.database.close()
+        except Exception:
+            self.database.dispose()
+        self._local.__dict__.pop("holder", None)
+
+    def _after_fork(self) -> None:
+        """In the child: never use nor close what belongs to the parent."""
+        if not self.is_owned or self._turn is not None:
+            return
+        holder = self._local.__dict__.pop("holder", None)
+        if holder is not None:
+            _parents_connections.append(holder)
+        self._first_use_lock = threading.RLock()
+        self._is_preparing = False
+        # Another thread of the parent may have held it, and is not here to let go.
+        self.database._lock = threading.RLock()
+        self.database.dispose()
+
+    # Errors
+
+    def _after_failure(self, error: BaseException) -> BaseException:
+        if isinstance(error, StoreUnavailableError):
+            return error
+        translated = self._translate(error)
+        if (
+            isinstance(translated, StoreUnavailableError)
+            and self.is_owned
+            and not self.is_sqlite
+            and not self.database.in_transaction()
+            and not getattr(self._local, "depth", 0)
+        ):
+            self._drop()
+        return translated
+
+    def _translate(self, error: BaseException) -> BaseException:
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if "IntegrityError" in names:
+            return IntegrityConflict(str(error))
+        if names & {"DataError", "UnicodeEncodeError"}:
+            return InvalidValueError("a value is too long, or not of a kind the database stores")
+        text = str(error)
+        if "no such table" in text or "UndefinedTable" in names or 1146 in _codes(error):
+            return StoreUnavailableError(
+                "a table is missing; call manager.create_tables() once, before serving"
+            )
+        return StoreUnavailableError(f"the database did not answer ({type(error).__name__})")
+
+    def _is_conflict(self, error: BaseException | None) -> bool:
+        if error is None:
+            return False
+        if _codes(error) & _CONFLICT_CODES:
+            return True
+        text = str(error)
+        return self.is_sqlite and ("locked" in text or "busy" in text)
+
+    def _is_dead_at_begin(self, error: BaseException | None, attempt: int) -> bool:
+        """Tell whether a connection was found dead before anything was sent over it."""
+        if error is None or attempt > 1 or self.is_sqlite or not self.is_owned:
+            return False
+        names = {kind.__name__ for kind in type(error).__mro__}
+        return bool(names & {"OperationalError", "InterfaceError"})
+
+
+class _Holder:
+    """Closes a connection when its thread or greenlet is gone, or the whole database is."""
+
+    __slots__ = ("__weakref__",)
+
+    def __init__(self, connection: Any) -> None:
+        # Not __del__: in a collected cycle it may come after the connection's own.
+        weakref.finalize(self, _close_in_process, connection, os.getpid())
+
+
+def _close_in_process(connection: Any, pid: int) -> None:
+    if pid != os.getpid():
+        _parents_connections.append(connection)
+        return
+    # It may be closed already, or its server gone.
+    with suppress(Exception):
+        connection.close()
+
+
+def _open_url(url: str) -> peewee.Database:
+    scheme = urlsplit(url).scheme
+    known = _SCHEMES.get(scheme)
+    if known is None:
+        raise ConfigurationError(
+            f"the database URL has the scheme {scheme!r}; use sqlite:///file.db, "
+            "postgresql://user@host/name or mysql://user@host/name"
+        )
+    rest = url.partition(":")[2]
+    if known == "sqlite":
+        return _open_sqlite(rest)
+    try:
+        from playhouse.db_url import connect as database_from_url  # it loads every driver
+
+        if known == "psycopg3":
+            import psycopg  # noqa: F401
+
+            database: peewee.Database = database_from_url(f"psycopg3:{rest}")
+        else:
+            import pymysql  # noqa: F401
+
+            database = database_from_url(f"mysql:{rest}", charset="utf8mb4")
+    except ImportError as error:
+        extra = "postgres" if known == "psycopg3" else "mysql"
+        raise ConfigurationError(
+            f"the driver for {scheme} databases is missing; "
+            f'install it with: pip install "wsgi-sessions[{extra}]"'
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        raise ConfigurationError(
+            f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name"
+        ) from error
+    return database
+
+
+def _open_sqlite(rest: str) -> peewee.Database:
+    """Open what follows ``sqlite:``; a file's name is taken as it is, ``#`` and ``?`` too."""
+    if rest not in ("", "//") and not rest.startswith("///"):
+        raise ConfigurationError(
+            f"the database URL sqlite:{rest} can't be read; give a file as sqlite:///file.db, "
+            "or sqlite:////folder/file.db from the root"
+        )
+    name = rest[3:] or ":memory:"
+    is_memory = name == ":memory:"
+    return peewee.SqliteDatabase(
+        name,
+        pragmas=_SQLITE_PRAGMAS,
+        thread_safe=not is_memory,
+        check_same_thread=False,
+        timeout=_BUSY_TIMEOUT_MS / 1000,
+    )
+
+
+def _driver_errors(database: peewee.Database) -> tuple[type[Exception], ...]:
+    errors: list[type[Exception]] = [peewee.PeeweeException]
+    if isinstance(database, peewee.SqliteDatabase):
+        errors.append(sqlite3.Error)
+    elif isinstance(database, peewee.PostgresqlDatabase):
+        errors += _errors_of("psycopg", "psycopg2")
+    elif isinstance(database, peewee.MySQLDatabase):
+        errors += _errors_of("pymysql", "MySQLdb", "mysql.connector", "mariadb")
+    # A lone surrogate fits in no database.
+    return (*errors, OSError, UnicodeEncodeError)
+
+
+def _errors_of(*drivers: str) -> Iterator[type[Exception]]:
+    """Give the errors of those drivers that are installed: which one it is, Peewee knows."""
+    for driver in drivers:
+        with suppress(ImportError):
+            yield import_module(driver).Error
+
+
+def _codes(error: BaseException) -> set[Any]:
+    """Return the SQLSTATEs and error numbers that the driver gives."""
+    codes: set[Any] = set()
+    inner: BaseException | None = error
+    for _ in range(3):
+        if inner is None:
+            break
+        codes.add(getattr(inner, "sqlstate", None))
+        if inner.args and isinstance(inner.args[0], int):
+            codes.add(inner.args[0])
+        inner = inner.__cause__ or inner.__context__
+    return codes
+
+
+def _forget_parents_connections() -> None:
+    for connections in list(_all):
+        connections._after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_parents_connections)

@@ -1,0 +1,193 @@
+"""The cookie door: from a Cookie header to our values, and the only renderer of Set-Cookie.
+
+Must not judge a token beyond its signature. Reads bytes and looks for our own names alone, so
+a foreign cookie can be as broken as it likes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .config import SessionConfig
+from .records import PresentedToken
+from .tokens import TokenSigner
+
+__all__ = ["CookieDoor", "PresentedCookies"]
+
+_MOST_CANDIDATES = 4
+
+
+class PresentedCookies:
+    """What a request presents: texts that may be tokens, and texts that may be cached copies.
+
+    At most four of each, every one once. A token's signature is checked when ``tokens`` is first
+    asked for: a good cached copy vouches for the token it was sealed beside.
+    """
+
+    __slots__ = ("_signer", "_tokens", "cached_texts", "token_texts")
+
+    def __init__(
+        self, token_texts: Sequence[str], cached_texts: Sequence[str], signer: TokenSigner
+    ) -> None:
+        self.token_texts = token_texts
+        self.cached_texts = cached_texts
+        self._signer = signer
+        self._tokens: tuple[PresentedToken, ...] | None = None
+
+    @property
+    def tokens(self) -> tuple[PresentedToken, ...]:
+        """The tokens that we signed, in the order of the header."""
+        if self._tokens is None:
+            read = self._signer.read
+            self._tokens = tuple(
+                [token for text in self.token_texts if (token := read(text)) is not None]
+            )
+        return self._tokens
+
+    def __repr__(self) -> str:
+        return f"PresentedCookies(<{len(self.token_texts)}>, cached=<{len(self.cached_texts)}>)"
+
+
+class CookieDoor:
+    """Reads and renders the two cookies of one configuration.
+
+    A request over https is answered with the prefixed names and only those are read, so a
+    cookie planted over plain http, or by a sub-domain, is not even looked at (RFC 6265bis,
+    section 4.1.3). Over http the names carry no prefix.
+    """
+
+    def __init__(self, config: SessionConfig, signer: TokenSigner) -> None:
+        self._config = config
+        self._signer = signer
+        self._nothing = PresentedCookies((), (), signer)
+        self._doors = {
+            is_secure: _NamedDoor(config, is_secure=is_secure) for is_secure in (True, False)
+        }
+
+    def is_secure_for(self, *, is_https: bool) -> bool:
+        """Tell whether cookies of a request with this scheme carry ``Secure``."""
+        wanted = self._config.cookie.secure
+        return is_https if wanted == "auto" else bool(wanted)
+
+    def token_name(self, *, is_secure: bool) -> str:
+        """Return the name of the token's cookie, prefix included."""
+        return self._doors[is_secure].token_name
+
+    def cache_name(self, *, is_secure: bool) -> str:
+        """Return the name of the cached copy's cookie, prefix included."""
+        return self._doors[is_secure].cache_name
+
+    def read(self, header: str | None, *, is_secure: bool) -> PresentedCookies:
+        """Find our cookies in a Cookie header; at most four of each name are considered.
+
+        Servers join repeated headers with ``;`` or with ``,``, so a name may follow either.
+        """
+        door = self._doors[is_secure]
+        if not header or door.token_name not in header:
+            return self._nothing
+        if "," not in header and '"' not in header:
+            # Nearly every header: one cookie of each name, and nothing that needs care.
+            token_text = _find_sole(header, door.token_assignment)
+            if token_text is not None:
+                if not self._config.cookie_cache.enabled:
+                    return PresentedCookies((token_text,), (), self._signer)
+                if door.cache_name not in header:
+                    return PresentedCookies((token_text,), (), self._signer)
+                cached_text = _find_sole(header, door.cache_assignment)
+                if cached_text is not None:
+                    return PresentedCookies((token_text,), (cached_text,), self._signer)
+        return self._read_with_care(header, door)
+
+    def _read_with_care(self, header: str, door: _NamedDoor) -> PresentedCookies:
+        token_texts: list[str] = []
+        cached_texts: list[str] = []
+        for name, quoted, plain in door.pattern.findall(header):
+            texts = token_texts if name == door.token_name else cached_texts
+            text = quoted or plain
+            if text not in texts and len(texts) < _MOST_CANDIDATES:
+                texts.append(text)
+        if not token_texts:
+            return self._nothing
+        return PresentedCookies(token_texts, cached_texts, self._signer)
+
+    def set_token(self, text: str, *, is_secure: bool, remember: bool) -> tuple[str, str]:
+        """Render the header that gives the browser a session token.
+
+        Without ``remember`` the cookie has no Max-Age and ends with the browser.
+        """
+        door = self._doors[is_secure]
+        max_age = f"; Max-Age={self._config.expires_in_ms // 1000}" if remember else ""
+        return ("Set-Cookie", f"{door.token_name}={text}{max_age}{door.attributes}")
+
+    def set_cached_copy(
+        self, text: str, *, is_secure: bool, max_age_s: int | None
+    ) -> tuple[str, str] | None:
+        """Render the header that gives the browser a cached copy; None if it is too large.
+
+        RFC 6265bis section 5.6 lets a browser ignore a name and value of over 4096 bytes.
+        """
+        door = self._doors[is_secure]
+        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
+        line = f"{door.cache_name}={text}{max_age}{door.attributes}"
+        return None if len(line) > 4096 else ("Set-Cookie", line)
+
+    def clear(self, *, is_secure: bool) -> list[tuple[str, str]]:
+        """Render the headers that take both cookies away, by the attributes they were set with."""
+        door = self._doors[is_secure]
+        gone = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{door.attributes}"
+        return [("Set-Cookie", f"{name}=; {gone}") for name in (door.token_name, door.cache_name)]
+
+    def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
+        """Render the header that takes away the cached copy alone."""
+        return self.clear(is_secure=is_secure)[1]
+
+
+def _find_sole(header: str, assignment: str) -> str | None:
+    """Return the value of ``name=`` if the header holds it once, plainly; None if in doubt."""
+    start = header.find(assignment)
+    if start < 0 or (start > 0 and header[start - 2 : start] != "; "):
+        return None
+    start += len(assignment)
+    end = header.find(";", start)
+    if end < 0:
+        end = len(header)
+    elif header.find(assignment, end) >= 0:
+        return None
+    text = header[start:end]
+    return text if text and text.strip() == text else None
+
+
+class _NamedDoor:
+    __slots__ = (
+        "attributes",
+        "cache_assignment",
+        "cache_name",
+        "pattern",
+        "token_assignment",
+        "token_name",
+    )
+
+    def __init__(self, config: SessionConfig, *, is_secure: bool) -> None:
+        cookie = config.cookie
+        prefix = ""
+        if is_secure:
+            is_host_bound = cookie.path == "/" and cookie.domain is None
+            prefix = "__Host-" if is_host_bound else "__Secure-"
+        self.token_name = prefix + cookie.name
+        self.cache_name = prefix + cookie.cache_name
+        self.token_assignment = f"{self.token_name}="
+        self.cache_assignment = f"{self.cache_name}="
+        names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
+        self.pattern = re.compile(
+            rf'(?:^|[;,])[ \t]*({names})[ \t]*=[ \t]*(?:"([^";,]*)"|([^";,\s]*))'
+        )
+        attributes = f"; Path={cookie.path}"
+        if cookie.domain is not None:
+            attributes += f"; Domain={cookie.domain}"
+        if is_secure:
+            attributes += "; Secure"
+        attributes += f"; HttpOnly; SameSite={cookie.same_site}"
+        if cookie.partitioned:
+            attributes += "; Partitioned"
+        self.attributes = attributes

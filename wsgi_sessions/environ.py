@@ -1,0 +1,122 @@
+"""The gate: facts in, session out; owns the names of the environ keys.
+
+Must not decide anything, nor touch the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .addresses import read_address_and_scheme
+from .config import SessionConfig
+from .records import EndReason, RequestFacts
+
+if TYPE_CHECKING:
+    from .request import SessionRequest
+    from .session import Session, User
+
+__all__ = [
+    "END_REASON_KEY",
+    "REQUEST_KEY",
+    "SESSION_KEY",
+    "USER_KEY",
+    "find_environ",
+    "get_end_reason",
+    "get_request",
+    "get_session",
+    "get_user",
+    "inject",
+    "read_facts",
+]
+
+SESSION_KEY = "wsgi_sessions.session"
+USER_KEY = "wsgi_sessions.user"
+REQUEST_KEY = "wsgi_sessions.request"
+END_REASON_KEY = "wsgi_sessions.end_reason"
+
+_LONGEST_USER_AGENT = 512
+
+
+def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFacts:
+    """Collect what a request says of itself; nothing a client sends makes this fail."""
+    address, is_https = read_address_and_scheme(environ, config.trusted_proxies)
+    user_agent = environ.get("HTTP_USER_AGENT")
+    if user_agent is not None:
+        user_agent = user_agent[:_LONGEST_USER_AGENT]
+    return RequestFacts(
+        address,
+        user_agent,
+        is_https,
+        environ.get("REQUEST_METHOD", "GET"),
+        environ.get("PATH_INFO", ""),
+    )
+
+
+def inject(
+    environ: dict[str, Any],
+    *,
+    session: Session | None,
+    request: SessionRequest,
+    end_reason: EndReason | None,
+) -> None:
+    """Pin the badge on: what the app finds in its environ."""
+    environ[SESSION_KEY] = session
+    environ[USER_KEY] = None if session is None else session.user
+    environ[REQUEST_KEY] = request
+    environ[END_REASON_KEY] = end_reason
+
+
+def find_environ(source: Any) -> Mapping[str, Any]:
+    """Return the WSGI environ of a request object, or the mapping itself.
+
+    Knows WebOb, Werkzeug, Django, Pyramid and Bottle (``.environ``) and Falcon (``.env``).
+    Raises ``TypeError`` for anything else.
+    """
+    if isinstance(source, Mapping):
+        return source
+    for name in ("environ", "env", "META"):
+        found = getattr(source, name, None)
+        if isinstance(found, Mapping):
+            return found
+    raise TypeError(
+        f"a WSGI environ or a request object is needed, not {type(source).__name__}; "
+        "pass environ, or request.environ"
+    )
+
+
+def get_session(source: Any) -> Session | None:
+    """Return the live session of a request, or None for a visitor.
+
+    Raises ``LookupError`` when no ``SessionMiddleware`` has seen the request.
+    """
+    session: Session | None = _injected(source, SESSION_KEY)
+    return session
+
+
+def get_user(source: Any) -> User | None:
+    """Return the signed-in user of a request, or None."""
+    user: User | None = _injected(source, USER_KEY)
+    return user
+
+
+def get_request(source: Any) -> SessionRequest:
+    """Return the handle with which the app signs in and out within a request."""
+    request: SessionRequest = _injected(source, REQUEST_KEY)
+    return request
+
+
+def get_end_reason(source: Any) -> EndReason | None:
+    """Return why the session that this browser held is over, when it just ended."""
+    reason: EndReason | None = _injected(source, END_REASON_KEY)
+    return reason
+
+
+def _injected(source: Any, key: str) -> Any:
+    environ = find_environ(source)
+    try:
+        return environ[key]
+    except KeyError:
+        raise LookupError(
+            f"{key!r} is not in the environ; wrap the app in SessionMiddleware(app, manager)"
+        ) from None

@@ -1,0 +1,483 @@
+"""``SessionManager``: the use cases, each readable from top to bottom.
+
+Must not know PEP 3333: what a request is to this room are its facts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+
+from .accounts import AccountService, SocialAccounts
+from .admission import Admission
+from .clock import Clock, SystemClock
+from .config import SessionConfig
+from .connections import Connections
+from .cookie_cache import CookieCache
+from .cookies import CookieDoor
+from .environ import SESSION_KEY, find_environ, read_facts
+from .events import Events
+from .models import Models, build_models
+from .policy import is_live
+from .purging import Purger
+from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
+from .revocations import RevocationFeed
+from .session import Session, SessionData, SignIn, User
+from .store import Store
+from .tokens import TokenSigner
+from .validation import Validator
+
+__all__ = ["SessionManager", "SignIn"]
+
+NO_FACTS = RequestFacts(None, None, is_https=True, method="GET", path="/")
+
+
+class SessionManager:
+    """Sessions and accounts in one database.
+
+    ``database`` is a URL (``sqlite:///app.db``, ``postgresql://…``, ``mysql://…``) or a Peewee
+    database of the application's own, whose connection state is left as found. Settings are
+    the fields of ``SessionConfig``, given one by one or as ``config``.
+
+    Raises ``ConfigurationError`` for a wrong setting or an unusable database URL. The methods
+    raise ``StoreUnavailableError`` when the database does not answer.
+
+    >>> manager = SessionManager("sqlite:///:memory:", secret="0123456789abcdef" * 2)
+    >>> made = manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
+    >>> made.user.email
+    'ada@example.org'
+    >>> [session.id for session in manager.list_sessions(made.user.id)] == [made.session.id]
+    True
+    >>> manager.sign_out(made.session.id)
+    True
+    >>> manager.list_sessions(made.user.id)
+    []
+    """
+
+    def __init__(
+        self,
+        database: str | peewee.Database,
+        *,
+        config: SessionConfig | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        if config is None:
+            config = SessionConfig.from_mapping(settings)
+        elif settings:
+            config = config.replace(**settings)
+        self._assemble(Connections(database), config, clock if clock is not None else SystemClock())
+        self._has_warned_of_size = False
+
+    def _assemble(
+        self,
+        connections: Connections,
+        config: SessionConfig,
+        clock: Clock,
+        *,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.connections = connections
+        self.models: Models = build_models(
+            connections.database,
+            user_model=config.user_model,
+            user_attributes=config.user_attributes,
+        )
+        store = Store(connections, self.models)
+        # The one seam for tests: every read and write of the product goes through the store.
+        self.store = store if wrap_store is None else wrap_store(store)
+        self.events = Events(clock)
+        self.accounts = AccountService(self.store, config, self.events)
+        self.social = SocialAccounts(self.store, config, self.events, clock)
+        self.signer = TokenSigner(config.secret)
+        self.admission = Admission(self.store, self.signer, config, clock)
+        self.cookies = CookieDoor(config, self.signer)
+        self.cache = CookieCache(config.secret, version=config.cookie_cache.version)
+        self.feed = RevocationFeed(self.store, clock, config)
+        self.purger = Purger(self.store, clock, config, self.events)
+        self.validator = Validator(
+            store=self.store,
+            cache=self.cache,
+            feed=self.feed,
+            events=self.events,
+            clock=clock,
+            config=config,
+        )
+
+    @property
+    def database(self) -> peewee.Database:
+        """The Peewee database that sessions live in."""
+        database: peewee.Database = self.connections.database
+        return database
+
+    def create_tables(self) -> None:
+        """Create the tables that are missing; a URL's own database gets them by itself."""
+        self.store.create_tables()
+
+    def close(self) -> None:
+        """Close the connections this manager opened; it opens new ones when used again."""
+        self.connections.close()
+
+    @contextmanager
+    def reassembled(
+        self,
+        *,
+        database: str | peewee.Database | None = None,
+        config: SessionConfig | None = None,
+        clock: Clock | None = None,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> Iterator[SessionManager]:
+        """Run with another database, config or clock, and put the old ones back: for tests.
+
+        ``wrap_store`` may stand something before the store that watches or breaks its calls.
+        """
+        before = dict(self.__dict__)
+        connections = self.connections if database is None else Connections(database)
+        try:
+            self._assemble(
+                connections, config or self.config, clock or self.clock, wrap_store=wrap_store
+            )
+            yield self
+        finally:
+            if connections is not before["connections"]:
+                connections.close()
+            self.__dict__.update(before)
+
+    def sibling(
+        self,
+        *,
+        clock: Clock | None = None,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> SessionManager:
+        """Return what another process has: this database and config, caches of its own."""
+        twin = copy.copy(self)
+        twin._assemble(self.connections, self.config, clock or self.clock, wrap_store=wrap_store)
+        twin._has_warned_of_size = False
+        return twin
+
+    # Reading
+
+    def get_session(self, source: Any, *, authoritative: bool = False) -> Session | None:
+        """Return the live session of a request, or None; nothing is refreshed or rotated.
+
+        What is found to be over is marked so: a session past its end, or replayed.
+        ``source`` is a WSGI environ, a request object that has one, or a mapping of headers
+        with a ``Cookie``. A request the middleware has seen is not looked up again, unless
+        ``authoritative=True`` asks the database, past the cookie cache.
+        """
+        source = find_environ(source)
+        if SESSION_KEY in source and not authoritative:
+            known: Session | None = source[SESSION_KEY]
+            return known
+        header, facts = source.get("HTTP_COOKIE"), NO_FACTS
+        if "wsgi.url_scheme" in source:
+            facts = read_facts(source, self.config)
+        elif header is None:
+            header = next((v for k, v in source.items() if k.lower() == "cookie"), None)
+        options = ReadOptions(authoritative=authoritative, allow_refresh=False)
+        for is_secure in (True, False):
+            presented = self.cookies.read(header, is_secure=is_secure)
+            if presented.tokens:
+                found = self.validator.validate(presented, address=facts.address, options=options)
+                if found.session is not None:
+                    return self.show(found.session, found.user, now_ms=found.now_ms)
+        return None
+
+    def list_sessions(self, user_id: Any) -> list[Session]:
+        """Return a user's live sessions, the latest seen first."""
+        now_ms = self.clock.now_ms()
+        user = self.store.find_user(user_id)
+        return [
+            self.show(record, user, now_ms=now_ms)
+            for record in self.store.list_sessions(user_id, now_ms)
+            if is_live(record, now_ms=now_ms, config=self.config)
+        ]
+
+    def show(
+        self,
+        record: SessionRecord,
+        user: UserRecord | None,
+        *,
+        now_ms: int,
+        open_data: Callable[[Session], SessionData] | None = None,
+    ) -> Session:
+        """Dress a record as what applications hold."""
+        return Session(
+            record,
+            None if user is None else User(user),
+            judged_at_ms=now_ms,
+            fresh_age_ms=self.config.fresh_age_ms,
+            open_data=open_data,
+        )
+
+    # Signing in
+
+    def sign_up_email(
+        self,
+        *,
+        name: str,
+        email: str,
+        password: str,
+        image: str | None = None,
+        remember_me: bool = True,
+        facts: RequestFacts | None = None,
+        replaces: str | None = None,
+    ) -> SignIn:
+        """Make a user with e-mail and password, and sign them in unless ``auto_sign_in`` is off.
+
+        Raises ``InvalidEmailError``, ``PasswordTooShortError``, ``PasswordTooLongError``,
+        ``UserAlreadyExistsError``, ``TooManyTriesError`` or ``InvalidValueError``.
+        """
+        facts = facts or NO_FACTS
+        user = self.accounts.sign_up(
+            name=name,
+            email=email,
+            password=password,
+            image=image,
+            now_ms=self.clock.now_ms(),
+            address=facts.address,
+        )
+        if not self.config.auto_sign_in:
+            return SignIn(User(user), None)
+        return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
+
+    def sign_in_email(
+        self,
+        *,
+        email: str,
+        password: str,
+        remember_me: bool = True,
+        facts: RequestFacts | None = None,
+        replaces: str | None = None,
+    ) -> SignIn:
+        """Check e-mail and password and begin a session.
+
+        Raises ``InvalidCredentialsError`` (whichever of the two is wrong), ``InvalidEmailError``,
+        ``EmailNotVerifiedError``, ``TooManyTriesError`` or ``SessionLimitReached``.
+        """
+        facts = facts or NO_FACTS
+        user = self.accounts.check_password(
+            email=email, password=password, now_ms=self.clock.now_ms(), address=facts.address
+        )
+        return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
+
+    def sign_in_social(
+        self,
+        *,
+        provider: str,
+        id_token: str,
+        nonce: str | None = None,
+        access_token: str | None = None,
+        name: str | None = None,
+        remember_me: bool = True,
+        facts: RequestFacts | None = None,
+        replaces: str | None = None,
+    ) -> SignIn:
+        """Verify a provider's ID token and begin a session for whom it is about.
+
+        Somebody new becomes a user; ``name`` is theirs where the token has none. Raises
+        ``ProviderNotFoundError``, ``IdTokenNotSupportedError``, ``InvalidIdTokenError``,
+        ``ProviderUnavailableError``, ``EmailMissingError``, ``AccountNotLinkedError``,
+        ``EmailNotVerifiedError`` or ``SessionLimitReached``.
+        """
+        facts = facts or NO_FACTS
+        user = self.social.find_or_make_user(
+            provider,
+            id_token,
+            nonce=nonce,
+            access_token=access_token,
+            name=name,
+            now_ms=self.clock.now_ms(),
+            address=facts.address,
+        )
+        return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
+
+    def sign_in(
+        self,
+        user_id: Any,
+        *,
+        remember_me: bool = True,
+        facts: RequestFacts | None = None,
+        replaces: str | None = None,
+    ) -> SignIn:
+        """Begin a session for a user whom the application itself has authenticated.
+
+        ``replaces`` is the id of the session that the browser held: it ends, and the data of
+        an anonymous one is carried over. Raises ``LookupError`` for an unknown user and
+        ``SessionLimitReached`` under ``on_limit="reject"``.
+        """
+        user = self.store.find_user(user_id)
+        if user is None:
+            raise LookupError(f"there is no user with the id {user_id!r}")
+        return self._begin_session(
+            user, remember_me=remember_me, facts=facts or NO_FACTS, replaces=replaces
+        )
+
+    def update_user(self, user_id: Any, **changes: str | None) -> User:
+        """Change a user's ``name`` or ``image`` (None takes the image away); return the user.
+
+        Raises ``InvalidValueError``, or ``LookupError`` for an unknown user.
+        """
+        return User(self.accounts.update_user(user_id, now_ms=self.clock.now_ms(), **changes))
+
+    def change_password(
+        self,
+        user_id: Any,
+        *,
+        current_password: str,
+        new_password: str,
+        revoke_other_sessions: bool = True,
+        remember_me: bool = True,
+        facts: RequestFacts | None = None,
+        replaces: str | None = None,
+    ) -> SignIn:
+        """Set a new password, end the user's sessions and begin another for this browser.
+
+        Raises ``InvalidPasswordError`` for a wrong current password, ``PasswordTooShortError``,
+        ``PasswordTooLongError`` or ``TooManyTriesError``.
+        """
+        facts = facts or NO_FACTS
+
+        def begin_anew(user: UserRecord) -> SignIn:
+            now_ms = self.clock.now_ms()
+            if revoke_other_sessions:
+                reason = EndReason.PASSWORD_CHANGED
+                ended = self.store.end_user_sessions(user.id, reason=reason, now_ms=now_ms)
+                self._report_ended(ended, user_id=user.id, reason=reason)
+            return self._begin_session(
+                user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                replaced_reason=EndReason.PASSWORD_CHANGED,
+            )
+
+        return self.accounts.change_password(
+            user_id,
+            current_password=current_password,
+            new_password=new_password,
+            now_ms=self.clock.now_ms(),
+            address=facts.address,
+            and_then=begin_anew,
+        )
+
+    def _begin_session(
+        self,
+        user: UserRecord,
+        *,
+        remember_me: bool,
+        facts: RequestFacts,
+        replaces: str | None,
+        replaced_reason: EndReason = EndReason.SIGNED_OUT,
+    ) -> SignIn:
+        record, token, ended = self.admission.begin(
+            user,
+            remember_me=remember_me,
+            facts=facts,
+            replaces=replaces,
+            replaced_reason=replaced_reason,
+        )
+        for session_id, reason in ended:
+            self._report_ended((session_id,), user_id=user.id, reason=reason)
+        self.events.emit(
+            "session_created", session_id=record.id, user_id=user.id, address=facts.address
+        )
+        return SignIn(User(user), self.show(record, user, now_ms=record.created_at_ms), token)
+
+    # Ending
+
+    def sign_out(self, session_id: str) -> bool:
+        """End a session because its browser asked to; tell whether it was live."""
+        return self._end(session_id, reason=EndReason.SIGNED_OUT)
+
+    def revoke_session(self, session_id: str, *, user_id: Any = None) -> bool:
+        """End a session by its id; with ``user_id``, only if it is that user's.
+
+        Tells whether a live session ended.
+        """
+        if user_id is not None:
+            found = self.store.find_session(session_id)
+            if found is None or found[0].user_id != user_id:
+                return False
+        return self._end(session_id, reason=EndReason.REVOKED)
+
+    def revoke_other_sessions(self, session_id: str) -> int:
+        """End all other sessions of the user whose session this is; return how many."""
+        found = self.store.find_session(session_id)
+        if found is None or found[0].user_id is None:
+            return 0
+        return self._end_all_of(found[0].user_id, except_id=session_id)
+
+    def revoke_all_sessions(self, user_id: Any) -> int:
+        """End every session of a user; return how many."""
+        return self._end_all_of(user_id, except_id=None)
+
+    def revoke_everything(self) -> int:
+        """End every session there is, say after a leak; return how many."""
+        count = self.store.end_all_sessions(now_ms=self.clock.now_ms())
+        self.feed.forget()
+        self.events.emit(
+            "session_ended", reason=EndReason.REVOKED, details={"session_count": count}
+        )
+        return count
+
+    def delete_user(
+        self, user_id: Any, *, password: str | None = None, facts: RequestFacts | None = None
+    ) -> bool:
+        """Delete a user, their accounts, and end their sessions; tell whether there was one.
+
+        With ``password`` it is checked first: ``InvalidPasswordError``, ``TooManyTriesError``.
+        """
+        now_ms = self.clock.now_ms()
+        if password is not None:
+            address = facts.address if facts is not None else None
+            self.accounts.confirm_password(
+                user_id, password=password, now_ms=now_ms, address=address
+            )
+        is_deleted = self.store.delete_user(user_id, now_ms)
+        self.feed.forget()
+        if is_deleted:
+            self.events.emit("user_deleted", user_id=user_id, reason=EndReason.USER_DELETED)
+        return is_deleted
+
+    def _end(self, session_id: str, *, reason: EndReason) -> bool:
+        ended = self.store.end_session(session_id, reason=reason, now_ms=self.clock.now_ms())
+        if ended:
+            self._report_ended((session_id,), user_id=None, reason=reason)
+        return ended
+
+    def _end_all_of(self, user_id: Any, *, except_id: str | None) -> int:
+        reason = EndReason.REVOKED
+        ended = self.store.end_user_sessions(
+            user_id, reason=reason, now_ms=self.clock.now_ms(), except_id=except_id
+        )
+        self._report_ended(ended, user_id=user_id, reason=reason)
+        return len(ended)
+
+    def _report_ended(
+        self, session_ids: tuple[str, ...], *, user_id: Any, reason: EndReason
+    ) -> None:
+        self.feed.forget()
+        for session_id in session_ids:
+            self.events.emit("session_ended", session_id=session_id, user_id=user_id, reason=reason)
+
+    def report_copy_too_large(self, session_id: str) -> None:
+        """Warn, once in this process, of a copy over what browsers store (4096 bytes)."""
+        if not self._has_warned_of_size:
+            self._has_warned_of_size = True
+            self.events.emit("cookie_cache_too_large", session_id=session_id)
+
+    # Cleaning up
+
+    def purge(self, *, batch_rows: int = 500) -> int:
+        """Delete a batch of rows that nobody needs any more; return how many, 0 when done."""
+        return self.purger.purge(batch_rows=batch_rows)
+
+    def __repr__(self) -> str:
+        return f"SessionManager({type(self.database).__name__})"

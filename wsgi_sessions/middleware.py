@@ -1,0 +1,285 @@
+"""``SessionMiddleware``: the PEP 3333 door and nothing else.
+
+Must not judge, look up or write sessions: it has that done before the app runs, and adds the
+cookies to a copy of the app's headers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from .errors import (
+    NotSignedInError,
+    ProviderUnavailableError,
+    RefusedError,
+    SessionNotFreshError,
+    StoreUnavailableError,
+    TooManyTriesError,
+)
+from .manager import SessionManager
+from .records import ReadOptions
+from .request import HeaderLines, SessionRequest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["Endpoints", "SessionMiddleware"]
+
+RETRY_AFTER_SECONDS = 5
+_AS_USUAL = ReadOptions()
+
+
+class Endpoints(Protocol):
+    """A WSGI app of ours that answers some paths in place of the wrapped app."""
+
+    def answers(self, path: str) -> bool:
+        """Tell whether a PATH_INFO is ours."""
+        ...
+
+    def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
+        """Tell how the session of a request is to be read."""
+        ...
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer; the environ carries the same keys as the wrapped app's."""
+        ...
+
+
+class SessionMiddleware:
+    """Wraps any WSGI app and puts the session into its environ.
+
+    The app finds ``wsgi_sessions.session``, ``.user``, ``.request`` and ``.end_reason``.
+    While the database is away the answer is 503 with ``Retry-After``; with
+    ``on_database_error="anonymous"`` the app runs and sees a visitor.
+    """
+
+    endpoint_factories: ClassVar[list[Callable[[SessionManager], Endpoints]]] = []
+    """What makes the endpoints served beside every wrapped app: the JSON API."""
+
+    def __init__(self, app: WSGIApplication, manager: SessionManager) -> None:
+        self.app = app
+        self.manager = manager
+        self._endpoints = tuple(make(manager) for make in self.endpoint_factories)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        path = environ.get("PATH_INFO", "")
+        for endpoints in self._endpoints:
+            if endpoints.answers(path):
+                return self._serve(
+                    endpoints,
+                    environ,
+                    start_response,
+                    options=endpoints.read_options(environ),
+                    runs_without_database=True,
+                )
+        return self._serve(
+            self.app,
+            environ,
+            start_response,
+            options=_AS_USUAL,
+            runs_without_database=self.manager.config.on_database_error == "anonymous",
+        )
+
+    def _serve(
+        self,
+        app: WSGIApplication,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        *,
+        options: ReadOptions,
+        runs_without_database: bool,
+    ) -> Iterable[bytes]:
+        manager = self.manager
+        request = SessionRequest(manager, environ)
+        try:
+            request.validate(options)
+        except StoreUnavailableError as error:
+            manager.events.emit("database_error", details={"error": error})
+            if not runs_without_database:
+                return _answer_unavailable(start_response)
+
+        has_begun = False
+
+        def begin(status: str, headers: HeaderLines, exc_info: Any = None) -> Any:
+            nonlocal has_begun
+            ours = request.begin()
+            has_begun = True
+            if exc_info is None:
+                return start_response(status, with_our_headers(headers, ours))
+            try:
+                return start_response(status, with_our_headers(headers, ours), exc_info)
+            finally:
+                exc_info = None  # PEP 3333: no circular reference through the traceback
+
+        try:
+            iterable = app(environ, begin)
+            return self._hand_back(request, iterable, environ, start_response, has_begun=has_begun)
+        except StoreUnavailableError as error:
+            manager.events.emit("database_error", details={"error": error})
+            return _answer_unavailable(start_response, exc_info=sys.exc_info())
+        except RefusedError as error:
+            return _answer_refused(error, start_response, exc_info=sys.exc_info())
+
+    def _hand_back(
+        self,
+        request: SessionRequest,
+        iterable: Iterable[bytes],
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        *,
+        has_begun: bool,
+    ) -> Iterable[bytes]:
+        """Return the app's iterable, as it is unless something of ours remains to be done."""
+        has_work = request.has_open_data or self.manager.purger.is_due()
+        if not has_begun:
+            return _Finishing(iterable, request, start_response)
+        if has_work and _runs_no_code(iterable, environ):
+            # The app is done, and the server may want this very object (to send a file).
+            request.finish()
+        elif has_work or (isinstance(iterable, GeneratorType) and request.session is not None):
+            return _Finishing(iterable, request, start_response)
+        request.let_go()
+        return iterable
+
+    def __repr__(self) -> str:
+        return f"SessionMiddleware({self.app!r})"
+
+
+def _runs_no_code(iterable: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(iterable, (list, tuple)) or (
+        isinstance(wrapper, type) and isinstance(iterable, wrapper)
+    )
+
+
+class _Finishing:
+    """An app's iterable at whose end and after whose ``close()`` something of ours is done."""
+
+    __slots__ = ("_inner", "_request", "_start_response")
+
+    def __init__(
+        self, inner: Iterable[bytes], request: SessionRequest, start_response: StartResponse
+    ) -> None:
+        self._inner = inner
+        self._request = request
+        self._start_response = start_response
+
+    def __iter__(self) -> Iterator[bytes]:
+        has_sent = False
+        try:
+            for chunk in self._inner:
+                has_sent = has_sent or bool(chunk)
+                yield chunk
+            # Not only at close(): a server marks a chunked body's end before it calls that,
+            # and this client's next request must find what the body has set.
+            self._request.save_streamed()
+        except StoreUnavailableError as error:
+            if has_sent:
+                raise
+            self._request.manager.events.emit("database_error", details={"error": error})
+            yield from _answer_unavailable(self._start_response, exc_info=sys.exc_info())
+        except RefusedError as error:
+            if has_sent:
+                raise
+            yield from _answer_refused(error, self._start_response, exc_info=sys.exc_info())
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._inner, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._request.finish()
+
+
+def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
+    """Return a copy of an app's headers with our cookies and what caches have to know.
+
+    Every response may have been made for one visitor (an environ key that was read leaves no
+    trace), so it varies by Cookie (RFC 9110, section 12.5.5). One that sets a cookie of ours
+    is for this browser alone (RFC 9111, section 5.2.2.7).
+    """
+    answer: HeaderLines = []
+    varies = False
+    cache_control: list[str] = []
+    for line in headers:
+        name = line[0].lower()
+        if name == "vary":
+            varies = True
+            fields = [field.strip().lower() for field in line[1].split(",")]
+            if "*" not in fields and "cookie" not in fields:
+                line = (line[0], f"{line[1]}, Cookie" if line[1].strip() else "Cookie")
+        elif ours and name == "cache-control":
+            cache_control.append(line[1])
+            continue
+        answer.append(line)
+    if not varies:
+        answer.append(("Vary", "Cookie"))
+    if ours:
+        answer.append(("Cache-Control", _for_this_browser(cache_control)))
+        answer.extend(ours)
+    return answer
+
+
+def _for_this_browser(cache_control: list[str]) -> str:
+    directives = [directive.strip() for value in cache_control for directive in value.split(",")]
+    kept = [
+        directive
+        for directive in directives
+        if directive and directive.lower() != "public" and not _is_shared_age(directive)
+    ]
+    if not any(directive.lower() in ("private", "no-store") for directive in kept):
+        kept.insert(0, "private")
+    return ", ".join(kept)
+
+
+def _is_shared_age(directive: str) -> bool:
+    return directive.lower().partition("=")[0].strip() == "s-maxage"
+
+
+def _answer_unavailable(start_response: StartResponse, *, exc_info: Any = None) -> Iterable[bytes]:
+    extra = [("Retry-After", str(RETRY_AFTER_SECONDS))]
+    text = "The service is away for a moment; please try again.\n"
+    return _answer_plainly("503 Service Unavailable", text, extra, start_response, exc_info)
+
+
+def _answer_refused(
+    error: RefusedError, start_response: StartResponse, *, exc_info: Any
+) -> Iterable[bytes]:
+    extra: HeaderLines = []
+    status = "400 Bad Request"
+    if isinstance(error, NotSignedInError):
+        status = "401 Unauthorized"
+    elif isinstance(error, SessionNotFreshError):
+        status = "403 Forbidden"
+    elif isinstance(error, ProviderUnavailableError):
+        status = "503 Service Unavailable"
+        extra.append(("Retry-After", str(error.retry_after_seconds)))
+    elif isinstance(error, TooManyTriesError):
+        status = "429 Too Many Requests"
+        extra.append(("Retry-After", str(error.retry_after_seconds)))
+    return _answer_plainly(status, f"{error}\n", extra, start_response, exc_info)
+
+
+def _answer_plainly(
+    status: str, text: str, extra: HeaderLines, start_response: StartResponse, exc_info: Any
+) -> Iterable[bytes]:
+    body = text.encode("utf-8", "replace")
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        *extra,
+    ]
+    try:
+        if exc_info is None:
+            start_response(status, headers)
+        else:
+            start_response(status, headers, exc_info)
+    finally:
+        exc_info = None
+    return [body]

@@ -1,0 +1,68 @@
+"""Opportunistic cleaning: small batches after responses, in whoever's thread comes by.
+
+Must not delay a request: no batch is larger than what takes a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from .clock import Clock, has_passed
+from .config import SessionConfig
+from .errors import StoreUnavailableError
+from .events import Events
+from .revocations import feed_age_ms
+from .store import Store
+
+__all__ = ["Purger"]
+
+
+class Purger:
+    """Deletes what has had its time: ended sessions, old feed rows and attempts."""
+
+    def __init__(self, store: Store, clock: Clock, config: SessionConfig, events: Events) -> None:
+        self._store = store
+        self._clock = clock
+        self._config = config
+        self._events = events
+        self._lock = threading.Lock()
+        self._due_at_ms = clock.now_ms() + config.purge_interval_ms
+
+    def is_due(self) -> bool:
+        """Tell whether ``purge_interval`` has gone by since this process last cleaned up."""
+        return has_passed(self._due_at_ms, self._clock.now_ms())
+
+    def purge(self, *, batch_rows: int = 500) -> int:
+        """Delete at most a batch of each kind; return how many rows, 0 when done."""
+        throttle = self._config.throttle
+        return self._store.purge(
+            self._clock.now_ms(),
+            keep_ended_ms=self._config.keep_ended_ms,
+            feed_age_ms=feed_age_ms(self._config),
+            attempt_age_ms=0 if throttle is None else throttle.window_ms,
+            batch_rows=batch_rows,
+        )
+
+    def purge_if_due(self) -> None:
+        """Delete one batch if it is time and no other thread is at it; never fails.
+
+        While there is something to delete the next response does another batch, so a backlog
+        shrinks without any request waiting for all of it.
+        """
+        if not self.is_due() or not self._lock.acquire(blocking=False):
+            return
+        try:
+            row_count = self.purge()
+        except StoreUnavailableError as error:
+            self._events.emit("database_error", details={"error": error})
+            self._wait()
+        else:
+            if row_count:
+                self._events.emit("purge_done", details={"row_count": row_count})
+            else:
+                self._wait()
+        finally:
+            self._lock.release()
+
+    def _wait(self) -> None:
+        self._due_at_ms = self._clock.now_ms() + self._config.purge_interval_ms

@@ -1,0 +1,198 @@
+"""The nouns that travel between the rooms; values only, nothing here acts.
+
+Must not know where a value came from or what will be done about it. The records that a
+validated request builds are named tuples: a row becomes one without touching its fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+__all__ = [
+    "Account",
+    "CachedCopy",
+    "Change",
+    "Decision",
+    "EndReason",
+    "Outcome",
+    "PresentedToken",
+    "ReadOptions",
+    "RequestFacts",
+    "Revocation",
+    "SessionRecord",
+    "UserRecord",
+]
+
+
+class EndReason(str, Enum):
+    """Why a session is over; the value is what the ``session`` table stores."""
+
+    SIGNED_OUT = "signed_out"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    IDLE = "idle"
+    ABSOLUTE = "absolute"
+    EVICTED = "evicted"
+    REPLAYED = "replayed"
+    IP_MISMATCH = "ip_mismatch"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    USER_DELETED = "user_deleted"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Outcome(Enum):
+    """What ``judge`` found a presented token to be."""
+
+    UNKNOWN = "unknown"
+    ENDED = "ended"
+    EXPIRED = "expired"
+    IP_MISMATCH = "ip_mismatch"
+    CONFIRM = "confirm"
+    CURRENT = "current"
+    GRACE = "grace"
+    REPLAY = "replay"
+
+
+class SessionRecord(NamedTuple):
+    """One row of the ``session`` table; instants are epoch milliseconds, UTC.
+
+    ``data`` is the JSON text of the session data (``"{}"`` when empty) and stays unread
+    until somebody asks. ``user_id`` is None for an anonymous session.
+    """
+
+    id: str
+    user_id: Any
+    generation: int
+    confirmed_at_ms: int
+    created_at_ms: int
+    authenticated_at_ms: int
+    updated_at_ms: int
+    last_seen_at_ms: int
+    expires_at_ms: int
+    remember: bool
+    ip_address: str | None
+    user_agent: str | None
+    data: str
+    data_version: int
+    ended_at_ms: int | None
+    end_reason: str | None
+
+    def __repr__(self) -> str:
+        ended = f", ended={self.end_reason}" if self.ended_at_ms is not None else ""
+        return (
+            f"SessionRecord(id={self.id!r}, user_id={self.user_id!r}, "
+            f"generation={self.generation}{ended})"
+        )
+
+
+class UserRecord(NamedTuple):
+    """Who a session belongs to; ``id`` has the type of the user table's primary key."""
+
+    id: Any
+    email: str | None
+    email_verified: bool
+    name: str | None
+    image: str | None
+    created_at_ms: int
+    updated_at_ms: int
+
+    def __repr__(self) -> str:
+        return f"UserRecord(id={self.id!r})"
+
+
+class Account(NamedTuple):
+    """One way for a user to sign in; ``provider_id`` is ``"credential"`` for a password."""
+
+    id: str
+    user_id: Any
+    provider_id: str
+    account_id: str
+    password_hash: str | None
+
+    def __repr__(self) -> str:
+        return f"Account(id={self.id!r}, provider_id={self.provider_id!r})"
+
+
+class PresentedToken(NamedTuple):
+    """A session token whose signature was found right; gives access, so never show it."""
+
+    session_id: str
+    generation: int
+    secret: bytes
+    text: str
+    is_signed_by_newest: bool
+
+    def __repr__(self) -> str:
+        return f"PresentedToken(session_id={self.session_id!r}, generation={self.generation})"
+
+
+class RequestFacts(NamedTuple):
+    """What a request says of itself once the trusted proxies were heard.
+
+    ``address`` is the client's IP address in its normal form, or None when the server gave
+    none (a unix socket). ``user_agent`` is cut to 512 characters.
+    """
+
+    address: str | None
+    user_agent: str | None
+    is_https: bool
+    method: str
+    path: str
+
+
+class ReadOptions(NamedTuple):
+    """How a request wants its session read."""
+
+    authoritative: bool = False
+    """Go past the cookie cache."""
+    allow_refresh: bool = True
+    """Refresh, touch, confirm and offer when due; False reads only."""
+
+
+class Change(NamedTuple):
+    """The new values of a live session's row, written by compare-and-set, all or none."""
+
+    generation: int
+    confirmed_at_ms: int
+    updated_at_ms: int
+    last_seen_at_ms: int
+    expires_at_ms: int
+    is_touch_only: bool
+    """Only ``last_seen_at`` moves, so losing the write loses nothing."""
+
+
+class Decision(NamedTuple):
+    """What should happen to a session and to the request that presented it.
+
+    ``is_accepted``: the request acts as this session. ``change``: write it first.
+    ``end_reason``: why the session is over; ``must_end`` says the row has to be marked so.
+    ``offer``: the generation to set as a cookie (the next, or the presented one again), or None.
+    """
+
+    outcome: Outcome
+    is_accepted: bool
+    change: Change | None = None
+    offer: int | None = None
+    end_reason: EndReason | None = None
+    must_end: bool = False
+
+
+class Revocation(NamedTuple):
+    """A row of the revocation feed: one session, or (``session_id`` None) all before an instant."""
+
+    session_id: str | None
+    before_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CachedCopy:
+    """What the ``session_data`` cookie holds, opened and found right."""
+
+    session: SessionRecord = field(repr=False)
+    user: UserRecord | None = field(repr=False)
+    issued_at_ms: int
+    ends_at_ms: int

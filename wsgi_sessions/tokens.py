@@ -1,0 +1,95 @@
+"""Session tokens: minted, signed and parsed; the only user of randomness.
+
+Must not look into the database or judge whether a session still lives.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+
+from .records import PresentedToken
+from .signing import KeyRing
+
+__all__ = [
+    "TokenSigner",
+    "mint_secret",
+    "new_id",
+    "new_server_secret",
+    "session_id_from",
+]
+
+_SECRET_BYTES = 24
+_ID_BYTES = 18
+
+# 24 bytes are exactly 32 base64url characters, so no two texts decode to the same bytes.
+# A generation has at most nine digits: a rotation a minute for nineteen centuries.
+_TOKEN = re.compile(r"v1\.([A-Za-z0-9_-]{32})\.(0|[1-9][0-9]{0,8})\.([A-Za-z0-9_-]{32})")
+
+
+def mint_secret() -> bytes:
+    """Draw the 24 random bytes of a new session."""
+    return secrets.token_bytes(_SECRET_BYTES)
+
+
+def new_id() -> str:
+    """Draw a public id of 24 characters (144 bits), for users and accounts."""
+    return urlsafe_b64encode(secrets.token_bytes(_ID_BYTES)).decode()
+
+
+def new_server_secret() -> str:
+    """Draw a server secret: 43 characters, 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def session_id_from(secret: bytes) -> str:
+    """Derive the public session id: 24 characters from which the secret can't be found.
+
+    >>> session_id_from(bytes(24))
+    'nZCOz7ayVt74tJp8UE5siJxL'
+    """
+    return urlsafe_b64encode(sha256(secret).digest()[:_ID_BYTES]).decode()
+
+
+class TokenSigner:
+    """Writes and reads the text of session tokens: ``v1.<secret>.<generation>.<signature>``.
+
+    >>> signer = TokenSigner(["s" * 32])
+    >>> text = signer.write(bytes(24), 7)
+    >>> signer.read(text)
+    PresentedToken(session_id='nZCOz7ayVt74tJp8UE5siJxL', generation=7)
+    >>> signer.read(text.replace(".7.", ".8.")) is None
+    True
+    """
+
+    __slots__ = ("_ring",)
+
+    def __init__(self, server_secrets: Sequence[str]) -> None:
+        self._ring = KeyRing(server_secrets, "session token v1")
+
+    def write(self, secret: bytes, generation: int) -> str:
+        """Return the token of one generation of a session, signed under the newest key."""
+        message = b"v1%b%d" % (secret, generation)
+        signature = urlsafe_b64encode(self._ring.sign(message)).decode()
+        return f"v1.{urlsafe_b64encode(secret).decode()}.{generation}.{signature}"
+
+    def read(self, text: str) -> PresentedToken | None:
+        """Return what a token says if we signed it, else None; any text may be given."""
+        match = _TOKEN.fullmatch(text)
+        if match is None:
+            return None
+        encoded_secret, digits, encoded_signature = match.groups()
+        secret = urlsafe_b64decode(encoded_secret)
+        generation = int(digits)
+        key_position = self._ring.verify(
+            b"v1%b%d" % (secret, generation), urlsafe_b64decode(encoded_signature)
+        )
+        if key_position is None:
+            return None
+        return PresentedToken(session_id_from(secret), generation, secret, text, key_position == 0)
+
+    def __repr__(self) -> str:
+        return "TokenSigner(<keys hidden>)"

@@ -1,0 +1,230 @@
+"""From presented cookies to a live session: cached copy, or look up, judge, compare and set.
+
+Must not render cookies or know an app; every effect of a judgement happens here, once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .clock import Clock
+from .config import SessionConfig
+from .cookie_cache import CookieCache
+from .cookies import PresentedCookies
+from .errors import StoreUnavailableError
+from .events import Events
+from .policy import end_reason_at, is_bound_elsewhere, judge
+from .records import (
+    CachedCopy,
+    Decision,
+    EndReason,
+    Outcome,
+    PresentedToken,
+    ReadOptions,
+    SessionRecord,
+    UserRecord,
+)
+from .revocations import RevocationFeed
+from .store import Store
+
+__all__ = ["Validation", "Validator"]
+
+_MOST_JUDGEMENTS = 10
+_COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
+
+
+class Validation(NamedTuple):
+    """What came of a request's cookies; ``session`` is None for a visitor.
+
+    ``offer`` is the generation to set as a cookie, or None. ``is_from_copy``: the database was
+    not asked. ``may_be_copied``: the token is the browser's newest, so a copy may be sealed.
+    """
+
+    now_ms: int
+    session: SessionRecord | None = None
+    user: UserRecord | None = None
+    token: PresentedToken | None = None
+    offer: int | None = None
+    end_reason: EndReason | None = None
+    is_from_copy: bool = False
+    may_be_copied: bool = False
+
+
+class Validator:
+    """Validates presented cookies against one database."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: CookieCache,
+        feed: RevocationFeed,
+        events: Events,
+        clock: Clock,
+        config: SessionConfig,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._feed = feed
+        self._events = events
+        self._clock = clock
+        self._config = config
+
+    def validate(
+        self, presented: PresentedCookies, *, address: str | None, options: ReadOptions
+    ) -> Validation:
+        """Find the session that the presented cookies stand for and do what is due to it.
+
+        Raises ``StoreUnavailableError`` when the database must be asked and does not answer.
+        """
+        now_ms = self._clock.now_ms()
+        may_use_copy = self._config.cookie_cache.enabled and not options.authoritative
+        if presented.cached_texts and may_use_copy:
+            copied = self._from_copy(presented, address=address, now_ms=now_ms)
+            if copied is not None:
+                return copied
+        refused: Validation | None = None
+        for token in _newest_of_each_session(presented.tokens):
+            found = self._from_database(token, address=address, options=options, now_ms=now_ms)
+            if found.session is not None:
+                return found
+            if refused is None or refused.end_reason is None:
+                refused = found
+        return refused if refused is not None else Validation(now_ms)
+
+    def find_good_copy(
+        self, presented: PresentedCookies, token_text: str, *, now_ms: int
+    ) -> CachedCopy | None:
+        """Return a presented copy that belongs to the token and has not ended, if any."""
+        for text in presented.cached_texts:
+            copy = self._cache.open(text, token_text=token_text, now_ms=now_ms)
+            if copy is not None:
+                return copy
+        return None
+
+    def _from_copy(
+        self, presented: PresentedCookies, *, address: str | None, now_ms: int
+    ) -> Validation | None:
+        config = self._config
+        for token_text in presented.token_texts:
+            # Sealed for this very text: its signature was checked then.
+            copy = self.find_good_copy(presented, token_text, now_ms=now_ms)
+            if (
+                copy is not None
+                and end_reason_at(copy.session, now_ms=now_ms, config=config) is None
+                and not is_bound_elsewhere(copy.session, address=address, config=config)
+                and self._feed.is_good(copy.session.id, copy.issued_at_ms)
+            ):
+                return Validation(now_ms, copy.session, copy.user, is_from_copy=True)
+        return None
+
+    def _from_database(
+        self, token: PresentedToken, *, address: str | None, options: ReadOptions, now_ms: int
+    ) -> Validation:
+        for _ in range(_MOST_JUDGEMENTS):
+            found = self._store.find_session(token.session_id)
+            record, user = (None, None) if found is None else found
+            decision = judge(
+                record,
+                token.generation,
+                now_ms=now_ms,
+                address=address,
+                config=self._config,
+                allow_refresh=options.allow_refresh,
+                must_reissue=not token.is_signed_by_newest,
+                is_user_missing=(
+                    record is not None and user is None and record.user_id is not None
+                ),
+            )
+            if record is None:
+                return Validation(now_ms)
+            if decision.is_accepted:
+                landed = self._apply(record, decision, address=address)
+                if landed is None:
+                    continue
+                return Validation(
+                    now_ms,
+                    landed,
+                    user,
+                    token,
+                    decision.offer,
+                    may_be_copied=decision.offer is None and decision.outcome is not Outcome.GRACE,
+                )
+            if not self._refuse(record, decision, address=address, now_ms=now_ms):
+                continue
+            return Validation(now_ms, end_reason=decision.end_reason)
+        raise StoreUnavailableError(
+            f"session {token.session_id} changed {_MOST_JUDGEMENTS} times while it was judged; "
+            "try again"
+        )
+
+    def _apply(
+        self, record: SessionRecord, decision: Decision, *, address: str | None
+    ) -> SessionRecord | None:
+        """Write the change of an accepted request; None when the row moved meanwhile."""
+        change = decision.change
+        if change is None:
+            return record
+        try:
+            landed = self._store.apply_change(record, change)
+        except StoreUnavailableError:
+            if not change.is_touch_only:
+                raise
+            landed = False
+        if not landed:
+            # Nobody is worse off when another request's touch came first, or none did.
+            return record if change.is_touch_only else None
+        written = record._replace(
+            generation=change.generation,
+            confirmed_at_ms=change.confirmed_at_ms,
+            updated_at_ms=change.updated_at_ms,
+            last_seen_at_ms=change.last_seen_at_ms,
+            expires_at_ms=change.expires_at_ms,
+        )
+        about = {"session_id": record.id, "user_id": record.user_id, "address": address}
+        if change.generation != record.generation:
+            self._events.emit("session_rotated", **about, details={"generation": change.generation})
+        if change.expires_at_ms != record.expires_at_ms:
+            self._events.emit("session_refreshed", **about)
+        return written
+
+    def _refuse(
+        self, record: SessionRecord, decision: Decision, *, address: str | None, now_ms: int
+    ) -> bool:
+        """End the session if the decision says so; False when the row moved meanwhile."""
+        reason = decision.end_reason
+        if decision.must_end and reason is not None:
+            # The limits of a session are also those of its copies, so they need no feed row.
+            ended = self._store.end_session(
+                record.id,
+                reason=reason,
+                now_ms=now_ms,
+                judged=record,
+                with_feed=reason in _COPIES_OUTLIVE,
+            )
+            if not ended:
+                return False
+            self._feed.forget()
+        about = {"session_id": record.id, "user_id": record.user_id, "address": address}
+        if decision.outcome is Outcome.REPLAY:
+            self._events.emit("session_replayed", **about)
+        elif decision.outcome is Outcome.IP_MISMATCH:
+            self._events.emit("ip_mismatch", **about)
+        if decision.must_end:
+            self._events.emit("session_ended", **about, reason=reason)
+        return True
+
+
+def _newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[PresentedToken, ...]:
+    """Keep of several tokens of one session the latest generation alone.
+
+    A jar can hold an older one under another path or domain; that is no replay.
+    """
+    if len(tokens) < 2:
+        return tokens
+    newest: dict[str, PresentedToken] = {}
+    for token in tokens:
+        known = newest.get(token.session_id)
+        if known is None or token.generation > known.generation:
+            newest[token.session_id] = token
+    return tuple(newest.values())

@@ -1,0 +1,148 @@
+"""For people who test an application that uses ``wsgi_sessions``: clock, browser, network.
+
+Must not import anything until it is asked for, so that the pytest plugin costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .assertions import (
+        assert_bound_to_address,
+        assert_cookie_flags,
+        assert_forged_token_refused,
+        assert_no_session_fixation,
+        assert_not_shared_cacheable,
+        assert_rotated,
+        assert_rotation_safe,
+        assert_session_data_is_kept,
+        assert_signed_in,
+        assert_signed_out,
+    )
+    from .bench import Bench
+    from .browser import Browser
+    from .clock import START, FakeClock, SkewedClock
+    from .endings import (
+        assert_cached_copy_is_bounded,
+        assert_limit_holds,
+        assert_logout_is_final,
+        assert_revocation_is_final,
+        assert_revocation_within,
+    )
+    from .factories import Factories
+    from .faults import Faults, WorkerKilled
+    from .history import Exchange
+    from .idp import LocalIssuer
+    from .jar import Cookie, CookieJar, RefusedCookie
+    from .live import LiveServer
+    from .machine import SessionMachine
+    from .network import Fate, HeldResponse, LostResponse, Network
+    from .randomness import SeededRandomness
+    from .schedules import Schedules, TooManySchedules
+    from .settings import CHEAP_PASSWORDS, TEST_SECRET, settings_for_tests
+    from .workers import Worker, Workers
+    from .wrapping import find_session_middleware
+
+__all__ = [
+    "CHEAP_PASSWORDS",
+    "START",
+    "TEST_SECRET",
+    "Bench",
+    "Browser",
+    "Cookie",
+    "CookieJar",
+    "Exchange",
+    "Factories",
+    "FakeClock",
+    "Fate",
+    "Faults",
+    "HeldResponse",
+    "LiveServer",
+    "LocalIssuer",
+    "LostResponse",
+    "Network",
+    "RefusedCookie",
+    "Schedules",
+    "SeededRandomness",
+    "SessionMachine",
+    "SkewedClock",
+    "TooManySchedules",
+    "Worker",
+    "WorkerKilled",
+    "Workers",
+    "assert_bound_to_address",
+    "assert_cached_copy_is_bounded",
+    "assert_cookie_flags",
+    "assert_forged_token_refused",
+    "assert_limit_holds",
+    "assert_logout_is_final",
+    "assert_no_session_fixation",
+    "assert_not_shared_cacheable",
+    "assert_revocation_is_final",
+    "assert_revocation_within",
+    "assert_rotated",
+    "assert_rotation_safe",
+    "assert_session_data_is_kept",
+    "assert_signed_in",
+    "assert_signed_out",
+    "find_session_middleware",
+    "settings_for_tests",
+]
+
+_ROOMS = {
+    "CHEAP_PASSWORDS": "settings",
+    "START": "clock",
+    "TEST_SECRET": "settings",
+    "Bench": "bench",
+    "Browser": "browser",
+    "Cookie": "jar",
+    "CookieJar": "jar",
+    "Exchange": "history",
+    "Factories": "factories",
+    "FakeClock": "clock",
+    "Fate": "network",
+    "Faults": "faults",
+    "HeldResponse": "network",
+    "LiveServer": "live",
+    "LocalIssuer": "idp",
+    "LostResponse": "network",
+    "Network": "network",
+    "RefusedCookie": "jar",
+    "Schedules": "schedules",
+    "SeededRandomness": "randomness",
+    "SessionMachine": "machine",
+    "SkewedClock": "clock",
+    "TooManySchedules": "schedules",
+    "Worker": "workers",
+    "WorkerKilled": "faults",
+    "Workers": "workers",
+    "assert_bound_to_address": "assertions",
+    "assert_cached_copy_is_bounded": "endings",
+    "assert_cookie_flags": "assertions",
+    "assert_forged_token_refused": "assertions",
+    "assert_limit_holds": "endings",
+    "assert_logout_is_final": "endings",
+    "assert_no_session_fixation": "assertions",
+    "assert_not_shared_cacheable": "assertions",
+    "assert_revocation_is_final": "endings",
+    "assert_revocation_within": "endings",
+    "assert_rotated": "assertions",
+    "assert_rotation_safe": "assertions",
+    "assert_session_data_is_kept": "assertions",
+    "assert_signed_in": "assertions",
+    "assert_signed_out": "assertions",
+    "find_session_middleware": "wrapping",
+    "settings_for_tests": "settings",
+}
+
+
+# No __dir__ of the lazy names: freezegun asks every module in sys.modules for all of its dir().
+def __getattr__(name: str) -> Any:
+    room = _ROOMS.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # First, as it imports WebOb without the warning that WebOb 1.8 gives.
+    import_module("wsgi_sessions")
+    return getattr(import_module(f".{room}", __name__), name)

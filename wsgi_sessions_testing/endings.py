@@ -1,0 +1,283 @@
+"""Assertions about endings: a session that is over is over everywhere, and in every order.
+
+Must not look where a user or an attacker could not, but for whether the database was asked.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsgi_sessions.errors import SessionLimitReached
+
+from .assertions import (
+    advance,
+    assert_signed_out,
+    fail,
+    fake_clock,
+    session_seen_by_app,
+    start_anonymous,
+)
+from .browser import Browser
+from .seam import SessionReads
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from .workers import Worker
+
+__all__ = [
+    "assert_cached_copy_is_bounded",
+    "assert_limit_holds",
+    "assert_logout_is_final",
+    "assert_revocation_is_final",
+    "assert_revocation_within",
+]
+
+ROUNDS = 10
+
+MOST_STEPS = 8
+"""A request has fewer points than this at which another may overtake it."""
+
+
+def assert_logout_is_final(
+    browser: Browser, *, sign_out: Callable[[Browser], Any] | None = None, page: str = "/"
+) -> None:
+    """Assert that after a sign-out nothing that was copied before it is worth anything.
+
+    ``sign_out(browser)`` uses the app's own button; without it, the product's. Waits for
+    ``revocation_lag`` on the clock.
+    """
+    browser.get(page)
+    copy = browser.fork()
+    before = browser.session
+    if before is None:
+        fail("the browser was not signed in before", browser)
+    (sign_out or Browser.sign_out)(browser)
+    if browser.session is not None:
+        fail("the browser is still signed in after the sign-out", browser)
+    if browser.session_token is not None:
+        fail("the sign-out left the cookie in the browser", browser)
+    advance(browser.clock, browser.manager.config.revocation_lag_ms)
+    if copy.session is not None:
+        fail("a copy of the cookies from before the sign-out is still signed in", browser)
+    seen = session_seen_by_app(copy)
+    if seen is not None:
+        fail("a copy of the cookies from before the sign-out is still let in", copy)
+
+
+def assert_revocation_within(
+    browser: Browser,
+    seconds: float,
+    *,
+    workers: Iterable[Worker] = (),
+    page: str = "/",
+) -> None:
+    """Assert that a session revoked elsewhere is refused by each worker within so many seconds.
+
+    The browser's session has ended afterwards.
+    """
+    clock = browser.clock
+    seats = [browser.through(worker) for worker in workers] or [browser]
+    session = browser.session
+    if session is None:
+        fail("the browser was not signed in before", browser)
+    for seat in seats:
+        for _ in range(2):
+            seat.get(page)
+            if session_seen_by_app(seat) is None:
+                fail("the browser was not let in before the revocation", seat)
+    # By another process, or this one would know at once; its clock is behind, so that its row
+    # in the feed looks older than what has been read already.
+    config = browser.manager.config
+    behind_ms = min(config.rotation_grace_ms // 2, 10_000)
+    clock_behind = fake_clock(clock).skewed(timedelta(milliseconds=-behind_ms))
+    browser.manager.sibling(clock=clock_behind).revoke_session(session.id)
+    advance(clock, round(seconds * 1000))
+    for seat in seats:
+        if session_seen_by_app(seat) is not None:
+            fail(f"the session is still let in {seconds} s after it was revoked", seat)
+
+
+def assert_revocation_is_final(browser: Browser) -> None:
+    """Assert that a session revoked while a refresh is under way stays revoked.
+
+    Lets the revocation overtake the request at each of its steps; the user signs in anew for
+    each, and is signed out afterwards.
+    """
+    from .schedules import Schedules
+
+    session = browser.session
+    if session is None or session.user is None:
+        fail("the browser was not signed in before", browser)
+    user = session.user
+    revoker = browser.manager.sibling()
+    for step in range(MOST_STEPS):
+        if step:
+            browser.sign_in(user)
+        advance(browser.clock, browser.manager.config.update_age_ms)
+        held = browser.session
+        if held is None:
+            fail("the browser was signed out before its session was revoked", browser)
+        session_id = held.id
+        Schedules(browser.app).run(
+            lambda: session_seen_by_app(browser),
+            lambda session_id=session_id: revoker.revoke_session(session_id),  # type: ignore[misc]
+            order=[*[0] * step, 1],
+        )
+        if browser.session is not None:
+            fail(f"a request overtaken after {step} steps revived its session", browser)
+        assert_signed_out(browser, reason="revoked")
+
+
+def assert_cached_copy_is_bounded(browser: Browser, *, page: str = "/") -> None:
+    """Assert that a cached copy is worth nothing beside another token, nor beyond any limit.
+
+    Needs ``cookie_cache``. The browser's session has ended afterwards.
+    """
+    manager = browser.manager
+    config = manager.config
+    if not config.cookie_cache.enabled:
+        fail("the cookie cache is off; write @pytest.mark.sessions(cookie_cache=True)", browser)
+    session = browser.session
+    if session is None or session.user is None:
+        fail("the browser was not signed in before", browser)
+    _assert_bound_to_its_token(browser, page)
+    browser.sign_in(session.user)
+    browser.get(page)
+    advance(browser.clock, config.cookie_cache.max_age_ms)
+    if not _asks_the_database(browser):
+        fail("a cached copy was taken after max_age", browser)
+    if config.idle_timeout_ms is not None:
+        browser.sign_in(session.user)
+        _assert_ends_when_idle(browser, config.idle_timeout_ms, page)
+    browser.sign_in(session.user, remember_me=False)
+    _assert_never_outlives(browser, page)
+
+
+def _assert_bound_to_its_token(browser: Browser, page: str) -> None:
+    manager, user = browser.manager, browser.session.user if browser.session else None
+    browser.get(page)
+    cache_name = manager.cookies.cache_name(is_secure=browser._is_secure)
+    copied = browser.cookies.find(cache_name)
+    if copied is None:
+        fail(f"the browser was given no cached copy by {page}", browser)
+    stranger = browser.fork()
+    stranger.cookies.clear()
+    stranger._with_handle("start an anonymous session", start_anonymous)
+    stranger.cookies.receive(
+        [f"{copied.name}={copied.value}; Secure; Path={copied.path}"], url=stranger._cookie_url
+    )
+    seen = session_seen_by_app(stranger)
+    if seen is not None and seen.user == user:
+        fail("a cached copy was taken beside another session's token", stranger)
+
+
+def _assert_ends_when_idle(browser: Browser, idle_ms: int, page: str) -> None:
+    for _ in range(24):
+        advance(browser.clock, idle_ms // 10)
+        browser.get(page)
+        if session_seen_by_app(browser) is None:
+            fail("a browser in use all the time was signed out as idle", browser)
+    advance(browser.clock, idle_ms)
+    if session_seen_by_app(browser) is not None:
+        fail("a cached copy was taken after the idle timeout", browser)
+
+
+def _assert_never_outlives(browser: Browser, page: str) -> None:
+    """In use up to a moment before the session expires, and on to that instant."""
+    session = browser.session
+    if session is None:
+        fail("the browser is signed out right after a sign-in", browser)
+    config, clock = browser.manager.config, browser.clock
+    last_ms = round(session.expires_at.timestamp() * 1000) - 1000
+    step_ms = min(3_600_000, (config.idle_timeout_ms or 1 << 40) // 2)
+    while clock.now_ms() < last_ms:
+        advance(clock, min(step_ms, last_ms - clock.now_ms()))
+        browser.get(page)
+    if session_seen_by_app(browser) is None:
+        fail("the session ended before it expired", browser)
+    advance(clock, 1000)
+    if session_seen_by_app(browser) is not None:
+        fail("a cached copy was taken after its session expired", browser)
+
+
+def _asks_the_database(browser: Browser) -> bool:
+    reads = SessionReads()
+    store: Any = browser.manager.store
+    store.watchers.append(reads)
+    try:
+        session_seen_by_app(browser)
+    finally:
+        store.watchers.remove(reads)
+    return reads.count > 0
+
+
+def assert_limit_holds(
+    app: WSGIApplication, *, folder: str | Path, sign_ins: int = 12, config: Any = None
+) -> None:
+    """Assert that sign-ins of one user leave ``maximum_sessions`` live, and the right ones.
+
+    Signs in from threads, on an SQLite file in ``folder``, then from one device after another.
+    """
+    from .bench import Bench
+
+    with Bench(app, database=f"sqlite:///{folder}/limit.db", config=config) as bench:
+        multi = bench.manager.config.multi_session
+        most = multi.maximum_sessions if multi.enabled else 1
+        if most is None:
+            raise AssertionError("maximum_sessions is None, so there is no limit to hold")
+        user = bench.factories.make_user()
+        manager = bench.manager.sibling()
+        for _ in range(ROUNDS):
+            _sign_in_at_once(lambda: manager.sign_in(user.id), count=sign_ins)
+            live = manager.list_sessions(user.id)
+            if len(live) != most:
+                raise AssertionError(
+                    f"{sign_ins} parallel sign-ins of one user left {len(live)} sessions, where "
+                    f"{most} is the maximum"
+                )
+        if multi.on_limit == "reject" and multi.enabled:
+            return
+        latest = []
+        for _ in range(most + 1):
+            bench.clock.advance(minutes=10)
+            made = manager.sign_in(user.id)
+            assert made.session is not None
+            latest.append(made.session.id)
+        kept = [session.id for session in manager.list_sessions(user.id)]
+        if kept != latest[: -most - 1 : -1]:
+            raise AssertionError(
+                f"of {most + 1} devices that signed in one after another, the sessions of these "
+                f"are live, the latest seen first: {[_turn(one, latest) for one in kept]}"
+            )
+
+
+def _sign_in_at_once(sign_in: Callable[[], Any], *, count: int) -> None:
+    barrier = threading.Barrier(count)
+
+    def work() -> None:
+        barrier.wait(30)
+        with suppress(SessionLimitReached):
+            sign_in()
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    interval = sys.getswitchinterval()
+    # Threads take turns as often as they can, so that they meet between a read and a write.
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _turn(session_id: str, latest: list[str]) -> int | str:
+    return latest.index(session_id) + 1 if session_id in latest else "an earlier one"

@@ -1,0 +1,125 @@
+"""``Factories``: users and sessions as a test needs them, of any age, generation or end.
+
+Must not sign a browser in: ``Browser.adopt`` takes what is made here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from wsgi_sessions.accounts.passwords import PasswordHasher
+from wsgi_sessions.accounts.service import CREDENTIAL, normalize_email
+from wsgi_sessions.clock import ms_from_duration
+from wsgi_sessions.manager import SessionManager, SignIn
+from wsgi_sessions.policy import first_expiry_ms
+from wsgi_sessions.records import Account, EndReason, RequestFacts, UserRecord
+from wsgi_sessions.session import User
+from wsgi_sessions.tokens import new_id
+
+from .seam import unwatched
+
+__all__ = ["Factories"]
+
+_NOW = timedelta(0)
+
+
+class Factories:
+    """Makes users and sessions in a manager's database, past all limits and throttles."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+        self._store = unwatched(manager.store)
+        self._made_count = 0
+
+    def make_user(
+        self,
+        email: str | None = None,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        email_verified: bool = False,
+        image: str | None = None,
+    ) -> User:
+        """Make a user; without ``password`` they can sign in by e-mail alone, in tests.
+
+        Raises ``UserAlreadyExistsError`` for an e-mail address in use.
+        """
+        manager = self._manager
+        self._made_count += 1
+        email = normalize_email(email or f"user{self._made_count}@example.org")
+        now_ms = manager.clock.now_ms()
+        password_hash = None
+        if password is not None:
+            password_hash = PasswordHasher(manager.config.password).hash(password)
+        name = name if name is not None else email.partition("@")[0].title()
+        user = UserRecord(new_id(), email, email_verified, name, image, now_ms, now_ms)
+        account = Account(new_id(), user.id, CREDENTIAL, str(user.id), password_hash)
+        return User(self._store.insert_user(user, account))
+
+    def find_or_make_user(self, email: str) -> User:
+        """Return the user with an e-mail address, made now if there is none."""
+        found = self._store.find_user_by_email(normalize_email(email))
+        return self.make_user(email) if found is None else User(found)
+
+    def make_session(
+        self,
+        user: User | str | None = None,
+        *,
+        age: timedelta | int = _NOW,
+        last_seen: timedelta | int | None = None,
+        generation: int = 0,
+        remember_me: bool = True,
+        ended: EndReason | str | None = None,
+        address: str | None = "127.0.0.1",
+        user_agent: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> SignIn:
+        """Make a session as if the user had signed in ``age`` ago and done nothing but rotate.
+
+        ``user`` is a user or an e-mail address; without one a new user is made. ``age`` and
+        ``last_seen`` (both ago) are a ``timedelta`` or whole seconds. ``generation``: how often
+        the token was rotated; the answer's ``token`` is of this generation. ``ended``: why the
+        session ended just now. Limits on the number of sessions are not applied.
+        """
+        manager = self._manager
+        if user is None:
+            user = self.make_user()
+        elif isinstance(user, str):
+            user = self.find_or_make_user(user)
+        facts = RequestFacts(address, user_agent, is_https=True, method="POST", path="/")
+        text = json.dumps(dict(data or {}), separators=(",", ":"), sort_keys=True)
+        record, token = manager.admission.make_record(
+            user.id, facts=facts, remember=remember_me, data=text
+        )
+        now_ms = manager.clock.now_ms()
+        signed_in_at_ms = now_ms - ms_from_duration(age)
+        seen_at_ms = signed_in_at_ms
+        if last_seen is not None:
+            seen_at_ms = max(signed_in_at_ms, now_ms - ms_from_duration(last_seen))
+        record = record._replace(
+            generation=generation,
+            confirmed_at_ms=signed_in_at_ms,
+            created_at_ms=signed_in_at_ms,
+            authenticated_at_ms=signed_in_at_ms,
+            updated_at_ms=signed_in_at_ms,
+            last_seen_at_ms=seen_at_ms,
+            expires_at_ms=first_expiry_ms(
+                now_ms=signed_in_at_ms, remember=remember_me, config=manager.config
+            ),
+        )
+        self._store.insert_session(record)
+        if generation:
+            token = self.token_of(token, generation=generation)
+        if ended is not None:
+            self._store.end_session(record.id, reason=EndReason(ended), now_ms=now_ms)
+        return SignIn(user, manager.show(record, user.record, now_ms=now_ms), token)
+
+    def token_of(self, token: str, *, generation: int) -> str:
+        """Return another generation's token of the same session, properly signed."""
+        presented = self._manager.signer.read(token)
+        if presented is None:
+            raise ValueError("this is not a token of the manager's, or its secret has changed")
+        return self._manager.signer.write(presented.secret, generation)

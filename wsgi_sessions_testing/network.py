@@ -1,0 +1,148 @@
+"""``Network``: what happens between a browser and the app when the line is bad.
+
+Must not know sessions or apps: it only says what becomes of a request and its response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+from webob import Response  # type: ignore[import-untyped, unused-ignore]
+
+__all__ = ["Fate", "HeldResponse", "LostResponse", "Network"]
+
+
+class Fate(Enum):
+    """What becomes of one request and its response."""
+
+    ARRIVES = "arrives"
+    LOST = "lost"
+    """The app has answered; the browser never hears of it."""
+    DELAYED = "delayed"
+    """The browser takes the cookies when ``Network.deliver`` says so."""
+    REPEATED = "repeated"
+    """The browser takes the cookies at once, and once more at ``Network.deliver``."""
+    SENT_TWICE = "sent twice"
+    """The app gets the request twice; the browser gets the second answer alone."""
+
+
+class LostResponse(Response):  # type: ignore[misc, unused-ignore]  # WebOb may be untyped
+    """What a browser has in hand when the response never came: ``status_int`` is 0, no body.
+
+    ``unseen`` is what the app did answer, for a test to look at.
+    """
+
+    def __init__(self, unseen: Response) -> None:
+        super().__init__(status="0 Lost", body=b"", content_type=None)
+        self.headers.clear()
+        self.unseen = unseen
+
+
+@dataclass(frozen=True, slots=True)
+class HeldResponse:
+    """A response whose cookies are still on their way; ``about`` says which one it is."""
+
+    about: str
+    take: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Rule:
+    fate: Fate
+    asked: int | None
+    met: int = 0
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.asked is not None and self.met >= self.asked
+
+
+class Network:
+    """Loses, delays or repeats what the next requests of any browser on it have coming.
+
+    Each trouble is a ``with`` block: it meets the next ``count`` requests made in the block, or
+    all of them without a count. Of nested blocks the inner one is served first. A block that
+    met fewer requests than it was told to raises ``AssertionError``, because the test then
+    shows nothing.
+    """
+
+    def __init__(self) -> None:
+        self._rules: list[_Rule] = []
+        self._held: list[HeldResponse] = []
+
+    @contextmanager
+    def losing_responses(self, count: int | None = None) -> Iterator[None]:
+        """Have requests reach the app and their responses vanish: see ``LostResponse``."""
+        with self._trouble(Fate.LOST, count):
+            yield
+
+    @contextmanager
+    def delaying_responses(self, count: int | None = None) -> Iterator[None]:
+        """Have the browser take a response's cookies only at ``deliver()``.
+
+        The response itself is returned at once, so that the test can look at it.
+        """
+        with self._trouble(Fate.DELAYED, count):
+            yield
+
+    @contextmanager
+    def repeating_responses(self, count: int | None = None) -> Iterator[None]:
+        """Have the browser take a response's cookies at once and again at ``deliver()``."""
+        with self._trouble(Fate.REPEATED, count):
+            yield
+
+    @contextmanager
+    def repeating_requests(self, count: int | None = None) -> Iterator[None]:
+        """Have the app get the same request twice; the browser gets the second answer alone."""
+        with self._trouble(Fate.SENT_TWICE, count):
+            yield
+
+    @property
+    def held(self) -> tuple[HeldResponse, ...]:
+        """The responses on their way, the earliest first."""
+        return tuple(self._held)
+
+    def deliver(self, *held: HeldResponse, newest_first: bool = False) -> int:
+        """Let responses arrive now: those given, in that order, else all; return how many."""
+        arriving = held or (self.held[::-1] if newest_first else self.held)
+        for response in arriving:
+            if response not in self._held:
+                raise LookupError(f"{response.about} is not on its way; see network.held")
+            self._held.remove(response)
+            response.take()
+        return len(arriving)
+
+    def next_fate(self) -> Fate:
+        """Say what becomes of the request about to be sent; a browser asks once for each."""
+        for rule in reversed(self._rules):
+            if not rule.is_used_up:
+                rule.met += 1
+                return rule.fate
+        return Fate.ARRIVES
+
+    def hold(self, about: str, take: Callable[[], None]) -> None:
+        """Keep a response until ``deliver()``."""
+        self._held.append(HeldResponse(about, take))
+
+    @contextmanager
+    def _trouble(self, fate: Fate, count: int | None) -> Iterator[None]:
+        if count is not None and (isinstance(count, bool) or count < 1):
+            raise ValueError(f"{count!r} is no number of responses; give 1 or more, or nothing")
+        rule = _Rule(fate, count)
+        self._rules.append(rule)
+        try:
+            yield
+        finally:
+            # By identity: two blocks may ask for the same.
+            self._rules = [known for known in self._rules if known is not rule]
+        if rule.asked is not None and not rule.is_used_up:
+            raise AssertionError(
+                f"{rule.asked} were to be {fate.value}, but only {rule.met} "
+                "requests were made within the block"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Network with {len(self._held)} responses on their way>"

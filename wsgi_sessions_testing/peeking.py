@@ -1,0 +1,53 @@
+"""Looks at the session a request would have, without being a request.
+
+Must not change anything: what a request would refresh, confirm or end stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsgi_sessions.environ import read_facts
+from wsgi_sessions.manager import SessionManager
+from wsgi_sessions.policy import judge
+from wsgi_sessions.session import Session
+
+from .seam import unwatched
+
+__all__ = ["is_secure_for", "peek_at_session"]
+
+
+def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Session | None:
+    """Return the live session of an environ by the product's own judgement, or None.
+
+    ``SessionManager.get_session`` would mark an expired session as ended, and end a stolen one.
+    """
+    address = read_facts(environ, manager.config).address
+    presented = manager.cookies.read(
+        environ.get("HTTP_COOKIE"), is_secure=is_secure_for(manager, environ)
+    )
+    for token in sorted(presented.tokens, key=lambda token: -token.generation):
+        found = unwatched(manager.store).find_session(token.session_id)
+        if found is None:
+            continue
+        record, user = found
+        now_ms = manager.clock.now_ms()
+        decision = judge(
+            record,
+            token.generation,
+            now_ms=now_ms,
+            address=address,
+            config=manager.config,
+            allow_refresh=False,
+            is_user_missing=user is None and record.user_id is not None,
+        )
+        if decision.is_accepted:
+            return manager.show(record, user, now_ms=now_ms)
+    return None
+
+
+def is_secure_for(manager: SessionManager, environ: Mapping[str, Any]) -> bool:
+    """Tell whether cookies set in answer to a request carry ``Secure``."""
+    is_https = read_facts(environ, manager.config).is_https
+    return manager.cookies.is_secure_for(is_https=is_https)

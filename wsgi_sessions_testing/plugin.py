@@ -1,0 +1,325 @@
+"""The pytest plugin: fixtures, the ``sessions`` marker and ``--sessions-database``.
+
+Must not import anything but pytest until a fixture is used, and uses none by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import peewee
+    from _typeshed.wsgi import WSGIApplication
+
+    from wsgi_sessions import SessionConfig, SessionEvent, SessionManager, SignIn, User
+
+    from .browser import Browser
+    from .clock import FakeClock
+    from .databases import ServerDatabase
+    from .factories import Factories
+    from .faults import Faults
+    from .live import LiveServer
+    from .network import Network
+    from .schedules import Schedules
+    from .workers import Workers
+
+__all__: list[str] = []
+
+_MARKER = "sessions(**settings): change settings of wsgi_sessions for this test"
+_NO_APP = """\
+These tests need your application. Write into conftest.py:
+
+    @pytest.fixture
+    def wsgi_app():
+        return my_project.create_app()
+
+Any WSGI app will do, wrapped in SessionMiddleware or not."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("wsgi-sessions").addoption(
+        "--sessions-database",
+        metavar="URL",
+        help=(
+            "run tests that use wsgi_sessions on this server (postgresql://… or mysql://…) "
+            "instead of SQLite; a schema or database of its own is made there and dropped"
+        ),
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARKER)
+    # WebOb 1.8 says so at its import, which is nothing the project under test can mend.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:'cgi' is deprecated:DeprecationWarning:webob.compat"
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    line = "wsgi-sessions: argon2 runs at its cheapest parameters"
+    url: str | None = config.getoption("--sessions-database")
+    if url is not None:
+        # Neither the account nor the query: both may hold a password.
+        place = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
+        line += f"; database: {url.partition(':')[0]} at {place}"
+    return line
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The time of the test, which everything in ``wsgi_sessions`` asks."""
+    from .clock import FakeClock
+
+    return FakeClock()
+
+
+@pytest.fixture
+def wsgi_app() -> WSGIApplication:
+    """Your application: the one fixture to define."""
+    pytest.fail(_NO_APP, pytrace=False)
+
+
+@pytest.fixture
+def session_config(request: pytest.FixtureRequest) -> SessionConfig:
+    """The settings: those of your app's middleware, or the defaults, as the marker changes them.
+
+    Override it for settings of your own; the marker changes those too.
+    """
+    from .bench import config_for_tests
+    from .settings import with_changes
+
+    return with_changes(config_for_tests(_app_or_none(request)), _marked(request))
+
+
+@pytest.fixture(scope="session")
+def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase | None]:
+    url: str | None = request.config.getoption("--sessions-database")
+    if url is None or url.startswith("sqlite"):
+        yield None
+        return
+    from .databases import ServerDatabase
+
+    server: ServerDatabase | None = None
+    failure = ""
+    try:
+        server = ServerDatabase(url)
+        server.drop()
+    except Exception as error:
+        failure = f"--sessions-database: {error}"
+    if server is None or failure:
+        # Out here, as a traceback would show what the driver was called with: the password.
+        pytest.fail(failure, pytrace=False)
+    try:
+        yield server
+    finally:
+        server.drop()
+
+
+@pytest.fixture
+def session_database(
+    request: pytest.FixtureRequest, session_config: SessionConfig
+) -> str | peewee.Database:
+    """A fresh database: SQLite in memory, or on the server that ``--sessions-database`` names.
+
+    With a user model of your own it is that model's database, which is yours to clean up.
+    """
+    if session_config.user_model is not None:
+        database: peewee.Database = session_config.user_model._meta.database
+        return database
+    server: ServerDatabase | None = request.getfixturevalue("_session_server")
+    if server is not None:
+        return server.make_fresh()
+    from .bench import MEMORY
+
+    return MEMORY
+
+
+@pytest.fixture
+def session_manager(
+    request: pytest.FixtureRequest,
+    session_config: SessionConfig,
+    session_database: str | peewee.Database,
+    clock: FakeClock,
+) -> Iterator[SessionManager]:
+    """The ``SessionManager`` of the test: your app's own on other parts, if it has one."""
+    from .bench import assembled_manager
+    from .settings import with_changes
+
+    with assembled_manager(
+        _app_or_none(request),
+        database=session_database,
+        config=with_changes(session_config, _marked(request)),
+        clock=clock,
+    ) as manager:
+        yield manager
+
+
+@pytest.fixture
+def session_app(wsgi_app: WSGIApplication, session_manager: SessionManager) -> WSGIApplication:
+    """Your application with sessions, on the test's parts; wrapped here if it is not."""
+    from .bench import wrap
+
+    if wsgi_app is None:
+        pytest.fail("The fixture wsgi_app returned None; does it end in return …?", pytrace=False)
+    return wrap(wsgi_app, session_manager)
+
+
+@pytest.fixture
+def network() -> Network:
+    """What lies between the browsers and the app: loses, delays and repeats."""
+    from .network import Network
+
+    return Network()
+
+
+@pytest.fixture
+def new_browser(
+    session_app: WSGIApplication,
+    session_manager: SessionManager,
+    clock: FakeClock,
+    network: Network,
+) -> Callable[..., Browser]:
+    """Make browsers: ``new_browser("Safari on iPhone", address="192.0.2.7")``."""
+    from .bench import default_base_url
+    from .browser import Browser
+
+    def new_browser(
+        user_agent: str = "Firefox on Linux",
+        *,
+        address: str | None = "127.0.0.1",
+        base_url: str | None = None,
+    ) -> Browser:
+        return Browser(
+            session_app,
+            clock=clock,
+            manager=session_manager,
+            user_agent=user_agent,
+            address=address,
+            base_url=base_url or default_base_url(session_manager.config),
+            network=network,
+        )
+
+    return new_browser
+
+
+@pytest.fixture
+def browser(new_browser: Callable[..., Browser]) -> Browser:
+    """A browser talking to your application."""
+    return new_browser()
+
+
+@pytest.fixture
+def session_events(session_manager: SessionManager) -> Iterator[list[SessionEvent]]:
+    """The audit events since the test began, the earliest first."""
+    events: list[SessionEvent] = []
+    unsubscribe = session_manager.events.subscribe(events.append)
+    yield events
+    unsubscribe()
+
+
+@pytest.fixture
+def faults(session_manager: SessionManager, clock: FakeClock) -> Faults:
+    """A database that is down, locked, slow or forgetful, and workers that die."""
+    from .faults import Faults
+
+    return Faults(session_manager, clock)
+
+
+@pytest.fixture
+def workers(
+    request: pytest.FixtureRequest,
+    session_app: WSGIApplication,
+    session_manager: SessionManager,
+    clock: FakeClock,
+) -> Workers:
+    """Several workers with caches and clocks of their own: ``first, second = workers(2)``."""
+    from .workers import Workers
+
+    faults = request.getfixturevalue("faults") if "faults" in request.fixturenames else None
+    return Workers(session_app, session_manager, clock, faults=faults)
+
+
+@pytest.fixture
+def schedules(
+    request: pytest.FixtureRequest, wsgi_app: WSGIApplication, session_config: SessionConfig
+) -> Schedules:
+    """Parallel requests in chosen or all orders, each story on a fresh SQLite database."""
+    from .schedules import Schedules
+    from .settings import with_changes
+
+    return Schedules(wsgi_app, config=with_changes(session_config, _marked(request)))
+
+
+@pytest.fixture
+def live_server(
+    request: pytest.FixtureRequest, wsgi_app: WSGIApplication, session_config: SessionConfig
+) -> Iterator[LiveServer]:
+    """Your application under real gunicorn, on a database file of its own and real time."""
+    from wsgi_sessions.clock import SystemClock
+
+    from .bench import assembled_manager, wrap
+    from .live import LiveServer
+    from .settings import with_changes
+
+    folder = request.getfixturevalue("tmp_path")
+    with (
+        assembled_manager(
+            wsgi_app,
+            database=f"sqlite:///{folder / 'live.db'}",
+            config=with_changes(session_config, _marked(request)),
+            clock=SystemClock(),
+        ) as manager,
+        LiveServer(wrap(wsgi_app, manager)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def _session_factories(session_manager: SessionManager) -> Factories:
+    from .factories import Factories
+
+    return Factories(session_manager)
+
+
+@pytest.fixture
+def make_user(_session_factories: Factories) -> Callable[..., User]:
+    """Make users: see ``Factories.make_user``."""
+    return _session_factories.make_user
+
+
+@pytest.fixture
+def make_session(_session_factories: Factories) -> Callable[..., SignIn]:
+    """Make sessions of any age, generation or end: see ``Factories.make_session``."""
+    return _session_factories.make_session
+
+
+def _app_or_none(request: pytest.FixtureRequest) -> Any:
+    """Return the ``wsgi_app`` of the test, or None if there is none to be had here.
+
+    There is none when nobody has defined it, and while one is being made out of the very
+    fixture that asks.
+    """
+    try:
+        return request.getfixturevalue("wsgi_app")
+    except pytest.FixtureLookupError:
+        return None
+    except pytest.fail.Exception as failure:
+        if failure.msg == _NO_APP:
+            return None
+        raise
+
+
+def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return the settings of the ``sessions`` markers; the one nearest to the test wins."""
+    settings: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("sessions"))):
+        if marker.args:
+            raise pytest.UsageError(
+                "@pytest.mark.sessions takes settings by name; "
+                "write @pytest.mark.sessions(expires_in=3600), say"
+            )
+        settings.update(marker.kwargs)
+    return settings
