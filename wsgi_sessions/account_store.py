@@ -139,10 +139,14 @@ class AccountStore:
 
         return self._connections.atomically(delete)
 
-    def lock_user(self, user_id: Any) -> None:
-        """Have other transactions that lock this user wait until ours is over."""
-        if not self._connections.is_sqlite:
-            self._connections.read_rows(self._lock_user.sql, (self.to_column(user_id),))
+    def lock_user(self, user_id: Any) -> bool:
+        """Have other transactions that lock this user wait until ours is over.
+
+        Tells whether there is such a user. To be called before anything is read: MariaDB
+        shows a transaction what was there at its first plain SELECT, and that would be what
+        was there before the wait.
+        """
+        return bool(self._connections.read_rows(self._lock_user.sql, (self.to_column(user_id),)))
 
     # Accounts
 

@@ -75,38 +75,24 @@ class Admission:
         remember_me: bool,
         facts: RequestFacts,
         replaces: str | None,
-        replaced_reason: EndReason,
+        replaced_reason: EndReason = EndReason.SIGNED_OUT,
     ) -> Admitted:
         """Write a user's new session; what it replaces or is one too many ends with it, or none.
 
-        Raises ``SessionLimitReached`` under ``on_limit="reject"``.
+        Raises ``LookupError`` for a user who is gone, and ``SessionLimitReached`` under
+        ``on_limit="reject"``.
         """
         record, token = self.make_record(user.id, facts=facts, remember=remember_me)
-        now_ms = record.created_at_ms
         multi = self._config.multi_session
-
-        def replace_and_admit() -> tuple[SessionRecord, Ended]:
-            admitted = record
-            ended: Ended = ()
-            if replaces is not None and self._store.end_session(
-                replaces, reason=replaced_reason, now_ms=now_ms
-            ):
-                ended = ((replaces, replaced_reason),)
-                # Read after it ended: no later request can add to the data any more.
-                old = self._store.find_session(replaces)
-                if old is not None and old[0].user_id is None:
-                    admitted = record._replace(data=old[0].data)
-            ended += self._store.admit_session(
-                admitted,
-                replaces=None,
-                maximum_sessions=multi.maximum_sessions,
-                on_limit=multi.on_limit,
-                only_one=not multi.enabled,
-                find_end=partial(end_reason_at, now_ms=now_ms, config=self._config),
-                skew_ms=self._config.rotation_grace_ms,
-                now_ms=now_ms,
-            )
-            return admitted, ended
-
-        record, ended = self._store.atomically(replace_and_admit)
-        return Admitted(record, token, ended)
+        admitted, ended = self._store.admit_session(
+            record,
+            replaces=replaces,
+            replaced_reason=replaced_reason,
+            maximum_sessions=multi.maximum_sessions,
+            on_limit=multi.on_limit,
+            only_one=not multi.enabled,
+            find_end=partial(end_reason_at, now_ms=record.created_at_ms, config=self._config),
+            skew_ms=self._config.rotation_grace_ms,
+            now_ms=record.created_at_ms,
+        )
+        return Admitted(admitted, token, ended)

@@ -5,38 +5,23 @@ Must not know PEP 3333: what a request is to this room are its facts.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import peewee
-
-from .accounts import AccountService, SocialAccounts
-from .admission import Admission
-from .clock import Clock, SystemClock
-from .config import SessionConfig
-from .connections import Connections
-from .cookie_cache import CookieCache
-from .cookies import CookieDoor
+from .admission import Admitted
+from .assembly import Assembly
 from .environ import SESSION_KEY, find_environ, read_facts
-from .events import Events
-from .models import Models, build_models
+from .errors import InvalidIdTokenError
 from .policy import is_live
-from .purging import Purger
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
-from .revocations import RevocationFeed
 from .session import Session, SessionData, SignIn, User
-from .store import Store
-from .tokens import TokenSigner
-from .validation import Validator
 
 __all__ = ["SessionManager", "SignIn"]
 
 NO_FACTS = RequestFacts(None, None, is_https=True, method="GET", path="/")
 
 
-class SessionManager:
+class SessionManager(Assembly):
     """Sessions and accounts in one database.
 
     ``database`` is a URL (``sqlite:///app.db``, ``postgresql://…``, ``mysql://…``) or a Peewee
@@ -57,109 +42,6 @@ class SessionManager:
     >>> manager.list_sessions(made.user.id)
     []
     """
-
-    def __init__(
-        self,
-        database: str | peewee.Database,
-        *,
-        config: SessionConfig | None = None,
-        clock: Clock | None = None,
-        **settings: Any,
-    ) -> None:
-        if config is None:
-            config = SessionConfig.from_mapping(settings)
-        elif settings:
-            config = config.replace(**settings)
-        self._assemble(Connections(database), config, clock if clock is not None else SystemClock())
-        self._has_warned_of_size = False
-
-    def _assemble(
-        self,
-        connections: Connections,
-        config: SessionConfig,
-        clock: Clock,
-        *,
-        wrap_store: Callable[[Store], Store] | None = None,
-    ) -> None:
-        self.config = config
-        self.clock = clock
-        self.connections = connections
-        self.models: Models = build_models(
-            connections.database,
-            user_model=config.user_model,
-            user_attributes=config.user_attributes,
-        )
-        store = Store(connections, self.models)
-        # The one seam for tests: every read and write of the product goes through the store.
-        self.store = store if wrap_store is None else wrap_store(store)
-        self.events = Events(clock)
-        self.accounts = AccountService(self.store, config, self.events)
-        self.social = SocialAccounts(self.store, config, self.events, clock)
-        self.signer = TokenSigner(config.secret)
-        self.admission = Admission(self.store, self.signer, config, clock)
-        self.cookies = CookieDoor(config, self.signer)
-        self.cache = CookieCache(config.secret, version=config.cookie_cache.version)
-        self.feed = RevocationFeed(self.store, clock, config)
-        self.purger = Purger(self.store, clock, config, self.events)
-        self.validator = Validator(
-            store=self.store,
-            cache=self.cache,
-            feed=self.feed,
-            events=self.events,
-            clock=clock,
-            config=config,
-        )
-
-    @property
-    def database(self) -> peewee.Database:
-        """The Peewee database that sessions live in."""
-        database: peewee.Database = self.connections.database
-        return database
-
-    def create_tables(self) -> None:
-        """Create the tables that are missing; a URL's own database gets them by itself."""
-        self.store.create_tables()
-
-    def close(self) -> None:
-        """Close the connections this manager opened; it opens new ones when used again."""
-        self.connections.close()
-
-    @contextmanager
-    def reassembled(
-        self,
-        *,
-        database: str | peewee.Database | None = None,
-        config: SessionConfig | None = None,
-        clock: Clock | None = None,
-        wrap_store: Callable[[Store], Store] | None = None,
-    ) -> Iterator[SessionManager]:
-        """Run with another database, config or clock, and put the old ones back: for tests.
-
-        ``wrap_store`` may stand something before the store that watches or breaks its calls.
-        """
-        before = dict(self.__dict__)
-        connections = self.connections if database is None else Connections(database)
-        try:
-            self._assemble(
-                connections, config or self.config, clock or self.clock, wrap_store=wrap_store
-            )
-            yield self
-        finally:
-            if connections is not before["connections"]:
-                connections.close()
-            self.__dict__.update(before)
-
-    def sibling(
-        self,
-        *,
-        clock: Clock | None = None,
-        wrap_store: Callable[[Store], Store] | None = None,
-    ) -> SessionManager:
-        """Return what another process has: this database and config, caches of its own."""
-        twin = copy.copy(self)
-        twin._assemble(self.connections, self.config, clock or self.clock, wrap_store=wrap_store)
-        twin._has_warned_of_size = False
-        return twin
 
     # Reading
 
@@ -262,10 +144,17 @@ class SessionManager:
         ``EmailNotVerifiedError``, ``TooManyTriesError`` or ``SessionLimitReached``.
         """
         facts = facts or NO_FACTS
-        user = self.accounts.check_password(
-            email=email, password=password, now_ms=self.clock.now_ms(), address=facts.address
+        user, admitted = self.accounts.check_password(
+            email=email,
+            password=password,
+            now_ms=self.clock.now_ms(),
+            address=facts.address,
+            and_then=lambda user: (
+                user,
+                self.admission.begin(user, remember_me=remember_me, facts=facts, replaces=replaces),
+            ),
         )
-        return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
+        return self._report_begun(user, admitted, facts=facts)
 
     def sign_in_social(
         self,
@@ -296,7 +185,13 @@ class SessionManager:
             now_ms=self.clock.now_ms(),
             address=facts.address,
         )
-        return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
+        try:
+            return self._begin_session(
+                user, remember_me=remember_me, facts=facts, replaces=replaces
+            )
+        except LookupError:
+            # Deleted since the token was checked.
+            raise InvalidIdTokenError("user_deleted") from None
 
     def sign_in(
         self,
@@ -344,21 +239,23 @@ class SessionManager:
         """
         facts = facts or NO_FACTS
 
-        def begin_anew(user: UserRecord) -> SignIn:
-            now_ms = self.clock.now_ms()
+        reason = EndReason.PASSWORD_CHANGED
+
+        def begin_anew(user: UserRecord) -> tuple[UserRecord, Admitted]:
+            others: tuple[str, ...] = ()
             if revoke_other_sessions:
-                reason = EndReason.PASSWORD_CHANGED
-                ended = self.store.end_user_sessions(user.id, reason=reason, now_ms=now_ms)
-                self._report_ended(ended, user_id=user.id, reason=reason)
-            return self._begin_session(
+                others = self._end_user_sessions(user.id, reason=reason)
+            admitted = self.admission.begin(
                 user,
                 remember_me=remember_me,
                 facts=facts,
                 replaces=replaces,
-                replaced_reason=EndReason.PASSWORD_CHANGED,
+                replaced_reason=reason,
             )
+            ended = tuple((session_id, reason) for session_id in others)
+            return user, admitted._replace(ended=ended + admitted.ended)
 
-        return self.accounts.change_password(
+        user, admitted = self.accounts.change_password(
             user_id,
             current_password=current_password,
             new_password=new_password,
@@ -366,29 +263,26 @@ class SessionManager:
             address=facts.address,
             and_then=begin_anew,
         )
+        return self._report_begun(user, admitted, facts=facts)
 
     def _begin_session(
-        self,
-        user: UserRecord,
-        *,
-        remember_me: bool,
-        facts: RequestFacts,
-        replaces: str | None,
-        replaced_reason: EndReason = EndReason.SIGNED_OUT,
+        self, user: UserRecord, *, remember_me: bool, facts: RequestFacts, replaces: str | None
     ) -> SignIn:
-        record, token, ended = self.admission.begin(
-            user,
-            remember_me=remember_me,
-            facts=facts,
-            replaces=replaces,
-            replaced_reason=replaced_reason,
+        admitted = self.admission.begin(
+            user, remember_me=remember_me, facts=facts, replaces=replaces
         )
-        for session_id, reason in ended:
+        return self._report_begun(user, admitted, facts=facts)
+
+    def _report_begun(self, user: UserRecord, admitted: Admitted, *, facts: RequestFacts) -> SignIn:
+        """Tell of what began and ended, now that it is committed, and dress it."""
+        record = admitted.session
+        for session_id, reason in admitted.ended:
             self._report_ended((session_id,), user_id=user.id, reason=reason)
         self.events.emit(
             "session_created", session_id=record.id, user_id=user.id, address=facts.address
         )
-        return SignIn(User(user), self.show(record, user, now_ms=record.created_at_ms), token)
+        session = self.show(record, user, now_ms=record.created_at_ms)
+        return SignIn(User(user), session, admitted.token)
 
     # Ending
 
@@ -440,10 +334,13 @@ class SessionManager:
             self.accounts.confirm_password(
                 user_id, password=password, now_ms=now_ms, address=address
             )
-        is_deleted = self.store.delete_user(user_id, now_ms)
-        self.feed.forget()
+        reason = EndReason.USER_DELETED
+        is_deleted, ended = self.store.delete_user(
+            user_id, now_ms=now_ms, skew_ms=self.config.rotation_grace_ms
+        )
+        self._report_ended(ended, user_id=user_id, reason=reason)
         if is_deleted:
-            self.events.emit("user_deleted", user_id=user_id, reason=EndReason.USER_DELETED)
+            self.events.emit("user_deleted", user_id=user_id, reason=reason)
         return is_deleted
 
     def _end(self, session_id: str, *, reason: EndReason) -> bool:
@@ -454,11 +351,20 @@ class SessionManager:
 
     def _end_all_of(self, user_id: Any, *, except_id: str | None) -> int:
         reason = EndReason.REVOKED
-        ended = self.store.end_user_sessions(
-            user_id, reason=reason, now_ms=self.clock.now_ms(), except_id=except_id
-        )
+        ended = self._end_user_sessions(user_id, reason=reason, except_id=except_id)
         self._report_ended(ended, user_id=user_id, reason=reason)
         return len(ended)
+
+    def _end_user_sessions(
+        self, user_id: Any, *, reason: EndReason, except_id: str | None = None
+    ) -> tuple[str, ...]:
+        return self.store.end_user_sessions(
+            user_id,
+            reason=reason,
+            now_ms=self.clock.now_ms(),
+            skew_ms=self.config.rotation_grace_ms,
+            except_id=except_id,
+        )
 
     def _report_ended(
         self, session_ids: tuple[str, ...], *, user_id: Any, reason: EndReason

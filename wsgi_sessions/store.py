@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 import peewee
 from peewee import JOIN
 
-from .account_store import AccountStore
 from .connections import Connections
 from .errors import SessionLimitReached, StoreUnavailableError
 from .models import Models
 from .records import Change, EndReason, SessionRecord, UserRecord
-from .statements import Statement, compile_query, slot
+from .statements import compile_query, slot
+from .tables import create_missing_tables
+from .upkeep_store import UpkeepStore
 
 __all__ = ["Store"]
 
@@ -28,10 +29,9 @@ Ended = tuple[tuple[str, EndReason], ...]
 
 _SESSION_FIELDS = len(SessionRecord._fields)
 _MOST_MERGES = 5
-_TABLES_LOCK = int.from_bytes(b"wsgi_ses", "big")
 
 
-class Store(AccountStore):
+class Store(UpkeepStore):
     """Sessions, the revocation feed and accounts in one database."""
 
     def __init__(
@@ -46,40 +46,7 @@ class Store(AccountStore):
 
     def create_tables(self) -> None:
         """Create the tables that are missing; safe when several processes do it at once."""
-        database = self._connections.database
-        models = list(self._models.created_here)
-
-        def create() -> None:
-            database.create_tables(models, safe=True)
-
-        def create_in_turn() -> None:
-            # IF NOT EXISTS alone lets two processes collide: in the catalogue of PostgreSQL
-            # (whose lock ends with the transaction), and over an index of MariaDB.
-            if self._connections.is_mysql:
-                database.execute_sql("SELECT GET_LOCK('wsgi_sessions.tables', 60)")
-                try:
-                    create()
-                finally:
-                    database.execute_sql("SELECT RELEASE_LOCK('wsgi_sessions.tables')")
-                return
-            # Where all are there nothing is locked: a worker that starts anew must not get
-            # into the way of those at work.
-            if all(map(self._is_there, models)):
-                return
-            with database.atomic():
-                database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_TABLES_LOCK,))
-                if not all(map(self._is_there, models)):
-                    create()
-
-        self._connections.run(create if self._connections.is_sqlite else create_in_turn)
-
-    def _is_there(self, model: Any) -> bool:
-        """Tell whether PostgreSQL finds a model's table, wherever it looks for it."""
-        name = ".".join(
-            f'"{part}"' for part in (model._meta.schema, model._meta.table_name) if part
-        )
-        found = self._connections.database.execute_sql("SELECT to_regclass(%s)", (name,))
-        return found.fetchone()[0] is not None
+        create_missing_tables(self._connections, self._models.created_here)
 
     def atomically(self, work: Callable[[], T]) -> T:
         """Run several of these methods all or none; nested calls join."""
@@ -110,12 +77,6 @@ class Store(AccountStore):
         )
         return [self._convert_session(row) for row in rows]
 
-    def find_revocations(self, since_ms: int) -> list[tuple[str | None, int | None, int]]:
-        """Return the feed's rows since an instant: session id, or "all before", and when."""
-        statement = self._find_feed
-        rows = self._connections.read_rows(statement.sql, statement.fill({"since": since_ms}))
-        return [(row[0], row[1], row[2]) for row in rows]
-
     # Beginning
 
     def insert_session(self, record: SessionRecord) -> None:
@@ -127,32 +88,41 @@ class Store(AccountStore):
         record: SessionRecord,
         *,
         replaces: str | None,
+        replaced_reason: EndReason = EndReason.SIGNED_OUT,
         maximum_sessions: int | None,
         on_limit: str,
         only_one: bool,
         find_end: Callable[[SessionRecord], EndReason | None],
         skew_ms: int,
         now_ms: int,
-    ) -> Ended:
+    ) -> tuple[SessionRecord, Ended]:
         """Add a user's session and end what has to go for it, in one transaction.
 
         The user's row is locked first, so parallel sign-ins come one after the other and never
-        leave more than ``maximum_sessions`` live. ``find_end`` tells which limit a session is
-        past. One that expired less than ``skew_ms``
-        ago is ended too, or a worker whose clock is behind would still count it. Returns what
-        was ended. Raises
-        ``SessionLimitReached`` under ``on_limit="reject"``; then nothing has changed.
+        leave more than ``maximum_sessions`` live. The data of an anonymous session that is
+        replaced is carried over. ``find_end`` tells which limit a session is past. One that
+        expired less than ``skew_ms`` ago is ended too, or a worker whose clock is behind would
+        still count it. Returns what was added and what was ended. Raises ``LookupError`` for a
+        user who is gone and ``SessionLimitReached`` under ``on_limit="reject"``; then nothing
+        has changed.
         """
 
-        def admit() -> Ended:
-            self.lock_user(record.user_id)
+        def admit() -> tuple[SessionRecord, Ended]:
+            if not self.lock_user(record.user_id):
+                raise LookupError(f"there is no user with the id {record.user_id!r}")
+            admitted = record
             going: list[tuple[str, EndReason]] = []
-            if replaces is not None:
-                going.append((replaces, EndReason.SIGNED_OUT))
+            ended: Ended = ()
+            if replaces is not None and self.end_session(
+                replaces, reason=replaced_reason, now_ms=now_ms
+            ):
+                ended = ((replaces, replaced_reason),)
+                # Read after it ended: no later request can add to the data any more.
+                old = self.find_session(replaces)
+                if old is not None and old[0].user_id is None:
+                    admitted = record._replace(data=old[0].data)
             live = []
             for known in self.list_sessions(record.user_id, now_ms - skew_ms):
-                if known.id == replaces:
-                    continue
                 reason = find_end(known)
                 if reason is None:
                     live.append(known)
@@ -167,13 +137,13 @@ class Store(AccountStore):
                         "the most; sign out on one of them first"
                     )
                 going += [(known.id, EndReason.EVICTED) for known in live[maximum_sessions - 1 :]]
-            ended = tuple(
+            ended += tuple(
                 (session_id, reason)
                 for session_id, reason in going
                 if self.end_session(session_id, reason=reason, now_ms=now_ms)
             )
-            self.insert_session(record)
-            return ended
+            self.insert_session(admitted)
+            return admitted, ended
 
         return self.atomically(admit)
 
@@ -265,22 +235,32 @@ class Store(AccountStore):
             if self._write(statement, values) == 0:
                 return False
             if with_feed:
-                self._write(self._feed, {"session_id": session_id, "before": None, "now": now_ms})
+                self.insert_revocation(session_id, now_ms=now_ms)
             return True
 
         return self.atomically(end) if with_feed else end()
 
     def end_user_sessions(
-        self, user_id: Any, *, reason: EndReason, now_ms: int, except_id: str | None = None
+        self,
+        user_id: Any,
+        *,
+        reason: EndReason,
+        now_ms: int,
+        skew_ms: int,
+        except_id: str | None = None,
     ) -> tuple[str, ...]:
-        """End all live sessions of a user, but one if it is named; return their ids."""
+        """End all live sessions of a user, but one if it is named; return their ids.
+
+        One that expired less than ``skew_ms`` ago is ended too: a worker whose clock is behind
+        could still refresh it.
+        """
 
         def end() -> tuple[str, ...]:
             # Locked, or a sign-in under way could slip in between the list and the ends.
             self.lock_user(user_id)
             return tuple(
                 record.id
-                for record in self.list_sessions(user_id, now_ms)
+                for record in self.list_sessions(user_id, now_ms - skew_ms)
                 if record.id != except_id
                 and self.end_session(record.id, reason=reason, now_ms=now_ms)
             )
@@ -292,50 +272,26 @@ class Store(AccountStore):
 
         def end() -> int:
             count = self._write(self._end_all, {"reason": EndReason.REVOKED.value, "now": now_ms})
-            self._write(self._feed, {"session_id": None, "before": now_ms, "now": now_ms})
+            self.insert_revocation(None, before_ms=now_ms, now_ms=now_ms)
             return count
 
         return self.atomically(end)
 
-    def delete_user(self, user_id: Any, now_ms: int) -> bool:
-        """Delete a user and their accounts and end their sessions, all or nothing."""
+    def delete_user(
+        self, user_id: Any, *, now_ms: int, skew_ms: int
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Delete a user and their accounts and end their sessions, all or nothing.
 
-        def delete() -> bool:
-            self.end_user_sessions(user_id, reason=EndReason.USER_DELETED, now_ms=now_ms)
-            return self.delete_user_row(user_id)
+        Returns whether there was such a user, and the ids of the sessions that ended.
+        """
+
+        def delete() -> tuple[bool, tuple[str, ...]]:
+            ended = self.end_user_sessions(
+                user_id, reason=EndReason.USER_DELETED, now_ms=now_ms, skew_ms=skew_ms
+            )
+            return self.delete_user_row(user_id), ended
 
         return self.atomically(delete)
-
-    def purge(
-        self,
-        now_ms: int,
-        *,
-        keep_ended_ms: int,
-        feed_age_ms: int,
-        attempt_age_ms: int,
-        batch_rows: int = 500,
-    ) -> int:
-        """Delete at most a batch of rows of each kind that has had its time; 0 means done."""
-        return sum(
-            self._delete_batch(select_sql, delete_sql, limit_ms, batch_rows)
-            for select_sql, delete_sql, limit_ms in (
-                (self._old_ended, self._delete_sessions, now_ms - keep_ended_ms),
-                (self._old_expired, self._delete_sessions, now_ms - keep_ended_ms),
-                (self._old_feed, self._delete_feed, now_ms - feed_age_ms),
-                (self._old_attempts, self._delete_attempts, now_ms - attempt_age_ms),
-            )
-        )
-
-    def _delete_batch(
-        self, select: Statement, delete: Callable[[list[Any]], Any], limit_ms: int, rows: int
-    ) -> int:
-        found = self._connections.read_rows(
-            select.sql, select.fill({"limit": limit_ms, "rows": rows})
-        )
-        if not found:
-            return 0
-        statement = compile_query(delete([row[0] for row in found]))
-        return self._connections.write(statement.sql, statement.fill({}))
 
     # Statements
 
@@ -389,42 +345,6 @@ class Store(AccountStore):
         )
         lock_data = session.select(session.data, session.data_version).where(is_live_row)
         self._lock_data = compile_query(self.for_update(lock_data))
-        self._compile_cleaning()
-
-    def _compile_cleaning(self) -> None:
-        models = self._models
-        session, feed, attempt = models.session, models.revocation, models.attempt
-        self._feed = compile_query(
-            feed.insert(
-                {
-                    feed.session_id: slot("session_id"),
-                    feed.before: slot("before"),
-                    feed.created_at: slot("now"),
-                }
-            )
-        )
-        self._find_feed = compile_query(
-            feed.select(feed.session_id, feed.before, feed.created_at).where(
-                feed.created_at >= slot("since")
-            )
-        )
-
-        def old(model: Any, instant: Any) -> Statement:
-            return compile_query(
-                model.select(model.id)
-                .where(instant <= slot("limit"))
-                .order_by(instant)
-                .limit(slot("rows"))
-            )
-
-        # The same edge as has_passed: the very instant counts as over.
-        self._old_ended = old(session, session.ended_at)
-        self._old_expired = old(session, session.expires_at)
-        self._old_feed = old(feed, feed.created_at)
-        self._old_attempts = old(attempt, attempt.created_at)
-        self._delete_sessions = lambda ids: session.delete().where(session.id.in_(ids))
-        self._delete_feed = lambda ids: feed.delete().where(feed.id.in_(ids))
-        self._delete_attempts = lambda ids: attempt.delete().where(attempt.id.in_(ids))
 
     # Conversion
 

@@ -68,6 +68,9 @@ class FakeStore:
     def find_user(self, user_id: str) -> UserRecord | None:
         return self.users.get(user_id)
 
+    def lock_user(self, user_id: str) -> bool:
+        return user_id in self.users
+
     def find_credential(self, user_id: str) -> Account | None:
         return self.accounts.get(user_id)
 

@@ -53,7 +53,11 @@ class Desk:
         return self.service.sign_up(**{**given, **changes})
 
     def check(self, email: Any = EMAIL, password: Any = PASSWORD, **more: Any) -> UserRecord:
-        return self.service.check_password(email=email, password=password, now_ms=NOW, **more)
+        given: dict[str, Any] = {"and_then": lambda user: user, **more}
+        checked: UserRecord = self.service.check_password(
+            email=email, password=password, now_ms=NOW, **given
+        )
+        return checked
 
     def change(self, user_id: str, **changes: Any) -> UserRecord:
         given: dict[str, Any] = {
@@ -280,19 +284,62 @@ def test_wrong_password_renews_no_hash() -> None:
     assert after.store.accounts[user.id].password_hash == old_hash
 
 
+def once(desk: Desk, act: Callable[[], object]) -> None:
+    """Have something happen right before the next write of a password."""
+
+    def act_once() -> None:
+        desk.store.before_password_is_set = lambda: None
+        act()
+
+    desk.store.before_password_is_set = act_once
+
+
 def test_renewed_hash_loses_to_a_password_changed_meanwhile() -> None:
     before = Desk()
     user = before.sign_up()
     dearer = PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1)
     after = Desk(make_config(password=dearer), before.store)
+    once(after, lambda: before.change(user.id))
 
-    def change_meanwhile() -> None:
-        account = after.store.accounts[user.id]
-        after.store.accounts[user.id] = account._replace(password_hash="changed")
+    with pytest.raises(InvalidCredentialsError):
+        after.check()
 
-    after.store.before_password_is_set = change_meanwhile
-    after.check()
-    assert after.store.accounts[user.id].password_hash == "changed"
+    assert before.check(password="another horse") == user
+
+
+def test_two_sign_ins_that_renew_the_hash_both_go_on() -> None:
+    before = Desk()
+    user = before.sign_up()
+    dearer = PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1)
+    first, second = (Desk(make_config(password=dearer), before.store) for _ in range(2))
+    once(first, second.check)
+
+    assert first.check() == user
+
+
+def test_sign_in_under_way_loses_to_a_password_changed_meanwhile(desk: Desk) -> None:
+    user = desk.sign_up()
+    begun: list[UserRecord] = []
+    once(desk, lambda: desk.change(user.id))
+
+    with pytest.raises(InvalidCredentialsError):
+        desk.check(and_then=begun.append)
+
+    assert begun == []
+
+
+def test_sign_in_gives_up_when_the_password_never_stands_still(desk: Desk) -> None:
+    user = desk.sign_up()
+
+    def hash_anew() -> None:
+        account = desk.store.accounts[user.id]
+        new_hash = desk.service._hasher.hash(PASSWORD)
+        desk.store.accounts[user.id] = account._replace(password_hash=new_hash)
+
+    desk.store.before_password_is_set = hash_anew
+
+    with pytest.raises(InvalidCredentialsError, match="again and again"):
+        desk.check()
 
 
 def test_unverified_e_mail_waits_where_it_must_be_verified() -> None:

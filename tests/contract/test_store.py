@@ -303,7 +303,7 @@ class TestEndMany:
             store.insert_session(make_session(session_id, user_id="user-1"))
         store.insert_session(make_session("other", user_id="user-2"))
 
-        ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW)
+        ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
 
         assert set(ended) == {"a", "b"} == set(feed_ids(store))
         assert end_reason(store, "a") == "revoked"
@@ -314,11 +314,21 @@ class TestEndMany:
             store.insert_session(make_session(session_id, user_id="user-1"))
 
         ended = store.end_user_sessions(
-            "user-1", reason=EndReason.PASSWORD_CHANGED, now_ms=NOW, except_id="b"
+            "user-1", reason=EndReason.PASSWORD_CHANGED, now_ms=NOW, skew_ms=0, except_id="b"
         )
 
         assert ended == ("a",)
         assert live_ids(store) == {"b"}
+
+    def test_of_a_user_ends_what_a_worker_behind_could_still_refresh(self, store: Store) -> None:
+        for session_id, expires_at_ms in (("just over", NOW - 59), ("long over", NOW - 60)):
+            store.insert_session(
+                make_session(session_id, user_id="user-1", expires_at_ms=expires_at_ms)
+            )
+
+        ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=60)
+
+        assert ended == ("just over",)
 
     def test_of_a_user_is_all_or_nothing(self, store: Store) -> None:
         for session_id in ("a", "b"):
@@ -326,7 +336,7 @@ class TestEndMany:
         break_feed(store)
 
         with pytest.raises(StoreUnavailableError):
-            store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW)
+            store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
 
         assert live_ids(store) == {"a", "b"}
 
@@ -354,7 +364,7 @@ class TestAdmit:
             **options,
         }
         record = make_session(session_id, user_id="user-1", last_seen_at_ms=NOW + seen)
-        return store.admit_session(record, **settings)
+        return store.admit_session(record, **settings)[1]
 
     @pytest.fixture
     def two(self, store: Store) -> Store:
@@ -410,6 +420,54 @@ class TestAdmit:
 
         assert ended == (("older", EndReason.IDLE),)
         assert live_ids(two) == {"newer", "third"}
+
+    def test_data_of_a_replaced_anonymous_session_is_carried_over(self, two: Store) -> None:
+        two.insert_session(make_session("anonymous", data='{"cart":["tea"]}'))
+
+        self.admit(two, "third", replaces="anonymous")
+        self.admit(two, "fourth", replaces="third")
+
+        assert stored_session(two, "third").data == '{"cart":["tea"]}'
+        assert stored_session(two, "fourth").data == "{}"
+
+    def test_user_who_is_gone_gets_none(self, store: Store) -> None:
+        store.insert_session(make_session("anonymous"))
+
+        with pytest.raises(LookupError, match="no user with the id 'user-1'"):
+            self.admit(store, "first", replaces="anonymous")
+
+        assert store.find_session("first") is None
+        assert end_reason(store, "anonymous") is None
+
+    def test_sign_in_that_waited_sees_what_it_waited_for(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or on MariaDB its reads would be those of the instant before the wait."""
+        store = place.store
+        store.insert_user(make_user())
+        for number in (0, 1):
+            store.insert_session(make_session(f"anonymous-{number}"))
+        both_are_here = threading.Barrier(2)
+        lock = store.lock_user
+
+        def lock_together(user_id: Any) -> bool:
+            if not place.connections.is_sqlite:  # where the file is locked before
+                both_are_here.wait(WAIT_SECONDS)
+            return lock(user_id)
+
+        monkeypatch.setattr(store, "lock_user", lock_together)
+
+        in_parallel(
+            lambda number: self.admit(
+                store,
+                f"session-{number}",
+                maximum_sessions=1,
+                replaces=f"anonymous-{number}",
+            ),
+            2,
+        )
+
+        assert len(live_ids(store)) == 1
 
     @pytest.mark.parametrize("only_one", [False, True])
     def test_parallel_sign_ins_leave_the_maximum(self, store: Store, only_one: bool) -> None:
@@ -643,7 +701,7 @@ class TestUsers:
         store.insert_user(make_user(), make_account())
         store.insert_session(make_session(user_id="user-1"))
 
-        assert store.delete_user("user-1", NOW)
+        assert store.delete_user("user-1", now_ms=NOW, skew_ms=0) == (True, ("session-1",))
 
         assert store.find_user("user-1") is None
         assert store.find_credential("user-1") is None
@@ -656,13 +714,13 @@ class TestUsers:
         store._delete_user = Statement("DELETE FROM no_such_table", ())
 
         with pytest.raises(StoreUnavailableError):
-            store.delete_user("user-1", NOW)
+            store.delete_user("user-1", now_ms=NOW, skew_ms=0)
 
         assert store.find_credential("user-1") == make_account()
         assert end_reason(store) is None
 
     def test_delete_of_nobody_is_false(self, store: Store) -> None:
-        assert not store.delete_user("nobody", NOW)
+        assert store.delete_user("nobody", now_ms=NOW, skew_ms=0) == (False, ())
 
 
 class TestPassword:
@@ -837,7 +895,7 @@ class TestOwnUserModel:
         assert store.update_user(user.id, name="Lovelace", now_ms=NOW + 1000)
         changed = store.find_user(user.id)
         assert changed == user._replace(name="Lovelace", updated_at_ms=NOW + 1000)
-        assert store.delete_user(user.id, NOW)
+        assert store.delete_user(user.id, now_ms=NOW, skew_ms=0) == (True, ("session-1",))
         assert end_reason(store) == "user_deleted"
         assert store.find_user(user.id) is None
 

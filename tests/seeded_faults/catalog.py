@@ -210,19 +210,25 @@ FAULTS = (
     Fault(
         "a sign-in keeps the session that was there",
         "manager.py",
-        "        record, token, ended = self.admission.begin(\n",
+        "        admitted = self.admission.begin(\n"
+        "            user, remember_me=remember_me, facts=facts, replaces=replaces\n"
+        "        )\n"
+        "        return",
         "        if replaces:\n"
         "            session = self.models.session\n"
         "            session.update({session.user_id: user.id}).where(session.id == replaces).execute()\n"
         "            row, _ = self.store.find_session(replaces)\n"
         "            return SignIn(User(user), self.show(row, user, now_ms=row.created_at_ms), None)\n"
-        "        record, token, ended = self.admission.begin(\n",
+        "        admitted = self.admission.begin(\n"
+        "            user, remember_me=remember_me, facts=facts, replaces=replaces\n"
+        "        )\n"
+        "        return",
     ),
     Fault(
         "a sign-in leaves the old session",
-        "admission.py",
-        "            if replaces is not None and self._store.end_session(",
-        "            if replaces is None and self._store.end_session(",
+        "store.py",
+        "            if replaces is not None and self.end_session(",
+        "            if replaces is None and self.end_session(",
     ),
     Fault(
         "a sign-out only clears the cookie",

@@ -6,6 +6,7 @@ Must not know sessions or requests; an address is only something to count by.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from ..config import SessionConfig
@@ -31,8 +32,13 @@ T = TypeVar("T")
 CREDENTIAL = "credential"
 """The ``provider_id`` of an account that has a password."""
 
+_MOST_LOOKS = 3
 _LONGEST_NAME = 255
 _LONGEST_IMAGE = 2048
+
+
+class _PasswordMovedError(Exception):
+    """The hash that a password was compared with is not the stored one any more."""
 
 
 class AccountService:
@@ -95,27 +101,61 @@ class AccountService:
         return user
 
     def check_password(
-        self, *, email: str, password: str, now_ms: int, address: str | None = None
-    ) -> UserRecord:
-        """Return the user whom e-mail and password belong to.
+        self,
+        *,
+        email: str,
+        password: str,
+        now_ms: int,
+        address: str | None = None,
+        and_then: Callable[[UserRecord], T],
+    ) -> T:
+        """Return what ``and_then`` makes of the user whom e-mail and password belong to.
 
-        Raises ``InvalidCredentialsError`` whichever of the two is wrong, after the same work;
+        ``and_then`` runs in a transaction in which that is still so: who changes the password
+        meanwhile ends the sessions of whoever knew the old one, this one too. Raises
+        ``InvalidCredentialsError`` whichever of the two is wrong, after the same work;
         ``InvalidEmailError``, ``InvalidValueError``, ``TooManyTriesError``, and
         ``EmailNotVerifiedError`` where the configuration asks for a verified address.
         """
         email = normalize_email(email)
         self._hasher.check_text(password)
         self._count_try(email, now_ms=now_ms, address=address)
+        for _ in range(_MOST_LOOKS):
+            user, known_hash = self._match(email, password, now_ms=now_ms, address=address)
+            if self._config.require_verified_email and not user.email_verified:
+                self._report_failure(user, "email_not_verified", address)
+                raise EmailNotVerifiedError("the e-mail address has to be verified first")
+            try:
+                return self._store.atomically(partial(self._go_on, user, known_hash, and_then))
+            except _PasswordMovedError:
+                continue
+        raise InvalidCredentialsError("the password was changed again and again meanwhile")
+
+    def _match(
+        self, email: str, password: str, *, now_ms: int, address: str | None
+    ) -> tuple[UserRecord, str]:
+        """Return the user and the hash that is stored then, made anew if its parameters are old."""
         user, account = self._find_credential(email)
         password_hash = None if account is None else account.password_hash
-        if not self._hasher.verify(password_hash, password) or user is None:
+        is_right = self._hasher.verify(password_hash, password)
+        if user is None or password_hash is None or not is_right:
             self._report_failure(user, "wrong_password" if user else "unknown_user", address)
             raise InvalidCredentialsError("e-mail address and password do not belong together")
-        self._hash_anew_if_due(user, password_hash, password, now_ms=now_ms)
-        if self._config.require_verified_email and not user.email_verified:
-            self._report_failure(user, "email_not_verified", address)
-            raise EmailNotVerifiedError("the e-mail address has to be verified first")
-        return user
+        if not self._hasher.needs_rehash(password_hash):
+            return user, password_hash
+        new_hash = self._hasher.hash(password)
+        # Loses to a change of the password that came in between, as it should.
+        is_set = self._store.set_password_hash(
+            user.id, new_hash, expected_hash=password_hash, now_ms=now_ms
+        )
+        return user, new_hash if is_set else password_hash
+
+    def _go_on(self, user: UserRecord, known_hash: str, and_then: Callable[[UserRecord], T]) -> T:
+        self._store.lock_user(user.id)
+        account = self._store.find_credential(user.id)
+        if account is None or account.password_hash != known_hash:
+            raise _PasswordMovedError
+        return and_then(user)
 
     def confirm_password(
         self, user_id: Any, *, password: str, now_ms: int, address: str | None = None
@@ -149,6 +189,7 @@ class AccountService:
         new_hash = self._hasher.hash(new_password)
 
         def set_hash_and_go_on() -> T:
+            self._store.lock_user(user.id)
             is_set = self._store.set_password_hash(
                 user.id, new_hash, expected_hash=current_hash, now_ms=now_ms
             )
@@ -182,18 +223,6 @@ class AccountService:
             self._report_failure(user, "wrong_password", address)
             raise InvalidPasswordError("the current password is another one")
         return user, password_hash
-
-    def _hash_anew_if_due(
-        self, user: UserRecord, password_hash: str | None, password: str, *, now_ms: int
-    ) -> None:
-        if password_hash is not None and self._hasher.needs_rehash(password_hash):
-            # Loses to a change of the password that came in between, as it should.
-            self._store.set_password_hash(
-                user.id,
-                self._hasher.hash(password),
-                expected_hash=password_hash,
-                now_ms=now_ms,
-            )
 
     def _count_try(self, account: str, *, now_ms: int, address: str | None) -> None:
         try:

@@ -1,0 +1,139 @@
+"""Puts the rooms together for one database and one configuration.
+
+Must not know a use case: it only says which room is given which others.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import peewee
+
+from .accounts import AccountService, SocialAccounts
+from .admission import Admission
+from .clock import Clock, SystemClock
+from .config import SessionConfig
+from .connections import Connections
+from .cookie_cache import CookieCache
+from .cookies import CookieDoor
+from .events import Events
+from .models import Models, build_models
+from .purging import Purger
+from .revocations import RevocationFeed
+from .store import Store
+from .tokens import TokenSigner
+from .validation import Validator
+
+__all__ = ["Assembly"]
+
+Self = TypeVar("Self", bound="Assembly")
+
+
+class Assembly:
+    """The rooms below the use cases, each made once and known by name."""
+
+    def __init__(
+        self,
+        database: str | peewee.Database,
+        *,
+        config: SessionConfig | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        if config is None:
+            config = SessionConfig.from_mapping(settings)
+        elif settings:
+            config = config.replace(**settings)
+        self._assemble(Connections(database), config, clock if clock is not None else SystemClock())
+        self._has_warned_of_size = False
+
+    def _assemble(
+        self,
+        connections: Connections,
+        config: SessionConfig,
+        clock: Clock,
+        *,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.connections = connections
+        self.models: Models = build_models(
+            connections.database,
+            user_model=config.user_model,
+            user_attributes=config.user_attributes,
+        )
+        store = Store(connections, self.models)
+        # The one seam for tests: every read and write of the product goes through the store.
+        self.store = store if wrap_store is None else wrap_store(store)
+        self.events = Events(clock)
+        self.accounts = AccountService(self.store, config, self.events)
+        self.social = SocialAccounts(self.store, config, self.events, clock)
+        self.signer = TokenSigner(config.secret)
+        self.admission = Admission(self.store, self.signer, config, clock)
+        self.cookies = CookieDoor(config, self.signer)
+        self.cache = CookieCache(config.secret, version=config.cookie_cache.version)
+        self.feed = RevocationFeed(self.store, clock, config)
+        self.purger = Purger(self.store, clock, config, self.events)
+        self.validator = Validator(
+            store=self.store,
+            cache=self.cache,
+            feed=self.feed,
+            events=self.events,
+            clock=clock,
+            config=config,
+        )
+
+    @property
+    def database(self) -> peewee.Database:
+        """The Peewee database that sessions live in."""
+        database: peewee.Database = self.connections.database
+        return database
+
+    def create_tables(self) -> None:
+        """Create the tables that are missing; a URL's own database gets them by itself."""
+        self.store.create_tables()
+
+    def close(self) -> None:
+        """Close the connections this manager opened; it opens new ones when used again."""
+        self.connections.close()
+
+    @contextmanager
+    def reassembled(
+        self: Self,
+        *,
+        database: str | peewee.Database | None = None,
+        config: SessionConfig | None = None,
+        clock: Clock | None = None,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> Iterator[Self]:
+        """Run with another database, config or clock, and put the old ones back: for tests.
+
+        ``wrap_store`` may stand something before the store that watches or breaks its calls.
+        """
+        before = dict(self.__dict__)
+        connections = self.connections if database is None else Connections(database)
+        try:
+            self._assemble(
+                connections, config or self.config, clock or self.clock, wrap_store=wrap_store
+            )
+            yield self
+        finally:
+            if connections is not before["connections"]:
+                connections.close()
+            self.__dict__.update(before)
+
+    def sibling(
+        self: Self,
+        *,
+        clock: Clock | None = None,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> Self:
+        """Return what another process has: this database and config, caches of its own."""
+        twin = copy.copy(self)
+        twin._assemble(self.connections, self.config, clock or self.clock, wrap_store=wrap_store)
+        twin._has_warned_of_size = False
+        return twin

@@ -1,0 +1,102 @@
+"""Every SQL statement about the revocation feed, and those that delete what has had its time.
+
+Must not know when that is, nor what a cached copy is: it is told instants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .account_store import AccountStore
+from .connections import Connections
+from .models import Models
+from .statements import Statement, compile_query, slot
+
+__all__ = ["UpkeepStore"]
+
+
+class UpkeepStore(AccountStore):
+    """The feed and the clean-up beside users and accounts; ``Store`` adds sessions."""
+
+    def __init__(self, connections: Connections, models: Models) -> None:
+        super().__init__(connections, models)
+        self._compile_upkeep_statements()
+
+    def find_revocations(self, since_ms: int) -> list[tuple[str | None, int | None, int]]:
+        """Return the feed's rows since an instant: session id, or "all before", and when."""
+        statement = self._find_feed
+        rows = self._connections.read_rows(statement.sql, statement.fill({"since": since_ms}))
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def insert_revocation(
+        self, session_id: str | None, *, before_ms: int | None = None, now_ms: int
+    ) -> None:
+        """Add a row: this session has ended, or every one that is older than an instant."""
+        self._write(self._feed, {"session_id": session_id, "before": before_ms, "now": now_ms})
+
+    def purge(
+        self,
+        now_ms: int,
+        *,
+        keep_ended_ms: int,
+        feed_age_ms: int,
+        attempt_age_ms: int,
+        batch_rows: int = 500,
+    ) -> int:
+        """Delete at most a batch of rows of each kind that has had its time; 0 means done."""
+        return sum(
+            self._delete_batch(select_sql, delete_sql, limit_ms, batch_rows)
+            for select_sql, delete_sql, limit_ms in (
+                (self._old_ended, self._delete_sessions, now_ms - keep_ended_ms),
+                (self._old_expired, self._delete_sessions, now_ms - keep_ended_ms),
+                (self._old_feed, self._delete_feed, now_ms - feed_age_ms),
+                (self._old_attempts, self._delete_attempts, now_ms - attempt_age_ms),
+            )
+        )
+
+    def _delete_batch(
+        self, select: Statement, delete: Callable[[list[Any]], Any], limit_ms: int, rows: int
+    ) -> int:
+        found = self._connections.read_rows(
+            select.sql, select.fill({"limit": limit_ms, "rows": rows})
+        )
+        if not found:
+            return 0
+        statement = compile_query(delete([row[0] for row in found]))
+        return self._connections.write(statement.sql, statement.fill({}))
+
+    def _compile_upkeep_statements(self) -> None:
+        models = self._models
+        session, feed, attempt = models.session, models.revocation, models.attempt
+        self._feed = compile_query(
+            feed.insert(
+                {
+                    feed.session_id: slot("session_id"),
+                    feed.before: slot("before"),
+                    feed.created_at: slot("now"),
+                }
+            )
+        )
+        self._find_feed = compile_query(
+            feed.select(feed.session_id, feed.before, feed.created_at).where(
+                feed.created_at >= slot("since")
+            )
+        )
+
+        def old(model: Any, instant: Any) -> Statement:
+            return compile_query(
+                model.select(model.id)
+                .where(instant <= slot("limit"))
+                .order_by(instant)
+                .limit(slot("rows"))
+            )
+
+        # The same edge as has_passed: the very instant counts as over.
+        self._old_ended = old(session, session.ended_at)
+        self._old_expired = old(session, session.expires_at)
+        self._old_feed = old(feed, feed.created_at)
+        self._old_attempts = old(attempt, attempt.created_at)
+        self._delete_sessions = lambda ids: session.delete().where(session.id.in_(ids))
+        self._delete_feed = lambda ids: feed.delete().where(feed.id.in_(ids))
+        self._delete_attempts = lambda ids: attempt.delete().where(attempt.id.in_(ids))
