@@ -169,6 +169,7 @@ class TestData:
             ({1: 2}, "session data 'key': a JSON object has str keys, not 1"),
             (float("nan"), "session data 'key': nan is not a JSON number"),
             (float("inf"), "session data 'key': inf is not a JSON number"),
+            (1 << 1024, "session data 'key': an int of 1025 bits is too large"),
         ],
     )
     def test_value_that_json_can_not_hold_names_its_key_at_once(
@@ -179,6 +180,27 @@ class TestData:
 
         assert message in str(caught.value)
         assert "key" not in data
+
+    def test_value_that_was_only_read_takes_over_what_another_request_stored(self) -> None:
+        data = SessionData(('{"cart":["tea"],"seen":{"a":1}}', 0))
+        cart, seen = data["cart"], data["seen"]
+        data["page"] = 2
+
+        data.mark_stored(('{"cart":["tea","milk"],"page":2,"seen":{"b":1}}', 2))
+
+        assert data.operations() == {}
+        assert (cart, seen) == (["tea", "milk"], {"b": 1})
+        cart.append("salt")
+        assert data.operations() == {"cart": '["tea","milk","salt"]'}
+
+    def test_value_that_changed_its_kind_is_taken_over(self) -> None:
+        data = SessionData(('{"a":["tea"],"b":[1]}', 0))
+        assert data["a"], data["b"]
+
+        data.mark_stored(('{"a":"tea","b":{"c":1}}', 1))
+
+        assert dict(data) == {"a": "tea", "b": {"c": 1}}
+        assert data.operations() == {}
 
     def test_endless_nesting_is_refused(self, data: SessionData) -> None:
         value: list[Any] = []

@@ -20,6 +20,9 @@ __all__ = ["Session", "SessionData", "SignIn", "User"]
 
 DataLoader = Callable[[], "tuple[str, int] | None"]
 
+_LARGEST_NUMBER_BITS = 1024
+"""What a JSON reader that knows doubles can hold at all (RFC 8259, section 6)."""
+
 
 class User:
     """The person a session belongs to.
@@ -234,16 +237,19 @@ class SessionData(MutableMapping[str, Any]):
         return pending
 
     def mark_stored(self, stored: tuple[str, int]) -> None:
-        """Take over what the database holds now, including other requests' keys."""
+        """Take over what the database holds now, including other requests' keys.
+
+        A list or dict that the app may hold a reference to stays the same object.
+        """
+        ours = self.operations()
         merged = json.loads(stored[0])
         values = self._loaded()
         self._stored = stored
         for key in [key for key in values if key not in merged]:
             del values[key]
         for key, value in merged.items():
-            # A list or dict the app may hold a reference to stays the same object.
-            if key not in self._touched or key not in values:
-                values[key] = value
+            if key not in ours:
+                values[key] = _brought_up_to(value, values.get(key))
         self._baseline = {key: _encode(key, merged[key]) for key in self._touched & set(merged)}
 
     def _loaded(self) -> dict[str, Any]:
@@ -301,14 +307,29 @@ class SessionData(MutableMapping[str, Any]):
         return f"SessionData(<{count} keys>)"
 
 
+def _brought_up_to(value: Any, held: Any) -> Any:
+    if isinstance(held, list) and isinstance(value, list):
+        held[:] = value
+        return held
+    if isinstance(held, dict) and isinstance(value, dict):
+        held.clear()
+        held.update(value)
+        return held
+    return value
+
+
 def _encode(key: str, value: Any) -> str:
     _check(key, value)
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _check(key: str, value: Any, depth: int = 0) -> None:
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, (str, bool)):
         return
+    if isinstance(value, int):
+        if value.bit_length() <= _LARGEST_NUMBER_BITS:
+            return
+        raise TypeError(f"session data {key!r}: an int of {value.bit_length()} bits is too large")
     if isinstance(value, float):
         if math.isfinite(value):
             return
