@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,29 @@ def test_nobody_is_linked_on_less(
     assert events[-1].details == {"cause": "account_not_linked", "provider": provider}
 
 
+@pytest.mark.parametrize("is_required", [False, True], ids=["any address", "verified alone"])
+def test_nobody_waits_at_an_untrusted_provider_for_the_owner_of_an_address(
+    is_required: bool, issuer: LocalIssuer
+) -> None:
+    manager = make_manager(issuer, require_verified_email=is_required)
+    claims: dict[str, Any] = {"email": "victim@example.org", "email_verified": True}
+    mallory = owner = None
+    with suppress(EmailNotVerifiedError):
+        mallory = enter(manager, issuer.id_token("mallory", **claims), "stranger").user
+    with suppress(AccountNotLinkedError):
+        owner = enter(manager, issuer.id_token("owner", **claims), "trusted").user
+    # One of the two gets in, and never into what is the other's.
+    assert (mallory is None) is is_required and (owner is None) is not is_required
+
+
+@pytest.mark.parametrize(("provider", "is_verified"), [("stranger", False), ("trusted", True)])
+def test_an_address_is_verified_by_a_trusted_provider_alone(
+    provider: str, is_verified: bool, issuer: LocalIssuer, manager: SessionManager
+) -> None:
+    made = enter(manager, issuer.id_token("ada-1", **ADA), provider)
+    assert made.user.email_verified is is_verified
+
+
 def test_an_account_of_its_own_outlives_what_the_address_becomes(
     issuer: LocalIssuer, manager: SessionManager
 ) -> None:
@@ -187,8 +211,15 @@ def test_a_bad_token_is_an_event_that_says_why(
 
 def test_an_unverified_address_is_refused_where_one_is_required(issuer: LocalIssuer) -> None:
     manager = make_manager(issuer, require_verified_email=True)
+    seen: list[SessionEvent] = []
+    manager.events.subscribe(seen.append)
     with pytest.raises(EmailNotVerifiedError):
         enter(manager, issuer.id_token("ada-1", email="ada@example.org"))
+    assert [(event.name, event.details["cause"]) for event in seen] == [
+        ("sign_in_failed", "email_not_verified")
+    ]
+    # Refused, they must not keep the address from its owner.
+    assert sign_up(manager, is_verified=True)
     assert enter(manager, issuer.id_token("bob-1", **{**ADA, "email": "b@example.org"})).session
 
 

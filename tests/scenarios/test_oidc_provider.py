@@ -164,7 +164,7 @@ def test_a_real_providers_tokens_sign_people_in(provider: Provider) -> None:
         "sqlite:///:memory:",
         clock=clock,
         secret="a-secret-for-tests-of-32-characters",
-        social_providers=[oidc("corp", provider.url, CLIENT)],
+        social_providers=[oidc("corp", provider.url, CLIENT, is_trusted=True)],
     )
 
     def enter(token: str, nonce: str | None = "n-1") -> SignIn:

@@ -75,9 +75,7 @@ class SocialAccounts:
         user = self._find_user(provider, claims, now_ms=now_ms, address=address)
         if user is None:
             user = self._make_user(provider, claims, name, now_ms=now_ms, address=address)
-        if self._config.require_verified_email and not user.email_verified:
-            self._report_failure(provider, "email_not_verified", address)
-            raise EmailNotVerifiedError("the e-mail address has to be verified first")
+        self._require_verified(provider, user, address)
         return user
 
     def _find_user(
@@ -127,12 +125,16 @@ class SocialAccounts:
         user = UserRecord(
             new_id(),
             email,
-            claims.is_email_verified,
+            # Not on the word of just any issuer: the address's owner, whom a trusted one sends
+            # later, would be linked into the account of whoever got here first.
+            claims.is_email_verified and provider.is_trusted,
             claims.name or clean_text(name) or email.partition("@")[0],
             claims.image,
             now_ms,
             now_ms,
         )
+        # Before there is a row: whoever is refused must not keep the address from its owner.
+        self._require_verified(provider, user, address)
         account = Account(new_id(), user.id, provider.name, claims.subject, None)
         try:
             user = self._store.insert_user(user, account)
@@ -149,6 +151,13 @@ class SocialAccounts:
             details={"provider": provider.name},
         )
         return user
+
+    def _require_verified(
+        self, provider: SocialProvider, user: UserRecord, address: str | None
+    ) -> None:
+        if self._config.require_verified_email and not user.email_verified:
+            self._report_failure(provider, "email_not_verified", address)
+            raise EmailNotVerifiedError("the e-mail address has to be verified first")
 
     def _email_of(
         self, provider: SocialProvider, claims: IdentityClaims, address: str | None
