@@ -10,6 +10,7 @@ import pytest
 from webob import Request
 
 from wsgi_sessions import (
+    EmailNotVerifiedError,
     InvalidPasswordError,
     SessionConfig,
     SessionLimitReached,
@@ -23,7 +24,8 @@ from wsgi_sessions import (
 )
 from wsgi_sessions.environ import find_environ
 from wsgi_sessions.events import SessionEvent
-from wsgi_sessions_testing import FakeClock
+from wsgi_sessions.records import RequestFacts
+from wsgi_sessions_testing import Bench, FakeClock
 
 CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 SECRET = "x" * 32
@@ -98,6 +100,61 @@ class TestGetSession:
         assert manager.get_session(environ) is made.session
         assert manager.get_session(environ, authoritative=True) is None
 
+    def test_cookie_planted_over_http_is_not_looked_at_over_https(
+        self, manager: SessionManager
+    ) -> None:
+        made = sign_up(manager)
+        planted = {"Cookie": f"session_token={made.token}"}
+
+        assert manager.get_session(Request.blank("https://example.org/", headers=planted)) is None
+        assert manager.get_session(Request.blank("http://example.org/", headers=planted))
+
+    def test_headers_alone_are_read_as_the_configuration_sets_cookies(
+        self, clock: FakeClock
+    ) -> None:
+        manager = make(clock, cookie={"secure": True})
+        made = sign_up(manager)
+
+        assert manager.get_session({"Cookie": f"session_token={made.token}"}) is None
+        assert manager.get_session({"Cookie": f"__Host-session_token={made.token}"})
+
+    @pytest.mark.parametrize("cookie_cache", [False, True])
+    def test_headers_tell_no_address_and_so_end_nothing(
+        self, clock: FakeClock, cookie_cache: bool
+    ) -> None:
+        manager = make(
+            clock, ip_binding="exact", on_ip_mismatch="revoke", cookie_cache=cookie_cache
+        )
+        facts = RequestFacts("192.0.2.1", None, is_https=True, method="GET", path="/")
+        made = manager.sign_in(sign_up(manager).user.id, facts=facts)
+
+        assert manager.get_session({"Cookie": f"__Host-session_token={made.token}"})
+        elsewhere = {"HTTP_COOKIE": f"session_token={made.token}", "wsgi.url_scheme": "http"}
+        assert manager.get_session(elsewhere) is None
+        assert made.session is not None
+        assert reason_of(manager, made.session.id) is None
+        assert manager.get_session({**elsewhere, "REMOTE_ADDR": "192.0.2.2"}) is None
+        assert reason_of(manager, made.session.id) == "ip_mismatch"
+
+    def test_data_beside_a_cached_copy_is_read_when_it_is_asked_for(self) -> None:
+        def app(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            if environ["PATH_INFO"] == "/set":
+                environ["wsgi_sessions.session"].data["cart"] = ["tea"]
+            return [b""]
+
+        with Bench(app, cookie_cache=True) as bench:
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            browser.get("/set")
+            cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+            found = bench.manager.get_session({"Cookie": cookies})
+
+            assert found is not None
+            assert "session_data" in cookies
+            assert dict(found.data) == {"cart": ["tea"]}
+
     def test_expired_session_is_marked_so(self, manager: SessionManager, clock: FakeClock) -> None:
         made = sign_up(manager)
         assert made.session is not None
@@ -105,6 +162,19 @@ class TestGetSession:
 
         assert manager.get_session({"Cookie": f"session_token={made.token}"}) is None
         assert reason_of(manager, made.session.id) == "expired"
+
+
+class TestSignUp:
+    def test_whoever_has_to_verify_an_address_is_not_signed_in_before(
+        self, clock: FakeClock
+    ) -> None:
+        manager = make(clock, require_verified_email=True)
+
+        made = sign_up(manager)
+
+        assert (made.session, made.token) == (None, None)
+        with pytest.raises(EmailNotVerifiedError):
+            manager.sign_in_email(email="ada@example.org", password=PASSWORD)
 
 
 class TestSignIn:

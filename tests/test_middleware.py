@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -195,6 +196,89 @@ def test_what_an_app_lets_through_is_answered(error: Exception, status: int, is_
         response = bench.new_browser().get("/")
     assert response.status_int == status
     assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("error", [InvalidValueError("wrong"), StoreUnavailableError("away")])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_answer_in_the_apps_place_brings_the_cookie_of_its_sign_in(
+    error: Exception, is_late: bool
+) -> None:
+    """The session before was ended for it, so without the cookie the browser were signed out."""
+
+    def sign_in(environ: Any) -> None:
+        if environ["PATH_INFO"] == "/again":
+            environ["wsgi_sessions.request"].sign_in(environ["wsgi_sessions.user"].id)
+            raise error
+
+    def failing(environ: Any, start_response: Any) -> Any:
+        sign_in(environ)
+        return app(environ, start_response)
+
+    def failing_late(environ: Any, start_response: Any) -> Any:
+        sign_in(environ)
+        yield from app(environ, start_response)
+
+    with Bench(failing_late if is_late else failing) as bench:
+        browser = bench.new_browser()
+        before = browser.sign_in("ada@example.org").id
+        response = browser.get("/again")
+        assert response.status_int in (400, 503)
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Vary"] == "Cookie"
+        assert browser.get("/").text not in ("-", before)
+
+
+def test_an_answer_in_the_apps_place_has_no_body_for_head() -> None:
+    def failing(environ: Any, start_response: Any) -> Any:
+        raise NotSignedInError("sign in")
+
+    with Bench(failing) as bench:
+        response = bench.new_browser().head("/")
+    assert (response.status_int, response.body) == (401, b"")
+    assert int(response.headers["Content-Length"]) > 0
+
+
+class Body:
+    """An iterable that runs code and is no generator, as frameworks return them."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+
+@pytest.mark.parametrize("wrap", [iter, Body, lambda chunks: map(bytes, chunks)])
+def test_a_change_within_a_streamed_body_is_kept(wrap: Any) -> None:
+    def streaming(environ: Any, start_response: Any) -> Any:
+        session = environ["wsgi_sessions.session"]
+
+        def chunks() -> Iterator[bytes]:
+            yield b"cart: "
+            session.data.setdefault("cart", []).append("tea")
+            yield str(session.data["cart"]).encode()
+
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return wrap(chunks())
+
+    with Bench(streaming) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        browser.get("/")
+        assert browser.get("/").text == "cart: ['tea', 'tea']"
+
+
+def test_a_purge_waits_until_a_list_is_out(traced: Traced) -> None:
+    traced.clock.advance(days=46)
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+
+    body: Any = traced.bench.app(environ, lambda *_: lambda _: None)
+
+    assert list(body) == [b"-"]
+    assert "DELETE" not in traced.statements
+    body.close()
+    assert "DELETE" in traced.statements
 
 
 @pytest.mark.parametrize("error", [NotSignedInError("sign in"), StoreUnavailableError("away")])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import peewee
 import pytest
 
 from wsgi_sessions import (
@@ -258,6 +261,81 @@ def test_data_can_be_saved_before_the_response(stage: Stage) -> None:
         return found and found[0].data
 
     assert stage.do(act) == '{"now":1}'
+
+
+def test_what_json_can_not_hold_keeps_no_error_page_back(stage: Stage) -> None:
+    stage.do(sign_up)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        data = environ["wsgi_sessions.session"].data
+        data["cart"] = []
+        data["cart"].append(object())
+        with pytest.raises(TypeError, match="'cart': object is no JSON value"):
+            start_response("200 OK", [])
+        start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+        return [b"a page that says so"]
+
+    with Bench(app) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        assert browser.get("/").text == "a page that says so"
+        assert "data_dropped" in [event.name for event in bench.events]
+
+
+def test_data_of_a_session_that_was_replaced_is_dropped_with_an_event(stage: Stage) -> None:
+    user = stage.do(sign_up).user
+
+    def act(request: SessionRequest) -> None:
+        assert request.session is not None
+        old = request.session.data
+        old["kept"] = 1
+        request.sign_in(user.id)
+        old["late"] = 1
+
+    stage.do(act)
+    assert stage.names().count("data_dropped") == 1
+
+
+def test_a_sign_out_while_the_database_is_away_clears_nothing() -> None:
+    stage = Stage(on_database_error="anonymous")
+
+    def away(session_id: str) -> None:
+        raise StoreUnavailableError("away")
+
+    with stage.bench:
+        stage.browser = stage.bench.new_browser()
+        stage.browser.sign_in("ada@example.org")
+        token = stage.browser.session_token
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stage.bench.manager.store, "find_session", away)
+            stage.act = lambda request: request.sign_out()
+            assert stage.browser.get("/").status_int == 503
+        assert stage.browser.session_token == token
+
+
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_a_sign_in_that_the_app_rolled_back_leaves_the_browser_as_it_was(
+    tmp_path: Path, is_undone: bool
+) -> None:
+    database = peewee.SqliteDatabase(str(tmp_path / "theirs.db"))
+
+    def act(request: SessionRequest) -> str:
+        assert request.user is not None
+        with suppress(ZeroDivisionError), database.atomic():
+            made = request.sign_in(request.user.id)
+            if is_undone:
+                raise ZeroDivisionError
+        return made.id
+
+    stage = Stage(database=database)
+    with stage.bench:
+        stage.browser = stage.bench.new_browser()
+        before = stage.browser.sign_in("ada@example.org")
+        made_id = stage.do(act)
+        now = stage.browser.session
+    database.close()
+    assert now is not None
+    assert now.id == (before.id if is_undone else made_id)
 
 
 def test_after_the_headers_no_cookie_is_lost_in_silence(stage: Stage) -> None:

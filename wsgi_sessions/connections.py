@@ -80,6 +80,15 @@ class Connections:
         self._is_preparing = False
         _all.add(self)
 
+    @property
+    def is_within_app_transaction(self) -> bool:
+        """Whether the application has begun a transaction that what is written here joins."""
+        return (
+            not self.is_owned
+            and not getattr(self._local, "depth", 0)
+            and bool(self.database.in_transaction())
+        )
+
     # Statements
 
     def read_row(self, sql: str, parameters: Sequence[Any]) -> Row | None:

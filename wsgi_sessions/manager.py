@@ -50,7 +50,8 @@ class SessionManager(Assembly):
 
         What is found to be over is marked so: a session past its end, or replayed.
         ``source`` is a WSGI environ, a request object that has one, or a mapping of headers
-        with a ``Cookie``. A request the middleware has seen is not looked up again, unless
+        with a ``Cookie``; headers tell no address, so ``ip_binding`` is not asked of them. A
+        request the middleware has seen is not looked up again, unless
         ``authoritative=True`` asks the database, past the cookie cache.
         """
         source = find_environ(source)
@@ -58,18 +59,40 @@ class SessionManager(Assembly):
             known: Session | None = source[SESSION_KEY]
             return known
         header, facts = source.get("HTTP_COOKIE"), NO_FACTS
-        if "wsgi.url_scheme" in source:
+        is_environ = "wsgi.url_scheme" in source
+        kinds: tuple[bool, ...] = (True, False)
+        if is_environ:
             facts = read_facts(source, self.config)
+            kinds = (self.cookies.is_secure_for(is_https=facts.is_https),)
         elif header is None:
             header = next((v for k, v in source.items() if k.lower() == "cookie"), None)
-        options = ReadOptions(authoritative=authoritative, allow_refresh=False)
-        for is_secure in (True, False):
+        if self.config.cookie.secure != "auto":
+            kinds = (bool(self.config.cookie.secure),)
+        options = ReadOptions(
+            authoritative=authoritative, allow_refresh=False, knows_address=is_environ
+        )
+        for is_secure in kinds:
             presented = self.cookies.read(header, is_secure=is_secure)
             if presented.tokens:
                 found = self.validator.validate(presented, address=facts.address, options=options)
                 if found.session is not None:
-                    return self.show(found.session, found.user, now_ms=found.now_ms)
+                    return self.show(
+                        found.session, found.user, now_ms=found.now_ms, open_data=self._open_copy
+                    )
         return None
+
+    def load_data(self, session_id: str) -> tuple[str, int] | None:
+        """Return the JSON text and version of a live session's data, or None."""
+        found = self.store.find_session(session_id)
+        if found is None or found[0].ended_at_ms is not None:
+            return None
+        return found[0].data, found[0].data_version
+
+    def _open_copy(self, session: Session) -> SessionData:
+        record = session.record
+        # A cached copy carries no data text.
+        known = (record.data, record.data_version) if record.data else None
+        return SessionData(known, load=lambda: self.load_data(record.id))
 
     def list_sessions(self, user_id: Any) -> list[Session]:
         """Return a user's live sessions, the latest seen first."""
@@ -111,7 +134,9 @@ class SessionManager(Assembly):
         facts: RequestFacts | None = None,
         replaces: str | None = None,
     ) -> SignIn:
-        """Make a user with e-mail and password, and sign them in unless ``auto_sign_in`` is off.
+        """Make a user with e-mail and password, and sign them in.
+
+        Not with ``auto_sign_in`` off, nor before an address is verified where it must be.
 
         Raises ``InvalidEmailError``, ``PasswordTooShortError``, ``PasswordTooLongError``,
         ``UserAlreadyExistsError``, ``TooManyTriesError`` or ``InvalidValueError``.
@@ -125,7 +150,8 @@ class SessionManager(Assembly):
             now_ms=self.clock.now_ms(),
             address=facts.address,
         )
-        if not self.config.auto_sign_in:
+        must_wait = self.config.require_verified_email and not user.email_verified
+        if must_wait or not self.config.auto_sign_in:
             return SignIn(User(user), None)
         return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
 

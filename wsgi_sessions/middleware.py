@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from .errors import (
@@ -93,14 +92,14 @@ class SessionMiddleware:
         options: ReadOptions,
         runs_without_database: bool,
     ) -> Iterable[bytes]:
-        manager = self.manager
-        request = SessionRequest(manager, environ)
+        request = SessionRequest(self.manager, environ)
+        answers = _OurAnswers(request, start_response)
         try:
             request.validate(options)
         except StoreUnavailableError as error:
-            manager.events.emit("database_error", details={"error": error})
+            self.manager.events.emit("database_error", details={"error": error})
             if not runs_without_database:
-                return _answer_unavailable(start_response)
+                return answers.give(error)
 
         has_begun = False
 
@@ -117,56 +116,56 @@ class SessionMiddleware:
 
         try:
             iterable = app(environ, begin)
-            return self._hand_back(request, iterable, environ, start_response, has_begun=has_begun)
+            return self._hand_back(request, iterable, environ, answers, has_begun=has_begun)
         except StoreUnavailableError as error:
-            manager.events.emit("database_error", details={"error": error})
-            return _answer_unavailable(start_response, exc_info=sys.exc_info())
+            self.manager.events.emit("database_error", details={"error": error})
+            return answers.give(error, exc_info=sys.exc_info())
         except RefusedError as error:
-            return _answer_refused(error, start_response, exc_info=sys.exc_info())
+            return answers.give(error, exc_info=sys.exc_info())
 
     def _hand_back(
         self,
         request: SessionRequest,
         iterable: Iterable[bytes],
         environ: WSGIEnvironment,
-        start_response: StartResponse,
+        answers: _OurAnswers,
         *,
         has_begun: bool,
     ) -> Iterable[bytes]:
-        """Return the app's iterable, as it is unless something of ours remains to be done."""
-        has_work = request.has_open_data or self.manager.purger.is_due()
-        if not has_begun:
-            return _Finishing(iterable, request, start_response)
-        if has_work and _runs_no_code(iterable, environ):
-            # The app is done, and the server may want this very object (to send a file).
-            request.finish()
-        elif has_work or (isinstance(iterable, GeneratorType) and request.session is not None):
-            return _Finishing(iterable, request, start_response)
+        """Return the app's iterable, as it is unless something of ours remains to be done.
+
+        A body that runs code may yet touch the session's data. A list is done; the server may
+        want this very object, as it does to send a file.
+        """
+        runs_code = not isinstance(iterable, (list, tuple)) and not _is_file(iterable, environ)
+        if not has_begun or (runs_code and request.session is not None):
+            return _Finishing(iterable, request, answers)
+        request.save_streamed()
         request.let_go()
+        if self.manager.purger.is_due() and not _is_file(iterable, environ):
+            return _Finishing(iterable, request, answers)
         return iterable
 
     def __repr__(self) -> str:
         return f"SessionMiddleware({self.app!r})"
 
 
-def _runs_no_code(iterable: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+def _is_file(iterable: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(iterable, (list, tuple)) or (
-        isinstance(wrapper, type) and isinstance(iterable, wrapper)
-    )
+    return isinstance(wrapper, type) and isinstance(iterable, wrapper)
 
 
 class _Finishing:
     """An app's iterable at whose end and after whose ``close()`` something of ours is done."""
 
-    __slots__ = ("_inner", "_request", "_start_response")
+    __slots__ = ("_answers", "_inner", "_request")
 
     def __init__(
-        self, inner: Iterable[bytes], request: SessionRequest, start_response: StartResponse
+        self, inner: Iterable[bytes], request: SessionRequest, answers: _OurAnswers
     ) -> None:
         self._inner = inner
         self._request = request
-        self._start_response = start_response
+        self._answers = answers
 
     def __iter__(self) -> Iterator[bytes]:
         has_sent = False
@@ -177,15 +176,12 @@ class _Finishing:
             # Not only at close(): a server marks a chunked body's end before it calls that,
             # and this client's next request must find what the body has set.
             self._request.save_streamed()
-        except StoreUnavailableError as error:
+        except (StoreUnavailableError, RefusedError) as error:
+            if isinstance(error, StoreUnavailableError):
+                self._request.manager.events.emit("database_error", details={"error": error})
             if has_sent:
                 raise
-            self._request.manager.events.emit("database_error", details={"error": error})
-            yield from _answer_unavailable(self._start_response, exc_info=sys.exc_info())
-        except RefusedError as error:
-            if has_sent:
-                raise
-            yield from _answer_refused(error, self._start_response, exc_info=sys.exc_info())
+            yield from self._answers.give(error, exc_info=sys.exc_info())
 
     def close(self) -> None:
         try:
@@ -241,45 +237,50 @@ def _is_shared_age(directive: str) -> bool:
     return directive.lower().partition("=")[0].strip() == "s-maxage"
 
 
-def _answer_unavailable(start_response: StartResponse, *, exc_info: Any = None) -> Iterable[bytes]:
-    extra = [("Retry-After", str(RETRY_AFTER_SECONDS))]
-    text = "The service is away for a moment; please try again.\n"
-    return _answer_plainly("503 Service Unavailable", text, extra, start_response, exc_info)
+class _OurAnswers:
+    """The answers to one request that take the place of the app's, in plain text."""
+
+    __slots__ = ("_request", "_start_response")
+
+    def __init__(self, request: SessionRequest, start_response: StartResponse) -> None:
+        self._request = request
+        self._start_response = start_response
+
+    def give(
+        self, error: StoreUnavailableError | RefusedError, *, exc_info: Any = None
+    ) -> Iterable[bytes]:
+        """Answer what broke off the app, with the cookies of what it had done to sessions."""
+        status, text, extra = _told(error)
+        body = text.encode("utf-8", "replace")
+        headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            *extra,
+        ]
+        headers = with_our_headers(headers, self._request.begin_without_app())
+        try:
+            if exc_info is None:
+                self._start_response(status, headers)
+            else:
+                self._start_response(status, headers, exc_info)
+        finally:
+            exc_info = None  # PEP 3333: no circular reference through the traceback
+        return [] if self._request.facts.method == "HEAD" else [body]
 
 
-def _answer_refused(
-    error: RefusedError, start_response: StartResponse, *, exc_info: Any
-) -> Iterable[bytes]:
-    extra: HeaderLines = []
-    status = "400 Bad Request"
+def _told(error: StoreUnavailableError | RefusedError) -> tuple[str, str, HeaderLines]:
+    """Return the status, the text and the headers beyond those of every answer."""
+    if isinstance(error, StoreUnavailableError):
+        text = "The service is away for a moment; please try again.\n"
+        return "503 Service Unavailable", text, [("Retry-After", str(RETRY_AFTER_SECONDS))]
+    text = f"{error}\n"
     if isinstance(error, NotSignedInError):
-        status = "401 Unauthorized"
-    elif isinstance(error, SessionNotFreshError):
-        status = "403 Forbidden"
-    elif isinstance(error, ProviderUnavailableError):
-        status = "503 Service Unavailable"
-        extra.append(("Retry-After", str(error.retry_after_seconds)))
-    elif isinstance(error, TooManyTriesError):
-        status = "429 Too Many Requests"
-        extra.append(("Retry-After", str(error.retry_after_seconds)))
-    return _answer_plainly(status, f"{error}\n", extra, start_response, exc_info)
-
-
-def _answer_plainly(
-    status: str, text: str, extra: HeaderLines, start_response: StartResponse, exc_info: Any
-) -> Iterable[bytes]:
-    body = text.encode("utf-8", "replace")
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        *extra,
-    ]
-    try:
-        if exc_info is None:
-            start_response(status, headers)
-        else:
-            start_response(status, headers, exc_info)
-    finally:
-        exc_info = None
-    return [body]
+        return "401 Unauthorized", text, []
+    if isinstance(error, SessionNotFreshError):
+        return "403 Forbidden", text, []
+    if isinstance(error, (ProviderUnavailableError, TooManyTriesError)):
+        is_ours = isinstance(error, TooManyTriesError)
+        status = "429 Too Many Requests" if is_ours else "503 Service Unavailable"
+        return status, text, [("Retry-After", str(error.retry_after_seconds))]
+    return "400 Bad Request", text, []

@@ -60,7 +60,8 @@ def judge(
         return _over(Outcome.EXPIRED, limit)
 
     if config.ip_binding != "off" and is_bound_elsewhere(record, address=address, config=config):
-        if config.on_ip_mismatch == "revoke":
+        # An address that nobody told is no proof of anything, so it ends nothing.
+        if config.on_ip_mismatch == "revoke" and address is not None:
             return _over(Outcome.IP_MISMATCH, EndReason.IP_MISMATCH)
         return Decision(Outcome.IP_MISMATCH, is_accepted=False)
 

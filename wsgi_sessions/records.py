@@ -151,6 +151,8 @@ class ReadOptions(NamedTuple):
     """Go past the cookie cache."""
     allow_refresh: bool = True
     """Refresh, touch, confirm and offer when due; False reads only."""
+    knows_address: bool = True
+    """False where nothing tells the client's address, so that it can't be held to one."""
 
 
 class Change(NamedTuple):

@@ -18,14 +18,11 @@ from .errors import (
     StoreUnavailableError,
 )
 from .manager import SessionManager, SignIn
-from .policy import cached_copy_end_ms
-from .records import EndReason, PresentedToken, ReadOptions, SessionRecord, UserRecord
+from .outbox import HeaderLines, Outbox
+from .records import EndReason, ReadOptions, SessionRecord
 from .session import Session, SessionData, User
-from .validation import Validation
 
-__all__ = ["SessionRequest"]
-
-HeaderLines = list[tuple[str, str]]
+__all__ = ["HeaderLines", "SessionRequest"]
 
 
 class SessionRequest:
@@ -37,7 +34,7 @@ class SessionRequest:
     """
 
     __slots__ = (
-        "_copied_token",
+        "_before_sign_in",
         "_data",
         "_environ",
         "_has_begun",
@@ -45,7 +42,6 @@ class SessionRequest:
         "_outbox",
         "_presented",
         "_unsaved",
-        "_validated_at_ms",
         "end_reason",
         "facts",
         "is_database_away",
@@ -63,13 +59,12 @@ class SessionRequest:
         self.is_database_away = False
         self._environ = environ
         self._presented = manager.cookies.read(environ.get("HTTP_COOKIE"), is_secure=self.is_secure)
-        self._outbox: HeaderLines = []
-        self._copied_token: str | None = None
+        self._outbox = Outbox(manager, is_secure=self.is_secure)
+        self._before_sign_in: tuple[Session | None, Outbox] | None = None
         self._data: SessionData | None = None
         self._unsaved: tuple[SessionRecord, str] | None = None
         self._has_begun = False
         self._is_let_go = False
-        self._validated_at_ms = 0
 
     @property
     def user(self) -> User | None:
@@ -94,26 +89,38 @@ class SessionRequest:
                 self._inject()
                 raise
             self.end_reason = found.end_reason
-            self._validated_at_ms = found.now_ms
             if found.session is not None:
                 self.session = self.manager.show(
                     found.session, found.user, now_ms=found.now_ms, open_data=self._open_data
                 )
-                if found.token is not None and found.offer is None and found.may_be_copied:
-                    self._copied_token = found.token.text
-                if found.token is not None and (found.offer is not None or found.may_be_copied):
-                    self._post_after_validation(found, found.session, found.token)
+                self._outbox.post_after_validation(found, self._presented)
         self._inject()
 
     def begin(self) -> HeaderLines:
         """Save what the app has set so far and return the cookies to send with the headers."""
+        self._forget_what_was_rolled_back()
         data = self._data
         if data is not None:
-            self._save_data()
+            try:
+                self._save_data()
+            except TypeError as error:
+                # Told to the app once: the page on which it shows that has to get through.
+                self._report_dropped(type(error).__name__)
+                self._data = None
+                raise
             if self._unsaved is not None:
                 data.on_change = self._save_data  # which can only refuse now, and says why
         self._has_begun = True
-        return self._outbox
+        return self._outbox.lines
+
+    def begin_without_app(self) -> HeaderLines:
+        """Return the cookies to send with an answer that takes the place of the app's.
+
+        What the app did to sessions before it broke off has happened, so its cookies go out;
+        what it set in the session's data is dropped with its answer.
+        """
+        self._has_begun = True
+        return self._outbox.lines
 
     @property
     def has_open_data(self) -> bool:
@@ -123,6 +130,8 @@ class SessionRequest:
     def let_go(self) -> None:
         """Take note that nothing of ours will run when the app's body ends."""
         self._is_let_go = True
+        if self._data is not None:
+            self._data.on_change = self._save_data
 
     def save_streamed(self) -> None:
         """Save what a streamed body has set; the response is under way, so nothing may fail."""
@@ -210,8 +219,7 @@ class SessionRequest:
             self._require_unsent("update the user")
         updated = self.manager.update_user(user.id, **changes)
         self.session.user = updated
-        if self.manager.config.cookie_cache.enabled:
-            self._post_copy_anew(self.session.record, updated.record)
+        self._outbox.post_copy_anew(self.session.record, updated.record)
         self._inject()
         return updated
 
@@ -229,8 +237,12 @@ class SessionRequest:
         """End this browser's session and clear its cookies; tell whether there was one.
 
         A session that could not be validated (expired, say) is cleared from the browser too.
+        Raises ``StoreUnavailableError`` while the database is away: a session that lives on
+        must not lose its cookie.
         """
         self._require_unsent("sign out")
+        if self.is_database_away:
+            raise StoreUnavailableError("the database is away, so nothing was ended; try later")
         ended = False
         if self.session is not None:
             ended = self._unsaved is None and self.manager.sign_out(self.session.id)
@@ -344,79 +356,48 @@ class SessionRequest:
                 "start_response is called"
             )
 
-    def _post_after_validation(
-        self, found: Validation, record: SessionRecord, token: PresentedToken
-    ) -> None:
-        if found.offer is not None:
-            text = self.manager.signer.write(token.secret, found.offer)
-            self._outbox = [self._token_line(text, remember=bool(record.remember))]
-        elif self.manager.config.cookie_cache.enabled and not self._has_good_copy(token):
-            self._post_copy(record, found.user, token.text, now_ms=found.now_ms)
-
-    def _has_good_copy(self, token: PresentedToken) -> bool:
-        copy = self.manager.validator.find_good_copy(
-            self._presented, token.text, now_ms=self._validated_at_ms
-        )
-        return copy is not None and self.manager.feed.is_good(copy.session.id, copy.issued_at_ms)
-
-    def _post_copy(
-        self, record: SessionRecord, user: UserRecord | None, token_text: str, *, now_ms: int
-    ) -> None:
-        manager = self.manager
-        ends_at_ms = cached_copy_end_ms(record, now_ms=now_ms, config=manager.config)
-        if ends_at_ms <= now_ms:
-            return
-        text = manager.cache.seal(
-            record, user, token_text=token_text, issued_at_ms=now_ms, ends_at_ms=ends_at_ms
-        )
-        if text is None:
-            return
-        max_age_s = -((now_ms - ends_at_ms) // 1000) if record.remember else None
-        line = manager.cookies.set_cached_copy(text, is_secure=self.is_secure, max_age_s=max_age_s)
-        if line is None:
-            manager.report_copy_too_large(record.id)
-        else:
-            self._outbox.append(line)
-
-    def _post_copy_anew(self, record: SessionRecord, user: UserRecord) -> None:
-        """Have the browser's copy replaced, or dropped where its token is about to change."""
-        name = self.manager.cookies.cache_name(is_secure=self.is_secure)
-        self._outbox = [line for line in self._outbox if not line[1].startswith(f"{name}=")]
-        kept = len(self._outbox)
-        if self._copied_token is not None:
-            now_ms = self.manager.clock.now_ms()
-            self._post_copy(record, user, self._copied_token, now_ms=now_ms)
-        if len(self._outbox) == kept:
-            self._outbox.append(self.manager.cookies.clear_cached_copy(is_secure=self.is_secure))
-
-    def _token_line(self, text: str, *, remember: bool) -> tuple[str, str]:
-        return self.manager.cookies.set_token(text, is_secure=self.is_secure, remember=remember)
-
     def _adopt(self, made: SignIn) -> None:
         """Make a new session the browser's own."""
         if made.session is None or made.token is None:
             return
         record = made.session.record
-        self._data = None
-        self._unsaved = None
+        if self._before_sign_in is None and self.manager.connections.is_within_app_transaction:
+            self._before_sign_in = (self.session, self._outbox)
+        self._close_data()
         self.session = self.manager.show(
             record, made.user.record, now_ms=record.created_at_ms, open_data=self._open_data
         )
         self.end_reason = None
-        self._outbox = [self._token_line(made.token, remember=bool(record.remember))]
-        self._copied_token = made.token
-        if self.manager.config.cookie_cache.enabled:
-            self._post_copy(record, made.user.record, made.token, now_ms=record.created_at_ms)
+        self._outbox = Outbox(self.manager, is_secure=self.is_secure)
+        self._outbox.post_session(record, made.user.record, made.token)
+        self._inject()
+
+    def _forget_what_was_rolled_back(self) -> None:
+        """Keep the session from before a sign-in that the app's transaction has undone."""
+        if self._before_sign_in is None:
+            return
+        before, self._before_sign_in = self._before_sign_in, None
+        if self.session is None or self.manager.store.find_session(self.session.id) is not None:
+            return
+        self._close_data()
+        self.session, self._outbox = before
         self._inject()
 
     def _leave(self, reason: EndReason) -> None:
         if self.session is not None:
             self.end_reason = reason
         self.session = None
+        self._close_data()
+        self._before_sign_in = None
+        self._outbox.post_leaving()
+        self._inject()
+
+    def _close_data(self) -> None:
+        """Let go of the data of a session that is no longer this browser's."""
+        if self._data is not None:
+            self._data.on_change = lambda: self._report_dropped("the session was replaced")
         self._data = None
         self._unsaved = None
-        self._outbox = self.manager.cookies.clear(is_secure=self.is_secure)
-        self._inject()
 
     def _replaced_id(self) -> str | None:
         """Return the id of the session a sign-in replaces, its data stored so far included."""
@@ -430,19 +411,13 @@ class SessionRequest:
         record = session.record
         # A cached copy carries no data text: it is read when the app first asks for it.
         known = (record.data, record.data_version) if record.data else None
-        data = SessionData(known, load=lambda: self._load_data(record.id))
+        data = SessionData(known, load=lambda: self.manager.load_data(record.id))
         if session is self.session:
             self._data = data
             if self._is_let_go or (self._has_begun and self._unsaved is not None):
                 # Nothing will be saved when the body ends, so store each change as it is made.
                 data.on_change = self._save_data
         return data
-
-    def _load_data(self, session_id: str) -> tuple[str, int] | None:
-        found = self.manager.store.find_session(session_id)
-        if found is None or found[0].ended_at_ms is not None:
-            return None
-        return found[0].data, found[0].data_version
 
     def _save_data(self) -> None:
         data, session = self._data, self.session
@@ -472,7 +447,7 @@ class SessionRequest:
         self.manager.store.insert_session(record._replace(data=text))
         self._unsaved = None
         data.mark_stored((text, record.data_version))
-        self._outbox = [self._token_line(token, remember=True)]
+        self._outbox.post_session(record, None, token)
         self.manager.events.emit(
             "session_created", session_id=record.id, address=self.facts.address
         )

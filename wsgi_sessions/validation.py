@@ -80,7 +80,7 @@ class Validator:
         now_ms = self._clock.now_ms()
         may_use_copy = self._config.cookie_cache.enabled and not options.authoritative
         if presented.cached_texts and may_use_copy:
-            copied = self._from_copy(presented, address=address, now_ms=now_ms)
+            copied = self._from_copy(presented, address=address, options=options, now_ms=now_ms)
             if copied is not None:
                 return copied
         refused: Validation | None = None
@@ -103,7 +103,12 @@ class Validator:
         return None
 
     def _from_copy(
-        self, presented: PresentedCookies, *, address: str | None, now_ms: int
+        self,
+        presented: PresentedCookies,
+        *,
+        address: str | None,
+        options: ReadOptions,
+        now_ms: int,
     ) -> Validation | None:
         config = self._config
         for token_text in presented.token_texts:
@@ -112,7 +117,10 @@ class Validator:
             if (
                 copy is not None
                 and end_reason_at(copy.session, now_ms=now_ms, config=config) is None
-                and not is_bound_elsewhere(copy.session, address=address, config=config)
+                and not (
+                    options.knows_address
+                    and is_bound_elsewhere(copy.session, address=address, config=config)
+                )
                 and self._feed.is_good(copy.session.id, copy.issued_at_ms)
             ):
                 return Validation(now_ms, copy.session, copy.user, is_from_copy=True)
@@ -124,6 +132,8 @@ class Validator:
         for _ in range(_MOST_JUDGEMENTS):
             found = self._store.find_session(token.session_id)
             record, user = (None, None) if found is None else found
+            if record is not None and not options.knows_address:
+                address = record.ip_address
             decision = judge(
                 record,
                 token.generation,
