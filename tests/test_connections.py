@@ -113,6 +113,67 @@ class TestUrl:
 
         assert "hush" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://me:hush/hush@host/name",
+            "mysql://me:12/hush@host/name",
+            "postgresql://me:hush#hush@host/name",
+            "mysql://me:hush@host",
+            "postgresql://me:hush@[host/name",
+        ],
+    )
+    def test_traceback_of_a_wrong_url_shows_no_password(self, url: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Connections(url)
+
+        assert "hush" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__, "what the parser said is not printed"
+
+    @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+    def test_user_and_password_reach_the_driver_decoded(self, scheme: str) -> None:
+        connections = Connections(f"{scheme}://us%40er:p%40s%2Fs%3A%25@127.0.0.1/name")
+
+        given = connections.database.connect_params
+        assert given["user"] == "us@er"
+        assert given.get("password", given.get("passwd")) == "p@s/s:%"
+
+
+class TestGivenDatabase:
+    def test_proxy_is_followed_to_its_database(self) -> None:
+        database = peewee.SqliteDatabase(":memory:")
+        inner, outer = peewee.DatabaseProxy(), peewee.DatabaseProxy()
+        inner.initialize(database)
+        outer.initialize(inner)
+
+        connections = Connections(outer)
+
+        assert connections.database is database
+        assert (connections.is_owned, connections.is_sqlite) == (False, True)
+
+    def test_manager_works_over_a_proxy(self) -> None:
+        proxy = peewee.DatabaseProxy()
+        proxy.initialize(peewee.SqliteDatabase(":memory:"))
+        with proxy.connection_context():
+            manager = SessionManager(proxy, secret=SECRET)
+            manager.create_tables()
+
+            made = manager.sign_up_email(
+                name="Ada", email="ada@example.org", password="correct horse"
+            )
+
+            assert [each.id for each in manager.list_sessions(made.user.id)] == [made.session.id]
+
+    def test_proxy_that_leads_nowhere_is_told(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"leads nowhere yet; call its initialize\(\)"):
+            Connections(peewee.DatabaseProxy())
+
+    @pytest.mark.parametrize("given", [Path("app.db"), None, 7, peewee.SqliteDatabase])
+    def test_what_is_no_database_is_told_what_may_be_given(self, given: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"give a URL as text \(sqlite:///file.db\)"):
+            Connections(given)
+
 
 class TestOwned:
     def test_each_thread_has_a_connection_that_stays_open(self, owned: Connections) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import peewee
 
+from .databases import find_database, open_url
 from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 
 __all__ = ["Connections", "IntegrityConflict"]
@@ -26,21 +26,6 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 _MOST_TRIES = 8
-_BUSY_TIMEOUT_MS = 5000
-_SQLITE_PRAGMAS = {
-    "journal_mode": "wal",
-    "busy_timeout": _BUSY_TIMEOUT_MS,
-    "foreign_keys": 1,
-    "synchronous": "normal",
-}
-_SCHEMES = {
-    "sqlite": "sqlite",
-    "postgres": "psycopg3",
-    "postgresql": "psycopg3",
-    "psycopg3": "psycopg3",
-    "mysql": "mysql",
-    "mariadb": "mysql",
-}
 # MariaDB: deadlock, lock wait timeout, Galera certification; PostgreSQL: serialization, deadlock.
 _CONFLICT_CODES = frozenset({1213, 1205, 1020, "40001", "40P01"})
 
@@ -59,9 +44,15 @@ class Connections:
     the application's: open stays open, closed is closed again, its transactions stay its own.
     """
 
-    def __init__(self, database: str | peewee.Database) -> None:
+    def __init__(self, database: str | peewee.Database | peewee.DatabaseProxy) -> None:
         self.is_owned = isinstance(database, str)
-        self.database: Any = _open_url(database) if isinstance(database, str) else database
+        found = open_url(database) if isinstance(database, str) else find_database(database)
+        if found is None:
+            raise ConfigurationError(
+                "the database is a DatabaseProxy that leads nowhere yet; call its initialize() "
+                "with a Peewee database before the manager is made"
+            )
+        self.database: Any = found
         self.is_sqlite = isinstance(self.database, peewee.SqliteDatabase)
         self.is_mysql = isinstance(self.database, peewee.MySQLDatabase)
         self.on_first_use: Callable[[], None] | None = None
@@ -316,59 +307,6 @@ def _close_in_process(connection: Any, pid: int) -> None:
     # It may be closed already, or its server gone.
     with suppress(Exception):
         connection.close()
-
-
-def _open_url(url: str) -> peewee.Database:
-    scheme = urlsplit(url).scheme
-    known = _SCHEMES.get(scheme)
-    if known is None:
-        raise ConfigurationError(
-            f"the database URL has the scheme {scheme!r}; use sqlite:///file.db, "
-            "postgresql://user@host/name or mysql://user@host/name"
-        )
-    rest = url.partition(":")[2]
-    if known == "sqlite":
-        return _open_sqlite(rest)
-    try:
-        from playhouse.db_url import connect as database_from_url  # it loads every driver
-
-        if known == "psycopg3":
-            import psycopg  # noqa: F401
-
-            database: peewee.Database = database_from_url(f"psycopg3:{rest}")
-        else:
-            import pymysql  # noqa: F401
-
-            database = database_from_url(f"mysql:{rest}", charset="utf8mb4")
-    except ImportError as error:
-        extra = "postgres" if known == "psycopg3" else "mysql"
-        raise ConfigurationError(
-            f"the driver for {scheme} databases is missing; "
-            f'install it with: pip install "wsgi-sessions[{extra}]"'
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        raise ConfigurationError(
-            f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name"
-        ) from error
-    return database
-
-
-def _open_sqlite(rest: str) -> peewee.Database:
-    """Open what follows ``sqlite:``; a file's name is taken as it is, ``#`` and ``?`` too."""
-    if rest not in ("", "//") and not rest.startswith("///"):
-        raise ConfigurationError(
-            f"the database URL sqlite:{rest} can't be read; give a file as sqlite:///file.db, "
-            "or sqlite:////folder/file.db from the root"
-        )
-    name = rest[3:] or ":memory:"
-    is_memory = name == ":memory:"
-    return peewee.SqliteDatabase(
-        name,
-        pragmas=_SQLITE_PRAGMAS,
-        thread_safe=not is_memory,
-        check_same_thread=False,
-        timeout=_BUSY_TIMEOUT_MS / 1000,
-    )
 
 
 def _driver_errors(database: peewee.Database) -> tuple[type[Exception], ...]:

@@ -1,0 +1,117 @@
+"""Which Peewee database is meant: by a URL, behind a proxy, or itself.
+
+Must not connect to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import peewee
+
+from .errors import ConfigurationError
+
+__all__ = ["BUSY_TIMEOUT_MS", "find_database", "open_url"]
+
+BUSY_TIMEOUT_MS = 5000
+"""How long a connection of ours waits for a lock that others hold."""
+
+_SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "busy_timeout": BUSY_TIMEOUT_MS,
+    "foreign_keys": 1,
+    "synchronous": "normal",
+}
+_SCHEMES = {
+    "sqlite": "sqlite",
+    "postgres": "psycopg3",
+    "postgresql": "psycopg3",
+    "psycopg3": "psycopg3",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+}
+
+
+def find_database(given: object) -> peewee.Database | None:
+    """Return the database behind any proxies; None for a proxy that was not initialised yet.
+
+    Raises ``ConfigurationError`` for what is no database.
+    """
+    found: Any = given
+    while isinstance(found, peewee.Proxy):
+        found = found.obj
+        if found is None:
+            return None
+    if isinstance(found, peewee.Database):
+        return found
+    raise ConfigurationError(
+        f"the database is a {type(given).__name__}; give a URL as text "
+        "(sqlite:///file.db), a peewee.Database, or a DatabaseProxy that was initialised"
+    )
+
+
+def open_url(url: str) -> peewee.Database:
+    """Return a database of our own for a URL; what it names is not looked at yet.
+
+    Raises ``ConfigurationError``, which never shows what the URL holds of user and password.
+    """
+    scheme, colon, rest = url.partition(":")
+    # Without a colon, or with anything but a word before it, there is none to be shown.
+    scheme = scheme.lower() if colon and scheme.replace("+", "").isalnum() else ""
+    known = _SCHEMES.get(scheme)
+    if known is None:
+        raise ConfigurationError(
+            f"the database URL has the scheme {scheme!r}; use sqlite:///file.db, "
+            "postgresql://user@host/name or mysql://user@host/name"
+        )
+    if known == "sqlite":
+        return _open_sqlite(rest)
+    try:
+        return _open_server(known, rest)
+    except ImportError as error:
+        extra = "postgres" if known == "psycopg3" else "mysql"
+        raise ConfigurationError(
+            f"the driver for {scheme} databases is missing; "
+            f'install it with: pip install "wsgi-sessions[{extra}]"'
+        ) from error
+    except (RuntimeError, ValueError):
+        # What the parser says holds pieces of the URL.
+        raise ConfigurationError(
+            f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name, "
+            "with %40 for @, %2F for / and %3A for : in user and password"
+        ) from None
+
+
+def _open_server(known: str, rest: str) -> peewee.Database:
+    from playhouse.db_url import connect as database_from_url  # it loads every driver
+
+    options: dict[str, Any] = {"unquote_user": True, "unquote_password": True}
+    if known == "psycopg3":
+        import psycopg  # noqa: F401
+    else:
+        import pymysql  # noqa: F401
+
+        options["charset"] = "utf8mb4"
+    if "@" in urlsplit(f"{known}:{rest}").path:
+        raise ValueError("a slash in the password has cut the URL in two")
+    database: peewee.Database = database_from_url(f"{known}:{rest}", **options)
+    return database
+
+
+def _open_sqlite(rest: str) -> peewee.Database:
+    """Open what follows ``sqlite:``; a file's name is taken as it is, ``#`` and ``?`` too."""
+    if rest not in ("", "//") and not rest.startswith("///"):
+        raise ConfigurationError(
+            f"the database URL sqlite:{rest} can't be read; give a file as sqlite:///file.db, "
+            "or sqlite:////folder/file.db from the root"
+        )
+    name = rest[3:] or ":memory:"
+    is_memory = name == ":memory:"
+    return peewee.SqliteDatabase(
+        name,
+        pragmas=_SQLITE_PRAGMAS,
+        thread_safe=not is_memory,
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+    )
