@@ -9,13 +9,21 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +37,7 @@ from wsgi_sessions import (
     microsoft,
     oidc,
 )
-from wsgi_sessions.accounts import provider_keys
+from wsgi_sessions.accounts import fetching, provider_keys
 from wsgi_sessions.accounts.id_tokens import LEEWAY_MS, IdentityClaims, verify_id_token
 from wsgi_sessions.accounts.provider_keys import KEPT_MS, PAUSE_MS, KeyStore
 from wsgi_sessions.events import Events
@@ -496,6 +504,32 @@ def test_unknown_keys_make_no_storm(
     assert keys_requested(issuer) == 3
 
 
+def test_a_made_up_key_id_has_nobody_else_refused(
+    issuer: LocalIssuer, verify: Verifier, clock: FakeClock
+) -> None:
+    """Whoever sends one just before the keys change makes for a pause, and not for a 401."""
+    verify(issuer.id_token("ada"))
+    clock.advance(milliseconds=PAUSE_MS)
+    assert verify.cause_of_refusal(issuer.sign({}, kid="made-up")) == "unknown_key"
+    issuer.rotate_keys()
+    for _ in range(2):
+        clock.advance(milliseconds=PAUSE_MS // 2 - 1)
+        with pytest.raises(ProviderUnavailableError, match="try again in a moment"):
+            verify(issuer.id_token("ada"))
+    clock.advance(milliseconds=2)
+    assert verify(issuer.id_token("ada")).subject == "ada"
+
+
+def test_a_request_that_waited_for_anothers_fetch_takes_its_answer(
+    issuer: LocalIssuer, verify: Verifier, clock: FakeClock
+) -> None:
+    arrived_at_ms = clock.now_ms()
+    clock.advance(seconds=1)
+    verify(issuer.id_token("ada"))
+    assert verify.keys.find("made-up", now_ms=arrived_at_ms).keys == []
+    assert keys_requested(issuer) == 1
+
+
 def test_known_keys_outlive_an_outage_by_a_day(
     issuer: LocalIssuer, verify: Verifier, clock: FakeClock
 ) -> None:
@@ -582,7 +616,116 @@ def test_a_provider_that_never_ends_is_left(
         verify(issuer.id_token("ada"))
 
 
+@pytest.mark.parametrize(
+    ("at_once", "dripped"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-Slow: is as slow does\r\nContent-Length: 2\r\n\r\n{}"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n", b"{" + b" " * 38 + b"}"),
+    ],
+    ids=["head", "body"],
+)
+def test_a_provider_that_drips_its_answer_is_left(
+    at_once: bytes, dripped: bytes, clock: FakeClock
+) -> None:
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(at_once)
+            for byte in dripped:
+                connection.sendall(bytes([byte]))
+                clock.advance(seconds=1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/keys"
+        deadline = fetching.Deadline(clock, clock.now_ms() + provider_keys.LONGEST_FETCH_MS)
+        with pytest.raises(OSError, match="takes too long"):
+            fetching.fetch_json(url, deadline)
+        thread.join()
+
+
+def make_certificate(folder: Path) -> Path:
+    """Return a file with a key and a certificate of it for ``localhost``, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2000, 1, 1, tzinfo=timezone.utc))
+        .not_valid_after(datetime(2999, 1, 1, tzinfo=timezone.utc))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "localhost.pem"
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+def test_https_is_that_of_a_certificate_one_knows(
+    is_known: bool, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path)
+    if is_known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as encrypted:
+            encrypted.recv(65_536)
+            encrypted.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"keys":[]}')
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        url = f"https://localhost:{listening.getsockname()[1]}/keys"
+        deadline = fetching.Deadline(clock, clock.now_ms() + provider_keys.LONGEST_FETCH_MS)
+        with nullcontext() if is_known else pytest.raises(OSError, match="CERTIFICATE"):
+            assert fetching.fetch_json(url, deadline) == {"keys": []}
+        thread.join()
+
+
 def test_a_provider_without_keys_has_no_id_tokens(issuer: LocalIssuer, verify: Verifier) -> None:
     issuer.serve_json(DOCUMENT, {"issuer": issuer.url})
-    with pytest.raises(IdTokenNotSupportedError, match="corp publishes no keys"):
+    for _ in range(3):
+        with pytest.raises(IdTokenNotSupportedError, match="corp publishes no keys"):
+            verify(issuer.id_token("ada"))
+    assert issuer.requested == [DOCUMENT]
+
+
+def test_a_provider_that_has_keys_again_is_asked_again(
+    issuer: LocalIssuer, verify: Verifier, clock: FakeClock
+) -> None:
+    _, document, _ = issuer._answers[DOCUMENT]
+    issuer.serve_json(DOCUMENT, {"issuer": issuer.url})
+    with pytest.raises(IdTokenNotSupportedError):
         verify(issuer.id_token("ada"))
+    clock.advance(milliseconds=PAUSE_MS)
+    issuer.serve(DOCUMENT, document, status=500)
+    with pytest.raises(ProviderUnavailableError):
+        verify(issuer.id_token("ada"))
+    clock.advance(milliseconds=PAUSE_MS)
+    issuer.serve(DOCUMENT, document)
+    assert verify(issuer.id_token("ada")).subject == "ada"
+
+
+def test_a_provider_that_gives_up_its_keys_is_not_believed_by_the_old_ones(
+    issuer: LocalIssuer, verify: Verifier, clock: FakeClock
+) -> None:
+    token = issuer.id_token("ada", expires_in=86_400)
+    verify(token)
+    issuer.serve_json(DOCUMENT, {"issuer": issuer.url})
+    clock.advance(hours=1)
+    for _ in range(2):
+        with pytest.raises(IdTokenNotSupportedError):
+            verify(token)

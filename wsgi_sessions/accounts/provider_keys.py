@@ -6,11 +6,11 @@ size, and to one fetch in ``PAUSE_MS``.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum, auto
+from typing import Any, NamedTuple
 
 from ..clock import Clock
 from ..errors import IdTokenNotSupportedError, ProviderUnavailableError
@@ -26,9 +26,8 @@ KEPT_MS = 86_400_000
 """Keys up to this age are used while the provider can't be reached."""
 
 PAUSE_MS = 30_000
-TIMEOUT_SECONDS = 5
 LONGEST_FETCH_MS = 10_000
-LARGEST_ANSWER_BYTES = 256 * 1024
+"""For the discovery document and the keys together."""
 
 _MOST_KEYS = 100
 _SMALLEST_RSA_BITS = 2048
@@ -61,6 +60,29 @@ class _Fetched:
         return [key for key in self.keys if key.get("kid") == key_id]
 
 
+class _Outcome(Enum):
+    """What came of the last time that a provider was asked."""
+
+    NEVER_ASKED = auto()
+    FETCHED = auto()
+    HAS_NO_KEYS = auto()
+    DID_NOT_ANSWER = auto()
+
+
+class _State(NamedTuple):
+    """What is known of a provider: replaced as a whole, so read without a lock."""
+
+    known: _Fetched | None = None
+    asked_at_ms: int | None = None
+    outcome: _Outcome = _Outcome.NEVER_ASKED
+
+    def named(self, key_id: str | None) -> list[Mapping[str, Any]]:
+        return [] if self.known is None else self.known.named(key_id)
+
+    def is_stale(self, now_ms: int) -> bool:
+        return self.known is None or not 0 <= now_ms - self.known.fetched_at_ms < FRESH_MS
+
+
 class KeyStore:
     """The keys of one provider, for every thread of this process."""
 
@@ -69,38 +91,28 @@ class KeyStore:
         self._clock = clock
         self._events = events
         self._lock = threading.Lock()
-        self._fetched: _Fetched | None = None
-        self._tried_at_ms: int | None = None
-        self._has_failed = False
+        self._state = _State()
 
     def find(self, key_id: str | None, *, now_ms: int) -> KnownKeys:
         """Return the keys of this id (all, for None); none if the provider has no such key.
 
         Raises ``ProviderUnavailableError`` when the provider must be asked and does not
-        answer, ``IdTokenNotSupportedError`` if it publishes no keys.
+        answer, or was asked so short a time ago that it is not asked again;
+        ``IdTokenNotSupportedError`` if it publishes no keys.
         """
-        known = self._fetched
-        if known is None or not known.named(key_id):
+        state = self._state
+        if not state.named(key_id):
             with self._lock:
-                known = self._fetched
-                if known is None or not known.named(key_id):
-                    known = self._fetch_unless_just_tried(now_ms)
-        elif not 0 <= now_ms - known.fetched_at_ms < FRESH_MS and self._lock.acquire(
-            blocking=False
-        ):
+                state = self._state
+                if not state.named(key_id):
+                    state = self._ask_unless_just_asked(now_ms)
+        elif state.is_stale(now_ms) and self._lock.acquire(blocking=False):
             # One thread asks; the others go on with what is known.
             try:
-                known = self._fetch_unless_just_tried(now_ms)
+                state = self._ask_unless_just_asked(now_ms)
             finally:
                 self._lock.release()
-        keys = () if known is None else known.named(key_id)
-        is_too_old = known is not None and now_ms - known.fetched_at_ms >= KEPT_MS
-        if known is None or is_too_old or (not keys and self._has_failed):
-            raise ProviderUnavailableError(
-                f"{self._provider.name} does not answer, so its ID tokens can't be checked; "
-                "try again in a moment"
-            )
-        return KnownKeys(known.issuers, keys)
+        return self._found(state, key_id, now_ms)
 
     def find_other(self, key_id: str | None, than: KnownKeys, *, now_ms: int) -> KnownKeys | None:
         """Return the keys of this id if the provider has changed them meanwhile, or None.
@@ -108,33 +120,55 @@ class KeyStore:
         For providers that name no key ids, or that use one again.
         """
         with self._lock:
-            known = self._fetch_unless_just_tried(now_ms)
-        keys = [] if known is None else known.named(key_id)
-        if known is None or list(keys) == list(than.keys):
+            state = self._ask_unless_just_asked(now_ms)
+        keys = state.named(key_id)
+        if state.known is None or keys == list(than.keys):
             return None
+        return KnownKeys(state.known.issuers, keys)
+
+    def _found(self, state: _State, key_id: str | None, now_ms: int) -> KnownKeys:
+        name, known, keys = self._provider.name, state.known, state.named(key_id)
+        if state.outcome is _Outcome.HAS_NO_KEYS:
+            raise IdTokenNotSupportedError(f"{name} publishes no keys to check ID tokens with")
+        is_away = not keys and state.outcome is _Outcome.DID_NOT_ANSWER
+        if known is None or is_away or now_ms - known.fetched_at_ms >= KEPT_MS:
+            raise ProviderUnavailableError(
+                f"{name} does not answer, so its ID tokens can't be checked; try again in a moment"
+            )
+        if not keys and (state.asked_at_ms is None or state.asked_at_ms < now_ms):
+            # Not 401: anybody can name a key that is none, and so begin the pause in which the
+            # provider's next key is not known here yet.
+            raise ProviderUnavailableError(
+                f"{name} was asked for its keys a moment ago, and the key of this ID token was "
+                "not among them; try again in a moment"
+            )
         return KnownKeys(known.issuers, keys)
 
-    def _fetch_unless_just_tried(self, now_ms: int) -> _Fetched | None:
-        tried = self._tried_at_ms
-        if tried is not None and 0 <= now_ms - tried < PAUSE_MS:
-            return self._fetched
-        self._tried_at_ms = now_ms
+    def _ask_unless_just_asked(self, now_ms: int) -> _State:
+        known, asked_at_ms, _ = self._state
+        # Who waited here for another's answer has an instant before that one's.
+        if asked_at_ms is not None and abs(now_ms - asked_at_ms) < PAUSE_MS:
+            return self._state
         try:
-            self._fetched = self._fetch(now_ms)
-            self._has_failed = False
+            self._state = _State(self._fetch(now_ms), now_ms, _Outcome.FETCHED)
+        except IdTokenNotSupportedError:
+            self._state = _State(None, now_ms, _Outcome.HAS_NO_KEYS)
         except (OSError, ValueError) as error:
-            self._has_failed = True
+            self._state = _State(known, now_ms, _Outcome.DID_NOT_ANSWER)
             self._events.emit(
                 "provider_error",
                 details={"provider": self._provider.name, "error": type(error).__name__},
             )
-        return self._fetched
+        return self._state
 
     def _fetch(self, now_ms: int) -> _Fetched:
+        from .fetching import Deadline, fetch_json
+
+        deadline = Deadline(self._clock, self._clock.now_ms() + LONGEST_FETCH_MS)
         provider = self._provider
         issuers, jwks_url = provider.issuers, provider.jwks_url
         if provider.discovery_url is not None:
-            found = _fetch_json(provider.discovery_url, self._clock)
+            found = fetch_json(provider.discovery_url, deadline)
             issuer, said_url = found.get("issuer"), found.get("jwks_uri")
             # OpenID Connect Discovery 1.0, section 4.3.
             if not isinstance(issuer, str) or provider.discovery_url not in (
@@ -145,59 +179,18 @@ class KeyStore:
             issuers = issuers or (issuer,)
             jwks_url = jwks_url or said_url
             if said_url is None and provider.jwks_url is None:
-                raise IdTokenNotSupportedError(
-                    f"{provider.name} publishes no keys to check ID tokens with"
-                )
+                raise IdTokenNotSupportedError("the discovery document names no keys")
             is_downgrade = provider.discovery_url.startswith("https:") and not str(
                 jwks_url
             ).startswith("https:")
             if not is_safe_url(jwks_url) or is_downgrade:
                 raise ValueError("the discovery document leads to an unsafe place")
         assert jwks_url is not None
-        keys = _fetch_json(jwks_url, self._clock).get("keys")
+        keys = fetch_json(jwks_url, deadline).get("keys")
         if not isinstance(keys, list):
             raise ValueError("what lies there is no JWK set")
         usable = tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, dict))
         return _Fetched(issuers, usable, now_ms)
-
-
-def _fetch_json(url: str, clock: Clock) -> Mapping[str, Any]:
-    """Return the JSON object at a URL; ``OSError`` or ``ValueError`` if there is none in time.
-
-    A redirect is not followed: it is an answer other than the expected one.
-    """
-    # Costly to import and only needed where there are providers.
-    from http.client import HTTPException
-    from urllib import request as urls
-
-    opener = urls.OpenerDirector()
-    for handler in (
-        urls.ProxyHandler,
-        urls.HTTPHandler,
-        urls.HTTPSHandler,
-        urls.HTTPDefaultErrorHandler,
-        urls.HTTPErrorProcessor,
-    ):
-        opener.add_handler(handler())
-    asked = urls.Request(url, headers={"Accept": "application/json"})  # noqa: S310  is_safe_url
-    deadline_ms = clock.now_ms() + LONGEST_FETCH_MS
-    body = b""
-    try:
-        with opener.open(asked, timeout=TIMEOUT_SECONDS) as response:
-            while chunk := response.read1(65536):
-                body += chunk
-                if len(body) > LARGEST_ANSWER_BYTES:
-                    raise OSError("the answer is too large")
-                if clock.now_ms() > deadline_ms:
-                    raise OSError("the answer takes too long")
-        found = json.loads(body)
-    except HTTPException as error:
-        raise OSError("the answer is no HTTP") from error
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(found, dict):
-        raise ValueError("what lies there is no JSON object")
-    return found
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
