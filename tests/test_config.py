@@ -354,6 +354,44 @@ def test_production_forces_secure_cookies(monkeypatch: pytest.MonkeyPatch) -> No
     assert make(cookie={"secure": False}).cookie.secure is True
 
 
+def test_production_is_read_where_the_other_settings_are() -> None:
+    environ = {"WSGI_SESSIONS_SECRET": SECRET, "WSGI_SESSIONS_ENV": "production"}
+
+    config = SessionConfig.from_env({**environ, "WSGI_SESSIONS_COOKIE_SECURE": "false"})
+
+    assert config.cookie.secure is True
+    assert SessionConfig.from_env(environ, cookie={"name": "sid"}).cookie.name == "sid"
+
+
+def test_word_that_may_mean_production_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSGI_SESSIONS_ENV", "prod")
+
+    with pytest.raises(
+        ConfigurationError, match="WSGI_SESSIONS_ENV is 'prod'; give one of production, dev"
+    ):
+        make()
+
+
+def test_password_in_place_of_a_part_is_not_shown() -> None:
+    with pytest.raises(
+        ConfigurationError, match="password is text; give a PasswordConfig"
+    ) as caught:
+        SessionConfig.from_env(
+            {"WSGI_SESSIONS_SECRET": SECRET, "WSGI_SESSIONS_PASSWORD": "hunter2"}
+        )
+    assert "hunter2" not in str(caught.value)
+
+
+def test_wrong_throttle_is_told_how_to_turn_it_off() -> None:
+    with pytest.raises(ConfigurationError, match="throttle is False; .*or None to turn it off"):
+        make(throttle=False)
+
+
+def test_name_that_is_no_text_is_no_setting() -> None:
+    with pytest.raises(ConfigurationError, match="1 is no setting; their names are text"):
+        SessionConfig.from_mapping({1: 2})  # type: ignore[dict-item]
+
+
 def test_user_attributes_go_with_a_user_model() -> None:
     class Member(peewee.Model):
         mail = peewee.CharField()

@@ -81,8 +81,22 @@ def test_copy_of_another_server_is_void(text: str) -> None:
     assert open_copy(text, cache=CookieCache(["t" * 32], version="1")) is None
 
 
-def test_copy_under_an_older_secret_is_good(text: str) -> None:
-    assert open_copy(text, cache=CookieCache(["t" * 32, SECRET], version="1")) is not None
+def test_copy_under_an_older_secret_is_void_as_its_token_is_to_be_offered_anew(text: str) -> None:
+    assert open_copy(text, cache=CookieCache(["t" * 32, SECRET], version="1")) is None
+
+
+def test_attribute_that_json_does_not_know_can_not_be_sealed() -> None:
+    user = make_user()._replace(image=b"\x89PNG")  # type: ignore[arg-type]
+
+    sealed = CookieCache([SECRET], version="1").seal(
+        make_session(user_id="user-1"),
+        user,
+        token_text=TOKEN,
+        issued_at_ms=NOW,
+        ends_at_ms=NOW + 1000,
+    )
+
+    assert sealed is None
 
 
 def test_every_altered_character_voids_it(text: str) -> None:

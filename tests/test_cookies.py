@@ -232,6 +232,13 @@ class TestSet:
             "HttpOnly; SameSite=None; Partitioned"
         )
 
+    def test_what_browsers_take_from_secure_cookies_alone_is_left_out_over_http(self) -> None:
+        door = make_door(cookie={"same_site": "None", "partitioned": True})
+
+        line = door.set_token("T", is_secure=False, remember=False)[1]
+
+        assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax"
+
     @pytest.mark.parametrize(("max_age_s", "attribute"), [(60, "; Max-Age=60"), (None, "")])
     def test_cached_copy_ends_when_told(self, max_age_s: int | None, attribute: str) -> None:
         assert make_door().set_cached_copy("C", is_secure=False, max_age_s=max_age_s) == (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
 
 from tests.contract.databases import NOW, make_account, make_session, make_user
+from wsgi_sessions import SessionConfig, SignIn, User
+from wsgi_sessions.admission import Admitted
 from wsgi_sessions.records import CachedCopy, EndReason, PresentedToken
 
 
@@ -59,6 +63,28 @@ COPY = CachedCopy(
 def test_repr_does_not_show(noun: Any, hidden: str) -> None:
     assert hidden not in repr(noun)
     assert hidden not in f"{noun} {[noun]}"
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        TOKEN,
+        Admitted(make_session(), "v1.hush", ()),
+        SignIn(User(make_user()), None, "v1.hush"),
+        SessionConfig(secret="hush" * 8),
+    ],
+)
+def test_what_holds_a_secret_is_not_pickled(holder: Any) -> None:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="holds a secret, so it can't be pickled"):
+            pickle.dumps(holder, protocol)
+
+
+def test_configuration_is_its_own_copy() -> None:
+    config = SessionConfig(secret="hush" * 8)
+
+    assert copy.copy(config) is config
+    assert copy.deepcopy({"config": config})["config"] is config
 
 
 def test_others_show_what_they_are_named_by() -> None:

@@ -447,6 +447,24 @@ def test_a_new_password_replaces_this_session_and_ends_the_others(stage: Stage) 
     assert found is not None and found[0].end_reason == "password_changed"
 
 
+@pytest.mark.parametrize("revoke_other_sessions", [False, True])
+def test_a_new_password_keeps_the_sessions_data(stage: Stage, revoke_other_sessions: bool) -> None:
+    def act(request: SessionRequest) -> None:
+        assert request.session is not None
+        request.session.data["cart"] = ["tea"]
+        request.change_password(
+            current_password=PASSWORD,
+            new_password="another horse",
+            revoke_other_sessions=revoke_other_sessions,
+        )
+
+    stage.do(sign_up)
+    stage.do(act)
+    assert stage.do(lambda request: request.session and dict(request.session.data)) == {
+        "cart": ["tea"]
+    }
+
+
 def test_a_new_password_can_leave_the_others(stage: Stage) -> None:
     stage.do(sign_up)
     phone = stage.bench.new_browser()

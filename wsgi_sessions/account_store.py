@@ -203,6 +203,11 @@ class AccountStore:
 
     # Attempts
 
+    @property
+    def is_within_app_transaction(self) -> bool:
+        """Whether what is written now is undone if the application's transaction is."""
+        return self._connections.is_within_app_transaction
+
     def insert_attempt(self, key: str, now_ms: int) -> None:
         """Note a try at a password."""
         self._write(self._insert_attempt, {"key": key, "now": now_ms})

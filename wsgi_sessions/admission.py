@@ -6,12 +6,13 @@ Must not know who asks or why: the manager reports what ended and dresses what b
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from .clock import Clock
 from .config import SessionConfig
 from .policy import end_reason_at, first_expiry_ms
 from .records import EndReason, RequestFacts, SessionRecord, UserRecord
+from .secrecy import refuse_to_pickle
 from .store import Store
 from .tokens import TokenSigner, mint_secret, session_id_from
 
@@ -26,6 +27,9 @@ class Admitted(NamedTuple):
     session: SessionRecord
     token: str
     ended: Ended
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_pickle(self)
 
     def __repr__(self) -> str:
         return f"Admitted(session={self.session!r}, ended={self.ended!r})"

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from .errors import ConfigurationError
 from .providers import SocialProvider
+from .secrecy import refuse_to_pickle
 from .settings_checks import (
     check_api_path,
     check_choice,
@@ -31,7 +32,7 @@ from .settings_checks import (
     check_templates,
     duration,
 )
-from .settings_sources import PREFIX, nest, read_environment
+from .settings_sources import is_production, nest, read_environment
 
 __all__ = [
     "CookieCacheConfig",
@@ -286,7 +287,7 @@ class SessionConfig:
         put(self, "session_fields", check_session_fields(self.session_fields))
         self._check_user_attributes()
         self._check_relations()
-        if os.environ.get(f"{PREFIX}ENV") == "production":
+        if is_production(os.environ):
             put(self, "cookie", dataclasses.replace(self.cookie, secure=True))
 
     def _check_relations(self) -> None:
@@ -359,8 +360,20 @@ class SessionConfig:
         Parts join with an underscore: ``WSGI_SESSIONS_COOKIE_CACHE_ENABLED=true``. Lists are
         separated by commas. ``overrides`` win over the environment.
         """
-        found = read_environment(os.environ if environ is None else environ, cls, PARTS)
-        return cls(**nest({**found, **overrides}, cls, PARTS))
+        environ = os.environ if environ is None else environ
+        found = read_environment(environ, cls, PARTS)
+        settings = {**found, **overrides}
+        if is_production(environ):
+            settings = nest({**nest(settings, cls, PARTS), "cookie.secure": True}, cls, PARTS)
+        return cls(**nest(settings, cls, PARTS))
+
+    __reduce__ = refuse_to_pickle
+
+    def __copy__(self) -> SessionConfig:
+        return self
+
+    def __deepcopy__(self, _: Any) -> SessionConfig:
+        return self
 
 
 PARTS: Mapping[str, type] = {
@@ -379,8 +392,11 @@ def _part(name: str, wanted: type[Part], value: Any) -> Part:
         value = {"enabled": value}
     if isinstance(value, Mapping):
         return wanted(**nest(value, wanted, prefix=f"{name}."))
+    # Text is not shown: somebody may have taken this for the place of a password.
+    shown = "text" if isinstance(value, str) else repr(value)
+    off = ", or None to turn it off" if wanted is ThrottleConfig else ""
     raise ConfigurationError(
-        f"{name} is {value!r}; give a {wanted.__name__} or a mapping of its fields"
+        f"{name} is {shown}; give a {wanted.__name__} or a mapping of its fields{off}"
     )
 
 

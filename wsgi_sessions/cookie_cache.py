@@ -43,7 +43,8 @@ class CookieCache:
     ) -> str | None:
         """Return the copy that is good beside this token alone, or None if it can't be written.
 
-        The one thing that can't be written is a user id that is no int, str or UUID.
+        What can't be written is a user id that is no int, str or UUID, and an attribute of the
+        application's own user model that JSON does not know.
         """
         user_id = _plain_id(session.user_id)
         if user_id is None and session.user_id is not None:
@@ -56,12 +57,19 @@ class CookieCache:
             "s": [session.id, user_id, *session[2:12]],
             "u": None if user is None else [user_id, *user[1:]],
         }
-        text = urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode())
+        try:
+            text = urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode())
+        except (TypeError, ValueError):
+            return None
         signature = urlsafe_b64encode(self._ring.sign(text))
         return f"{text.decode()}.{signature.decode()}"
 
     def open(self, text: str, *, token_text: str, now_ms: int) -> CachedCopy | None:
-        """Return what a copy says if we signed it for this token and it has not ended."""
+        """Return what a copy says if we signed it for this token and it has not ended.
+
+        Under the newest secret: a token that an older one has signed is to be offered anew at
+        once, which only a validated request does.
+        """
         if len(text) > _LONGEST_TEXT or not text.isascii():
             return None
         payload_text, _, signature_text = text.encode().partition(b".")
@@ -69,7 +77,7 @@ class CookieCache:
             signature = urlsafe_b64decode(signature_text)
         except (binascii.Error, ValueError):
             return None
-        if self._ring.verify(payload_text, signature) is None:
+        if self._ring.verify(payload_text, signature) != 0:
             return None
         # From here on the text is our own, though perhaps that of another release.
         try:

@@ -187,7 +187,9 @@ class _NamedDoor:
             attributes += f"; Domain={cookie.domain}"
         if is_secure:
             attributes += "; Secure"
-        attributes += f"; HttpOnly; SameSite={cookie.same_site}"
-        if cookie.partitioned:
+        # Browsers refuse SameSite=None and Partitioned of a cookie that is not Secure.
+        is_lax = cookie.same_site == "None" and not is_secure
+        attributes += f"; HttpOnly; SameSite={'Lax' if is_lax else cookie.same_site}"
+        if cookie.partitioned and is_secure:
             attributes += "; Partitioned"
         self.attributes = attributes

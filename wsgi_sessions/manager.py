@@ -270,7 +270,7 @@ class SessionManager(Assembly):
         def begin_anew(user: UserRecord) -> tuple[UserRecord, Admitted]:
             others: tuple[str, ...] = ()
             if revoke_other_sessions:
-                others = self._end_user_sessions(user.id, reason=reason)
+                others = self._end_user_sessions(user.id, reason=reason, except_id=replaces)
             admitted = self.admission.begin(
                 user,
                 remember_me=remember_me,

@@ -11,6 +11,7 @@ from .clock import Clock, has_passed
 from .config import SessionConfig
 from .errors import StoreUnavailableError
 from .events import Events
+from .forks import renew_locks_in_child
 from .revocations import feed_age_ms
 from .store import Store
 
@@ -25,8 +26,13 @@ class Purger:
         self._clock = clock
         self._config = config
         self._events = events
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_locks_in_child(self)
         self._due_at_ms = clock.now_ms() + config.purge_interval_ms
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is cleaning up."""
+        self._lock = threading.Lock()
 
     def is_due(self) -> bool:
         """Tell whether ``purge_interval`` has gone by since this process last cleaned up."""

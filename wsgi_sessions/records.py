@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+from .secrecy import refuse_to_pickle
 
 __all__ = [
     "Account",
@@ -125,6 +127,9 @@ class PresentedToken(NamedTuple):
     secret: bytes
     text: str
     is_signed_by_newest: bool
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_pickle(self)
 
     def __repr__(self) -> str:
         return f"PresentedToken(session_id={self.session_id!r}, generation={self.generation})"

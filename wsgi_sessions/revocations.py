@@ -10,6 +10,7 @@ import threading
 from .clock import Clock
 from .config import SessionConfig
 from .errors import StoreUnavailableError
+from .forks import renew_locks_in_child
 from .store import Store
 
 __all__ = ["RevocationFeed", "feed_age_ms"]
@@ -36,10 +37,15 @@ class RevocationFeed:
         # Clocks of workers differ by less than the grace; a copy that only seems to have been
         # issued after "everything before" goes to the database, which knows.
         self._skew_ms = config.rotation_grace_ms
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_locks_in_child(self)
         self._read_at_ms: int | None = None
         self._session_ids: frozenset[str] = frozenset()
         self._before_ms: int | None = None
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is reading."""
+        self._lock = threading.Lock()
 
     def is_good(self, session_id: str, issued_at_ms: int) -> bool:
         """Tell whether no revocation up to ``revocation_lag`` ago meets a copy.

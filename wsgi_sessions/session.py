@@ -15,6 +15,7 @@ from typing import Any
 
 from .clock import datetime_from_ms, has_passed
 from .records import SessionRecord, UserRecord
+from .secrecy import refuse_to_pickle
 
 __all__ = ["Session", "SessionData", "SignIn", "User"]
 
@@ -188,6 +189,8 @@ class SignIn:
     user: User
     session: Session | None
     token: str | None = field(default=None, repr=False)
+
+    __reduce__ = refuse_to_pickle
 
 
 class SessionData(MutableMapping[str, Any]):

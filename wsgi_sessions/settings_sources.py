@@ -13,12 +13,13 @@ from typing import Any
 
 from .errors import ConfigurationError
 
-__all__ = ["PREFIX", "nest", "read_environment"]
+__all__ = ["PREFIX", "is_production", "nest", "read_environment"]
 
 PREFIX = "WSGI_SESSIONS_"
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+_ENVIRONMENTS = ("production", "development", "testing")
 _NOT_FROM_TEXT = frozenset({"user_model", "user_attributes", "session_fields", "social_providers"})
 
 
@@ -39,6 +40,8 @@ def nest(
     known = [*types, *(f"{part}.{name}" for part in parts for name in field_types(parts[part]))]
     found: dict[str, Any] = {}
     for given, value in settings.items():
+        if not isinstance(given, str):
+            raise ConfigurationError(f"{prefix}{given!r} is no setting; their names are text")
         name = snake_case(given)
         head, _, rest = name.partition(".")
         if rest and head in parts:
@@ -98,6 +101,19 @@ def read_environment(
             found["secret"] = secrets
     # A whole part before its fields: COOKIE_CACHE=true, then COOKIE_CACHE_MAX_AGE=60.
     return dict(sorted(found.items()))
+
+
+def is_production(environ: Mapping[str, str]) -> bool:
+    """Tell whether ``WSGI_SESSIONS_ENV`` says production, where every cookie is Secure.
+
+    Raises ``ConfigurationError`` for a word that might have been meant to say so.
+    """
+    word = environ.get(f"{PREFIX}ENV", "")
+    if word not in ("", *_ENVIRONMENTS):
+        raise ConfigurationError(
+            f"{PREFIX}ENV is {word!r}; give one of {', '.join(_ENVIRONMENTS)}, or leave it out"
+        )
+    return word == "production"
 
 
 def field_types(config: type) -> dict[str, str]:

@@ -100,11 +100,11 @@ class Store(UpkeepStore):
 
         The user's row is locked first, so parallel sign-ins come one after the other and never
         leave more than ``maximum_sessions`` live. The data of an anonymous session that is
-        replaced is carried over. ``find_end`` tells which limit a session is past. One that
-        expired less than ``skew_ms`` ago is ended too, or a worker whose clock is behind would
-        still count it. Returns what was added and what was ended. Raises ``LookupError`` for a
-        user who is gone and ``SessionLimitReached`` under ``on_limit="reject"``; then nothing
-        has changed.
+        replaced is carried over, and that of one replaced because the password was changed.
+        ``find_end`` tells which limit a session is past. One that expired less than ``skew_ms``
+        ago is ended too, or a worker whose clock is behind would still count it. Returns what
+        was added and what was ended. Raises ``LookupError`` for a user who is gone and
+        ``SessionLimitReached`` under ``on_limit="reject"``; then nothing has changed.
         """
 
         def admit() -> tuple[SessionRecord, Ended]:
@@ -119,7 +119,8 @@ class Store(UpkeepStore):
                 ended = ((replaces, replaced_reason),)
                 # Read after it ended: no later request can add to the data any more.
                 old = self.find_session(replaces)
-                if old is not None and old[0].user_id is None:
+                is_kept = replaced_reason is EndReason.PASSWORD_CHANGED
+                if old is not None and (is_kept or old[0].user_id is None):
                     admitted = record._replace(data=old[0].data)
             live = []
             for known in self.list_sessions(record.user_id, now_ms - skew_ms):

@@ -52,6 +52,8 @@ class FixedClock:
 class FakeStore:
     """Users, accounts and attempts in memory."""
 
+    is_within_app_transaction = False
+
     def __init__(self) -> None:
         self.users: dict[str, UserRecord] = {}
         self.accounts: dict[str, Account] = {}

@@ -46,6 +46,19 @@ def test_default_parameters_are_the_low_memory_ones_of_rfc_9106() -> None:
     assert (found.time_cost, found.memory_cost, found.parallelism) == (3, 65536, 4)
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA",
+        "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$A",
+        "$argon2id$v=99$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+        "$argon2id$v=19$m=1,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+    ],
+)
+def test_hash_that_only_looks_sound_is_nobodys(hasher: PasswordHasher, stored: str) -> None:
+    assert not hasher.verify(stored, SECRET)
+
+
 def test_equal_passwords_get_different_hashes(hasher: PasswordHasher) -> None:
     assert hasher.hash(SECRET) != hasher.hash(SECRET)
 

@@ -416,6 +416,27 @@ def test_sign_in_and_password_change_share_their_tries() -> None:
         desk.check()
 
 
+def test_address_stored_as_it_was_typed_shares_the_tries_too() -> None:
+    desk = Desk(make_config(throttle=ThrottleConfig()))
+    user = desk.sign_up()
+    desk.store.users[user.id] = user._replace(email="Ada@Example.org")
+    for _ in range(10):
+        with pytest.raises((InvalidPasswordError, TooManyTriesError)):
+            desk.change(user.id, current_password="wrong horse")
+    with pytest.raises(TooManyTriesError):
+        desk.check()
+
+
+def test_address_that_is_none_any_more_has_tries_of_its_own() -> None:
+    desk = Desk(make_config(throttle=ThrottleConfig(tries=1)))
+    user = desk.sign_up(address="192.0.2.1")
+    desk.store.users[user.id] = user._replace(email="ada at example")
+    with pytest.raises(InvalidPasswordError):
+        desk.change(user.id, current_password="wrong horse")
+    with pytest.raises(TooManyTriesError):
+        desk.change(user.id)
+
+
 # Changing and confirming
 
 

@@ -139,6 +139,39 @@ def test_tries_at_one_moment_do_not_slip_through_together() -> None:
         throttle.check(None, "ada", now_ms=NOW)
 
 
+class RollingBackStore(FakeStore):
+    """A store within a transaction of the application's, which is undone after every try."""
+
+    is_within_app_transaction = True
+
+    def undo(self) -> None:
+        self.attempts.clear()
+
+
+def test_tries_that_the_application_undoes_count_in_this_process() -> None:
+    store = RollingBackStore()
+    throttle = make_throttle(store)
+    for _ in range(10):
+        throttle.check("192.0.2.1", "ada", now_ms=NOW)
+        store.undo()
+
+    with pytest.raises(TooManyTriesError) as caught:
+        throttle.check("192.0.2.1", "ada", now_ms=NOW + 20_000)
+    assert caught.value.retry_after_seconds == 40
+
+    throttle.check("192.0.2.1", "ada", now_ms=NOW + 60_000)
+
+
+def test_what_a_process_notes_is_forgotten_after_the_window() -> None:
+    throttle = make_throttle(RollingBackStore())
+    for number in range(50):
+        throttle.check(None, f"account-{number}", now_ms=NOW + number)
+
+    throttle.check(None, "another", now_ms=NOW + 60_049)
+
+    assert len(throttle._noted) == 1
+
+
 def test_neither_address_nor_account_can_be_read_from_the_table() -> None:
     store = FakeStore()
     make_throttle(store).check("192.0.2.1", "ada@example.org", now_ms=NOW)

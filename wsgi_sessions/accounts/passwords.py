@@ -12,10 +12,11 @@ import threading
 import unicodedata
 
 import argon2
-from argon2.exceptions import VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from ..config import PasswordConfig
 from ..errors import InvalidValueError, PasswordTooLongError, PasswordTooShortError
+from ..forks import renew_locks_in_child
 
 __all__ = ["PasswordHasher"]
 
@@ -37,7 +38,7 @@ class PasswordHasher:
     (True, False)
     """
 
-    __slots__ = ("_argon2", "_config", "_decoy", "_places")
+    __slots__ = ("__weakref__", "_argon2", "_config", "_decoy", "_places")
 
     def __init__(self, config: PasswordConfig) -> None:
         self._config = config
@@ -49,7 +50,13 @@ class PasswordHasher:
             salt_len=config.salt_length,
         )
         self._decoy = _decoy_hash(config)
-        self._places = threading.BoundedSemaphore(config.max_parallel or os.cpu_count() or 1)
+        self.renew_locks()
+        renew_locks_in_child(self)
+
+    def renew_locks(self) -> None:
+        """Make the places for hashing anew: in a forked child none is taken."""
+        count = self._config.max_parallel or os.cpu_count() or 1
+        self._places = threading.BoundedSemaphore(count)
 
     def check_length(self, password: object) -> None:
         """Check a new password; its length is counted in code points of its normal form.
@@ -82,14 +89,15 @@ class PasswordHasher:
         """Tell whether a password is the one that was hashed.
 
         Without a hash (nobody has this e-mail address), or with one that is not argon2's, the
-        answer is False after the same work, so that the time it takes tells nothing.
+        answer is False after the same work, so that the time it takes tells nothing. One that
+        only looks like argon2's is nobody's password.
         """
         secret = _normal_form(password).encode()
         usable = password_hash if _ENCODED_HASH.fullmatch(password_hash or "") else None
         with self._places:
             try:
                 self._argon2.verify(usable or self._decoy, secret)
-            except VerifyMismatchError:
+            except (VerificationError, InvalidHashError):
                 return False
         return usable is not None
 

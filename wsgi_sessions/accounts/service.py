@@ -214,8 +214,7 @@ class AccountService:
         self._hasher.check_text(password)
         user = self._store.find_user(user_id)
         # The same counter as at sign-in, or a thief of a session had tries of their own.
-        account_name = str(user_id) if user is None or user.email is None else user.email
-        self._count_try(account_name, now_ms=now_ms, address=address)
+        self._count_try(_name_to_count_by(user_id, user), now_ms=now_ms, address=address)
         account = self._store.find_credential(user_id)
         password_hash = None if account is None else account.password_hash
         is_right = self._hasher.verify(password_hash, password)
@@ -242,6 +241,16 @@ class AccountService:
             address=address,
             details={"cause": cause},
         )
+
+
+def _name_to_count_by(user_id: Any, user: UserRecord | None) -> str:
+    """Return the name that a sign-in of this user is counted by."""
+    if user is None or user.email is None:
+        return str(user_id)
+    try:
+        return normalize_email(user.email)
+    except InvalidEmailError:
+        return user.email
 
 
 def check_text(field: str, value: object, *, longest: int) -> None:

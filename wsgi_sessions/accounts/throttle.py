@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import threading
+from collections.abc import Sequence
 
+from ..clock import has_passed
 from ..config import ThrottleConfig
 from ..errors import TooManyTriesError
+from ..forks import renew_locks_in_child
 from ..store import Store
 
 __all__ = ["Throttle", "throttle_keys"]
@@ -19,13 +23,24 @@ _IPV6_PREFIX = 64
 
 
 class Throttle:
-    """Lets ``tries`` attempts through in any ``window``, over all processes."""
+    """Lets ``tries`` attempts through in any ``window``, over all processes.
 
-    __slots__ = ("_config", "_store")
+    Within a transaction of the application's the attempts are undone with it, and that is just
+    what a refused password often leads to. So there this process counts for itself, too.
+    """
+
+    __slots__ = ("__weakref__", "_config", "_lock", "_noted", "_store")
 
     def __init__(self, store: Store, config: ThrottleConfig | None) -> None:
         self._store = store
         self._config = config
+        self._noted: dict[str, list[int]] = {}
+        self.renew_locks()
+        renew_locks_in_child(self)
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is counting."""
+        self._lock = threading.Lock()
 
     def check(self, address: str | None, account: str, *, now_ms: int) -> None:
         """Count an attempt, or raise ``TooManyTriesError`` when it is one too many.
@@ -40,6 +55,8 @@ class Throttle:
             self._refuse_above(self._config.tries - 1, key, now_ms=now_ms)
         for key in keys:
             self._store.insert_attempt(key, now_ms)
+        if self._store.is_within_app_transaction:
+            self._note(keys, now_ms)
         # Those who looked at the same moment all found a place; each now sees the others.
         for key in keys:
             self._refuse_above(self._config.tries, key, now_ms=now_ms)
@@ -49,9 +66,28 @@ class Throttle:
         window_ms = self._config.window_ms
         # After that instant: an attempt of exactly a window ago is over, as every deadline is.
         count, oldest_ms = self._store.count_attempts(key, now_ms - window_ms)
+        noted = self._still_noted(key, now_ms)
+        if len(noted) > count:
+            count, oldest_ms = len(noted), min(noted)
         if count > limit:
             wait_ms = (now_ms if oldest_ms is None else oldest_ms) + window_ms - now_ms
             raise TooManyTriesError(max(1, -(-wait_ms // 1000)))
+
+    def _note(self, keys: Sequence[str], now_ms: int) -> None:
+        with self._lock:
+            for key in list(self._noted):
+                self._noted[key] = self._still_noted(key, now_ms)
+                if not self._noted[key]:
+                    del self._noted[key]
+            for key in keys:
+                self._noted.setdefault(key, []).append(now_ms)
+
+    def _still_noted(self, key: str, now_ms: int) -> list[int]:
+        assert self._config is not None
+        window_ms = self._config.window_ms
+        return [
+            at_ms for at_ms in self._noted.get(key, ()) if not has_passed(at_ms + window_ms, now_ms)
+        ]
 
 
 def throttle_keys(address: str | None, account: str) -> tuple[str, ...]:
