@@ -85,6 +85,8 @@ def test_text_goes_out_in_ascii_whatever_it_holds() -> None:
         *[b'{"\\udfff": 1}', b'{"a": "\xff"}', b'\xef\xbb\xbf{"a": 1}', b'{"a": "\xed\xa0\x80"}'],
         '{"a": 1}'.encode("utf-16"),
         b'{"a": ' + b"9" * 5_000 + b"}",
+        b'{"a": -1' + b"0" * 400 + b"}",
+        b'{"a": [1' + b"0" * 309 + b"]}",
         b'{"a": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
         b'{"a": "line\nbreak"}',
@@ -93,6 +95,11 @@ def test_text_goes_out_in_ascii_whatever_it_holds() -> None:
 def test_unsound_json_is_a_refused_value(body: bytes) -> None:
     with pytest.raises(InvalidValueError):
         decode_object(body)
+
+
+def test_the_largest_number_a_float_holds_is_sound() -> None:
+    text = b"1" + b"0" * 308
+    assert decode_object(b'{"a": ' + text + b', "b": 12}') == {"a": 10**308, "b": 12}
 
 
 def test_no_body_is_an_empty_object() -> None:

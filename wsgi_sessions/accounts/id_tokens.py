@@ -193,10 +193,10 @@ def clean_text(value: object, *, longest: int = _LONGEST_CLAIM) -> str | None:
 
 def _instant_ms(claims: Mapping[str, Any], name: str) -> int:
     value = claims.get(name)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= float(value) < 1e11:  # type: ignore[arg-type]
+    # Compared as it is: an integer of JSON may be larger than any float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e11:
         raise InvalidIdTokenError(name)
-    return int(value * 1000)  # type: ignore[operator]
+    return int(value * 1000)
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -72,6 +72,7 @@ def decode_object(body: bytes) -> Mapping[str, Any]:
             text,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_whole,
             object_pairs_hook=_without_repetition,
         )
         if "\\u" in text:
@@ -103,6 +104,12 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{text} is beyond what a number can hold")
     return number
+
+
+def _whole(text: str) -> int:
+    # The same bound for all numbers, as JavaScript knows one kind alone.
+    _finite(text)
+    return int(text)
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> JsonObject:
