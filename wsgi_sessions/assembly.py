@@ -37,7 +37,7 @@ class Assembly:
 
     def __init__(
         self,
-        database: str | peewee.Database,
+        database: str | peewee.Database | peewee.DatabaseProxy,
         *,
         config: SessionConfig | None = None,
         clock: Clock | None = None,
@@ -120,6 +120,9 @@ class Assembly:
             self._assemble(
                 connections, config or self.config, clock or self.clock, wrap_store=wrap_store
             )
+            # The application's own listeners are part of what is tested.
+            for listener in before["events"]._listeners:
+                self.events.subscribe(listener)
             yield self
         finally:
             if connections is not before["connections"]:
@@ -135,5 +138,7 @@ class Assembly:
         """Return what another process has: this database and config, caches of its own."""
         twin = copy.copy(self)
         twin._assemble(self.connections, self.config, clock or self.clock, wrap_store=wrap_store)
+        # Who listens here, now or later, hears what happens over there.
+        twin.events.subscribe(self.events.tell)
         twin._has_warned_of_size = False
         return twin

@@ -77,8 +77,6 @@ class Workers:
         """Make one worker whose clock is ``skew`` ahead of the test's."""
         clock: Clock = self._clock.skewed(skew) if skew else self._clock
         manager = self._manager.sibling(clock=clock, wrap_store=WatchedStore.wrap)
-        # Who listens to the app's events hears those of its workers.
-        manager.events.subscribe(self._manager.events.tell)
         if self._faults is not None:
             self._faults.watch(manager)
         middleware = copy.copy(self._middleware)
