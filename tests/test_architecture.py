@@ -17,6 +17,7 @@ FLOORS = {
     "clock": 0,
     "statements": 0,
     "databases": 1,
+    "driver_errors": 1,
     "instants": 1,
     "forks": 0,
     "secrecy": 0,
@@ -65,8 +66,8 @@ ONLY = {
     "random": set[str](),
     "secrets": {"tokens"},
     "peewee": {
-        *["account_store", "assembly", "connections", "databases", "instants", "models"],
-        *["statements", "store"],
+        *["account_store", "assembly", "connections", "databases", "driver_errors"],
+        *["instants", "models", "statements", "store"],
     },
     "playhouse": {"databases"},
     "webob": {"api"},

@@ -163,6 +163,7 @@ class TestGivenDatabase:
                 name="Ada", email="ada@example.org", password="correct horse"
             )
 
+            assert made.session is not None
             assert [each.id for each in manager.list_sessions(made.user.id)] == [made.session.id]
 
     def test_proxy_that_leads_nowhere_is_told(self) -> None:
@@ -377,6 +378,30 @@ class TestOwned:
             owned.atomically(lambda: put(owned, "a"))
 
         other.close()
+
+    def test_lock_that_was_waited_for_long_is_not_waited_for_again(
+        self, owned: Connections, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        owned.write("PRAGMA busy_timeout = 0", ())
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        took_ms = iter([0, 5000])
+        monkeypatch.setattr("wsgi_sessions.connections.monotonic_ms", lambda: next(took_ms))
+        monkeypatch.setattr("wsgi_sessions.connections.time.sleep", pytest.fail)
+
+        with pytest.raises(StoreUnavailableError):
+            owned.atomically(lambda: put(owned, "a"))
+
+        other.close()
+
+    def test_number_beyond_sixty_four_bits_is_the_clients_fault(self, owned: Connections) -> None:
+        with pytest.raises(InvalidValueError):
+            owned.read_row("SELECT ?", (2**64,))
+
+    def test_insert_tells_the_key_that_the_row_got(self, owned: Connections) -> None:
+        assert [owned.insert("INSERT INTO thing (word) VALUES (?)", (word,)) for word in "ab"] == [
+            *[1, 2],
+        ]
 
     def test_folder_that_is_not_there_is_unavailable(self, tmp_path: Path) -> None:
         connections = Connections(f"sqlite:///{tmp_path}/no/app.db")
@@ -687,17 +712,145 @@ class TestServer:
         connections.read_row("SELECT 1", ())
         return len(self.sent)
 
-    def test_borrowed_connection_that_was_killed_is_told(
+    def test_borrowed_connection_that_was_killed_is_replaced_by_the_next_read(
         self, server: str, connections: Connections
     ) -> None:
-        database = connections.database
-        borrowed = Connections(database)
+        borrowed = Connections(connections.database)
+        before = borrowed.read_row(connection_id(server), ())
         self.kill(server, borrowed)
 
-        with pytest.raises(StoreUnavailableError):
-            borrowed.read_row("SELECT 1", ())
+        after = borrowed.read_row(connection_id(server), ())
 
-        assert not database.is_closed(), "open was found and open is left"
+        assert after != before
+        assert not connections.database.is_closed(), "open was found and open is left"
+
+    def test_borrowed_connection_that_was_killed_is_replaced_by_the_next_transaction(
+        self, server: str, connections: Connections
+    ) -> None:
+        borrowed = Connections(connections.database)
+        self.kill(server, borrowed)
+
+        borrowed.atomically(lambda: put(borrowed, "a"))
+
+        assert count(borrowed) == 1
+        assert not connections.database.is_closed(), "open was found and open is left"
+
+    def test_borrowed_connection_killed_within_a_transaction_is_told(
+        self, server: str, connections: Connections
+    ) -> None:
+        """What the application did before is undone, and only it can do that again."""
+        borrowed = Connections(connections.database)
+
+        with (
+            suppress(peewee.InterfaceError, peewee.OperationalError),
+            connections.database.atomic(),
+        ):
+            self.kill(server, borrowed)
+            with pytest.raises(StoreUnavailableError):
+                borrowed.read_row("SELECT 1", ())
+
+    def test_borrowed_connection_that_only_failed_is_kept(
+        self, server: str, connections: Connections
+    ) -> None:
+        borrowed = Connections(connections.database)
+        before = borrowed.read_row(connection_id(server), ())
+
+        with pytest.raises(StoreUnavailableError):
+            borrowed.read_row("SELECT * FROM missing", ())
+
+        assert borrowed.read_row(connection_id(server), ()) == before
+
+    def test_borrowed_connection_whose_server_is_gone_is_told(
+        self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        borrowed = Connections(connections.database)
+        self.kill(server, borrowed)
+
+        def refuse() -> None:
+            raise OSError("connection refused")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(connections.database, "_connect", refuse)
+            with pytest.raises(StoreUnavailableError):
+                borrowed.read_row("SELECT 1", ())
+
+        assert borrowed.read_row("SELECT 1", ()) == (1,)
+
+    def test_connection_of_ours_waits_five_seconds_for_a_lock(
+        self, server: str, connections: Connections
+    ) -> None:
+        ask, limit = {
+            "postgres": ("SHOW lock_timeout", "5s"),
+            "mariadb": ("SELECT @@innodb_lock_wait_timeout", 5),
+        }[server]
+
+        assert connections.read_row(ask, ()) == (limit,)
+
+    def test_conflict_that_took_long_is_not_tried_again(
+        self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        took_ms = iter([0, 4999, 5000])
+        monkeypatch.setattr("wsgi_sessions.connections.monotonic_ms", lambda: next(took_ms))
+        monkeypatch.setattr("wsgi_sessions.connections.time.sleep", lambda seconds: None)
+        tries: list[int] = []
+
+        def work() -> None:
+            tries.append(1)
+            raise self.conflicts(server)[1]
+
+        with pytest.raises(StoreUnavailableError):
+            connections.atomically(work)
+
+        assert len(tries) == 2, "again before the five seconds were over, and not after"
+
+    def test_insert_tells_the_key_that_the_row_got(
+        self, server: str, connections: Connections
+    ) -> None:
+        returning = " RETURNING id" if server == "postgres" else ""
+
+        keys = [
+            connections.insert(f"INSERT INTO thing (word) VALUES (%s){returning}", (word,))
+            for word in "ab"
+        ]
+
+        rows = connections.read_rows("SELECT id FROM thing ORDER BY word", ())
+        assert [(key,) for key in keys] == rows
+
+    @pytest.mark.parametrize(
+        ("columns", "values", "said"),
+        [
+            ("word", "'hush'", ("thing_word_key", "'word'")),
+            ("id", "NULL", ('"id"', "'id'")),
+            ("size", "-1", ("thing_size_check", "size")),
+        ],
+    )
+    def test_refused_row_is_told_by_the_name_of_what_refused_it(
+        self, server: str, columns: str, values: str, said: tuple[str, str]
+    ) -> None:
+        with fresh_server_database(server) as url:
+            connections = Connections(url)
+            connections.write(
+                "CREATE TABLE thing "
+                "(id INTEGER NOT NULL DEFAULT 7, word VARCHAR(9) UNIQUE DEFAULT 'hush',"
+                " size INTEGER CHECK (size > 0))",
+                (),
+            )
+            connections.write("INSERT INTO thing (size) VALUES (1)", ())
+
+            with pytest.raises(IntegrityConflict) as caught:
+                connections.write(f"INSERT INTO thing ({columns}) VALUES ({values})", ())
+            connections.close()
+
+        assert said[server == "mariadb"] in str(caught.value)
+        assert "hush" not in str(caught.value)
+
+    def test_column_without_a_default_is_a_refused_row(
+        self, server: str, connections: Connections
+    ) -> None:
+        connections.write("ALTER TABLE thing ADD COLUMN country VARCHAR(9) NOT NULL", ())
+
+        with pytest.raises(IntegrityConflict, match="country"):
+            put(connections, "a")
 
     def test_borrowed_database_that_is_closed_is_asked_again(
         self, server: str, connections: Connections

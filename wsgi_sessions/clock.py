@@ -14,6 +14,7 @@ __all__ = [
     "SystemClock",
     "datetime_from_ms",
     "has_passed",
+    "monotonic_ms",
     "ms_from_datetime",
     "ms_from_duration",
 ]
@@ -41,6 +42,11 @@ class SystemClock:
 
     def __repr__(self) -> str:
         return "SystemClock()"
+
+
+def monotonic_ms() -> int:
+    """Return milliseconds since no instant in particular, to tell how long something takes."""
+    return time.monotonic_ns() // 1_000_000
 
 
 def has_passed(deadline_ms: int, now_ms: int) -> bool:

@@ -6,19 +6,19 @@ Must not know any table; the only room that sleeps (between tries of a transacti
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
 import peewee
 
-from .databases import find_database, open_url
-from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
+from .clock import monotonic_ms
+from .databases import BUSY_TIMEOUT_MS, find_database, open_url
+from .driver_errors import IntegrityConflict, driver_errors, is_conflict, is_gone, translate
+from .errors import ConfigurationError, StoreUnavailableError
 
 __all__ = ["Connections", "IntegrityConflict"]
 
@@ -26,15 +26,10 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 _MOST_TRIES = 8
-# MariaDB: deadlock, lock wait timeout, Galera certification; PostgreSQL: serialization, deadlock.
-_CONFLICT_CODES = frozenset({1213, 1205, 1020, "40001", "40P01"})
-
+_PATIENCE_MS = BUSY_TIMEOUT_MS
+"""After this long a transaction that met others is not begun again."""
 _parents_connections: list[Any] = []
 _all: weakref.WeakSet[Connections] = weakref.WeakSet()
-
-
-class IntegrityConflict(Exception):  # noqa: N818  a word of this room, never shown
-    """A unique value exists already."""
 
 
 class Connections:
@@ -56,7 +51,7 @@ class Connections:
         self.is_sqlite = isinstance(self.database, peewee.SqliteDatabase)
         self.is_mysql = isinstance(self.database, peewee.MySQLDatabase)
         self.on_first_use: Callable[[], None] | None = None
-        self._errors = _driver_errors(self.database)
+        self._errors = driver_errors(self.database)
         self._transaction_errors: tuple[type[Exception], ...] = (
             *self._errors,
             StoreUnavailableError,
@@ -80,6 +75,19 @@ class Connections:
             and bool(self.database.in_transaction())
         )
 
+    @property
+    def may_read_the_past(self) -> bool:
+        """Whether a plain SELECT may show rows as they were before others changed them.
+
+        MariaDB does so within a transaction that has read before. Ours lock before they read;
+        what the application's have done nobody knows.
+        """
+        return (
+            self.is_mysql
+            and bool(self.database.in_transaction())
+            and not getattr(self._local, "has_begun", False)
+        )
+
     # Statements
 
     def read_row(self, sql: str, parameters: Sequence[Any]) -> Row | None:
@@ -90,7 +98,7 @@ class Connections:
                 return row
             except self._errors as error:
                 if self.database.in_transaction():
-                    raise self._translate(error) from error
+                    raise translate(error) from error
         rows = self.read_rows(sql, parameters)
         return rows[0] if rows else None
 
@@ -106,26 +114,31 @@ class Connections:
                     finally:
                         cursor.close()
             except self._errors as error:
-                translated = self._translate(error)
+                translated = translate(error)
                 is_last = (
                     attempt == 2
                     or self.database.in_transaction()
                     or not isinstance(translated, StoreUnavailableError)
                 )
-                if not is_last and self.is_owned:
-                    self._drop()
-                if is_last or not (self.is_owned or self.database.is_closed()):
+                if is_last or not self._renew(error):
                     raise translated from error
         raise AssertionError("unreachable")
 
     def write(self, sql: str, parameters: Sequence[Any]) -> int:
         """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
+        return self._change(sql, parameters, lambda cursor: int(cursor.rowcount))
+
+    def insert(self, sql: str, parameters: Sequence[Any]) -> Any:
+        """Run one INSERT and return the key of the row: what it returns, or the last one given."""
+        return self._change(sql, parameters, _key_of_inserted)
+
+    def _change(self, sql: str, parameters: Sequence[Any], tell: Callable[[Any], T]) -> T:
         try:
             with self._taken() as connection:
                 cursor = connection.cursor()
                 try:
                     cursor.execute(sql, parameters)
-                    return int(cursor.rowcount)
+                    return tell(cursor)
                 finally:
                     cursor.close()
         except self._errors as error:
@@ -138,6 +151,7 @@ class Connections:
         """
         if getattr(self._local, "depth", 0):
             return work()
+        began_ms = monotonic_ms()
         for attempt in range(1, _MOST_TRIES + 1):
             has_begun = False
             try:
@@ -145,21 +159,25 @@ class Connections:
                     is_inner = self.database.in_transaction()
                     kind = ("IMMEDIATE",) if self.is_sqlite and not is_inner else ()
                     self._local.depth = 1
+                    self._local.has_begun = not is_inner
                     try:
                         with self.database.atomic(*kind):
                             has_begun = True
                             return work()
                     finally:
                         self._local.depth = 0
+                        self._local.has_begun = False
             except self._transaction_errors as error:
                 cause = error.__cause__ if isinstance(error, StoreUnavailableError) else error
-                if self.database.in_transaction() or attempt == _MOST_TRIES:
+                # A try may itself wait for a lock, and whoever asked waits with it.
+                is_last = attempt == _MOST_TRIES or monotonic_ms() - began_ms >= _PATIENCE_MS
+                if self.database.in_transaction() or is_last:
                     raise self._after_failure(error) from error
-                if not self._is_conflict(cause):
+                if not is_conflict(cause):
                     # Once begun it may have been committed, so it is not sent again.
-                    if has_begun or not self._is_dead_at_begin(cause, attempt):
+                    is_unsent = not has_begun and self._is_dead_at_begin(cause, attempt)
+                    if cause is None or not (is_unsent and self._renew(cause)):
                         raise self._after_failure(error) from error
-                    self._drop()
                     continue
             time.sleep(0.005 * 2**attempt)
         raise AssertionError("unreachable")
@@ -193,6 +211,7 @@ class Connections:
             self._local.holder = holder
         else:
             self._only_holder = holder
+        self._limit_waiting()
         if self.on_first_use is not None:
             # Others wait here until it is done; it may itself open a connection anew.
             with self._first_use_lock:
@@ -204,6 +223,17 @@ class Connections:
                         self.on_first_use = None
                     finally:
                         self._is_preparing = False
+
+    def _limit_waiting(self) -> None:
+        """Have a server wait for a lock no longer than SQLite does; MariaDB's own is 50 s."""
+        if self.is_sqlite:
+            return
+        if self.is_mysql:
+            sql = f"SET SESSION innodb_lock_wait_timeout = {BUSY_TIMEOUT_MS // 1000}"
+        else:
+            sql = f"SET lock_timeout = {BUSY_TIMEOUT_MS}"
+        with closing(self.database.connection().cursor()) as cursor:
+            cursor.execute(sql)
 
     @contextmanager
     def _taken(self) -> Iterator[Any]:
@@ -221,6 +251,23 @@ class Connections:
         finally:
             if was_closed:
                 self.database.close()
+
+    def _renew(self, error: BaseException) -> bool:
+        """Have the next try find another connection; tell whether it can."""
+        if self.is_owned:
+            self._drop()
+            return True
+        if self.database.is_closed():
+            return True
+        if not is_gone(error, self.database.connection()):
+            return False
+        # Peewee keeps it for good, and the application may never look.
+        self._drop()
+        try:
+            self.database.connect()
+        except self._errors:
+            return False
+        return True
 
     def _drop(self) -> None:
         """Let go of a connection that is of no more use."""
@@ -250,7 +297,7 @@ class Connections:
     def _after_failure(self, error: BaseException) -> BaseException:
         if isinstance(error, StoreUnavailableError):
             return error
-        translated = self._translate(error)
+        translated = translate(error)
         if (
             isinstance(translated, StoreUnavailableError)
             and self.is_owned
@@ -261,33 +308,17 @@ class Connections:
             self._drop()
         return translated
 
-    def _translate(self, error: BaseException) -> BaseException:
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if "IntegrityError" in names:
-            return IntegrityConflict(str(error))
-        if names & {"DataError", "UnicodeEncodeError"}:
-            return InvalidValueError("a value is too long, or not of a kind the database stores")
-        text = str(error)
-        if "no such table" in text or "UndefinedTable" in names or 1146 in _codes(error):
-            return StoreUnavailableError(
-                "a table is missing; call manager.create_tables() once, before serving"
-            )
-        return StoreUnavailableError(f"the database did not answer ({type(error).__name__})")
-
-    def _is_conflict(self, error: BaseException | None) -> bool:
-        if error is None:
-            return False
-        if _codes(error) & _CONFLICT_CODES:
-            return True
-        text = str(error)
-        return self.is_sqlite and ("locked" in text or "busy" in text)
-
     def _is_dead_at_begin(self, error: BaseException | None, attempt: int) -> bool:
         """Tell whether a connection was found dead before anything was sent over it."""
-        if error is None or attempt > 1 or self.is_sqlite or not self.is_owned:
+        if error is None or attempt > 1 or self.is_sqlite:
             return False
         names = {kind.__name__ for kind in type(error).__mro__}
         return bool(names & {"OperationalError", "InterfaceError"})
+
+
+def _key_of_inserted(cursor: Any) -> Any:
+    # PostgreSQL alone is asked to return it.
+    return cursor.lastrowid if cursor.description is None else cursor.fetchone()[0]
 
 
 class _Holder:
@@ -307,39 +338,6 @@ def _close_in_process(connection: Any, pid: int) -> None:
     # It may be closed already, or its server gone.
     with suppress(Exception):
         connection.close()
-
-
-def _driver_errors(database: peewee.Database) -> tuple[type[Exception], ...]:
-    errors: list[type[Exception]] = [peewee.PeeweeException]
-    if isinstance(database, peewee.SqliteDatabase):
-        errors.append(sqlite3.Error)
-    elif isinstance(database, peewee.PostgresqlDatabase):
-        errors += _errors_of("psycopg", "psycopg2")
-    elif isinstance(database, peewee.MySQLDatabase):
-        errors += _errors_of("pymysql", "MySQLdb", "mysql.connector", "mariadb")
-    # A lone surrogate fits in no database.
-    return (*errors, OSError, UnicodeEncodeError)
-
-
-def _errors_of(*drivers: str) -> Iterator[type[Exception]]:
-    """Give the errors of those drivers that are installed: which one it is, Peewee knows."""
-    for driver in drivers:
-        with suppress(ImportError):
-            yield import_module(driver).Error
-
-
-def _codes(error: BaseException) -> set[Any]:
-    """Return the SQLSTATEs and error numbers that the driver gives."""
-    codes: set[Any] = set()
-    inner: BaseException | None = error
-    for _ in range(3):
-        if inner is None:
-            break
-        codes.add(getattr(inner, "sqlstate", None))
-        if inner.args and isinstance(inner.args[0], int):
-            codes.add(inner.args[0])
-        inner = inner.__cause__ or inner.__context__
-    return codes
 
 
 def _forget_parents_connections() -> None:

@@ -12,6 +12,7 @@ from .connections import Connections
 
 __all__ = ["create_missing_tables"]
 
+_LONGEST_WAIT_SECONDS = 60
 _LOCK = int.from_bytes(b"wsgi_ses", "big")
 
 
@@ -37,7 +38,9 @@ def create_missing_tables(connections: Connections, models: Iterable[Any]) -> No
         # IF NOT EXISTS alone lets two processes collide: in the catalogue of PostgreSQL
         # (whose lock ends with the transaction), and over an index of MariaDB.
         if connections.is_mysql:
-            database.execute_sql("SELECT GET_LOCK('wsgi_sessions.tables', 60)")
+            database.execute_sql(
+                f"SELECT GET_LOCK('wsgi_sessions.tables', {_LONGEST_WAIT_SECONDS})"
+            )
             try:
                 create()
             finally:
@@ -48,6 +51,8 @@ def create_missing_tables(connections: Connections, models: Iterable[Any]) -> No
         if all(map(is_there, wanted)):
             return
         with database.atomic():
+            # As long as on MariaDB: others may be making them all.
+            database.execute_sql(f"SET LOCAL lock_timeout = {_LONGEST_WAIT_SECONDS * 1000}")
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             if not all(map(is_there, wanted)):
                 create()
