@@ -648,6 +648,30 @@ def test_switching_a_part_keeps_its_other_settings() -> None:
     assert config.replace(cookie_cache=True).cookie_cache.version == "7"
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *["http://*", "https://*:8443", "https://*.org", "https://app-*.com", "http://*.localhost"],
+        *["https://a.*.com", "https://*.example.*", "https://example.org.*", "http://192.168.1.*"],
+        *["https://*.*.org", "https://.example.org", "https://*..example.org", "https://a.org."],
+    ],
+)
+def test_wildcard_for_anybodys_host_is_refused(origin: str) -> None:
+    with pytest.raises(ConfigurationError, match="trusted_origins holds .* such as"):
+        make(trusted_origins=[origin])
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *["https://*.example.org", "https://app-*.example.org:8443", "https://*.*.example.org"],
+        *["https://a.*.b.example.org", "http://localhost:3000", "app://host", "http://[::1]:80"],
+    ],
+)
+def test_wildcard_before_a_domain_of_ones_own_is_taken(origin: str) -> None:
+    assert make(trusted_origins=[origin]).trusted_origins == (origin,)
+
+
 @pytest.mark.parametrize("value", [True, 5])
 def test_number_is_no_network(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="give networks or addresses"):

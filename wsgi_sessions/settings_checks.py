@@ -41,6 +41,8 @@ _DOMAIN = re.compile(
 _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[A-Za-z0-9*._-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
+_FIXED_LABELS = 2
+"""As in example.org: whatever stands before one label alone, anybody can register."""
 _LONGEST = timedelta(days=36500)
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIELD_TYPES = ("string", "number", "boolean")
@@ -156,6 +158,13 @@ def check_origin(name: str, value: Any) -> str:
         raise ConfigurationError(
             f"{name} holds {value!r}; give scheme and host without a path, such as "
             "'https://app.example.org' or 'https://*.example.org'"
+        )
+    host = re.sub(r":[0-9]+\Z", "", value.partition("://")[2])
+    labels = host.split(".")
+    if "" in labels or ("*" in host and any("*" in label for label in labels[-_FIXED_LABELS:])):
+        raise ConfigurationError(
+            f"{name} holds {value!r}, which could be a host of anybody's; let what a * stands "
+            "for be part of a domain of yours, such as 'https://*.example.org'"
         )
     return value
 

@@ -155,6 +155,13 @@ def test_wildcard_stands_for_a_part_of_one_label() -> None:
     assert not is_trusted("https://app-17.evil.example.net", trusted_origins=patterns)
 
 
+def test_wildcard_alone_in_its_label_stands_for_something() -> None:
+    patterns = ("https://*.example.net", "https://app*.example.net")
+    assert is_trusted("https://x.example.net", trusted_origins=patterns)
+    assert is_trusted("https://app.example.net", trusted_origins=patterns)
+    assert not is_trusted("https://.example.net", trusted_origins=patterns)
+
+
 def test_nobody_is_trusted_unless_told() -> None:
     assert not is_trusted("https://front.example.net", trusted_origins=())
 

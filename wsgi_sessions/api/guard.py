@@ -221,11 +221,14 @@ def _origin_of(url: str) -> str | None:
 
 @lru_cache(maxsize=32)
 def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Make one expression of origins in which ``*`` stands for a part of one host label."""
+    """Make one expression of origins in which ``*`` stands for a part of one host label.
+
+    Alone in its label, it stands for at least one character: no label is empty.
+    """
     normal_forms = (_origin_of(pattern) for pattern in patterns)
-    return re.compile(
-        "|".join(
-            re.escape(origin).replace(r"\*", r"[a-z0-9_-]*") for origin in normal_forms if origin
-        )
-        or r"(?!)"
-    )
+    return re.compile("|".join(_expression(origin) for origin in normal_forms if origin) or "(?!)")
+
+
+def _expression(origin: str) -> str:
+    alone = re.sub(r"(?<=[/.])\\\*(?=\\\.)", "[a-z0-9_-]+", re.escape(origin))
+    return alone.replace(r"\*", "[a-z0-9_-]*")
