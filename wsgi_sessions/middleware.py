@@ -93,13 +93,12 @@ class SessionMiddleware:
         runs_without_database: bool,
     ) -> Iterable[bytes]:
         request = SessionRequest(self.manager, environ)
-        answers = _OurAnswers(request, start_response)
         try:
             request.validate(options)
         except StoreUnavailableError as error:
             self.manager.events.emit("database_error", details={"error": error})
             if not runs_without_database:
-                return answers.give(error)
+                return _answer(error, request, start_response)
 
         has_begun = False
 
@@ -116,19 +115,21 @@ class SessionMiddleware:
 
         try:
             iterable = app(environ, begin)
-            return self._hand_back(request, iterable, environ, answers, has_begun=has_begun)
-        except StoreUnavailableError as error:
-            self.manager.events.emit("database_error", details={"error": error})
-            return answers.give(error, exc_info=sys.exc_info())
-        except RefusedError as error:
-            return answers.give(error, exc_info=sys.exc_info())
+            return self._hand_back(request, iterable, environ, start_response, has_begun=has_begun)
+        except (StoreUnavailableError, RefusedError) as error:
+            if isinstance(error, StoreUnavailableError):
+                self.manager.events.emit("database_error", details={"error": error})
+            # Only headers that were given before are replaced (PEP 3333); some servers and
+            # test clients raise what they are handed here, whatever they have sent.
+            exc_info = sys.exc_info() if has_begun else None
+            return _answer(error, request, start_response, exc_info=exc_info)
 
     def _hand_back(
         self,
         request: SessionRequest,
         iterable: Iterable[bytes],
         environ: WSGIEnvironment,
-        answers: _OurAnswers,
+        start_response: StartResponse,
         *,
         has_begun: bool,
     ) -> Iterable[bytes]:
@@ -139,11 +140,11 @@ class SessionMiddleware:
         """
         runs_code = not isinstance(iterable, (list, tuple)) and not _is_file(iterable, environ)
         if not has_begun or (runs_code and request.session is not None):
-            return _Finishing(iterable, request, answers)
+            return _Finishing(iterable, request, start_response)
         request.save_streamed()
         request.let_go()
         if self.manager.purger.is_due() and not _is_file(iterable, environ):
-            return _Finishing(iterable, request, answers)
+            return _Finishing(iterable, request, start_response)
         return iterable
 
     def __repr__(self) -> str:
@@ -158,14 +159,14 @@ def _is_file(iterable: Iterable[bytes], environ: WSGIEnvironment) -> bool:
 class _Finishing:
     """An app's iterable at whose end and after whose ``close()`` something of ours is done."""
 
-    __slots__ = ("_answers", "_inner", "_request")
+    __slots__ = ("_inner", "_request", "_start_response")
 
     def __init__(
-        self, inner: Iterable[bytes], request: SessionRequest, answers: _OurAnswers
+        self, inner: Iterable[bytes], request: SessionRequest, start_response: StartResponse
     ) -> None:
         self._inner = inner
         self._request = request
-        self._answers = answers
+        self._start_response = start_response
 
     def __iter__(self) -> Iterator[bytes]:
         has_sent = False
@@ -181,7 +182,7 @@ class _Finishing:
                 self._request.manager.events.emit("database_error", details={"error": error})
             if has_sent:
                 raise
-            yield from self._answers.give(error, exc_info=sys.exc_info())
+            yield from _answer(error, self._request, self._start_response, exc_info=sys.exc_info())
 
     def close(self) -> None:
         try:
@@ -237,36 +238,31 @@ def _is_shared_age(directive: str) -> bool:
     return directive.lower().partition("=")[0].strip() == "s-maxage"
 
 
-class _OurAnswers:
-    """The answers to one request that take the place of the app's, in plain text."""
-
-    __slots__ = ("_request", "_start_response")
-
-    def __init__(self, request: SessionRequest, start_response: StartResponse) -> None:
-        self._request = request
-        self._start_response = start_response
-
-    def give(
-        self, error: StoreUnavailableError | RefusedError, *, exc_info: Any = None
-    ) -> Iterable[bytes]:
-        """Answer what broke off the app, with the cookies of what it had done to sessions."""
-        status, text, extra = _told(error)
-        body = text.encode("utf-8", "replace")
-        headers = [
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-            *extra,
-        ]
-        headers = with_our_headers(headers, self._request.begin_without_app())
-        try:
-            if exc_info is None:
-                self._start_response(status, headers)
-            else:
-                self._start_response(status, headers, exc_info)
-        finally:
-            exc_info = None  # PEP 3333: no circular reference through the traceback
-        return [] if self._request.facts.method == "HEAD" else [body]
+def _answer(
+    error: StoreUnavailableError | RefusedError,
+    request: SessionRequest,
+    start_response: StartResponse,
+    *,
+    exc_info: Any = None,
+) -> Iterable[bytes]:
+    """Answer in plain text in the app's place, with the cookies of what it had done until then."""
+    status, text, extra = _told(error)
+    body = text.encode("utf-8", "replace")
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        *extra,
+    ]
+    headers = with_our_headers(headers, request.begin_without_app())
+    try:
+        if exc_info is None:
+            start_response(status, headers)
+        else:
+            start_response(status, headers, exc_info)
+    finally:
+        exc_info = None  # PEP 3333: no circular reference through the traceback
+    return [] if request.facts.method == "HEAD" else [body]
 
 
 def _told(error: StoreUnavailableError | RefusedError) -> tuple[str, str, HeaderLines]:

@@ -59,8 +59,8 @@ class SessionRequest:
         self.is_database_away = False
         self._environ = environ
         self._presented = manager.cookies.read(environ.get("HTTP_COOKIE"), is_secure=self.is_secure)
-        self._outbox = Outbox(manager, is_secure=self.is_secure)
-        self._before_sign_in: tuple[Session | None, Outbox] | None = None
+        self._outbox: Outbox | None = None
+        self._before_sign_in: tuple[Session | None, Outbox | None] | None = None
         self._data: SessionData | None = None
         self._unsaved: tuple[SessionRecord, str] | None = None
         self._has_begun = False
@@ -93,7 +93,8 @@ class SessionRequest:
                 self.session = self.manager.show(
                     found.session, found.user, now_ms=found.now_ms, open_data=self._open_data
                 )
-                self._outbox.post_after_validation(found, self._presented)
+                if found.offer is not None or self.manager.config.cookie_cache.enabled:
+                    self._open_outbox().post_after_validation(found, self._presented)
         self._inject()
 
     def begin(self) -> HeaderLines:
@@ -111,7 +112,7 @@ class SessionRequest:
             if self._unsaved is not None:
                 data.on_change = self._save_data  # which can only refuse now, and says why
         self._has_begun = True
-        return self._outbox.lines
+        return [] if self._outbox is None else self._outbox.lines
 
     def begin_without_app(self) -> HeaderLines:
         """Return the cookies to send with an answer that takes the place of the app's.
@@ -120,7 +121,7 @@ class SessionRequest:
         what it set in the session's data is dropped with its answer.
         """
         self._has_begun = True
-        return self._outbox.lines
+        return [] if self._outbox is None else self._outbox.lines
 
     @property
     def has_open_data(self) -> bool:
@@ -219,7 +220,7 @@ class SessionRequest:
             self._require_unsent("update the user")
         updated = self.manager.update_user(user.id, **changes)
         self.session.user = updated
-        self._outbox.post_copy_anew(self.session.record, updated.record)
+        self._open_outbox().post_copy_anew(self.session.record, updated.record)
         self._inject()
         return updated
 
@@ -349,6 +350,12 @@ class SessionRequest:
     def _inject(self) -> None:
         inject(self._environ, session=self.session, request=self, end_reason=self.end_reason)
 
+    def _open_outbox(self) -> Outbox:
+        """Return the outbox; most requests need none, so it is made when something is posted."""
+        if self._outbox is None:
+            self._outbox = Outbox(self.manager, is_secure=self.is_secure)
+        return self._outbox
+
     def _require_unsent(self, action: str) -> None:
         if self._has_begun:
             raise ResponseStartedError(
@@ -368,8 +375,8 @@ class SessionRequest:
             record, made.user.record, now_ms=record.created_at_ms, open_data=self._open_data
         )
         self.end_reason = None
-        self._outbox = Outbox(self.manager, is_secure=self.is_secure)
-        self._outbox.post_session(record, made.user.record, made.token)
+        self._outbox = None
+        self._open_outbox().post_session(record, made.user.record, made.token)
         self._inject()
 
     def _forget_what_was_rolled_back(self) -> None:
@@ -389,7 +396,7 @@ class SessionRequest:
         self.session = None
         self._close_data()
         self._before_sign_in = None
-        self._outbox.post_leaving()
+        self._open_outbox().post_leaving()
         self._inject()
 
     def _close_data(self) -> None:
@@ -447,7 +454,7 @@ class SessionRequest:
         self.manager.store.insert_session(record._replace(data=text))
         self._unsaved = None
         data.mark_stored((text, record.data_version))
-        self._outbox.post_session(record, None, token)
+        self._open_outbox().post_session(record, None, token)
         self.manager.events.emit(
             "session_created", session_id=record.id, address=self.facts.address
         )
