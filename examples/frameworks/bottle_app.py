@@ -8,7 +8,13 @@ import pages
 from bottle import Bottle, redirect, request
 
 from wsgi_sessions import SessionManager, SessionMiddleware
-from wsgi_sessions.adapters.bottle import check_form, current_user, install, session_request
+from wsgi_sessions.adapters.bottle import (
+    check_form,
+    current_session,
+    current_user,
+    install,
+    session_request,
+)
 
 
 def create_app(manager: SessionManager) -> SessionMiddleware:
@@ -47,6 +53,17 @@ def create_app(manager: SessionManager) -> SessionMiddleware:
     @app.get("/secrets", fresh_login_required=True)
     def secrets() -> Any:
         return "the secrets"
+
+    @app.get("/visits", login_required=True)
+    def visits() -> Any:
+        session: Any = current_session()
+        return pages.count_visit(session.data)
+
+    @app.get("/stream", login_required=True)
+    def stream() -> Any:
+        session: Any = current_session()
+        session.data["sent"] = []
+        return pages.stream(session.data)
 
     @app.error(400)
     @app.error(401)

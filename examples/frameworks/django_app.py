@@ -16,6 +16,8 @@ from django.urls import path
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
+from wsgi_sessions import RefusedError
+from wsgi_sessions.adapters import refusal_of
 from wsgi_sessions.adapters.django import fresh_login_required, login_required
 
 
@@ -81,17 +83,21 @@ def secrets(_request: Any) -> Any:
 
 
 @login_required
-def stream(request: Any) -> Any:
-    def chunks() -> Any:
-        yield b"one "
-        request.wsgi_session.data["streamed"] = True
-        yield b"two"
+def visits(request: Any) -> Any:
+    return HttpResponse(pages.count_visit(request.wsgi_session.data))
 
-    return StreamingHttpResponse(chunks())
+
+@login_required
+def stream(request: Any) -> Any:
+    data = request.wsgi_session.data
+    data["sent"] = []
+    return StreamingHttpResponse(pages.stream(data))
 
 
 def show_400(_request: Any, exception: Any) -> Any:
-    return HttpResponse(pages.error("400 from Django", str(exception)), status=400)
+    # Wrong credentials come here, too, and have a status of their own.
+    status = refusal_of(exception).status if isinstance(exception, RefusedError) else 400
+    return HttpResponse(pages.error(f"{status} from Django", str(exception)), status=status)
 
 
 def show_403(_request: Any, exception: Any) -> Any:
@@ -105,6 +111,7 @@ urlpatterns = [
     path("sign-out", sign_out),
     path("account", account),
     path("secrets", secrets),
+    path("visits", visits),
     path("stream", stream),
 ]
 handler400, handler403 = show_400, show_403

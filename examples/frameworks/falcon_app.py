@@ -62,6 +62,24 @@ class Secrets:
         resp.text = "the secrets"
 
 
+class Visits:
+    """Keeps a number in the session's data."""
+
+    @falcon.before(login_required)
+    def on_get(self, req: Any, resp: Any) -> None:
+        resp.text = pages.count_visit(req.context.session.data)
+
+
+class Stream:
+    """Writes to the session's data while the body is sent."""
+
+    @falcon.before(login_required)
+    def on_get(self, req: Any, resp: Any) -> None:
+        data = req.context.session.data
+        data["sent"] = []
+        resp.stream = pages.stream(data)
+
+
 def show_error(_req: Any, resp: Any, error: Any) -> None:
     """Show an HTTPError as a page of the application's own."""
     status = str(error.status)[:3]
@@ -80,6 +98,8 @@ def create_app(manager: SessionManager) -> SessionMiddleware:
         ("/sign-out", SignOut()),
         ("/account", Account()),
         ("/secrets", Secrets()),
+        ("/visits", Visits()),
+        ("/stream", Stream()),
     ):
         app.add_route(path, resource)
     return install(app, manager)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pages
-from flask import Flask, redirect, request
+from flask import Flask, Response, redirect, request
 
 from wsgi_sessions import SessionManager
 from wsgi_sessions.adapters.flask import (
     FlaskSessions,
     check_form,
+    current_session,
     current_user,
     fresh_login_required,
     login_required,
@@ -57,6 +58,18 @@ def create_app(manager: SessionManager) -> Flask:
     @fresh_login_required
     def secrets() -> Any:
         return "the secrets"
+
+    @app.get("/visits")
+    @login_required
+    def visits() -> Any:
+        return pages.count_visit(current_session.data)
+
+    @app.get("/stream")
+    @login_required
+    def stream() -> Any:
+        data = current_session.data
+        data["sent"] = []
+        return Response(pages.stream(data))
 
     @app.errorhandler(400)
     @app.errorhandler(401)

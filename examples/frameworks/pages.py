@@ -1,13 +1,15 @@
-"""The three pages that every framework's example shows, as HTML without a framework.
+"""What every framework's example shows: three pages as HTML, and text that is streamed.
 
 Must not let a value in unescaped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, MutableMapping
 from html import escape
+from typing import Any
 
-__all__ = ["account", "entrance", "error"]
+__all__ = ["account", "count_visit", "entrance", "error", "stream"]
 
 _FRAME = """\
 <!doctype html>
@@ -55,3 +57,16 @@ def error(title: str, text: str) -> str:
     """Return a page of the application's own for what went wrong."""
     body = f'<p>{escape(text)}</p>\n<p><a href="/">To the front page</a></p>'
     return _FRAME.format(title=escape(title), body=body)
+
+
+def count_visit(data: MutableMapping[str, Any]) -> str:
+    """Count one visit more in the session's data, and say how many there were."""
+    data["visits"] = data.get("visits", 0) + 1
+    return f"visits: {data['visits']}"
+
+
+def stream(data: MutableMapping[str, Any]) -> Iterator[bytes]:
+    """Send a text in parts, and note in the session's data what has been sent."""
+    for word in ("one ", "two"):
+        yield word.encode()
+        data["sent"].append(word.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,8 +20,10 @@ def make_app(_global_conf: Any, **_local_conf: str) -> Any:
     return app
 
 
-def app(environ: Any, start_response: Any) -> list[bytes]:
+def app(environ: Any, start_response: Any) -> Iterable[bytes]:
     try:
+        if environ["PATH_INFO"] == "/stream":
+            return stream(environ, start_response)
         status, headers, page = answer(environ)
     except RefusedError as error:
         refusal = refusal_of(error)
@@ -60,9 +63,21 @@ def answer(environ: Any) -> tuple[str, list[tuple[str, str]], str]:
     if path == "/secrets":
         handle.require_fresh()
         return "200 OK", [], "the secrets"
+    if path == "/visits":
+        handle.require_user()
+        return "200 OK", [], pages.count_visit(handle.session.data)
     if path == "/":
         return "200 OK", [], pages.entrance()
     return "404 Not Found", [], pages.error("404 from the app", "There is no such page.")
+
+
+def stream(environ: Any, start_response: Any) -> Iterable[bytes]:
+    """Answer with a body that is sent in parts."""
+    handle = environ["wsgi_sessions.request"]
+    handle.require_user()
+    handle.session.data["sent"] = []
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return pages.stream(handle.session.data)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,16 @@ def secrets(request: Any) -> Any:
     return Response(f"the secrets of {request.authenticated_userid}")
 
 
+def visits(request: Any) -> Any:
+    return Response(pages.count_visit(request.wsgi_session.data))
+
+
+def stream(request: Any) -> Any:
+    data = request.wsgi_session.data
+    data["sent"] = []
+    return Response(app_iter=pages.stream(data))
+
+
 def show_error(error: Any, request: Any) -> Any:
     request.response.status = error.status
     request.response.text = pages.error(f"{error.code} from Pyramid", error.detail or error.title)
@@ -68,6 +78,8 @@ def create_app(manager: SessionManager) -> Any:
             ("sign-out", sign_out, {"request_method": "POST"}),
             ("account", account, {"login_required": True}),
             ("secrets", secrets, {"fresh_login_required": True}),
+            ("visits", visits, {"login_required": True}),
+            ("stream", stream, {"login_required": True}),
         ):
             config.add_route(name, "/" if name == "entrance" else f"/{name}")
             config.add_view(view, route_name=name, **options)

@@ -10,12 +10,18 @@ django = pytest.importorskip("django")
 
 from django import conf  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.urls import clear_url_caches  # noqa: E402
 
-from wsgi_sessions import SessionManager, SessionMiddleware  # noqa: E402
+from wsgi_sessions import (  # noqa: E402
+    NotSignedInError,
+    SessionManager,
+    SessionMiddleware,
+    StoreUnavailableError,
+)
 from wsgi_sessions.adapters import django as adapter  # noqa: E402
 from wsgi_sessions_testing import Browser, FakeClock  # noqa: E402
 
-from .story import Story  # noqa: E402
+from .story import CREDENTIALS, EMAIL, Story, away  # noqa: E402
 from .test_flask import Said  # noqa: E402
 
 
@@ -88,14 +94,6 @@ class TestDjango(Story):
     def site(self, project: Any) -> DjangoSite:
         return DjangoSite()
 
-    def test_a_streamed_response_keeps_its_data(
-        self, site: DjangoSite, manager: SessionManager
-    ) -> None:
-        self.sign_up(site)
-        assert site.get("/stream").text == "one two"
-        users = [session.data for session in manager.list_sessions(_only_user_id(manager))]
-        assert [dict(data) for data in users] == [{"streamed": True}]
-
     def test_the_response_varies_and_is_not_shared(self, site: DjangoSite) -> None:
         self.sign_up(site)
         answer = site.client.get("/account")
@@ -105,12 +103,6 @@ class TestDjango(Story):
             "/sign-in", {"email": "ada@example.org", "password": "correct horse"}
         )
         assert "private" in answer.headers["Cache-Control"]
-
-
-def _only_user_id(manager: SessionManager) -> Any:
-    user = manager.store.find_user_by_email("ada@example.org")
-    assert user is not None
-    return user.id
 
 
 def test_an_app_that_is_wrapped_outside_is_read_once(
@@ -178,6 +170,206 @@ def test_next_leads_to_this_site_alone(project: Any, manager: SessionManager) ->
     for url in ("/account", "//evil.example", "https://evil.example", "http://testserver/x", ""):
         middleware(RequestFactory().get("/", {"next": url}))
     assert seen == ["/account", "/home", "/home", "http://testserver/x", "/home"]
+
+
+def signed_in(manager: SessionManager) -> Any:
+    """Return a Django client whose browser is signed in."""
+    client = DjangoSite().client
+    client.post("/sign-up", {"name": "Ada", **CREDENTIALS})
+    return client
+
+
+def request_of(client: Any, path: str = "/", **headers: str) -> Any:
+    """Return a bare request with a client's cookies, as a middleware gets it."""
+    from django.test import RequestFactory
+
+    factory = RequestFactory()
+    factory.cookies = client.cookies
+    return factory.get(path, **headers)
+
+
+def data_of(manager: SessionManager) -> dict[str, Any]:
+    user = manager.store.find_user_by_email(EMAIL)
+    assert user is not None
+    [session] = manager.list_sessions(user.id)
+    return dict(session.data)
+
+
+def test_a_streamed_body_changes_data_that_nobody_opened_before(
+    project: Any, manager: SessionManager
+) -> None:
+    from django.http import StreamingHttpResponse
+
+    def view(request: Any) -> Any:
+        def chunks() -> Any:
+            yield b"one "
+            request.wsgi_session.data["streamed"] = True
+            yield b"two"
+
+        return StreamingHttpResponse(chunks())
+
+    request = request_of(signed_in(manager))
+    response = adapter.SessionsMiddleware(view)(request)
+    assert b"".join(response) == b"one two"
+    response.close()
+    assert data_of(manager) == {"streamed": True}
+
+
+def test_an_asynchronous_body_changes_data_too(project: Any, manager: SessionManager) -> None:
+    from django.http import StreamingHttpResponse
+
+    def view(request: Any) -> Any:
+        request.wsgi_session.data["sent"] = []
+
+        async def chunks() -> Any:
+            yield b"one"
+            request.wsgi_session.data["sent"].append("one")
+
+        return StreamingHttpResponse(chunks())
+
+    with pytest.warns(Warning, match="asynchronous iterators"):
+        response = adapter.SessionsMiddleware(view)(request_of(signed_in(manager)))
+    assert b"".join(response) == b"one"
+    response.close()
+    assert data_of(manager) == {"sent": ["one"]}
+
+
+def test_a_file_is_left_to_the_server(project: Any, manager: SessionManager, tmp_path: Any) -> None:
+    from django.http import FileResponse
+
+    (tmp_path / "a.txt").write_bytes(b"text")
+    given = FileResponse((tmp_path / "a.txt").open("rb"))
+    response = adapter.SessionsMiddleware(lambda _: given)(request_of(signed_in(manager)))
+    assert response.file_to_stream is not None
+    assert b"".join(response) == b"text"
+    response.close()
+
+
+def test_after_the_headers_an_error_of_a_body_is_the_servers(
+    project: Any, manager: SessionManager
+) -> None:
+    from django.http import StreamingHttpResponse
+
+    def chunks() -> Any:
+        away()
+        yield b""
+
+    response = adapter.SessionsMiddleware(lambda _: StreamingHttpResponse(chunks()))(
+        request_of(signed_in(manager))
+    )
+    with pytest.raises(StoreUnavailableError):
+        b"".join(response)
+
+
+def test_a_response_that_may_not_go_out_is_closed(
+    project: Any, manager: SessionManager, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    from django.http import FileResponse
+
+    (tmp_path / "a.txt").write_bytes(b"text")
+    file = (tmp_path / "a.txt").open("rb")
+
+    def view(request: Any) -> Any:
+        request.wsgi_session.data["x"] = 1
+        return FileResponse(file)
+
+    request = request_of(signed_in(manager))
+    monkeypatch.setattr(manager.store, "merge_data", away)
+    response = adapter.SessionsMiddleware(view)(request)
+    assert (response.status_code, b"away" in response.content) == (503, True)
+    response.close()
+    assert file.closed
+
+
+def test_clean_up_waits_until_the_response_is_out(
+    project: Any, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.http import HttpResponse
+
+    purged: list[bool] = []
+    monkeypatch.setattr(manager.purger, "is_due", lambda: True)
+    monkeypatch.setattr(manager.purger, "purge_if_due", lambda: purged.append(True))
+    response = adapter.SessionsMiddleware(lambda _: HttpResponse(""))(
+        request_of(DjangoSite().client)
+    )
+    assert purged == []
+    response.close()
+    assert purged == [True]
+
+
+@pytest.mark.parametrize("path", ["/", "/api/auth/get-session"])
+def test_a_host_that_is_not_allowed_is_refused_to_the_api_too(project: Any, path: str) -> None:
+    assert DjangoSite().client.get(path, HTTP_HOST="evil.example").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers", [{"HTTP_ACCEPT": "application/json"}, {"HTTP_X_REQUESTED_WITH": "XMLHttpRequest"}]
+)
+def test_a_program_is_told_rather_than_sent_to_sign_in(
+    project: Any, headers: dict[str, str]
+) -> None:
+    answer = DjangoSite().client.get("/account", **headers)
+    assert answer.status_code == 401
+    assert answer.json() == {"code": "UNAUTHORIZED", "message": "sign in first"}
+
+
+def test_a_program_is_told_of_a_view_that_asks_for_the_user(project: Any) -> None:
+    middleware = adapter.SessionsMiddleware(lambda request: None)
+    client = DjangoSite().client
+    error = NotSignedInError("nobody is signed in")
+    told = middleware.process_exception(request_of(client, HTTP_ACCEPT="application/json"), error)
+    assert told.status_code == 401
+    sent = middleware.process_exception(request_of(client, "/a?b=c"), error)
+    assert (sent.status_code, sent.headers["Location"]) == (302, "/?next=%2Fa%3Fb%3Dc")
+
+
+def test_without_a_page_of_the_project_refusals_have_words(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(project, "handler400")
+    monkeypatch.setattr(conf.settings, "LOGIN_URL", None)
+    clear_url_caches()
+    answer = DjangoSite().client.post("/sign-in", CREDENTIALS)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (
+        401,
+        "text/plain; charset=utf-8",
+    )
+    assert b"do not belong together" in answer.content
+    assert DjangoSite().client.get("/account").content == b"sign in first\n"
+    clear_url_caches()
+
+
+def test_guards_keep_an_asynchronous_view_asynchronous(
+    project: Any, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.http import HttpResponse
+    from django.urls import path
+
+    async def view(request: Any) -> Any:
+        return HttpResponse(request.wsgi_user.name)
+
+    routes = [
+        path("account", adapter.login_required(view)),
+        path("secrets", adapter.fresh_login_required(view)),
+        path("sign-up", project.sign_up),
+    ]
+    monkeypatch.setattr(project, "urlpatterns", routes)
+    clear_url_caches()
+    assert DjangoSite().client.get("/account").headers["Location"] == "/?next=%2Faccount"
+    client = signed_in(manager)
+    assert client.get("/account").content == client.get("/secrets").content == b"Ada"
+    clear_url_caches()
+
+
+def test_a_request_factory_says_itself_who_is_there(project: Any) -> None:
+    view: Any = adapter.login_required(lambda request: request.wsgi_user)
+    request = request_of(DjangoSite().client)
+    with pytest.raises(ImproperlyConfigured, match="add it to MIDDLEWARE, or set"):
+        view(request)
+    request.wsgi_user = None
+    assert view(request).status_code == 302
+    request.wsgi_user = "Ada"
+    assert view(request) == "Ada"
 
 
 def test_an_exception_that_is_not_ours_is_djangos(project: Any) -> None:

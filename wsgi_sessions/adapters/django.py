@@ -10,18 +10,20 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from asgiref.sync import iscoroutinefunction
 from django import conf
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, resolve_url
-from django.urls import get_resolver
+from django.urls import get_resolver, get_urlconf
 from django.utils.module_loading import import_string
+from django.views.defaults import bad_request
 
 from ..environ import REQUEST_KEY, get_request, get_session, get_user
-from ..errors import RefusedError, StoreUnavailableError
+from ..errors import NotSignedInError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
-from .views import refusal_of, safe_next
+from .views import Refusal, is_program, refusal_of, safe_next
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -65,11 +67,12 @@ def get_manager() -> SessionManager:
 
 
 class SessionsMiddleware:
-    """For ``MIDDLEWARE``, first of all: gives views ``request.wsgi_session`` and ``.wsgi_user``.
+    """For ``MIDDLEWARE``, first but for Django's ``SecurityMiddleware``.
 
-    ``request.wsgi_sessions`` is the handle to sign in and out with. The JSON API and the
-    sessions page are answered here too. If ``wsgi.py`` wraps the application in
-    ``SessionMiddleware``, that one has done the work, and this adds the names alone.
+    Gives views ``request.wsgi_session`` and ``request.wsgi_user``, and in
+    ``request.wsgi_sessions`` the handle to sign in and out with. The JSON API and the sessions
+    page are answered here too. If ``wsgi.py`` wraps the application in ``SessionMiddleware``,
+    that one has done the work, and this adds the names alone.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
@@ -83,75 +86,73 @@ class SessionsMiddleware:
             raise ImproperlyConfigured("SessionsMiddleware needs WSGI; this request is ASGI's")
         if REQUEST_KEY in environ:
             return self._get_response(_with_names(request))
+        request.get_host()  # ALLOWED_HOSTS are for the JSON API, too
         if self._door is None:
             self._door = SessionMiddleware(self._pass_on, get_manager())
-        said: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def start_response(status: str, headers: Any, _exc_info: Any = None) -> Any:
-            said.append((status, headers))
-            return _refuse_write
-
-        held: list[Any] = []
-        environ[_BRIDGE_KEY] = (request, held)
-        iterable = self._door(environ, start_response)
-        status, headers = said[-1]
-        body = _read(iterable)
-        if held:
-            response = held[0]
-        else:
-            response = HttpResponse(body, status=int(status[:3]))
-            del response.headers["Content-Type"]
-        _copy_headers(headers, response)
-        return response
+        bridge = environ[_BRIDGE_KEY] = _Bridge(request)
+        return bridge.answer(self._door(environ, bridge.start_response))
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request, held = environ.pop(_BRIDGE_KEY)
-        response = self._get_response(_with_names(request))
-        held.append(response)
+        bridge: _Bridge = environ.pop(_BRIDGE_KEY)
+        bridge.response = response = self._get_response(_with_names(bridge.request))
         headers = [(name, value) for name, value in response.items() if value.isascii()]
         start_response(f"{response.status_code} {response.reason_phrase}", headers)
-        return []  # Django sends the body itself
+        bridge.has_begun = True
+        return iter(response) if _runs_code(response) else []  # Django sends the others itself
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
-        """Answer what a view let through: by the project's pages for 400 and 403, or plainly."""
-        if not isinstance(exception, (RefusedError, StoreUnavailableError)):
-            return None
-        refusal = refusal_of(exception)
-        if refusal.status == 401 and conf.settings.LOGIN_URL:
-            return _redirect_to_login(request)
-        if refusal.status in (400, 403):
-            handler = get_resolver().resolve_error_handler(refusal.status)
-            return handler(request, exception=exception)
-        response = HttpResponse(f"{refusal.text}\n".encode(), status=refusal.status)
-        response.headers["Content-Type"] = "text/plain; charset=utf-8"
-        for name, value in refusal.headers:
-            response.headers[name] = value
-        return response
+        """Answer what a view let through: by the project's own pages, or plainly."""
+        if isinstance(exception, (RefusedError, StoreUnavailableError)):
+            return _show(exception, request)
+        return None
+
+
+class _Bridge:
+    """One request between the door, which speaks WSGI, and Django, which has its responses."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self.response: Any = None
+        self.has_begun = False
+        self._said: tuple[str, list[tuple[str, str]]] | None = None
+        self._is_answered = False
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Any:
+        if self._is_answered:
+            raise exc_info[1]  # too late for another answer
+        self._said = status, headers
+        return _refuse_write
+
+    def answer(self, iterable: Iterable[bytes]) -> Any:
+        """Return Django's response, or the door's own if that one was not to be sent."""
+        assert self._said is not None
+        self._is_answered = True
+        status, headers = self._said
+        response, close = self.response, getattr(iterable, "close", None)
+        if not self.has_begun:
+            answer: Any = HttpResponse(b"".join(iterable), status=int(status[:3]))
+            del answer.headers["Content-Type"]
+            answer._resource_closers += [] if response is None else response._resource_closers
+        else:
+            answer = response
+        if self.has_begun and _runs_code(response):
+            answer.streaming_content = iterable
+        elif close is not None:
+            answer._resource_closers.append(close)  # as Django's own handler does
+        _copy_headers(headers, answer)
+        return answer
 
 
 def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Send visitors to ``LOGIN_URL`` with ``next``."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if get_user(request) is None:
-            return _redirect_to_login(request)
-        return view(request, *args, **kwargs)
-
-    return guarded
+    """Send visitors to ``LOGIN_URL`` with ``next``; programs get 401."""
+    return _guarded(view, needs_fresh=False)
 
 
 def fresh_login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     """Let in who authenticated less than ``fresh_age`` ago; 403 by the project's page if not."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if get_user(request) is None:
-            return _redirect_to_login(request)
-        get_request(request).require_fresh()
-        return view(request, *args, **kwargs)
-
-    return guarded
+    return _guarded(view, needs_fresh=True)
 
 
 def next_url(request: HttpRequest, default: str = "/") -> str:
@@ -188,6 +189,72 @@ def _with_names(request: HttpRequest) -> HttpRequest:
     return request
 
 
+def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., Any]:
+    def turn_away(request: HttpRequest) -> Any:
+        if _user_of(request) is None:
+            return _show(NotSignedInError("sign in first"), request)
+        if needs_fresh:
+            get_request(request).require_fresh()
+        return None
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        refused = turn_away(request)
+        return view(request, *args, **kwargs) if refused is None else refused
+
+    @wraps(view)
+    async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        refused = turn_away(request)
+        return await view(request, *args, **kwargs) if refused is None else refused
+
+    return guarded_async if iscoroutinefunction(view) else guarded
+
+
+def _user_of(request: Any) -> User | None:
+    """Return who a request says it is of; a test may set ``wsgi_user``, as it does ``user``."""
+    try:
+        user: User | None = request.wsgi_user
+    except AttributeError:
+        try:
+            return get_user(request)
+        except LookupError:
+            raise ImproperlyConfigured(
+                "no SessionsMiddleware has seen this request; add it to MIDDLEWARE, or set "
+                "request.wsgi_user yourself in a test with RequestFactory"
+            ) from None
+    return user
+
+
+def _show(error: RefusedError | StoreUnavailableError, request: HttpRequest) -> Any:
+    """Answer a refusal: a program by JSON, a visitor by the way to sign in, others by a page."""
+    refusal = refusal_of(error)
+    if is_program(request):
+        said = {"code": getattr(error, "code", "SERVICE_UNAVAILABLE"), "message": refusal.text}
+        response: Any = JsonResponse(said, status=refusal.status)
+    elif isinstance(error, NotSignedInError) and conf.settings.LOGIN_URL:
+        return _redirect_to_login(request)
+    else:
+        response = _page(error, request, refusal)
+    for name, value in refusal.headers:
+        response.headers[name] = value
+    return response
+
+
+def _page(
+    error: RefusedError | StoreUnavailableError, request: HttpRequest, refusal: Refusal
+) -> Any:
+    """Return the project's page for a refusal, or plain text where it has none with words."""
+    kind = 403 if refusal.status == 403 else 400
+    handler = get_resolver(get_urlconf()).resolve_error_handler(kind)
+    if refusal.status < 500 and (refusal.status == kind or handler is not bad_request):
+        response = handler(request, exception=error)
+        response.status_code = refusal.status
+    else:
+        response = HttpResponse(f"{refusal.text}\n".encode(), status=refusal.status)
+        response.headers["Content-Type"] = "text/plain; charset=utf-8"
+    return response
+
+
 def _redirect_to_login(request: HttpRequest) -> Any:
     # Not that of contrib.auth, which needs its models installed.
     url = resolve_url(conf.settings.LOGIN_URL)
@@ -195,13 +262,9 @@ def _redirect_to_login(request: HttpRequest) -> Any:
     return redirect(f"{url}{joint}next={quote(request.get_full_path(), safe='')}")
 
 
-def _read(iterable: Iterable[bytes]) -> bytes:
-    try:
-        return b"".join(iterable)
-    finally:
-        close = getattr(iterable, "close", None)
-        if close is not None:
-            close()
+def _runs_code(response: Any) -> bool:
+    """Tell whether a body may yet touch the session; the server may want a file as it is."""
+    return response.streaming and getattr(response, "file_to_stream", None) is None
 
 
 def _refuse_write(_chunk: bytes) -> None:

@@ -13,7 +13,7 @@ from ..environ import find_environ, get_request
 from ..errors import RefusedError, StoreUnavailableError
 from ..middleware import RETRY_AFTER_SECONDS
 
-__all__ = ["Refusal", "check_form_origin", "refusal_of", "safe_next"]
+__all__ = ["Refusal", "check_form_origin", "is_program", "refusal_of", "safe_next"]
 
 
 class Refusal(NamedTuple):
@@ -43,6 +43,18 @@ def refusal_of(error: RefusedError | StoreUnavailableError) -> Refusal:
         return Refusal(503, text, RETRY_AFTER_SECONDS)
     wait = getattr(error, "retry_after_seconds", None)
     return Refusal(status_of(error.code), str(error), wait)
+
+
+def is_program(source: Any) -> bool:
+    """Tell whether a request is a program's, to be told 401, and not a person's, to be sent on.
+
+    A program asks for JSON and not for HTML, or calls itself ``XMLHttpRequest``.
+    """
+    environ = find_environ(source)
+    accepts = environ.get("HTTP_ACCEPT", "").lower()
+    return environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest" or (
+        "application/json" in accepts and "text/html" not in accepts
+    )
 
 
 def check_form_origin(source: Any) -> None:
