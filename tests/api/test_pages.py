@@ -226,30 +226,58 @@ def test_an_anonymous_session_is_no_user(bench: Bench) -> None:
     assert browser.get(PAGE).status_int == 303
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_slash_at_the_end_leads_to_the_page(laptop: Browser, method: str) -> None:
+    answer = laptop.request(method, f"{PAGE}/")
+    assert (answer.status_int, answer.headers["Location"]) == (308, PAGE)
+
+
+def test_every_button_has_a_name_of_its_own(bench: Bench, laptop: Browser) -> None:
+    for _ in range(4):
+        bench.new_browser(IPHONE).sign_in(ADA)
+    names = re.findall(r'aria-label="(End session: [^"]+)"', laptop.get(PAGE).text)
+    assert len(names) == len(set(names)) == 4
+    assert all("signed in 1 January 2030, 12:00 UTC" in name for name in names)
+
+
 def test_head_has_no_body(laptop: Browser) -> None:
     answer = laptop.head(PAGE)
     assert (answer.status_int, answer.body) == (200, b"")
 
 
-def test_a_mounted_app_links_to_where_it_is(bench: Bench, laptop: Browser) -> None:
+def get_mounted(browser: Browser, script_name: str, path: str = PAGE) -> tuple[Any, bytes]:
+    """Return headers and body of a page of an app that is mounted somewhere."""
     said: list[Any] = []
     environ = {
         "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "/s\xc3\xa4ule",
-        "PATH_INFO": PAGE,
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path,
         "QUERY_STRING": "",
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "443",
-        "HTTP_COOKIE": laptop.cookies.header_for("https://localhost/"),
+        "HTTP_COOKIE": browser.cookies.header_for("https://localhost/"),
         "wsgi.url_scheme": "https",
         "HTTP_HOST": "localhost",
     }
-    wrapped = SessionMiddleware(app, bench.manager)
+    wrapped = SessionMiddleware(app, browser.manager)
     body = b"".join(wrapped(environ, lambda *given: said.append(given)))  # type: ignore[arg-type]
+    return dict(said[-1][1]), body
+
+
+def test_a_mounted_app_links_to_where_it_is(bench: Bench, laptop: Browser) -> None:
+    _, body = get_mounted(laptop, "/s\xc3\xa4ule")
     assert b'action="/s%C3%A4ule/account/sessions/sign-out"' in body
-    del environ["HTTP_COOKIE"]
-    list(wrapped(environ, lambda *given: said.append(given)))  # type: ignore[arg-type]
-    assert dict(said[-1][1])["Location"] == "/?next=%2Fs%25C3%25A4ule%2Faccount%2Fsessions"
+    headers, _ = get_mounted(bench.new_browser(), "/s\xc3\xa4ule")
+    assert headers["Location"] == "/?next=%2Fs%25C3%25A4ule%2Faccount%2Fsessions"
+
+
+def test_a_mount_never_leads_to_another_host(bench: Bench, laptop: Browser) -> None:
+    headers, _ = get_mounted(laptop, "//evil.example", f"{PAGE}/")
+    assert headers["Location"] == "/evil.example/account/sessions"
+    _, body = get_mounted(laptop, "//evil.example")
+    assert b'action="/evil.example/account/sessions/sign-out"' in body
+    headers, _ = get_mounted(bench.new_browser(), "//evil.example")
+    assert headers["Location"] == "/?next=%2Fevil.example%2Faccount%2Fsessions"
 
 
 # Headers
@@ -325,8 +353,19 @@ def test_somebody_elses_session_is_not_ended(bench: Bench, laptop: Browser) -> N
     eve = bench.new_browser()
     eve.sign_in("eve@example.org")
     answer = send(eve, "revoke", session_id=id_of(laptop))
-    assert answer.headers["Location"] == f"{PAGE}?done=ended"
+    unknown = send(eve, "revoke", session_id="a" * 24)
+    assert answer.headers["Location"] == unknown.headers["Location"]
+    assert "That session is not there any more." in text_of(eve.get(answer.headers["Location"]))
     assert laptop.session is not None
+
+
+def test_what_has_ended_before_is_told_so(laptop: Browser, phone: Browser) -> None:
+    session_id = id_of(phone)
+    send(laptop, "revoke-others")
+    answer = send(laptop, "revoke", session_id=session_id)
+    assert "That session is not there any more." in text_of(laptop.get(answer.headers["Location"]))
+    answer = send(laptop, "revoke-others")
+    assert "There was no other session to end." in text_of(laptop.get(answer.headers["Location"]))
 
 
 # Forgeries and nonsense
@@ -379,7 +418,8 @@ def test_visitors_can_end_nothing(bench: Bench, laptop: Browser) -> None:
         ("POST", PAGE, 405, "GET, HEAD"),
         ("DELETE", PAGE, 405, "GET, HEAD"),
         ("GET", f"{PAGE}/revoke", 405, "POST"),
-        ("GET", f"{PAGE}/", 404, None),
+        ("POST", f"{PAGE}/", 405, "GET, HEAD"),
+        ("GET", f"{PAGE}//", 404, None),
         ("POST", f"{PAGE}/nothing", 404, None),
         ("GET", f"{PAGE}/%00%FF", 404, None),
     ],

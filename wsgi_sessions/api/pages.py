@@ -35,6 +35,7 @@ from .codes import (
 )
 from .devices import UNKNOWN_DEVICE, device_in_words, instant_in_words, time_ago
 from .guard import check_origin, read_body
+from .mount import mount_path
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,7 +50,9 @@ _MOST_FIELDS = 20
 _FORM = "application/x-www-form-urlencoded"
 NOTICES = {
     "ended": "That session has ended.",
+    "not-there": "That session is not there any more.",
     "others": "All other sessions have ended.",
+    "no-others": "There was no other session to end.",
 }
 _TITLES = {
     400: "That form can’t be read",
@@ -158,9 +161,11 @@ class SessionsPage:
             "/revoke-others": self._revoke_others,
             "/sign-out": self._sign_out,
         }
-        if rest == "":
+        if rest in ("", "/"):
             if method not in ("GET", "HEAD"):
                 raise MethodNotAllowedError("GET, HEAD")
+            if rest:
+                return _Response(308, (("Location", self._page_path(environ)),))
             return self._show(environ, handle)
         if rest not in actions:
             raise PathNotFoundError("Nothing answers under this address")
@@ -200,17 +205,17 @@ class SessionsPage:
         self, environ: WSGIEnvironment, handle: SessionRequest, form: Mapping[str, str]
     ) -> _Response:
         session_id = form.get("session_id", "")
-        if _SESSION_ID.fullmatch(session_id) is not None:
-            handle.revoke_session(session_id)
+        is_id = _SESSION_ID.fullmatch(session_id) is not None
+        has_ended = is_id and handle.revoke_session(session_id)
         if handle.session is None:
             return self._send_to_sign_in(environ)
-        return self._send_back(environ, done="ended")
+        return self._send_back(environ, done="ended" if has_ended else "not-there")
 
     def _revoke_others(
         self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
     ) -> _Response:
-        handle.revoke_other_sessions()
-        return self._send_back(environ, done="others")
+        count = handle.revoke_other_sessions()
+        return self._send_back(environ, done="others" if count else "no-others")
 
     def _sign_out(
         self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
@@ -236,8 +241,7 @@ class SessionsPage:
     # Responses
 
     def _page_path(self, environ: WSGIEnvironment) -> str:
-        root = self._manager.config.pages_path or ""
-        return quote(environ.get("SCRIPT_NAME", "").encode("latin-1", "replace")) + root
+        return mount_path(environ) + (self._manager.config.pages_path or "")
 
     def _send_back(self, environ: WSGIEnvironment, *, done: str) -> _Response:
         return _see(f"{self._page_path(environ)}?done={done}")
