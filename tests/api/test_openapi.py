@@ -135,6 +135,11 @@ def test_every_route_is_in_the_document(document: Any) -> None:
         assert set(document["paths"][path]) == {route.method.lower()}
 
 
+def test_a_mounted_app_is_called_where_it_is() -> None:
+    answer = Client(make_manager()).send("GET", "/openapi.json", SCRIPT_NAME="/my shop")
+    assert answer.json["servers"] == [{"url": "/my%20shop/api/auth"}]
+
+
 def test_every_code_is_in_the_document_or_of_the_door_alone(document: Any) -> None:
     said = {
         code

@@ -262,6 +262,11 @@ def test_a_missing_token_is_asked_for(token: object, social: Client) -> None:
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
 
 
+def test_an_unknown_provider_is_told_before_the_token_is_looked_at(social: Client) -> None:
+    answer = social.post("/sign-in/social", {"provider": "nobody"})
+    assert (answer.status, answer.code) == (404, "PROVIDER_NOT_FOUND")
+
+
 def test_what_is_refused_has_a_code_of_its_own(social: Client, issuer: LocalIssuer) -> None:
     sound = {"token": issuer.id_token("ada-1", email=EMAIL)}
     unknown = social.post("/sign-in/social", {"provider": "nobody", "idToken": sound})

@@ -40,6 +40,13 @@ class SocialAccounts:
             provider.name: KeyStore(provider, clock, events) for provider in config.social_providers
         }
 
+    def find_provider(self, name: str) -> SocialProvider:
+        """Return a provider by its name, or raise ``ProviderNotFoundError``."""
+        provider = self._providers.get(name)
+        if provider is None:
+            raise ProviderNotFoundError("there is no such provider here")
+        return provider
+
     def find_or_make_user(
         self,
         provider_name: str,
@@ -57,9 +64,7 @@ class SocialAccounts:
         that both sides have verified; else somebody new. Raises what
         ``SessionManager.sign_in_social`` does.
         """
-        provider = self._providers.get(provider_name)
-        if provider is None:
-            raise ProviderNotFoundError("there is no such provider here")
+        provider = self.find_provider(provider_name)
         try:
             claims = verify_id_token(
                 provider,

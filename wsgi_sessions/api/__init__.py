@@ -29,6 +29,7 @@ from .guard import (
     preflight_headers,
     read_json,
 )
+from .mount import mount_path
 from .routes import ROUTES, Call, Route
 from .wire import decode_object, encode
 
@@ -99,7 +100,7 @@ class JsonApi:
         body = self._heard(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
             return _unavailable()
-        return _json(200, route.answer(Call(handle, body)))
+        return _json(200, route.answer(Call(handle, body, mount_path(environ))))
 
     def _heard(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
         """Return the body of a request that may change something, or refuse to hear it."""

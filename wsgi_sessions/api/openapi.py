@@ -54,9 +54,9 @@ _QUERY = {
 
 
 def describe(
-    routes: Mapping[str, Route], config: SessionConfig, *, cookie_name: str
+    routes: Mapping[str, Route], config: SessionConfig, *, mount_path: str, cookie_name: str
 ) -> dict[str, Any]:
-    """Return the document, as JSON values."""
+    """Return the document, as JSON values; ``mount_path`` is "" for an app at the root."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +65,7 @@ def describe(
             "description": "Sign-up, sign-in and sessions, in the wire format of Better Auth's "
             "client. A change that comes with a cookie must come from a trusted origin.",
         },
-        "servers": [{"url": config.api_path or "/"}],
+        "servers": [{"url": mount_path + (config.api_path or "/")}],
         "paths": {path: _path(path, route) for path, route in routes.items()},
         "components": {
             "schemas": {**answer_schemas(config), **body_schemas(config)},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import EmailCanNotBeUpdatedError, FieldNotAllowedError, InvalidValueError
@@ -28,10 +28,14 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler is given: the handle and the decoded body (empty for a GET)."""
+    """What a handler is given: the handle and the decoded body (empty for a GET).
+
+    ``mount_path`` is that of the application, "" at the root.
+    """
 
     handle: SessionRequest
     body: Mapping[str, Any]
+    mount_path: str = ""
 
     @property
     def declared_fields(self) -> Mapping[str, str]:
@@ -47,7 +51,7 @@ class Call:
         value = self.body.get(name)
         if not isinstance(value, dict):
             raise InvalidValueError(f"{name} is missing, or is no object")
-        return Call(self.handle, value)
+        return replace(self, body=value)
 
     def text(self, name: str) -> str:
         """Return a text field that must be there."""
@@ -129,6 +133,8 @@ def sign_in_email(call: Call) -> object:
 def sign_in_social(call: Call) -> object:
     """Sign the browser in by a provider's ID token; nobody is sent to the provider."""
     provider = call.text("provider")
+    # First, as no token would help where there is no such provider.
+    call.handle.manager.social.find_provider(provider)
     token = call.part("idToken")
     made = call.handle.sign_in_social(
         provider=provider,
@@ -273,6 +279,7 @@ def tell_openapi(call: Call) -> object:
     return describe(
         ROUTES,
         manager.config,
+        mount_path=call.mount_path,
         cookie_name=manager.cookies.token_name(is_secure=call.handle.is_secure),
     )
 
