@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from bottle import HTTPError, request
+from bottle import Bottle, HTTPError, request
 
 from ..environ import get_request, get_session, get_user
 from ..errors import RefusedError, StoreUnavailableError
@@ -33,6 +33,8 @@ __all__ = [
     "session_request",
 ]
 
+_REACHED = "wsgi_sessions.is_reached"
+
 
 def install(app: Any, manager: SessionManager) -> SessionMiddleware:
     """Install the plugin and return the wrapped application, to be served in place of the app.
@@ -47,10 +49,34 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
 
 
 class SessionsPlugin:
-    """Turns refusals into ``HTTPError``; a route may say ``login_required=True``."""
+    """Turns refusals into ``HTTPError``; a route may say ``login_required=True``.
+
+    It holds for the routes of apps that are merged into this one or mounted on it, too, which
+    Bottle would leave without.
+    """
 
     name = "wsgi_sessions"
     api = 2
+
+    def setup(self, app: Any) -> None:
+        """Follow an app's routes to the apps they are of (Bottle's plugin interface)."""
+        if app.config.get(_REACHED):
+            return
+        app.config[_REACHED] = True
+        add_route = app.add_route
+
+        def add_and_follow(route: Any) -> None:
+            add_route(route)
+            self._follow(route)
+
+        app.add_route = add_and_follow
+        for route in app.routes:
+            self._follow(route)
+
+    def _follow(self, route: Any) -> None:
+        for app in (route.app, route.config.get("mountpoint.target")):
+            if isinstance(app, Bottle) and not app.config.get(_REACHED):
+                app.install(self)
 
     def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """Wrap one route (Bottle's plugin interface, version 2)."""
