@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from runpy import run_path
 from typing import Any
 
 import pytest
+import time_machine
+from freezegun import freeze_time
 
+import wsgi_sessions_testing.clock as clock_room
 from wsgi_sessions_testing import START, FakeClock
+from wsgi_sessions_testing.clock import real_ns
 
 
 def test_it_starts_at_the_same_instant_every_time() -> None:
@@ -94,14 +101,14 @@ class Stopwatch:
 
     now_ns = 5_000_000_000
 
-    def monotonic_ns(self) -> int:
+    def __call__(self) -> int:
         return self.now_ns
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     stopwatch = Stopwatch()
-    monkeypatch.setattr("wsgi_sessions_testing.clock.time", stopwatch)
+    monkeypatch.setattr("wsgi_sessions_testing.clock.real_ns", stopwatch)
     return stopwatch
 
 
@@ -144,6 +151,37 @@ def test_starting_to_tick_twice_loses_no_time(machine: Stopwatch) -> None:
     assert clock.now() == START + timedelta(seconds=1)
 
 
+@contextmanager
+def their_time_is_frozen(package: str) -> Iterator[None]:
+    at = datetime(2012, 1, 14, tzinfo=timezone.utc)
+    if package == "freezegun":
+        with freeze_time(at):
+            yield
+    else:
+        with time_machine.travel(at, tick=False):
+            yield
+
+
+@pytest.mark.parametrize("package", ["freezegun", "time_machine"])
+def test_ticking_follows_real_time_whoever_freezes_that_of_python(package: str) -> None:
+    clock = FakeClock()
+    clock.tick()
+    with their_time_is_frozen(package):
+        within = clock.now()
+        assert any(clock.now() != within for _ in range(10_000_000))
+    clock.freeze()
+    assert START <= within < clock.now() < START + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("package", ["freezegun", "time_machine"])
+def test_real_time_is_found_by_who_is_imported_while_it_is_frozen(package: str) -> None:
+    with their_time_is_frozen(package):
+        room = run_path(clock_room.__file__)
+        began_ns = room["real_ns"]()
+        assert any(room["real_ns"]() != began_ns for _ in range(10_000_000))
+    assert 0 < real_ns() - began_ns < 60_000_000_000
+
+
 @pytest.mark.parametrize("skew", [-1.5, 3, timedelta(minutes=1)])
 def test_a_skewed_clock_follows_its_parent(skew: float | timedelta) -> None:
     clock = FakeClock()
@@ -160,3 +198,11 @@ def test_reprs_show_the_time() -> None:
     assert repr(clock.skewed(-1)) == "<SkewedClock 2030-01-01T11:59:59+00:00 (-1000 ms)>"
     clock.tick()
     assert repr(clock).endswith(" ticking>")
+
+
+@pytest.mark.parametrize("name", ["weeks", "days", "hours", "minutes", "seconds", "milliseconds"])
+def test_moving_by_nothing_is_a_case_like_others(name: str) -> None:
+    clock = FakeClock()
+    clock.advance(**{name: 0})
+    clock.advance(timedelta(0))
+    assert clock.now() == START

@@ -5,18 +5,28 @@ Must not patch the time of anything else: it is handed to what asks for a clock.
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
 
 from wsgi_sessions.clock import datetime_from_ms, ms_from_datetime
 
-__all__ = ["START", "FakeClock", "SkewedClock"]
+__all__ = ["START", "FakeClock", "SkewedClock", "real_ns"]
 
 START = datetime(2030, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 """Where every ``FakeClock`` starts unless told otherwise: a Tuesday noon, UTC."""
 
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def real_ns() -> int:
+    """Return nanoseconds of real time since some instant, whoever moves the time of Python."""
+    # Neither freezegun nor time-machine touches this one; time.monotonic_ns they replace
+    # wherever a module holds it.
+    if sys.platform == "win32":
+        return time.monotonic_ns()
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 class FakeClock:
@@ -40,7 +50,7 @@ class FakeClock:
         """Return the instant in milliseconds since the Unix epoch, UTC."""
         if self._ticking_since_ns is None:
             return self._now_ms
-        return self._now_ms + (time.monotonic_ns() - self._ticking_since_ns) // 1_000_000
+        return self._now_ms + (real_ns() - self._ticking_since_ns) // 1_000_000
 
     def now(self) -> datetime:
         """Return the instant as an aware datetime, UTC."""
@@ -51,15 +61,15 @@ class FakeClock:
         by: timedelta | None = None,
         /,
         *,
-        weeks: float = 0,
-        days: float = 0,
-        hours: float = 0,
-        minutes: float = 0,
-        seconds: float = 0,
-        milliseconds: float = 0,
+        weeks: float | None = None,
+        days: float | None = None,
+        hours: float | None = None,
+        minutes: float | None = None,
+        seconds: float | None = None,
+        milliseconds: float | None = None,
     ) -> None:
         """Move forward, or back by a negative amount; a fraction of a millisecond is cut off."""
-        named = {
+        given = {
             "weeks": weeks,
             "days": days,
             "hours": hours,
@@ -67,19 +77,22 @@ class FakeClock:
             "seconds": seconds,
             "milliseconds": milliseconds,
         }
+        named = {name: amount for name, amount in given.items() if amount is not None}
         for name, amount in named.items():
             if isinstance(amount, timedelta):
                 raise TypeError(f"advance({name}=…) takes a number; write advance({amount!r})")
+            if not isinstance(amount, (int, float)):
+                raise TypeError(f"advance({name}={amount!r}) takes a number; give {name} as one")
         if by is None:
-            if not any(named.values()):
+            if not named:
                 raise TypeError("advance() moves nothing; write advance(seconds=1), say")
             by = timedelta(**named)
         elif not isinstance(by, timedelta):
-            raise TypeError(
-                f"advance({by!r}) does not say {by!r} of what; "
-                f"write advance(seconds={by!r}) or a timedelta"
-            )
-        elif any(named.values()):
+            wrong, right = f"does not say {by!r} of what", f"seconds={by!r}"
+            if not isinstance(by, (int, float)):
+                wrong, right = "is no length of time", "seconds=30, hours=1"
+            raise TypeError(f"advance({by!r}) {wrong}; write advance({right}) or a timedelta")
+        elif named:
             raise TypeError("advance() takes a timedelta or named amounts, not both; add them up")
         self._now_ms += by // _MILLISECOND
 
@@ -87,12 +100,12 @@ class FakeClock:
         """Go to an instant, later or earlier."""
         self._now_ms = _ms_from(instant, "travel_to")
         if self._ticking_since_ns is not None:
-            self._ticking_since_ns = time.monotonic_ns()
+            self._ticking_since_ns = real_ns()
 
     def tick(self) -> _Ticking:
         """Follow real time from here until ``freeze()``, or for the length of a ``with`` block."""
         if self._ticking_since_ns is None:
-            self._ticking_since_ns = time.monotonic_ns()
+            self._ticking_since_ns = real_ns()
         return _Ticking(self)
 
     def freeze(self) -> None:

@@ -66,7 +66,7 @@ def test_a_setting_without_a_name_is_given_one(project: Project) -> None:
         ),
         (
             "cookie_cache='maybe'",
-            "cookie_cache is 'maybe'; give a CookieCacheConfig or a mapping of its fields",
+            "cookie_cache is text; give a CookieCacheConfig or a mapping of its fields",
         ),
     ],
 )
@@ -89,6 +89,17 @@ def test_a_wrong_setting_says_which_and_what_is_right(
             "TypeError: advance(5) does not say 5 of what; write advance(seconds=5) or a timedelta",
         ),
         ("advance()", "TypeError: advance() moves nothing; write advance(seconds=1), say"),
+        (
+            "advance('1d')",
+            (
+                "TypeError: advance('1d') is no length of time; write advance(seconds=30, hours=1) "
+                "or a timedelta"
+            ),
+        ),
+        (
+            "advance(days='1')",
+            "TypeError: advance(days='1') takes a number; give days as one",
+        ),
         (
             "travel_to('2031-01-01')",
             (
