@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +73,31 @@ def test_an_app_factory_takes_its_settings_from_the_config() -> None:
     app.config["WSGI_SESSIONS"] = {"database": "sqlite:///:memory:", "secret": "s" * 32}
     sessions.init_app(app)
     assert app.extensions["wsgi_sessions"] is sessions
-    assert sessions.manager is not None
+    with app.app_context():
+        assert sessions.manager is not None
+
+
+def test_apps_of_one_factory_have_a_manager_each(tmp_path: Path) -> None:
+    sessions = FlaskSessions()
+    apps = []
+    for name in ("one", "two"):
+        app = flask.Flask(name)
+        database = f"sqlite:///{tmp_path / name}.db"
+        app.config["WSGI_SESSIONS"] = {"database": database, "secret": "s" * 32}
+        sessions.init_app(app)
+        apps.append(app)
+    one, two = apps
+    assert one.wsgi_app.manager is not two.wsgi_app.manager
+    for app in apps:
+        with app.app_context():
+            assert sessions.manager is app.wsgi_app.manager
+
+
+def test_an_app_has_sessions_once(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    sessions = FlaskSessions(app, manager)
+    with pytest.raises(ConfigurationError, match="has sessions already"):
+        sessions.init_app(app)
 
 
 def test_a_missing_manager_is_told() -> None:
@@ -106,6 +131,74 @@ def test_visitors_are_sent_to_the_login_view_and_back(manager: SessionManager) -
         "/\\evil.example",
     ):
         assert client.get("/login", query_string={"next": evil}).text == "/home"
+
+
+@pytest.mark.parametrize(
+    "url", ["/gr%C3%BC%C3%9Fe", "/a%20b", "/a%3Fb?c=d%26e", "/a%25b", "/a?b=%C3%BC&c"]
+)
+@pytest.mark.parametrize("root", ["", "/caf%C3%A9"])
+def test_no_letter_of_next_is_lost(manager: SessionManager, url: str, root: str) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager, login_view="login")
+    app.add_url_rule("/login", "login", lambda: next_url("/home"))
+    app.add_url_rule("/<path:_>", "page", login_required(lambda _: "page"))
+    client = app.test_client()
+    base_url = f"http://localhost{root}"
+    location = client.get(url, base_url=base_url).headers["Location"]
+    assert client.get(location.removeprefix(root), base_url=base_url).text == root + url
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept": "application/json, text/plain, */*"},
+        {"Accept": "*/*", "X-Requested-With": "XMLHttpRequest"},
+    ],
+)
+def test_a_program_is_told_rather_than_sent_to_sign_in(
+    manager: SessionManager, headers: dict[str, str]
+) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager, login_view="login")
+    app.add_url_rule("/login", "login", lambda: "login")
+    app.add_url_rule("/account", "account", login_required(lambda: "account"))
+    client = app.test_client()
+    assert client.get("/account", headers=headers).status_code == 401
+    assert client.get("/account", headers={"Accept": "*/*"}).status_code == 302
+
+
+def test_guards_take_asynchronous_views(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager)
+
+    async def view() -> str:
+        return current_user.name or ""
+
+    app.add_url_rule("/account", "account", login_required(view))
+    app.add_url_rule("/secrets", "secrets", fresh_login_required(view))
+    client = app.test_client()
+    assert client.get("/account").status_code == client.get("/secrets").status_code == 401
+    client.post("/api/auth/sign-up/email", json={"name": "Ada", **CREDENTIALS})
+    assert client.get("/account").text == client.get("/secrets").text == "Ada"
+
+
+def test_templates_know_the_user(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager)
+    template = "{{ current_user.name if current_user else 'nobody' }}"
+    app.add_url_rule("/", "show", lambda: flask.render_template_string(template))
+    client = app.test_client()
+    assert client.get("/").text == "nobody"
+    client.post("/api/auth/sign-up/email", json={"name": "Ada", **CREDENTIALS})
+    assert client.get("/").text == "Ada"
+
+
+def test_a_request_context_of_a_test_is_a_visitors(manager: SessionManager) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager)
+    with app.test_request_context("/"):
+        assert not current_user
+        assert not current_session
 
 
 def test_a_fresh_view_sends_visitors_to_the_login_view(manager: SessionManager) -> None:

@@ -13,11 +13,11 @@ from flask import Flask, abort, current_app, redirect, request, url_for
 from werkzeug.exceptions import default_exceptions
 from werkzeug.local import LocalProxy
 
-from ..environ import get_request, get_session, get_user
+from ..environ import REQUEST_KEY, get_request, get_session, get_user
 from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
-from .views import check_form_origin, refusal_of, safe_next
+from .views import check_form_origin, is_program, path_and_query, refusal_of, safe_next
 
 if TYPE_CHECKING:
     from ..request import SessionRequest
@@ -37,11 +37,13 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-current_session: Session = LocalProxy(lambda: get_session(request.environ))  # type: ignore[assignment]
+_MANAGER = "wsgi_sessions.manager"
+
+current_session: Session = LocalProxy(lambda: _shown(get_session))  # type: ignore[assignment]
 """This request's ``Session``; false for a visitor."""
 
-current_user: User = LocalProxy(lambda: get_user(request.environ))  # type: ignore[assignment]
-"""This request's ``User``; false for a visitor."""
+current_user: User = LocalProxy(lambda: _shown(get_user))  # type: ignore[assignment]
+"""This request's ``User``; false for a visitor. Templates know it by this name, too."""
 
 session_request: SessionRequest = LocalProxy(lambda: get_request(request.environ))  # type: ignore[assignment]
 """The handle to sign in and out with: ``session_request.sign_in_email(email=…, password=…)``."""
@@ -51,13 +53,16 @@ class FlaskSessions:
     """The extension: wraps ``app.wsgi_app``, and turns refusals into HTTP errors.
 
     ``login_view`` names an endpoint that visitors are sent to by ``login_required``, with
-    ``next``; without one they get the app's page for 401. The manager is given here, or made
-    from ``app.config["WSGI_SESSIONS"]``: a mapping of ``database`` and settings.
+    ``next``; without one they get the app's page for 401, as programs do. The manager is given
+    here, or made for each app from ``app.config["WSGI_SESSIONS"]``: a mapping of ``database``
+    and settings.
 
     >>> from flask import Flask
     >>> app = Flask("example")
     >>> app.config["WSGI_SESSIONS"] = {"database": "sqlite:///:memory:", "secret": "s" * 32}
-    >>> FlaskSessions(app).manager
+    >>> sessions = FlaskSessions(app)
+    >>> with app.app_context():
+    ...     sessions.manager
     SessionManager(SqliteDatabase)
     """
 
@@ -68,14 +73,21 @@ class FlaskSessions:
         *,
         login_view: str | None = None,
     ) -> None:
-        self.manager = manager
+        self._given = manager
         self.login_view = login_view
         if app is not None:
             self.init_app(app)
 
+    @property
+    def manager(self) -> SessionManager:
+        """The manager that was given, or else the current app's own."""
+        return self._given or current_app.extensions[_MANAGER]
+
     def init_app(self, app: Flask) -> None:
-        """Wrap an app; raises ``ConfigurationError`` if it has neither manager nor settings."""
-        manager = self.manager
+        """Wrap an app, once; ``ConfigurationError`` if it has neither manager nor settings."""
+        if _MANAGER in app.extensions:
+            raise ConfigurationError("this app has sessions already; call init_app once")
+        manager = self._given
         if manager is None:
             settings = app.config.get("WSGI_SESSIONS")
             if not settings or "database" not in settings:
@@ -84,8 +96,8 @@ class FlaskSessions:
                     "= {'database': 'sqlite:///app.db', 'secret': …}"
                 )
             manager = SessionManager(**settings)
-            self.manager = manager
-        app.extensions["wsgi_sessions"] = self
+        app.extensions.update({"wsgi_sessions": self, _MANAGER: manager})
+        app.context_processor(lambda: {"current_user": current_user})
         app.wsgi_app = SessionMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
         app.register_error_handler(RefusedError, _show_refusal)
         app.register_error_handler(StoreUnavailableError, _show_refusal)
@@ -93,27 +105,12 @@ class FlaskSessions:
 
 def login_required(view: Callable[P, R]) -> Callable[P, R]:
     """Let a view be seen by signed-in users alone."""
-
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-        if not current_user:
-            return _send_away()
-        return view(*args, **kwargs)
-
-    return guarded
+    return _guarded(view, needs_fresh=False)
 
 
 def fresh_login_required(view: Callable[P, R]) -> Callable[P, R]:
     """Let a view be seen by users who authenticated less than ``fresh_age`` ago (403 if not)."""
-
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-        if not current_user:
-            return _send_away()
-        session_request.require_fresh()
-        return view(*args, **kwargs)
-
-    return guarded
+    return _guarded(view, needs_fresh=True)
 
 
 def next_url(default: str = "/") -> str:
@@ -126,12 +123,30 @@ def check_form() -> None:
     check_form_origin(request.environ)
 
 
+def _shown(get: Callable[[Any], R]) -> R | None:
+    """Return what a request shows; nobody in ``app.test_request_context()``, where nothing ran."""
+    if REQUEST_KEY not in request.environ and _MANAGER in current_app.extensions:
+        return None
+    return get(request.environ)
+
+
+def _guarded(view: Callable[P, R], *, needs_fresh: bool) -> Callable[P, R]:
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+        if not current_user:
+            return _send_away()
+        if needs_fresh:
+            session_request.require_fresh()
+        return current_app.ensure_sync(view)(*args, **kwargs)
+
+    return guarded
+
+
 def _send_away() -> Any:
     login_view = current_app.extensions["wsgi_sessions"].login_view
-    if login_view is None:
+    if login_view is None or is_program(request):
         abort(401)
-    here = request.full_path if request.query_string else request.path
-    return redirect(url_for(login_view, next=request.script_root + here))
+    return redirect(url_for(login_view, next=path_and_query(request)))
 
 
 def _show_refusal(error: RefusedError | StoreUnavailableError) -> Any:

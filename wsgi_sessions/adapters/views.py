@@ -6,6 +6,7 @@ Must not know a framework.
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from ..api.codes import status_of
 from ..api.guard import check_callback_url, check_origin
@@ -13,7 +14,18 @@ from ..environ import find_environ, get_request
 from ..errors import RefusedError, StoreUnavailableError
 from ..middleware import RETRY_AFTER_SECONDS
 
-__all__ = ["Refusal", "check_form_origin", "is_program", "refusal_of", "safe_next"]
+__all__ = [
+    "Refusal",
+    "check_form_origin",
+    "is_program",
+    "path_and_query",
+    "refusal_of",
+    "safe_next",
+]
+
+# RFC 3986, sections 3.3 and 3.4; a query comes encoded already.
+_PATH_SAFE = "/:@!$&'()*+,;="
+_QUERY_SAFE = _PATH_SAFE + "?%"
 
 
 class Refusal(NamedTuple):
@@ -55,6 +67,19 @@ def is_program(source: Any) -> bool:
     return environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest" or (
         "application/json" in accepts and "text/html" not in accepts
     )
+
+
+def path_and_query(source: Any) -> str:
+    """Return where a request went, encoded as the browser sent it (PEP 3333: by latin-1).
+
+    >>> path_and_query({"SCRIPT_NAME": "/app", "PATH_INFO": "/a b", "QUERY_STRING": "c=d%26e"})
+    '/app/a%20b?c=d%26e'
+    """
+    environ = find_environ(source)
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    url = quote(path, safe=_PATH_SAFE, encoding="latin-1")
+    return f"{url}?{quote(query, safe=_QUERY_SAFE, encoding='latin-1')}" if query else url
 
 
 def check_form_origin(source: Any) -> None:
