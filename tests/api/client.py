@@ -1,6 +1,7 @@
 """A small client of the JSON API: real middleware, SQLite, cookies kept by name.
 
-Must not know what an answer should be; ``wsgiref.validate`` watches both sides.
+Must not know what an answer should be; ``wsgiref.validate`` watches both sides, and the
+OpenAPI document has to name whatever is answered.
 """
 
 from __future__ import annotations
@@ -9,15 +10,31 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+import peewee
+import pytest
+
+from wsgi_sessions import SessionConfig, SessionManager, SessionMiddleware
+from wsgi_sessions.api.openapi import describe
+from wsgi_sessions.api.routes import ROUTES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EMAIL", "ORIGIN", "PASSWORD", "Answer", "Client", "FixedClock", "make_manager"]
+__all__ = [
+    "EMAIL",
+    "ORIGIN",
+    "PASSWORD",
+    "Answer",
+    "Client",
+    "FixedClock",
+    "documented_answers",
+    "lose_database",
+    "make_manager",
+]
 
 ORIGIN = "http://app.example.org"
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
@@ -47,6 +64,36 @@ def make_manager(clock: FixedClock | None = None, **settings: Any) -> SessionMan
         secret="a-secret-for-tests-of-32-characters",
         **settings,
     )
+
+
+@lru_cache(maxsize=64)
+def documented_answers(method: str, path: str) -> frozenset[tuple[int, str | None]]:
+    """Return what the OpenAPI document lets a call answer: statuses, each with a code or None.
+
+    Nothing where there is no such call.
+    """
+    config = SessionConfig(secret="a-secret-for-tests-of-32-characters")
+    document = describe(ROUTES, config, mount_path="", cookie_name="session_token")
+    if path not in ROUTES or method != ROUTES[path].method:
+        return frozenset()
+    operation = document["paths"][path][method.lower()]
+    found: set[tuple[int, str | None]] = set()
+    for status, answer in operation["responses"].items():
+        schema = answer["content"]["application/json"]["schema"]
+        parts = schema.get("allOf", [{}, {}])[1]
+        codes = parts.get("properties", {}).get("code", {}).get("enum", [None])
+        found |= {(int(status), code) for code in codes}
+    return frozenset(found)
+
+
+def lose_database(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every use of a manager's database fail from now on."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise peewee.OperationalError("the database is gone")
+
+    for name in ("connect", "execute_sql", "cursor", "connection"):
+        monkeypatch.setattr(manager.database, name, fail)
 
 
 def plain_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -141,7 +188,14 @@ class Client:
             built[name if name == "CONTENT_TYPE" else f"HTTP_{name}"] = value
         built.update(environ)
         built = {name: value for name, value in built.items() if value is not None}
-        return self.keep_cookies(call(SessionMiddleware(plain_app, self.manager), built))
+        answer = call(SessionMiddleware(plain_app, self.manager), built)
+        allowed = documented_answers(method, path)
+        if allowed and built["PATH_INFO"] == "/api/auth" + path:
+            code = None if answer.status == 200 else answer.code
+            assert (answer.status, code) in allowed, (
+                f"{method} {path} has an answer that is not documented"
+            )
+        return self.keep_cookies(answer)
 
     def keep_cookies(self, answer: Answer) -> Answer:
         for line in answer.header_list("Set-Cookie"):

@@ -5,9 +5,6 @@ Must not repeat what single endpoints answer.
 
 from __future__ import annotations
 
-from typing import Any
-
-import peewee
 import pytest
 
 from wsgi_sessions import InvalidValueError, RefusedError, SessionManager, errors
@@ -16,7 +13,7 @@ from wsgi_sessions.api.codes import STATUSES, status_of
 from wsgi_sessions.api.routes import ROUTES
 from wsgi_sessions.records import ReadOptions
 
-from .client import ORIGIN, PLAIN_APP_SAYS, Client, FixedClock, make_manager
+from .client import ORIGIN, PLAIN_APP_SAYS, Client, FixedClock, lose_database, make_manager
 
 FRONT = "https://front.example.net"
 GETS = [path for path, route in ROUTES.items() if route.method == "GET"]
@@ -233,14 +230,7 @@ def test_get_session_is_read_as_the_query_says(query: str, options: ReadOptions)
 def lost(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A signed-in client whose server has lost its database."""
     client.sign_up()
-
-    def fail(*_: Any, **__: Any) -> Any:
-        raise peewee.OperationalError("the database is gone")
-
-    monkeypatch.setattr(client.manager.database, "connect", fail)
-    monkeypatch.setattr(client.manager.database, "execute_sql", fail)
-    monkeypatch.setattr(client.manager.database, "cursor", fail)
-    monkeypatch.setattr(client.manager.database, "connection", fail)
+    lose_database(client.manager, monkeypatch)
     return client
 
 
