@@ -96,6 +96,49 @@ def test_an_app_that_is_wrapped_outside_is_read_once(
     assert len(reads) == 1
 
 
+def noting_tween(handler: Any, registry: Any) -> Any:
+    """Note, outside of the views, who is signed in."""
+
+    def tween(request: Any) -> Any:
+        registry["noted"].append(request.wsgi_user)
+        return handler(request)
+
+    return tween
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_every_tween_knows_the_user(manager: SessionManager, is_late: bool) -> None:
+    with Configurator() as config:
+        noted: list[Any] = []
+        config.registry["noted"] = noted
+        if not is_late:
+            config.add_tween(f"{__name__}.noting_tween")
+        config.include("wsgi_sessions.adapters.pyramid")
+        config.add_wsgi_sessions(manager)
+        if is_late:
+            config.add_tween(f"{__name__}.noting_tween")
+        site = WebTestSite(config.make_wsgi_app(), "Pyramid")
+    site.app.post_json("/api/auth/sign-up/email", {"name": "Ada", **CREDENTIALS})
+    site.get("/")
+    [user] = noted
+    assert user.name == "Ada"
+
+
+def test_a_tween_that_is_put_outside_is_told_why_nobody_is_there(manager: SessionManager) -> None:
+    tweens = [
+        f"{__name__}.noting_tween",
+        "wsgi_sessions.adapters.pyramid.sessions_tween",
+        "pyramid.tweens.excview_tween_factory",
+    ]
+    with Configurator(settings={"pyramid.tweens": tweens}) as config:
+        config.registry["noted"] = []
+        config.include("wsgi_sessions.adapters.pyramid")
+        config.add_wsgi_sessions(manager)
+        site = WebTestSite(config.make_wsgi_app(), "Pyramid")
+    with pytest.raises(LookupError, match=r"sessions_tween before .* in pyramid\.tweens"):
+        site.get("/")
+
+
 def test_the_manager_is_made_from_the_settings() -> None:
     settings = {"wsgi_sessions.database": "sqlite:///:memory:", "wsgi_sessions.secret": "s" * 32}
     with Configurator(settings={**settings, "wsgi_sessions.expires_in": "172800"}) as config:

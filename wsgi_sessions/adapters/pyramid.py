@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyramid.authorization import ACLHelper
@@ -17,6 +18,7 @@ from pyramid.httpexceptions import (
     exception_response,
     status_map,
 )
+from pyramid.interfaces import PHASE3_CONFIG, ITweens
 from pyramid.tweens import INGRESS
 
 from ..environ import REQUEST_KEY, get_request, get_session, get_user
@@ -32,6 +34,7 @@ __all__ = ["SessionSecurityPolicy", "add_wsgi_sessions", "includeme"]
 
 _PREFIX = "wsgi_sessions."
 _BRIDGE_KEY = "wsgi_sessions.pyramid"
+_TWEEN = "wsgi_sessions.adapters.pyramid.sessions_tween"
 
 
 def includeme(config: Any) -> None:
@@ -56,12 +59,20 @@ def includeme(config: Any) -> None:
 
 
 def add_wsgi_sessions(config: Any, manager: SessionManager) -> None:
-    """Have every request go through a manager's ``SessionMiddleware``, as the outermost tween."""
+    """Have every request go through a manager's ``SessionMiddleware``, as the outermost tween.
+
+    That is, of those of one commit; an explicit ``pyramid.tweens`` decides instead.
+    """
     config.registry["wsgi_sessions"] = manager
-    config.add_tween("wsgi_sessions.adapters.pyramid.sessions_tween", under=INGRESS)
-    config.add_request_method(get_session, "wsgi_session", property=True)
-    config.add_request_method(get_user, "wsgi_user", property=True)
-    config.add_request_method(get_request, "wsgi_sessions", property=True)
+    config.add_tween(_TWEEN, under=INGRESS)
+    # Among tweens that say no more than "under INGRESS" the last one added is the outermost.
+    config.action(None, _put_outside_of_others, args=(config.registry,), order=PHASE3_CONFIG + 1)
+    for name, get in (
+        ("wsgi_session", get_session),
+        ("wsgi_user", get_user),
+        ("wsgi_sessions", get_request),
+    ):
+        config.add_request_method(partial(_shown, get=get), name, property=True)
     config.add_view_deriver(_guarded_view, name="wsgi_sessions")
     for kind in (RefusedError, StoreUnavailableError):
         config.add_exception_view(_show_refusal, context=kind)
@@ -119,6 +130,19 @@ class SessionSecurityPolicy:
         """Sign the browser out."""
         get_request(request).sign_out()
         return []
+
+
+def _put_outside_of_others(registry: Any) -> None:
+    registry.getUtility(ITweens).add_implicit(_TWEEN, sessions_tween, under=INGRESS)
+
+
+def _shown(request: Any, get: Callable[[Any], Any]) -> Any:
+    if REQUEST_KEY not in request.environ:
+        raise LookupError(
+            f"the session is not there yet; put {_TWEEN} before the tween that asks for it "
+            "in pyramid.tweens"
+        )
+    return get(request)
 
 
 def _guarded_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
