@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("falcon")
 
+import falcon
 from falcon import testing
 
 from wsgi_sessions import SessionManager
+from wsgi_sessions.adapters.falcon import install
 
-from .story import Story
+from .story import EMAIL, PASSWORD, Story
 from .test_flask import Said
 
 
@@ -68,3 +70,25 @@ class TestFalcon(Story):
         from falcon_app import create_app  # type: ignore[import-not-found, unused-ignore]
 
         return FalconSite(create_app(manager))
+
+
+class SignUp:
+    """Shows whom the context knows before and after."""
+
+    def on_post(self, req: Any, resp: Any) -> None:
+        before = req.context.user
+        req.context.sessions.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
+        names = [before, req.context.user.name, req.context.session.user.name]
+        req.context.user = "somebody the application knows"
+        resp.media = [*names, req.context.user]
+
+
+@pytest.mark.parametrize("kind", [falcon.Context, type("Own", (), {})])
+def test_the_context_follows_a_sign_in(manager: SessionManager, kind: Any) -> None:
+    class Request(falcon.Request):  # type: ignore[misc, unused-ignore]
+        context_type = kind
+
+    app = falcon.App(request_type=Request)
+    app.add_route("/", SignUp())
+    answer = testing.TestClient(install(app, manager)).simulate_post("/")
+    assert answer.json == [None, "Ada", "Ada", "somebody the application knows"]

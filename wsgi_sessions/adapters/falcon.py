@@ -5,11 +5,12 @@ Must not be used under ASGI: sessions are read by a WSGI middleware.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from ..environ import get_request, get_session, get_user
+from ..environ import get_request, get_user
 from ..errors import RefusedError, StoreUnavailableError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
@@ -37,15 +38,35 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
 class SessionsMiddleware:
     """Gives resources ``req.context.sessions``, ``.session`` and ``.user``.
 
-    ``sessions`` is the handle to sign in and out with; ``session`` and ``user`` are as the
-    request came, so ask the handle after a sign-in.
+    ``sessions`` is the handle to sign in and out with; ``session`` and ``user`` follow it.
     """
 
     def process_request(self, req: Request, resp: Response) -> None:
         """Put the session where resources look for it (Falcon's middleware interface)."""
-        req.context.sessions = get_request(req.env)
-        req.context.session = get_session(req.env)
-        req.context.user = get_user(req.env)
+        context: Any = req.context
+        kind: Any = type(context)
+        context.__class__ = _following(kind)
+        context.sessions = get_request(req.env)
+
+
+class _FromHandle:
+    """An attribute of the handle's, shown until the app sets one of its own."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, context: Any, owner: type) -> Any:
+        return getattr(context.sessions, self._name)
+
+
+class _Following:
+    session = _FromHandle()
+    user = _FromHandle()
+
+
+@cache
+def _following(kind: type) -> type:
+    return type(kind.__name__, (_Following, kind), {})
 
 
 def login_required(req: Request, resp: Response, resource: Any, params: Any) -> None:
