@@ -101,6 +101,14 @@ def test_head_answers_as_get_without_the_body(client: Client, path: str) -> None
     assert head.header("Content-Type") == "application/json"
 
 
+@pytest.mark.parametrize("path", ["", "/nothing", "/sign-out", "/list-sessions"])
+def test_refused_head_has_no_body_either(client: Client, path: str) -> None:
+    got, head = client.get(path), client.send("HEAD", path)
+    assert (head.status, head.body) == (got.status, b"")
+    assert head.status in (401, 404, 405)
+    assert head.header("Content-Length") == str(len(got.body))
+
+
 # What every answer carries
 
 
@@ -259,6 +267,11 @@ def test_lost_database_is_reported(lost: Client) -> None:
     lost.manager.events.subscribe(lambda event: told.append(event.name))
     Client(lost.manager).sign_in()
     assert "database_error" in told
+
+
+def test_head_without_the_database_has_no_body(lost: Client) -> None:
+    answer = lost.send("HEAD", "/get-session")
+    assert (answer.status, answer.body) == (503, b"")
 
 
 def test_server_without_its_database_still_answers_ok(lost: Client) -> None:

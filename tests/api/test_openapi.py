@@ -161,6 +161,15 @@ def test_additional_fields_are_described(document: Any) -> None:
     assert set(schemas["UpdateSession"]["properties"]) == set(FIELDS)
 
 
+def test_what_is_left_out_of_a_body_is_described(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    for name, flag in (
+        *[("SignUpEmail", "rememberMe"), ("SignInEmail", "rememberMe")],
+        ("ChangePassword", "revokeOtherSessions"),
+    ):
+        assert schemas[name]["properties"][flag]["default"] is True
+
+
 def test_the_document_is_of_this_configuration() -> None:
     manager = make_manager(password={"min_length": 12, "time_cost": 1, "memory_cost_kib": 32})
     document = Client(manager).get("/openapi.json").json

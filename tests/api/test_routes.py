@@ -186,6 +186,24 @@ def test_unremembered_session_ends_with_the_browser(client: Client) -> None:
     assert "Expires" not in forgotten
 
 
+def test_neither_cookie_of_an_unremembered_session_outlives_the_browser(clock: FixedClock) -> None:
+    client = Client(make_manager(clock, cookie_cache=True))
+    made = client.sign_up(rememberMe=False)
+    body = {"currentPassword": PASSWORD, "newPassword": "another horse"}
+    for answer in (made, client.post("/change-password", body)):
+        lines = answer.header_list("Set-Cookie")
+        assert [line.partition("=")[0] for line in lines] == ["session_token", "session_data"]
+        assert not any("Max-Age" in line or "Expires" in line for line in lines)
+
+
+def test_what_is_no_address_counts_as_no_try(clock: FixedClock) -> None:
+    client = Client(make_manager(clock, throttle={"tries": 1, "window": 60}))
+    for _ in range(3):
+        assert client.sign_in(email="nobody").code == "INVALID_EMAIL"
+        assert client.sign_up(email="nobody").code == "INVALID_EMAIL"
+    assert client.sign_up().status == 200
+
+
 def test_sign_in_of_an_unverified_e_mail_is_forbidden_where_it_must_be() -> None:
     client = Client(make_manager(require_verified_email=True))
     client.sign_up()

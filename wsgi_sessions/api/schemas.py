@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 _ID: Schema = {"type": "string"}
 _INSTANT: Schema = {"type": "string", "format": "date-time"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_FLAG_OR_NULL: Schema = {"type": ["boolean", "null"]}
+_TRUE_BY_DEFAULT: Schema = {"type": ["boolean", "null"], "default": True}
 
 
 def ref(name: str) -> Schema:
@@ -47,7 +47,7 @@ def body_schemas(config: SessionConfig) -> dict[str, Schema]:
                 "password": new_password,
                 "image": image,
                 "callbackURL": callback,
-                "rememberMe": _FLAG_OR_NULL,
+                "rememberMe": _TRUE_BY_DEFAULT,
             },
             required=["name", "email", "password"],
         ),
@@ -56,7 +56,7 @@ def body_schemas(config: SessionConfig) -> dict[str, Schema]:
                 "email": email,
                 "password": password,
                 "callbackURL": callback,
-                "rememberMe": _FLAG_OR_NULL,
+                "rememberMe": _TRUE_BY_DEFAULT,
             },
             required=["email", "password"],
         ),
@@ -91,7 +91,7 @@ def body_schemas(config: SessionConfig) -> dict[str, Schema]:
             {
                 "currentPassword": password,
                 "newPassword": new_password,
-                "revokeOtherSessions": _FLAG_OR_NULL,
+                "revokeOtherSessions": _TRUE_BY_DEFAULT,
             },
             required=["currentPassword", "newPassword"],
         ),
