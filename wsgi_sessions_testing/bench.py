@@ -6,8 +6,9 @@ Must not know pytest: the fixtures are made of this, and so can other test runne
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
+from inspect import signature
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from wsgi_sessions.middleware import SessionMiddleware
 
 from .browser import Browser
 from .clock import FakeClock
+from .databases import added_rows_removed
 from .factories import Factories
 from .faults import Faults
 from .network import Network
@@ -34,16 +36,29 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from typing_extensions import Self
 
-__all__ = ["MEMORY", "Bench", "assembled_manager", "config_for_tests", "default_base_url", "wrap"]
+__all__ = [
+    "MEMORY",
+    "Bench",
+    "assembled_manager",
+    "check_app",
+    "config_for_tests",
+    "database_for_tests",
+    "default_base_url",
+    "wrap",
+]
 
 MEMORY = "sqlite:///:memory:"
+
+_GONE_AFTERWARDS = ("manager", "app", "factories", "faults", "workers")
 
 
 class Bench:
     """An app, wrapped if it is not, on a fresh database under a clock of its own.
 
     If the app contains a ``SessionMiddleware``, its manager works with the test's database,
-    config and clock until the block ends. ``settings`` are changes of that config.
+    config and clock until the block ends. ``settings`` are changes of that config. Without
+    ``database`` it is one in memory; with a user model of the app's own it is that model's,
+    where rows of ours that the block added are removed at its end.
 
     >>> def app(environ, start_response):
     ...     user = environ["wsgi_sessions.user"]
@@ -61,10 +76,10 @@ class Bench:
 
     def __init__(
         self,
-        app: WSGIApplication,
+        app: WSGIApplication | None,
         *,
         config: SessionConfig | None = None,
-        database: str | peewee.Database = MEMORY,
+        database: str | peewee.Database | None = None,
         clock: FakeClock | None = None,
         **settings: Any,
     ) -> None:
@@ -75,18 +90,25 @@ class Bench:
         self._database = database
         self._stack = ExitStack()
         self.clock = clock if clock is not None else FakeClock()
-        self.network = Network()
-        self.events: list[SessionEvent] = []
 
     def __enter__(self) -> Self:
-        self.manager = self._stack.enter_context(
-            assembled_manager(
-                self._inner_app, database=self._database, config=self._config, clock=self.clock
+        with ExitStack() as stack:
+            database = self._database
+            if database is None:
+                database = database_for_tests(self._config)
+            self.manager = stack.enter_context(
+                assembled_manager(
+                    self._inner_app, database=database, config=self._config, clock=self.clock
+                )
             )
-        )
-        self.manager.events.subscribe(self.events.append)
-        self.app = wrap(self._inner_app, self.manager)
-        self.factories = Factories(self.manager)
+            if self._database is None and self._config.user_model is not None:
+                stack.enter_context(added_rows_removed(self.manager))
+            self.network = Network()
+            self.events: list[SessionEvent] = []
+            self.manager.events.subscribe(self.events.append)
+            self.app = wrap(self._inner_app, self.manager)
+            self.factories = Factories(self.manager)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -95,16 +117,30 @@ class Bench:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        for name in _GONE_AFTERWARDS:
+            self.__dict__.pop(name, None)
         self._stack.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in (*_GONE_AFTERWARDS, "network", "events"):
+                raise AttributeError(
+                    f"a bench has {name} within its block alone; write with Bench(app) as bench: …"
+                )
+            raise AttributeError(f"a bench has no {name}")
 
     @cached_property
     def faults(self) -> Faults:
         """A database that is down, locked, slow or forgetful; it reads along once asked for."""
-        return Faults(self.manager, self.clock)
+        faults = Faults(self.manager, self.clock)
+        if "workers" in self.__dict__:
+            self.workers.meet(faults)
+        return faults
 
     @cached_property
     def workers(self) -> Workers:
-        """Workers with caches and clocks of their own; faults asked for before meet them too."""
+        """Workers with caches and clocks of their own; faults meet them, too."""
         faults = self.__dict__.get("faults")
         return Workers(self.app, self.manager, self.clock, faults=faults)
 
@@ -133,6 +169,14 @@ def config_for_tests(app: WSGIApplication | None) -> SessionConfig:
     return settings_for_tests(None if middleware is None else middleware.manager.config)
 
 
+def database_for_tests(config: SessionConfig) -> str | peewee.Database:
+    """Return a fresh SQLite database in memory, or where the user model lives."""
+    if config.user_model is None:
+        return MEMORY
+    database: peewee.Database = config.user_model._meta.database
+    return database
+
+
 @contextmanager
 def assembled_manager(
     app: WSGIApplication | None,
@@ -141,7 +185,14 @@ def assembled_manager(
     config: SessionConfig,
     clock: Clock,
 ) -> Iterator[SessionManager]:
-    """Lend the app's own manager the parts of a test, or make one if the app has none."""
+    """Lend the app's own manager the parts of a test, or make one if the app has none.
+
+    Raises ``TypeError`` for what is no WSGI app, and for a database that is None: the app's own
+    would be used then.
+    """
+    check_app(app)
+    if database is None:
+        raise TypeError("the database of a test is None; give a URL or a Peewee database")
     middleware = None if app is None else find_session_middleware(app)
     if middleware is not None:
         with middleware.manager.reassembled(
@@ -150,25 +201,51 @@ def assembled_manager(
             manager.create_tables()
             yield manager
         return
-    manager = SessionManager(database, config=config, clock=clock)
-    with manager.reassembled(wrap_store=WatchedStore.wrap):
-        manager.create_tables()
+    manager = _WatchedManager(database, config=config, clock=clock)
+    manager.create_tables()
+    try:
+        yield manager
+    finally:
+        manager.close()
+
+
+class _WatchedManager(SessionManager):
+    """A manager made for tests: its store is watched from the start."""
+
+    def _assemble(self, *parts: Any, wrap_store: Any = WatchedStore.wrap) -> None:
+        super()._assemble(*parts, wrap_store=wrap_store)
+
+
+def check_app(app: Any) -> None:
+    """Raise ``TypeError`` for what can't be a WSGI app; None is nothing to complain of here."""
+    if app is None:
+        return
+    if not callable(app):
+        raise TypeError(f"{app!r} is no WSGI app; give the application itself")
+    with suppress(ValueError):  # not every callable tells what it takes
+        taken = signature(app)
         try:
-            yield manager
-        finally:
-            manager.close()
+            taken.bind({}, None)
+        except TypeError:
+            name = getattr(app, "__name__", repr(app))
+            raise TypeError(
+                f"{name}{taken} does not take (environ, start_response), so it is no WSGI app; "
+                f"if it makes one, write {name}()"
+            ) from None
 
 
-def wrap(app: WSGIApplication, manager: SessionManager) -> WSGIApplication:
+def wrap(app: WSGIApplication | None, manager: SessionManager) -> WSGIApplication:
     """Return the app as it is if it has a ``SessionMiddleware``, else wrapped in one.
 
     Raises ``LookupError`` at a request that met another one further in.
     """
-    if find_session_middleware(app) is not None:
+    if app is not None and find_session_middleware(app) is not None:
         return app
 
     def seen(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         ours = environ[REQUEST_KEY]
+        if app is None:
+            raise LookupError("there is no app here to answer; write Bench(app)")
         iterable = app(environ, start_response)
         if environ.get(REQUEST_KEY) is not ours:
             raise LookupError(

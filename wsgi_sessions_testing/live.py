@@ -11,9 +11,24 @@ import socket
 import sys
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from wsgi_sessions.clock import SystemClock
+from wsgi_sessions.config import SessionConfig
+from wsgi_sessions.manager import SessionManager, SignIn
+from wsgi_sessions.session import User
+
+from .bench import wrap
+from .clock import real_ns
+from .factories import Factories
+from .wrapping import find_session_middleware
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,7 +36,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
 
-__all__ = ["LiveServer"]
+__all__ = ["LiveServer", "manager_for_processes"]
 
 PATIENCE_SECONDS = 20
 
@@ -31,7 +46,8 @@ class LiveServer:
 
     Its workers are forked from this process, so they have what the application holds now, and
     the clock they see is the machine's: a fake one would stand still over there. Give the
-    application a database that processes can share.
+    application a database that processes can share, or a ``manager`` on one: over there the
+    app's own works on its parts, and nothing changes here.
 
     >>> def app(environ, start_response):
     ...     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -43,9 +59,16 @@ class LiveServer:
     """
 
     def __init__(
-        self, app: WSGIApplication, *, workers: int = 1, threads: int = 4, host: str = "127.0.0.1"
+        self,
+        app: WSGIApplication,
+        *,
+        manager: SessionManager | None = None,
+        workers: int = 1,
+        threads: int = 4,
+        host: str = "127.0.0.1",
     ) -> None:
         self._app = app
+        self._manager = manager
         self._workers = workers
         self._threads = threads
         self._host = host
@@ -75,6 +98,31 @@ class LiveServer:
     ) -> None:
         self.stop()
 
+    @property
+    def manager(self) -> SessionManager:
+        """A manager on the server's database: for what is done here, and seen over there."""
+        if self._manager is not None:
+            return self._manager
+        middleware = find_session_middleware(self._app)
+        if middleware is None:
+            raise LookupError(
+                f"{self._app!r} is not wrapped in SessionMiddleware as far as can be seen; "
+                "write LiveServer(app, manager=manager)"
+            )
+        return middleware.manager
+
+    def make_user(self, email: str | None = None, **attributes: Any) -> User:
+        """Make a user who can sign in over there: see ``Factories.make_user``."""
+        return self._factories.make_user(email, **attributes)
+
+    def make_session(self, user: User | str | None = None, **attributes: Any) -> SignIn:
+        """Make a session that is good over there: see ``Factories.make_session``."""
+        return self._factories.make_session(user, **attributes)
+
+    @cached_property
+    def _factories(self) -> Factories:
+        return Factories(self.manager)
+
     def stop(self) -> None:
         """Stop serving; done by the end of the block."""
         if self._pid:
@@ -89,7 +137,7 @@ class LiveServer:
         try:
             os.setsid()
             make_server(
-                self._app,
+                self._app if self._manager is None else _moved_onto(self._manager, self._app),
                 {
                     "bind": f"fd://{listening.fileno()}",
                     "workers": self._workers,
@@ -106,8 +154,8 @@ class LiveServer:
             os._exit(status)
 
     def _wait(self, port: int) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+        deadline_ns = real_ns() + PATIENCE_SECONDS * 1_000_000_000
+        while real_ns() < deadline_ns:
             ended, _ = os.waitpid(self._pid, os.WNOHANG)
             if ended:
                 self._pid = 0
@@ -123,6 +171,42 @@ class LiveServer:
                 connection.close()
         self.stop()
         raise RuntimeError(f"gunicorn did not answer at {self.url} within {PATIENCE_SECONDS} s")
+
+
+@contextmanager
+def manager_for_processes(config: SessionConfig, *, folder: Path) -> Iterator[SessionManager]:
+    """Return a manager on real time and a database that processes share: a file in a folder.
+
+    With a user model of the application's own it is that model's database. Raises
+    ``LookupError`` if that is in memory, where other processes can't see it.
+    """
+    database: str | peewee.Database = f"sqlite:///{folder / 'live.db'}"
+    if config.user_model is not None:
+        database = config.user_model._meta.database
+        if getattr(database, "database", None) in ("", ":memory:"):
+            raise LookupError(
+                f"the user model {config.user_model.__name__} lives in memory, where the "
+                "processes of a live server can't see it; give it an SQLite file for this test"
+            )
+    manager = SessionManager(database, config=config, clock=SystemClock())
+    manager.create_tables()
+    manager.close()
+    try:
+        yield manager
+    finally:
+        manager.close()
+
+
+def _moved_onto(manager: SessionManager, app: WSGIApplication) -> WSGIApplication:
+    """Return the app on a manager's parts for good; for a process that does nothing else."""
+    middleware = find_session_middleware(app)
+    if middleware is None:
+        return wrap(app, manager)
+    theirs = middleware.manager
+    for listener in theirs.events._listeners:
+        manager.events.subscribe(listener)
+    theirs.__dict__.update(manager.__dict__)
+    return app
 
 
 def _server_class() -> Any:

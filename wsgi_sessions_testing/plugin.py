@@ -37,6 +37,7 @@ These tests need your application. Write into conftest.py:
         return my_project.create_app()
 
 Any WSGI app will do, wrapped in SessionMiddleware or not."""
+_MEMORY = ("sqlite:", "sqlite://", "sqlite:///:memory:")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:'cgi' is deprecated:DeprecationWarning:webob.compat"
     )
+    url: str | None = config.getoption("--sessions-database")
+    if url is not None and url.startswith("sqlite") and url not in _MEMORY:
+        raise pytest.UsageError(
+            f"--sessions-database={url} names a file, which tests would share and fill; without "
+            "the option they run on SQLite in memory, and on a file if the fixture "
+            "session_database returns its URL"
+        )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -91,13 +99,28 @@ def session_config(request: pytest.FixtureRequest) -> SessionConfig:
     from .bench import config_for_tests
     from .settings import with_changes
 
-    return with_changes(config_for_tests(_app_or_none(request)), _marked(request))
+    return with_changes(config_for_tests(_app_or_none(request)), *_marked(request))
+
+
+@pytest.fixture
+def _session_settings(
+    request: pytest.FixtureRequest, session_config: SessionConfig
+) -> SessionConfig:
+    """The settings of the test: cheap to run, and then as its markers change them."""
+    from .settings import settings_for_tests, with_changes
+
+    _check_returned("session_config", session_config)
+    try:
+        config = settings_for_tests(session_config)
+    except TypeError as error:
+        pytest.fail(f"The fixture session_config: {error}", pytrace=False)
+    return with_changes(config, *_marked(request))
 
 
 @pytest.fixture(scope="session")
 def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase | None]:
     url: str | None = request.config.getoption("--sessions-database")
-    if url is None or url.startswith("sqlite"):
+    if url is None or url in _MEMORY:
         yield None
         return
     from .databases import ServerDatabase
@@ -120,41 +143,57 @@ def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase |
 
 @pytest.fixture
 def session_database(
-    request: pytest.FixtureRequest, session_config: SessionConfig
+    request: pytest.FixtureRequest, _session_settings: SessionConfig
 ) -> str | peewee.Database:
     """A fresh database: SQLite in memory, or on the server that ``--sessions-database`` names.
 
-    With a user model of your own it is that model's database, which is yours to clean up.
+    With a user model of your own it is that model's database; the rows of ours that a test
+    adds there are removed after it, those of your models are yours to clean up.
     """
-    if session_config.user_model is not None:
-        database: peewee.Database = session_config.user_model._meta.database
-        return database
-    server: ServerDatabase | None = request.getfixturevalue("_session_server")
-    if server is not None:
-        return server.make_fresh()
-    from .bench import MEMORY
+    from .bench import database_for_tests
 
-    return MEMORY
+    user_model = _session_settings.user_model
+    url: str | None = request.config.getoption("--sessions-database")
+    if user_model is not None and url is not None:
+        pytest.fail(
+            f"--sessions-database can't move the user model {user_model.__name__} from its own "
+            "database: point that at the server, and leave the option out",
+            pytrace=False,
+        )
+    server: ServerDatabase | None = request.getfixturevalue("_session_server")
+    return database_for_tests(_session_settings) if server is None else server.make_fresh()
+
+
+@pytest.fixture
+def _session_log() -> Iterator[_Log]:
+    log = _Log()
+    yield log
+    log.stop()
 
 
 @pytest.fixture
 def session_manager(
     request: pytest.FixtureRequest,
-    session_config: SessionConfig,
+    _session_settings: SessionConfig,
     session_database: str | peewee.Database,
     clock: FakeClock,
+    _session_log: _Log,
 ) -> Iterator[SessionManager]:
     """The ``SessionManager`` of the test: your app's own on other parts, if it has one."""
-    from .bench import assembled_manager
-    from .settings import with_changes
+    from contextlib import nullcontext
 
+    from .bench import assembled_manager
+    from .databases import added_rows_removed
+
+    _check_returned("session_database", session_database)
+    own = _session_settings.user_model
     with assembled_manager(
-        _app_or_none(request),
-        database=session_database,
-        config=with_changes(session_config, _marked(request)),
-        clock=clock,
+        _app_or_none(request), database=session_database, config=_session_settings, clock=clock
     ) as manager:
-        yield manager
+        is_theirs = own is not None and session_database is own._meta.database
+        with added_rows_removed(manager) if is_theirs else nullcontext():
+            _session_log.listen_to(manager)
+            yield manager
 
 
 @pytest.fixture
@@ -162,9 +201,7 @@ def session_app(wsgi_app: WSGIApplication, session_manager: SessionManager) -> W
     """Your application with sessions, on the test's parts; wrapped here if it is not."""
     from .bench import wrap
 
-    if wsgi_app is None:
-        pytest.fail("The fixture wsgi_app returned None; does it end in return …?", pytrace=False)
-    return wrap(wsgi_app, session_manager)
+    return wrap(_checked(wsgi_app), session_manager)
 
 
 @pytest.fixture
@@ -212,12 +249,10 @@ def browser(new_browser: Callable[..., Browser]) -> Browser:
 
 
 @pytest.fixture
-def session_events(session_manager: SessionManager) -> Iterator[list[SessionEvent]]:
+def session_events(session_manager: SessionManager, _session_log: _Log) -> list[SessionEvent]:
     """The audit events since the test began, the earliest first."""
-    events: list[SessionEvent] = []
-    unsubscribe = session_manager.events.subscribe(events.append)
-    yield events
-    unsubscribe()
+    _session_log.listen_to(session_manager)
+    return _session_log.events
 
 
 @pytest.fixture
@@ -244,35 +279,35 @@ def workers(
 
 @pytest.fixture
 def schedules(
-    request: pytest.FixtureRequest, wsgi_app: WSGIApplication, session_config: SessionConfig
+    wsgi_app: WSGIApplication,
+    _session_settings: SessionConfig,
+    session_database: str | peewee.Database,
+    clock: FakeClock,
 ) -> Schedules:
-    """Parallel requests in chosen or all orders, each story on a fresh SQLite database."""
+    """Parallel requests in chosen or all orders, each story on the database as it is now."""
     from .schedules import Schedules
-    from .settings import with_changes
 
-    return Schedules(wsgi_app, config=with_changes(session_config, _marked(request)))
+    _check_returned("session_database", session_database)
+    return Schedules(
+        _checked(wsgi_app), config=_session_settings, database=session_database, clock=clock
+    )
 
 
 @pytest.fixture
 def live_server(
-    request: pytest.FixtureRequest, wsgi_app: WSGIApplication, session_config: SessionConfig
+    request: pytest.FixtureRequest, wsgi_app: WSGIApplication, _session_settings: SessionConfig
 ) -> Iterator[LiveServer]:
-    """Your application under real gunicorn, on a database file of its own and real time."""
-    from wsgi_sessions.clock import SystemClock
+    """Your application under real gunicorn, on a database of its own and real time.
 
-    from .bench import assembled_manager, wrap
-    from .live import LiveServer
-    from .settings import with_changes
+    Users for it are made by ``live_server.make_user``. Nothing changes in this process, so the
+    other fixtures work beside it, on their database and clock.
+    """
+    from .live import LiveServer, manager_for_processes
 
     folder = request.getfixturevalue("tmp_path")
     with (
-        assembled_manager(
-            wsgi_app,
-            database=f"sqlite:///{folder / 'live.db'}",
-            config=with_changes(session_config, _marked(request)),
-            clock=SystemClock(),
-        ) as manager,
-        LiveServer(wrap(wsgi_app, manager)) as server,
+        manager_for_processes(_session_settings, folder=folder) as manager,
+        LiveServer(_checked(wsgi_app), manager=manager) as server,
     ):
         yield server
 
@@ -296,6 +331,26 @@ def make_session(_session_factories: Factories) -> Callable[..., SignIn]:
     return _session_factories.make_session
 
 
+class _Log:
+    """The events of a test, of whichever manager it has."""
+
+    def __init__(self) -> None:
+        self.events: list[SessionEvent] = []
+        self._manager: SessionManager | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def listen_to(self, manager: SessionManager) -> None:
+        """Listen, unless this manager is listened to: one that overrides ours is not."""
+        if manager is not self._manager:
+            self.stop()
+            self._manager = manager
+            self._unsubscribe = manager.events.subscribe(self.events.append)
+
+    def stop(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+
+
 def _app_or_none(request: pytest.FixtureRequest) -> Any:
     """Return the ``wsgi_app`` of the test, or None if there is none to be had here.
 
@@ -303,7 +358,7 @@ def _app_or_none(request: pytest.FixtureRequest) -> Any:
     fixture that asks.
     """
     try:
-        return request.getfixturevalue("wsgi_app")
+        return _checked(request.getfixturevalue("wsgi_app"))
     except pytest.FixtureLookupError:
         return None
     except pytest.fail.Exception as failure:
@@ -312,14 +367,30 @@ def _app_or_none(request: pytest.FixtureRequest) -> Any:
         raise
 
 
-def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return the settings of the ``sessions`` markers; the one nearest to the test wins."""
-    settings: dict[str, Any] = {}
-    for marker in reversed(list(request.node.iter_markers("sessions"))):
+def _checked(app: Any) -> Any:
+    """Return what ``wsgi_app`` has returned, if it can be an app."""
+    from .bench import check_app
+
+    _check_returned("wsgi_app", app)
+    try:
+        check_app(app)
+    except TypeError as error:
+        pytest.fail(f"The fixture wsgi_app: {error}", pytrace=False)
+    return app
+
+
+def _check_returned(fixture: str, value: object) -> None:
+    if value is None:
+        pytest.fail(f"The fixture {fixture} returned None; does it end in return …?", pytrace=False)
+
+
+def _marked(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """Return the settings of each ``sessions`` marker, that nearest to the test the last."""
+    markers = list(request.node.iter_markers("sessions"))[::-1]
+    for marker in markers:
         if marker.args:
             raise pytest.UsageError(
                 "@pytest.mark.sessions takes settings by name; "
                 "write @pytest.mark.sessions(expires_in=3600), say"
             )
-        settings.update(marker.kwargs)
-    return settings
+    return [marker.kwargs for marker in markers]

@@ -6,12 +6,17 @@ whoever is chosen goes on. Needs the package ``greenlet``, which the extra ``tes
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from inspect import isgenerator
+from math import factorial
 from typing import TYPE_CHECKING, Any
 
 from . import seam
-from .bench import Bench
+from .bench import MEMORY, Bench
+from .clock import FakeClock
+from .databases import added_rows_removed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -121,30 +126,38 @@ class Schedules:
         """Play a story once for every order of its parallel part; return how many there were.
 
         ``story(bench)`` is a generator: it sets the scene on a fresh ``Bench``, yields a list
-        of requests to run in parallel, is sent what they returned, and checks. A failure names
-        its order, which ``run(…, order=…)`` repeats. Raises ``TooManySchedules`` after
-        ``at_most`` orders.
+        of requests to run in parallel, is sent what they returned, and checks. A ``clock`` that
+        was given goes back to where it is now before each play and in the end; a ``database``
+        that was given is as it was, but for rows that were changed. A failure names its order,
+        which ``run(…, order=…)`` repeats. Raises ``TooManySchedules`` as soon as the first
+        play shows that there are more than ``at_most`` orders.
         """
         prefix: list[int] | None = []
         count = 0
+        clock: FakeClock | None = self._options.get("clock")
+        start = None if clock is None else clock.now()
         while prefix is not None:
-            if count >= at_most:
-                raise TooManySchedules(
-                    f"more than {at_most} orders; run fewer requests in parallel, or say how "
-                    f"many you have time for: walk(story, at_most={at_most * 10})"
-                )
             choices: list[tuple[int, list[int]]] = []
             try:
                 self._play(story, prefix, choices)
             except Exception as error:
                 order = [chosen for chosen, _ in choices]
                 raise AssertionError(f"{error}\nin the order {order}") from error
+            finally:
+                if clock is not None and start is not None:
+                    clock.travel_to(start)
             count += 1
             prefix = _next_order(choices)
+            if prefix is not None:
+                _refuse_too_many(count, _count_orders(choices) if count == 1 else 0, at_most)
         return count
 
     def _play(self, story: Story, prefix: list[int], choices: list[tuple[int, list[int]]]) -> None:
-        with Bench(self._app, **self._options) as bench:
+        is_shared = self._options.get("database") not in (None, MEMORY)
+        with (
+            Bench(self._app, **self._options) as bench,
+            added_rows_removed(bench.manager) if is_shared else nullcontext(),
+        ):
             scene = story(bench)
             requests = next(scene, None) if isgenerator(scene) else None
             if not isinstance(requests, (list, tuple)) or not all(map(callable, requests)):
@@ -157,6 +170,24 @@ class Schedules:
             except StopIteration:
                 return
             raise TypeError("a story yields once; what comes after are its checks")
+
+
+def _refuse_too_many(count: int, estimate: int, at_most: int) -> None:
+    """Raise ``TooManySchedules`` if all are too many, where more than ``count`` are sure."""
+    if max(count + 1, estimate) > at_most:
+        many = f"about {estimate}" if estimate else f"more than {at_most}"
+        raise TooManySchedules(
+            f"there are {many} orders, and at_most is {at_most}; run fewer requests in parallel, "
+            f"or say how many you have time for: walk(story, at_most={2 * max(count, estimate)})"
+        )
+
+
+def _count_orders(choices: Sequence[tuple[int, list[int]]]) -> int:
+    """Return how many orders there are if every request takes as many steps as in this one."""
+    orders = factorial(len(choices))
+    for step_count in Counter(chosen for chosen, _ in choices).values():
+        orders //= factorial(step_count)
+    return orders
 
 
 def _run(

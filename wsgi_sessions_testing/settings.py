@@ -5,9 +5,11 @@ Must not be used in production: whoever reads this file knows the secret.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from wsgi_sessions.config import PasswordConfig, SessionConfig
+from wsgi_sessions.config import PARTS, PasswordConfig, SessionConfig
+from wsgi_sessions.settings_sources import nest
 
 __all__ = ["CHEAP_PASSWORDS", "TEST_SECRET", "settings_for_tests", "with_changes"]
 
@@ -27,6 +29,11 @@ def settings_for_tests(config: SessionConfig | None = None, **changes: Any) -> S
     >>> settings_for_tests(expires_in=3600, update_age=600).password.time_cost
     1
     """
+    if config is not None and not isinstance(config, SessionConfig):
+        raise TypeError(
+            f"the settings are a {type(config).__name__}; give a SessionConfig, such as "
+            "settings_for_tests(expires_in=3600, update_age=600)"
+        )
     if config is None:
         config = SessionConfig(secret=TEST_SECRET, password=PasswordConfig(**CHEAP_PASSWORDS))
     else:
@@ -34,15 +41,19 @@ def settings_for_tests(config: SessionConfig | None = None, **changes: Any) -> S
     return with_changes(config, changes)
 
 
-def with_changes(config: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
-    """Return a configuration with some settings changed.
+def with_changes(config: SessionConfig, *layers: Mapping[str, Any]) -> SessionConfig:
+    """Return a configuration with some settings changed, by one layer after the other.
 
-    ``cookie_cache=True`` switches the part on and leaves its other settings alone.
+    All take effect at once, so one layer may make sense with another alone. Of a part (the
+    cookie cache, say) the fields that are named change; ``cookie_cache=True`` switches it on.
     """
-    if not changes:
-        return config
-    given = {
-        name: {"enabled": value} if name in _SWITCHES and isinstance(value, bool) else value
-        for name, value in changes.items()
-    }
-    return config.replace(**given)
+    changes: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in nest(layer, SessionConfig, PARTS).items():
+            if name in _SWITCHES and isinstance(value, bool):
+                value = {"enabled": value}
+            before = changes.get(name)
+            if name in PARTS and isinstance(before, Mapping) and isinstance(value, Mapping):
+                value = {**before, **value}
+            changes[name] = value
+    return config.replace(**changes) if changes else config

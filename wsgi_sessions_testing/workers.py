@@ -63,7 +63,7 @@ class Workers:
         self._manager = manager
         self._clock = clock
         self._faults = faults
-        self._made_count = 0
+        self._made: list[Worker] = []
 
     def __call__(self, count: int, *, skew: timedelta | float = 0) -> list[Worker]:
         """Make workers; the clock of each is ``skew`` ahead of that of the one before.
@@ -81,5 +81,12 @@ class Workers:
             self._faults.watch(manager)
         middleware = copy.copy(self._middleware)
         SessionMiddleware.__init__(middleware, self._middleware.app, manager)
-        self._made_count += 1
-        return Worker(self._made_count, middleware, clock)
+        worker = Worker(len(self._made) + 1, middleware, clock)
+        self._made.append(worker)
+        return worker
+
+    def meet(self, faults: Faults) -> None:
+        """Have faults meet the workers that were made and those to come."""
+        self._faults = faults
+        for worker in self._made:
+            faults.watch(worker.manager)

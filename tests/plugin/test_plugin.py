@@ -134,7 +134,7 @@ def test_settings_of_ones_own_are_kept_and_the_marker_still_counts(project: Proj
         @pytest.mark.sessions(keep_ended=60)
         def test_it(session_manager):
             assert session_manager.config.on_replay == "reject"
-            assert session_manager.config.password.time_cost == 3
+            assert session_manager.config.password.time_cost == 1
             assert session_manager.config.keep_ended_ms == 60_000
         """,
     )

@@ -137,8 +137,9 @@ def test_too_many_orders_say_how_to_have_fewer(project: Project) -> None:
         """,
     )
     assert said == (
-        "wsgi_sessions_testing.schedules.TooManySchedules: more than 1 orders; run fewer requests "
-        "in parallel, or say how many you have time for: walk(story, at_most=10)"
+        "wsgi_sessions_testing.schedules.TooManySchedules: there are about 6 orders, and at_most "
+        "is 1; run fewer requests in parallel, or say how many you have time for: "
+        "walk(story, at_most=12)"
     )
 
 
