@@ -84,9 +84,8 @@ if __name__ == "__main__":
     import sys
 
     from paste.deploy import loadapp
-    from serving import DATA, make_manager, serve
+    from serving import DATA, make_secret, serve
 
-    make_manager()
     sys.path.insert(0, str(INI.parent))
-    secret = (DATA / "secret").read_text().strip()
-    serve(loadapp(f"config:{INI}", global_conf={"SESSIONS_SECRET": secret}))
+    given = {"SESSIONS_SECRET": make_secret(), "DATA": str(DATA)}
+    serve(loadapp(f"config:{INI}", global_conf=given))

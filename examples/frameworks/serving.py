@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import make_server
@@ -12,19 +12,22 @@ from wsgi_sessions import SessionManager
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 DATA = Path("frameworks-data")
+
+
+def make_secret() -> str:
+    """Return the secret in ``./frameworks-data``, made on the first start."""
+    path = DATA / "secret"
+    if not path.exists():
+        DATA.mkdir(mode=0o700, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path.read_text()
 
 
 def make_manager() -> SessionManager:
     """Return a manager on ``./frameworks-data``."""
-    from quickstart import read_or_make_secret
-
-    DATA.mkdir(mode=0o700, exist_ok=True)
-    return SessionManager(
-        f"sqlite:///{DATA / 'sessions.db'}", secret=read_or_make_secret(DATA / "secret")
-    )
+    return SessionManager(f"sqlite:///{DATA / 'sessions.db'}", secret=make_secret())
 
 
 def serve(application: WSGIApplication) -> None:

@@ -36,9 +36,11 @@ class TestPaste(Story):
 
 
 def test_the_ini_file_wraps_the_app(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "data").mkdir()
     (tmp_path / "app.ini").write_text(EXAMPLE.read_text())
     loaded: Any = loadapp(
-        f"config:{tmp_path / 'app.ini'}", global_conf={"SESSIONS_SECRET": "s" * 32}
+        f"config:{tmp_path / 'app.ini'}",
+        global_conf={"SESSIONS_SECRET": "s" * 32, "DATA": str(tmp_path / "data")},
     )
     assert isinstance(loaded, SessionMiddleware)
     config = loaded.manager.config
@@ -48,7 +50,7 @@ def test_the_ini_file_wraps_the_app(tmp_path: Path, clock: FakeClock) -> None:
     assert site.post("/sign-up", {"name": "Ada", **CREDENTIALS}).status == 303
     assert site.get("/account").status == 200
     loaded.manager.close()
-    assert (tmp_path / "frameworks-data.db").exists()
+    assert (tmp_path / "data" / "sessions.db").exists()
     assert "paste_app" in sys.modules
 
 

@@ -4,9 +4,17 @@ import { Field, Said, useSubmit } from "./form.jsx";
 import { Sessions } from "./Sessions.jsx";
 
 const INSTANT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+// useSession() follows by itself; getSession() asks once, here past any cached copy.
+const PAST_CACHE = { query: { disableCookieCache: true } };
 
-export function Account({ user, session }) {
+export function Account({ user, session, refetch }) {
   const leaving = useSubmit(() => auth.signOut());
+  const checking = useSubmit(async () => {
+    const answer = await auth.getSession(PAST_CACHE);
+    if (answer.data || answer.error) return answer;
+    await refetch(PAST_CACHE);
+    return { data: null, error: { message: "No, that session has ended." } };
+  });
   return (
     <>
       <section className="card">
@@ -16,12 +24,23 @@ export function Account({ user, session }) {
           <time dateTime={session.expiresAt.toISOString()}>{INSTANT.format(session.expiresAt)}</time>
           .
         </p>
-        <form onSubmit={leaving.onSubmit}>
-          <Said problem={leaving.problem} />
-          <button disabled={leaving.isBusy}>Sign out</button>
-        </form>
+        <Said
+          problem={leaving.problem || checking.problem}
+          hasWorked={checking.hasWorked}
+          success="Yes, says the server."
+        />
+        <div className="actions">
+          <form onSubmit={leaving.onSubmit}>
+            <button disabled={leaving.isBusy}>Sign out</button>
+          </form>
+          <form onSubmit={checking.onSubmit}>
+            <button className="quiet" disabled={checking.isBusy}>
+              Still signed in?
+            </button>
+          </form>
+        </div>
       </section>
-      <Sessions currentId={session.id} />
+      <Sessions currentId={session.id} email={user.email} />
       <Name current={user.name} />
       <Password />
     </>

@@ -1,29 +1,45 @@
 // Shows who is signed in, or a way to do so; every fact comes from useSession().
+import { useState } from "react";
 import { auth } from "./auth.js";
 import { Account } from "./Account.jsx";
 import { Welcome } from "./Welcome.jsx";
 
 export function App() {
   const { data, isPending, error, refetch } = auth.useSession();
+  const [isKnown, setIsKnown] = useState(false);
+  // Known once, it stays on show while the client asks again or can't: forms keep what was typed.
+  if (!isKnown && !isPending && !error) setIsKnown(true);
 
   return (
     <main>
       <h1>Sessions in React</h1>
-      {isPending ? (
+      {error ? <Unreachable error={error} isKnown={isKnown} onRetry={() => refetch()} /> : null}
+      {isKnown ? (
+        data ? (
+          <Account key={data.user.id} user={data.user} session={data.session} refetch={refetch} />
+        ) : (
+          <Welcome />
+        )
+      ) : isPending ? (
         <p role="status">One moment…</p>
-      ) : error ? (
-        <section className="card" role="alert">
-          <h2>The server can’t be reached</h2>
-          <p>You are not signed out; nothing is known just now. ({error.status || "no answer"})</p>
-          <button type="button" onClick={() => refetch()}>
-            Try again
-          </button>
-        </section>
-      ) : data ? (
-        <Account user={data.user} session={data.session} />
-      ) : (
-        <Welcome />
-      )}
+      ) : null}
     </main>
+  );
+}
+
+function Unreachable({ error, isKnown, onRetry }) {
+  return (
+    <section className="card" role="alert">
+      <h2>The server can’t be reached</h2>
+      <p>
+        {isKnown
+          ? "What you see is from before; nobody was signed out."
+          : "Nothing is known just now; nobody was signed out."}{" "}
+        ({error.status || "no answer"})
+      </p>
+      <button type="button" onClick={onRetry}>
+        Try again
+      </button>
+    </section>
   );
 }

@@ -2,14 +2,19 @@
 import { useCallback, useEffect, useState } from "react";
 import { auth } from "./auth.js";
 import { orUnreachable } from "./form.jsx";
+import { SignIn } from "./Welcome.jsx";
 
-export function Sessions({ currentId }) {
+export function Sessions({ currentId, email }) {
   const [sessions, setSessions] = useState(null);
   const [problem, setProblem] = useState(null);
+  const [isTooOld, setIsTooOld] = useState(false);
 
   const load = useCallback(async () => {
     const { data, error } = await orUnreachable(auth.listSessions());
-    setSessions(data ?? []);
+    // A list that can't be had anew is better shown as it was.
+    if (data) setSessions(data);
+    // The list is for who has signed in lately: a day ago at most, unless the server says otherwise.
+    setIsTooOld(error?.code === "SESSION_NOT_FRESH");
     setProblem(error ? error.message : null);
   }, []);
 
@@ -27,9 +32,16 @@ export function Sessions({ currentId }) {
   return (
     <section className="card">
       <h2>Your sessions</h2>
-      {problem && <p role="alert" className="problem">{problem}</p>}
+      {isTooOld ? (
+        <>
+          <p role="status">You signed in some time ago. To see your sessions, do so again:</p>
+          <SignIn email={email} />
+        </>
+      ) : (
+        problem && <p role="alert" className="problem">{problem}</p>
+      )}
       {sessions === null ? (
-        <p role="status">One moment…</p>
+        !problem && <p role="status">One moment…</p>
       ) : (
         <ul className="sessions">
           {sessions.map((session) => (
@@ -44,6 +56,7 @@ export function Sessions({ currentId }) {
               {session.id !== currentId && (
                 <button
                   type="button"
+                  className="quiet"
                   aria-label={`End session: ${session.userAgent || "unknown device"}`}
                   onClick={() => end(auth.revokeSession({ token: session.token }))}
                 >
@@ -55,10 +68,10 @@ export function Sessions({ currentId }) {
         </ul>
       )}
       <p className="actions">
-        <button type="button" onClick={() => end(auth.revokeOtherSessions())}>
+        <button type="button" className="quiet" onClick={() => end(auth.revokeOtherSessions())}>
           End all others
         </button>
-        <button type="button" onClick={() => end(auth.revokeSessions())}>
+        <button type="button" className="quiet" onClick={() => end(auth.revokeSessions())}>
           End all, this one too
         </button>
       </p>

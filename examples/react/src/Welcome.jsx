@@ -18,13 +18,22 @@ export function Welcome() {
   );
 }
 
-function SignIn() {
+// With an e-mail it is for somebody who is signed in, and takes the place of their session.
+export function SignIn({ email: known }) {
   const { onSubmit, isBusy, problem } = useSubmit(({ email, password, rememberMe }) =>
     auth.signIn.email({ email, password, rememberMe: rememberMe === "on" }),
   );
   return (
     <form onSubmit={onSubmit}>
-      <Field label="E-mail" name="email" type="email" autoComplete="username" required />
+      <Field
+        label="E-mail"
+        name="email"
+        type="email"
+        autoComplete="username"
+        defaultValue={known}
+        readOnly={known !== undefined}
+        required
+      />
       <Field
         label="Password"
         name="password"

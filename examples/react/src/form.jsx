@@ -12,7 +12,7 @@ export async function orUnreachable(call) {
   }
 }
 
-export function useSubmit(send, { onDone } = {}) {
+export function useSubmit(send) {
   const [isBusy, setIsBusy] = useState(false);
   const [problem, setProblem] = useState(null);
   const [hasWorked, setHasWorked] = useState(false);
@@ -23,7 +23,7 @@ export function useSubmit(send, { onDone } = {}) {
     setIsBusy(true);
     setProblem(null);
     setHasWorked(false);
-    const { data, error } = await orUnreachable(send(Object.fromEntries(new FormData(form))));
+    const { error } = await orUnreachable(send(Object.fromEntries(new FormData(form))));
     setIsBusy(false);
     if (error) {
       setProblem(error.message);
@@ -31,7 +31,6 @@ export function useSubmit(send, { onDone } = {}) {
     }
     setHasWorked(true);
     form.reset();
-    onDone?.(data);
   }
 
   return { onSubmit, isBusy, problem, hasWorked };
