@@ -1,7 +1,7 @@
 """What the end-to-end tests serve: the React example's files and API, by a clock that can be set.
 
-Settings come from ``E2E_FOLDER`` (database, and the file with the clock's offset) and
-``E2E_SETTINGS`` (JSON).
+Settings come from ``E2E_FOLDER`` (database, the file with the clock's offset, and the one with
+the statements that were sent), ``E2E_SETTINGS`` (JSON) and ``E2E_ISSUER`` (a URL, or empty).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 from whitenoise import WhiteNoise
 
-from wsgi_sessions import SessionManager, SessionMiddleware, SystemClock
+from wsgi_sessions import SessionManager, SessionMiddleware, SystemClock, oidc
 from wsgi_sessions_testing import CHEAP_PASSWORDS
+from wsgi_sessions_testing.idp import CLIENT_ID
 
 DIST = Path(__file__).parents[2] / "examples" / "react" / "dist"
 
@@ -34,18 +35,42 @@ def app(environ: Any, start_response: Any) -> list[bytes]:
     return [b"no such page"]
 
 
-def make_application(folder: Path, settings: dict[str, Any]) -> Any:
+def write_statements_down(database: Any, path: Path) -> None:
+    """Have each connection that is opened from now on write what it is sent into a file."""
+    connect = database._connect
+
+    def connect_and_trace() -> Any:
+        connection = connect()
+        connection.set_trace_callback(note)
+        return connection
+
+    def note(sql: str) -> None:
+        # Pragmas are for a connection that has just been opened.
+        if not sql.startswith("PRAGMA"):
+            with path.open("a") as file:
+                file.write(" ".join(sql.split()) + "\n")
+
+    path.touch()
+    database._connect = connect_and_trace
+
+
+def make_application(folder: Path, settings: dict[str, Any], issuer_url: str = "") -> Any:
+    if issuer_url:
+        settings["social_providers"] = [oidc("corp", issuer_url, CLIENT_ID)]
     manager = SessionManager(
         f"sqlite:///{folder / 'e2e.db'}",
         secret="a-secret-for-tests-of-32-characters",
         clock=SettableClock(folder / "offset_ms"),
         **{"password": CHEAP_PASSWORDS, "throttle": None, **settings},
     )
+    write_statements_down(manager.database, folder / "statements")
     wrapped = SessionMiddleware(app, manager)
     return WhiteNoise(wrapped, root=DIST, index_file=True) if DIST.exists() else wrapped
 
 
 if "E2E_FOLDER" in os.environ:
     application = make_application(
-        Path(os.environ["E2E_FOLDER"]), json.loads(os.environ["E2E_SETTINGS"])
+        Path(os.environ["E2E_FOLDER"]),
+        json.loads(os.environ["E2E_SETTINGS"]),
+        os.environ["E2E_ISSUER"],
     )

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from importlib.util import find_spec
@@ -30,10 +30,13 @@ PATIENCE_SECONDS = 60
 class Service:
     """gunicorn with two workers on one port, which can go away and come back.
 
-    ``{port}`` in the text of a setting stands for that port.
+    ``{port}`` in the text of a setting stands for that port. ``issuer_url`` is a ``LocalIssuer``,
+    whose people can sign in as those of the provider ``corp``.
     """
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int = 2, issuer_url: str | None = None, **settings: Any
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -41,6 +44,8 @@ class Service:
         self.folder = folder
         self.settings = settings
         self.log = folder / "server.log"
+        self._workers = workers
+        self._issuer_url = issuer_url
         self._offset_ms = 0
         self.advance(0)
         self.start()
@@ -56,7 +61,7 @@ class Service:
         with self.log.open("ab") as said:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "gunicorn", "--workers", "2"),
+                    *(sys.executable, "-m", "gunicorn", "--workers", str(self._workers)),
                     *("--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "1"),
                     *("--bind", f"127.0.0.1:{self.port}", "--log-level", "warning"),
                     "tests.e2e.app:application",
@@ -65,6 +70,7 @@ class Service:
                 env={
                     **os.environ,
                     "E2E_FOLDER": str(self.folder),
+                    "E2E_ISSUER": self._issuer_url or "",
                     "E2E_SETTINGS": json.dumps(self.settings).replace("{port}", str(self.port)),
                 },
                 stdout=said,
@@ -81,6 +87,29 @@ class Service:
                     return
             time.sleep(0.05)
         raise AssertionError(f"the server did not start: {self.log.read_text()}")
+
+    @contextmanager
+    def database_away(self) -> Iterator[None]:
+        """Serve without the database until the end of the block; then it is back as it was."""
+        database, hidden = self.folder / "e2e.db", self.folder / "hidden.db"
+        self.stop()
+        database.rename(hidden)
+        database.mkdir()
+        self.start()
+        yield
+        self.stop()
+        database.rmdir()
+        hidden.rename(database)
+        self.start()
+
+    def statements_of(self, do: Callable[[], object]) -> list[str]:
+        """Return the SQL that all workers sent while something was done."""
+        said = self.folder / "statements"
+        begin = said.stat().st_size
+        do()
+        with said.open() as file:
+            file.seek(begin)
+            return file.read().splitlines()
 
     def _connect(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=5)

@@ -1,6 +1,9 @@
 """The npm package ``better-auth``, unchanged, in Node against the server: whole stories.
 
 Must not build a request itself: what is sent is what the client sends.
+
+Two tabs are for ``test_react_app.py``: the client tells other tabs by the ``storage`` event of a
+window's ``localStorage``, and Node has no windows.
 """
 
 from __future__ import annotations
@@ -51,6 +54,15 @@ class Device:
         """Return what ``getSession`` shows of the session, or None."""
         found = self.do("getSession")
         return None if found is None else found["session"]
+
+    def shows(self, **wanted: Any) -> dict[str, Any]:
+        """Wait until ``useSession()`` shows this, and return all that it shows then."""
+        seen: list[dict[str, Any]] = self.ask("sessionShows", wanted)
+        return seen[-1]
+
+    def notify(self) -> None:
+        """Have ``useSession()`` ask again, as a page does by the store's signal."""
+        self.ask("$store.notify", "$sessionSignal")
 
     @property
     def cookies(self) -> dict[str, dict[str, Any]]:
@@ -236,16 +248,64 @@ def test_a_database_that_goes_away_is_no_sign_out(device: Devices, service: Serv
     laptop = device("laptop")
     laptop.sign_up()
     service.advance(5 * MINUTE + 1)  # past any cached copy
-    database = service.folder / "e2e.db"
-    hidden = service.folder / "hidden"
-    service.stop()
-    database.rename(hidden)
-    database.mkdir()
-    service.start()
-    answer = laptop.ask("getSession")
-    assert (answer["error"]["status"], answer["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
-    service.stop()
-    database.rmdir()
-    hidden.rename(database)
-    service.start()
+    with service.database_away():
+        answer = laptop.ask("getSession")
+        assert (answer["error"]["status"], answer["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert laptop.find_session() is not None
+
+
+class TestUseSession:
+    """The atom behind ``useSession()``: what a page that subscribes to it is shown."""
+
+    def test_follows_sign_up_and_out_and_in(self, device: Devices) -> None:
+        laptop = device("laptop")
+        # A window would ask at once; in Node the atom waits for the first change.
+        assert laptop.shows(email=None, isPending=True)["error"] is None
+
+        laptop.sign_up()
+        assert laptop.shows(email=EMAIL, isPending=False)["name"] == "Ada"
+        laptop.do("updateUser", {"name": "Ada L."})
+        laptop.shows(name="Ada L.")
+        laptop.do("signOut")
+        laptop.shows(email=None, isPending=False)
+        laptop.sign_in()
+        laptop.shows(email=EMAIL, isPending=False)
+
+    def test_follows_the_end_of_all_sessions(self, device: Devices) -> None:
+        laptop = device("laptop")
+        laptop.sign_up()
+        laptop.shows(email=EMAIL)
+
+        laptop.do("revokeSessions")
+
+        laptop.shows(email=None, isPending=False)
+
+    def test_keeps_who_is_signed_in_while_the_database_is_away(
+        self, device: Devices, service: Service
+    ) -> None:
+        laptop = device("laptop")
+        laptop.sign_up()
+        laptop.shows(email=EMAIL)
+        service.advance(5 * MINUTE + 1)  # past any cached copy
+
+        with service.database_away():
+            laptop.notify()
+            assert laptop.shows(error=503)["email"] == EMAIL
+
+        laptop.notify()
+        laptop.shows(error=None, email=EMAIL)
+
+    def test_keeps_who_is_signed_in_while_the_server_is_away(
+        self, device: Devices, service: Service
+    ) -> None:
+        laptop = device("laptop")
+        laptop.sign_up()
+        laptop.shows(email=EMAIL)
+
+        service.stop()
+        laptop.notify()
+        assert laptop.shows(error="no answer")["email"] == EMAIL
+
+        service.start()
+        laptop.notify()
+        laptop.shows(error=None, email=EMAIL)

@@ -6,6 +6,7 @@ import { CookieJar } from "tough-cookie";
 
 const baseURL = process.env.BASE_URL;
 const devices = new Map();
+const PATIENCE_MS = 15_000;
 
 function makeDevice(name, { origin = baseURL } = {}) {
   const jar = new CookieJar();
@@ -31,6 +32,28 @@ function makeDevice(name, { origin = baseURL } = {}) {
   return device;
 }
 
+// What useSession() shows, in words that JSON can hold.
+function shown({ data, isPending, error }) {
+  const { email = null, name = null } = data?.user ?? {};
+  return { isPending, email, name, error: error ? (error.status ?? "no answer") : null };
+}
+
+// Subscribes as a page would, and answers with all that was shown until it is what is wanted.
+function untilSessionShows(client, wanted) {
+  return new Promise((resolve, reject) => {
+    const states = [];
+    const giveUp = () => reject(new Error(`useSession() showed ${JSON.stringify(states)}`));
+    const timer = setTimeout(giveUp, PATIENCE_MS);
+    client.useSession.subscribe((state) => {
+      states.push(shown(state));
+      const isWanted = ([name, value]) => states.at(-1)[name] === value;
+      if (!Object.entries(wanted).every(isWanted)) return;
+      clearTimeout(timer);
+      resolve(states);
+    });
+  });
+}
+
 async function run({ device: name, call, args = [], options = {} }) {
   const device = devices.get(name) ?? makeDevice(name, options);
   if (call === "jar") {
@@ -46,6 +69,7 @@ async function run({ device: name, call, args = [], options = {} }) {
     }
     return null;
   }
+  if (call === "sessionShows") return await untilSessionShows(device.client, ...args);
   if (call === "lastCookies") return device.said.cookies;
   if (call === "$fetch") return await device.client.$fetch(...args);
   const method = call.split(".").reduce((found, part) => found[part], device.client);
