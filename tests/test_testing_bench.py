@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
-from wsgi_sessions_testing import Bench
+from wsgi_sessions_testing import Bench, FakeClock
+from wsgi_sessions_testing.bench import assembled_manager
 
 SECRET = "the-secret-of-a-project-under-test"
 
@@ -55,3 +57,129 @@ class TestListeners:
             later.new_browser().sign_in("ada@example.org")
 
         assert bench.events == heard
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with Bench(account_app, cookie_cache=True) as bench:
+        yield bench
+
+
+class TestTroublesThatAreNotMet:
+    """A block in which nothing met the trouble shows nothing, and fails."""
+
+    @pytest.mark.parametrize("trouble", ["database_down", "database_locked"])
+    def test_of_the_database(self, bench: Bench, trouble: str) -> None:
+        with (
+            pytest.raises(AssertionError, match="was not asked within the block, so the test sh"),
+            getattr(bench.faults, trouble)(),
+        ):
+            pass
+
+    def test_of_a_slow_one(self, bench: Bench) -> None:
+        with (
+            pytest.raises(AssertionError, match="was not asked within the block, so the test sh"),
+            bench.faults.database_slow(2),
+        ):
+            pass
+
+    @pytest.mark.parametrize(
+        ("trouble", "said"),
+        [
+            ("losing_responses", "lost"),
+            ("delaying_responses", "delayed"),
+            ("repeating_responses", "repeated"),
+            ("repeating_requests", "sent twice"),
+        ],
+    )
+    def test_of_the_network(self, bench: Bench, trouble: str, said: str) -> None:
+        with (
+            pytest.raises(AssertionError, match=f"was to be {said}, but no request was made"),
+            getattr(bench.network, trouble)(),
+        ):
+            pass
+
+    def test_what_the_block_raises_comes_first(self, bench: Bench) -> None:
+        with (
+            pytest.raises(RuntimeError, match="the test's own"),
+            bench.faults.database_down(),
+            bench.network.losing_responses(),
+        ):
+            raise RuntimeError("the test's own trouble")
+
+
+class TestADatabaseThatIsNotAsked:
+    """What the cookie cache has is not asked for."""
+
+    def test_it_passes(self, bench: Bench) -> None:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        browser.get("/account")
+        with bench.faults.database_unasked():
+            assert browser.get("/account").status_int == 200
+
+    def test_who_asks_fails(self, bench: Bench) -> None:
+        browser = bench.new_browser()
+        with (
+            pytest.raises(AssertionError, match="was asked within the block: read, write"),
+            bench.faults.database_unasked(),
+        ):
+            browser.sign_in("ada@example.org")
+
+
+class TestABenchAndItsBlock:
+    """What a bench has, it has within its block."""
+
+    @pytest.mark.parametrize("name", ["manager", "app", "factories", "faults", "workers"])
+    def test_nothing_is_there_before_or_after(self, name: str) -> None:
+        bench = Bench(account_app)
+        with pytest.raises(AttributeError, match=f"has {name} within its block alone; write with"):
+            getattr(bench, name)
+        with bench:
+            assert getattr(bench, name) is not None
+        with pytest.raises(AttributeError, match=f"has {name} within its block alone; write with"):
+            getattr(bench, name)
+
+    def test_a_browser_needs_the_block(self) -> None:
+        with pytest.raises(AttributeError, match="write with Bench"):
+            Bench(account_app).new_browser()
+
+    def test_what_it_never_has_is_named(self) -> None:
+        with pytest.raises(AttributeError, match="a bench has no browsers"):
+            Bench(account_app).browsers  # type: ignore[attr-defined]  # noqa: B018
+
+    def test_the_next_block_has_its_own_troubles_and_events(self) -> None:
+        bench = Bench(account_app)
+        with bench:
+            assert bench.faults is bench.faults
+            bench.new_browser().sign_in("ada@example.org")
+        with bench:
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            with bench.faults.database_down():
+                assert browser.get("/account").status_int == 503
+            assert [event.name for event in bench.events].count("session_created") == 1
+
+    def test_workers_that_were_there_before_meet_faults_too(self) -> None:
+        with Bench(account_app) as bench:
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            (worker,) = bench.workers(1)
+            with bench.faults.database_down():
+                assert browser.through(worker).get("/account").status_int == 503
+
+    def test_an_app_that_is_none_is_told_at_the_first_request(self) -> None:
+        with Bench(None) as bench, pytest.raises(LookupError, match="there is no app here"):
+            bench.new_browser().get("/")
+
+    def test_no_database_is_not_the_apps_own(self, manager: SessionManager, tmp_path: Path) -> None:
+        nothing: Any = None
+        lent = assembled_manager(
+            SessionMiddleware(account_app, manager),
+            database=nothing,
+            config=manager.config,
+            clock=FakeClock(),
+        )
+        with pytest.raises(TypeError, match="the database of a test is None"), lent:
+            pass
+        assert not (tmp_path / "theirs.db").exists()

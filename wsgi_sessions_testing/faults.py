@@ -30,11 +30,14 @@ class _Trouble:
     meets: Callable[[str], bool]
     act: Callable[[str, Callable[[], Any]], Any]
     left: int | None
+    met: int = 0
 
 
 class Faults:
     """Breaks the database of a manager, for the length of a ``with`` block.
 
+    A block in which nothing met the trouble, or less than it was told to, raises
+    ``AssertionError``, because the test then shows nothing.
     ``manager`` must have a watched store, as the managers of ``Bench`` and of the fixtures do.
     """
 
@@ -78,6 +81,24 @@ class Faults:
 
         with self._trouble(lambda _: True, wait, None):
             yield
+
+    @contextmanager
+    def database_unasked(self) -> Iterator[None]:
+        """Assert that nothing in the block asks the database: what is cached has to do."""
+        asked: list[str] = []
+
+        def note(point: str, call: Callable[[], Any]) -> Any:
+            asked.append(point)
+            return call()
+
+        trouble = _Trouble(lambda _: True, note, None)
+        self._troubles.append(trouble)
+        try:
+            yield
+        finally:
+            self._troubles = [known for known in self._troubles if known is not trouble]
+        if asked:
+            raise AssertionError(f"the database was asked within the block: {', '.join(asked)}")
 
     @contextmanager
     def worker_killed(
@@ -127,6 +148,7 @@ class Faults:
             self._before = self._read_all()
         for trouble in reversed(self._troubles):
             if trouble.left != 0 and trouble.meets(point):
+                trouble.met += 1
                 if trouble.left is not None:
                     trouble.left -= 1
                 return trouble.act(point, call)
@@ -149,7 +171,13 @@ class Faults:
             yield
         finally:
             self._troubles = [known for known in self._troubles if known is not trouble]
-        if trouble.left:
+        if trouble.left or not trouble.met:
+            if count is None:
+                raise AssertionError(
+                    "the database was to be in trouble, but was not asked within the block, so "
+                    "the test shows nothing; if that is what it is to show, write "
+                    "faults.database_unasked()"
+                )
             what = missing or (
                 f"the database was to fail {count} times, but was asked {trouble.left} times "
                 "too few"

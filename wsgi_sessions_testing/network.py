@@ -64,9 +64,9 @@ class Network:
     """Loses, delays or repeats what the next requests of any browser on it have coming.
 
     Each trouble is a ``with`` block: it meets the next ``count`` requests made in the block, or
-    all of them without a count. Of nested blocks the inner one is served first. A block that
-    met fewer requests than it was told to raises ``AssertionError``, because the test then
-    shows nothing.
+    all of them without a count. Signing in, signing out and revoking are requests like others.
+    Of nested blocks the inner one is served first. A block that met no request, or fewer than
+    it was told to, raises ``AssertionError``, because the test then shows nothing.
     """
 
     def __init__(self) -> None:
@@ -138,6 +138,11 @@ class Network:
         finally:
             # By identity: two blocks may ask for the same.
             self._rules = [known for known in self._rules if known is not rule]
+        if rule.asked is None and not rule.met:
+            raise AssertionError(
+                f"what comes was to be {fate.value}, but no request was made within the block, "
+                "so the test shows nothing"
+            )
         if rule.asked is not None and not rule.is_used_up:
             raise AssertionError(
                 f"{rule.asked} were to be {fate.value}, but only {rule.met} "
