@@ -25,6 +25,7 @@ from wsgi_sessions_testing import (
     FakeClock,
     LostResponse,
     Network,
+    assert_signed_in,
     find_session_middleware,
     settings_for_tests,
 )
@@ -615,11 +616,72 @@ def test_a_trouble_needs_a_sensible_count(count: int) -> None:
         pass
 
 
-def test_signing_in_is_not_troubled(bench: Bench) -> None:
+def test_a_lost_sign_in_leaves_a_session_that_the_browser_knows_nothing_of(bench: Bench) -> None:
     browser = bench.new_browser()
-    with bench.network.losing_responses():
-        browser.sign_in(ADA)
-        assert browser.session is not None
+    with bench.network.losing_responses(1):
+        session = browser.sign_in(ADA)
+    assert browser.session is None
+    assert [one.id for one in bench.manager.list_sessions(session.user_id)] == [session.id]
+
+
+@pytest.mark.parametrize("password", [None, "correct horse"])
+def test_a_delayed_sign_in_is_one_when_it_is_delivered(bench: Bench, password: str | None) -> None:
+    user = bench.factories.make_user(ADA, password=password)
+    browser = bench.new_browser()
+    with bench.network.delaying_responses(1):
+        session = browser.sign_in(user, password)
+    assert browser.session is None
+    bench.network.deliver()
+    assert browser.session is not None
+    assert browser.session.id == session.id
+
+
+def test_a_lost_sign_in_by_password_is_one_over_there(bench: Bench) -> None:
+    user = bench.factories.make_user(ADA, password="correct horse")
+    browser = bench.new_browser()
+    with bench.network.losing_responses(1):
+        session = browser.sign_in(ADA, "correct horse")
+    assert browser.session is None
+    assert [one.id for one in bench.manager.list_sessions(user.id)] == [session.id]
+
+
+def test_a_lost_sign_out_ends_the_session_all_the_same(bench: Bench, ada: Browser) -> None:
+    token = ada.session_token
+    with bench.network.losing_responses(1):
+        assert ada.sign_out()
+    assert ada.session_token == token
+    assert ada.session is None
+
+
+def test_a_sign_out_that_is_sent_twice_has_the_second_answer(bench: Bench, ada: Browser) -> None:
+    with bench.network.repeating_requests(1):
+        assert not ada.sign_out()
+    assert ada.session is None
+
+
+def test_a_lost_revocation_is_one(bench: Bench, ada: Browser) -> None:
+    phone = bench.new_browser()
+    revoked = phone.sign_in(ADA).id
+    with bench.network.losing_responses(1):
+        assert ada.revoke_session(revoked)
+    assert phone.session is None
+
+
+def test_looking_at_a_session_is_no_request_to_be_lost(bench: Bench, ada: Browser) -> None:
+    with bench.network.losing_responses(1):
+        assert ada.session is not None
+        assert_signed_in(ada)
+        ada.get("/")
+
+
+def test_a_worker_that_dies_at_a_sign_in_has_no_answer(bench: Bench) -> None:
+    user = bench.factories.make_user(ADA)
+    with (
+        pytest.raises(StoreUnavailableError, match="the worker died, so sign in had no answer"),
+        bench.faults.worker_killed(after="write"),
+    ):
+        bench.new_browser().sign_in(user)
+    assert len(bench.manager.list_sessions(user.id)) == 1
 
 
 # The story

@@ -32,10 +32,15 @@ def manager_on(url: str) -> SessionManager:
     return SessionManager(url, config=settings_for_tests())
 
 
+def run_sql(manager: SessionManager, sql: str) -> None:
+    database: Any = manager.database
+    database.execute_sql(sql)
+
+
 def test_the_next_test_finds_no_row_in_the_same_tables(server: ServerDatabase) -> None:
     first = manager_on(server.make_fresh())
     Factories(first).make_session("ada@example.org")
-    first.database.execute_sql("CREATE INDEX still_there ON session (user_agent)")
+    run_sql(first, "CREATE INDEX still_there ON session (user_agent)")
     first.close()
 
     second = manager_on(server.make_fresh())
@@ -47,7 +52,7 @@ def test_the_next_test_finds_no_row_in_the_same_tables(server: ServerDatabase) -
 
 def test_a_table_that_a_test_left_is_gone(server: ServerDatabase) -> None:
     first = manager_on(server.make_fresh())
-    first.database.execute_sql("CREATE TABLE theirs (id INTEGER)")
+    run_sql(first, "CREATE TABLE theirs (id INTEGER)")
     first.close()
 
     second = manager_on(server.make_fresh())
@@ -59,7 +64,7 @@ def test_a_table_that_a_test_left_is_gone(server: ServerDatabase) -> None:
 
 def test_a_column_that_a_test_changed_is_as_before(server: ServerDatabase) -> None:
     first = manager_on(server.make_fresh())
-    first.database.execute_sql("ALTER TABLE session DROP COLUMN user_agent")
+    run_sql(first, "ALTER TABLE session DROP COLUMN user_agent")
     first.close()
 
     second = manager_on(server.make_fresh())

@@ -30,7 +30,7 @@ from .history import Exchange, tell
 from .jar import CookieJar, is_same_site
 from .network import Fate, LostResponse, Network
 from .peeking import is_secure_for, peek_at_session
-from .seam import RESPOND, reach, unwatched
+from .seam import RESPOND, reach
 from .user_agents import find_user_agent
 from .wrapping import find_session_middleware
 from .wsgi_client import call_app
@@ -167,6 +167,7 @@ class Browser:
             self.app,
             lambda: build_request(method, url, lines, content, address=self.address),
             take,
+            network=self.network,
         )
 
     # Sessions
@@ -202,39 +203,49 @@ class Browser:
 
     def sign_in(
         self,
-        who: str | User | peewee.Model,
+        who: str | int | User | peewee.Model,
         password: str | None = None,
         *,
         remember_me: bool = True,
     ) -> Session:
         """Sign in and return the new session.
 
-        ``who`` is an e-mail address, whose user is made if there is none, a user, or an
-        instance of your own user model. Without ``password`` no password work is done; with
-        one it is a request to the JSON API, as a page would send it. Raises what the product
-        raises (``SessionLimitReached``, say), and ``AssertionError`` when the API refuses.
+        ``who`` is an e-mail address, whose user is made if there is none, a user, an instance of
+        your own user model, or an id. Without ``password`` no password work is done; with one
+        it is a request to the JSON API, as a page would send it. The network does to it what it
+        does to any request, so the browser may not have the session that is returned. Raises
+        what the product raises (``SessionLimitReached``, say), and ``AssertionError`` when the
+        API refuses.
         """
+        factories = Factories(self.manager)
         if password is not None:
-            email = who if isinstance(who, str) else self._email_of(who)
-            self._sign_in_through_api(email, password, remember_me=remember_me)
-            session = self.session
-            if session is None:
-                raise AssertionError(f"signed in, but no cookie got through:\n{self.story()}")
-            return session
-        if isinstance(who, str):
-            who = Factories(self.manager).find_or_make_user(who)
-        user_id = _key_of(who)
+            is_email = isinstance(who, str) and "@" in who
+            email = who if is_email else factories.find_user(who).email
+            return self._sign_in_through_api(str(email), password, remember_me=remember_me)
+        # A user model of the app's own need not have what a User has.
+        user_id: Any = (
+            who.get_id()  # type: ignore[no-untyped-call]
+            if isinstance(who, peewee.Model)
+            else factories.find_user(who).id
+        )
         return self._with_handle(
-            "sign in", lambda handle: handle.sign_in(user_id, remember_me=remember_me)
+            "sign in",
+            lambda handle: handle.sign_in(user_id, remember_me=remember_me),
+            network=self.network,
         )
 
     def sign_out(self) -> bool:
         """Sign out as the app's own sign-out button would; tell whether a session ended."""
-        return self._with_handle("sign out", lambda handle: handle.sign_out())
+        return self._with_handle("sign out", lambda handle: handle.sign_out(), network=self.network)
 
-    def revoke_session(self, session_id: str) -> bool:
-        """End a session of the same user; tell whether a live one ended."""
-        return self._with_handle("revoke session", lambda h: h.revoke_session(session_id))
+    def revoke_session(self, session: str | Session) -> bool:
+        """End a session of the same user, or that of an id; tell whether a live one ended."""
+        session_id = session.id if isinstance(session, Session) else session
+        if not isinstance(session_id, str):
+            raise TypeError(f"{type(session).__name__} is no session; give one, or its id")
+        return self._with_handle(
+            "revoke session", lambda h: h.revoke_session(session_id), network=self.network
+        )
 
     def adopt(self, made: SignIn) -> None:
         """Take over the cookie of a session made elsewhere, by ``make_session`` say."""
@@ -285,9 +296,10 @@ class Browser:
         build: Callable[[], Request],
         take: Callable[[Response], None],
         *,
+        network: Network | None,
         action: str | None = None,
     ) -> Response:
-        fate = Fate.ARRIVES if action is not None else self.network.next_fate()
+        fate = Fate.ARRIVES if network is None else network.next_fate()
         at_ms = self.clock.now_ms()
         request = build()
         try:
@@ -304,44 +316,49 @@ class Browser:
             return LostResponse(response)
         if fate is not Fate.DELAYED:
             take(response)
-        if fate in (Fate.DELAYED, Fate.REPEATED):
-            self.network.hold(str(exchange), lambda: take(response))
+        if network is not None and fate in (Fate.DELAYED, Fate.REPEATED):
+            network.hold(str(exchange), lambda: take(response))
         return response
 
-    def _with_handle(self, action: str, act: Callable[[SessionRequest], T]) -> T:
-        """Do something in a request of its own, on an app of our own in the same middleware."""
-        results: list[T] = []
-        failures: list[Exception] = []
+    def _with_handle(
+        self,
+        action: str,
+        act: Callable[[SessionRequest], T],
+        *,
+        network: Network | None = None,
+    ) -> T:
+        """Do something in a request of its own, on an app of our own in the same middleware.
+
+        Without a network the line is good: so a test looks at how things are.
+        """
+        outcomes: list[T | Exception] = []
 
         def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             try:
-                results.append(act(environ[REQUEST_KEY]))
+                outcomes.append(act(environ[REQUEST_KEY]))
             except Exception as error:
-                failures.append(error)
+                outcomes.append(error)
             start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
             return [b""]
 
-        self._send(
+        response = self._send(
             SessionMiddleware(app, self.manager),
             lambda: self._own_request("POST"),
             lambda answer: self.cookies.receive(
                 answer.headers.getall("Set-Cookie"), url=self._cookie_url
             ),
+            network=network,
             action=action,
         )
-        if failures:
-            raise failures[0]
-        if not results:
+        if not outcomes and isinstance(response, LostResponse):
+            raise StoreUnavailableError(f"the worker died, so {action} had no answer")
+        if not outcomes:
             raise StoreUnavailableError(f"the database did not answer, so {action} was not done")
-        return results[0]
+        if isinstance(outcomes[-1], Exception):
+            raise outcomes[-1]
+        return outcomes[-1]
 
-    def _email_of(self, who: User | peewee.Model) -> str | None:
-        if isinstance(who, User):
-            return who.email
-        user = unwatched(self.manager.store).find_user(_key_of(who))
-        return None if user is None else user.email
-
-    def _sign_in_through_api(self, email: str | None, password: str, *, remember_me: bool) -> None:
+    def _sign_in_through_api(self, email: str, password: str, *, remember_me: bool) -> Session:
         api_path = self.manager.config.api_path
         if api_path is None:
             raise LookupError(
@@ -353,10 +370,18 @@ class Browser:
             {"email": email, "password": password, "rememberMe": remember_me},
             is_navigation=False,
         )
-        if response.status_int != 200:
+        answer = response.unseen if isinstance(response, LostResponse) else response
+        if answer.status_int != 200:
             raise AssertionError(
-                f"sign-in was answered {response.status}: {response.text}\n{self.story()}"
+                f"sign-in was answered {answer.status}: {answer.text}\n{self.story()}"
             )
+        # What the browser has when the answer arrives, and it may never.
+        reached = self.fork()
+        reached.cookies.receive(answer.headers.getall("Set-Cookie"), url=self._cookie_url)
+        session = reached.session
+        if session is None:
+            raise AssertionError(f"signed in, but no cookie got through:\n{self.story()}")
+        return session
 
     @property
     def _is_secure(self) -> bool:
@@ -374,7 +399,3 @@ class Browser:
         )
         lines["Cookie"] = self.cookies.header_for(url, method=method)
         return build_request(method, url, lines, b"", address=self.address)
-
-
-def _key_of(user: User | peewee.Model) -> Any:
-    return user.id if isinstance(user, User) else user.get_id()  # type: ignore[no-untyped-call]

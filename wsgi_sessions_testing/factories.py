@@ -9,6 +9,9 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
+
+import peewee
 
 from wsgi_sessions.accounts.passwords import PasswordHasher
 from wsgi_sessions.accounts.service import CREDENTIAL, normalize_email
@@ -20,6 +23,7 @@ from wsgi_sessions.session import User
 from wsgi_sessions.tokens import new_id
 
 from .seam import unwatched
+from .user_agents import find_user_agent
 
 __all__ = ["Factories"]
 
@@ -64,9 +68,32 @@ class Factories:
         found = self._store.find_user_by_email(normalize_email(email))
         return self.make_user(email) if found is None else User(found)
 
+    def find_user(self, who: User | peewee.Model | str | int) -> User:
+        """Return who is meant: a user, one of your own model, an e-mail address, or an id.
+
+        Behind an e-mail address nobody has there is a new user. Raises ``LookupError`` for an
+        unknown id, and ``TypeError`` for what is nobody.
+        """
+        if isinstance(who, User):
+            return who
+        if isinstance(who, str) and "@" in who:
+            return self.find_or_make_user(who)
+        key: Any = who.get_id() if isinstance(who, peewee.Model) else who  # type: ignore[no-untyped-call]
+        if not isinstance(key, (str, int, UUID)) or isinstance(key, bool):
+            kind = who.__name__ if isinstance(who, type) else type(who).__name__
+            hint = "; Browser.adopt takes what make_session made" if kind == "SignIn" else ""
+            raise TypeError(
+                f"{kind} is nobody who could sign in; give an e-mail address, a user or their "
+                f"id{hint}"
+            )
+        found = self._store.find_user(key)
+        if found is None:
+            raise LookupError(f"{key!r} is neither an e-mail address nor the id of a user")
+        return User(found)
+
     def make_session(
         self,
-        user: User | str | None = None,
+        user: User | peewee.Model | str | int | None = None,
         *,
         age: timedelta | int = _NOW,
         last_seen: timedelta | int | None = None,
@@ -79,26 +106,29 @@ class Factories:
     ) -> SignIn:
         """Make a session as if the user had signed in ``age`` ago and done nothing but rotate.
 
-        ``user`` is a user or an e-mail address; without one a new user is made. ``age`` and
+        ``user`` is whatever ``find_user`` takes; without one a new user is made. ``age`` and
         ``last_seen`` (both ago) are a ``timedelta`` or whole seconds. ``generation``: how often
         the token was rotated; the answer's ``token`` is of this generation. ``ended``: why the
         session ended just now. Limits on the number of sessions are not applied.
         """
         manager = self._manager
-        if user is None:
-            user = self.make_user()
-        elif isinstance(user, str):
-            user = self.find_or_make_user(user)
-        facts = RequestFacts(address, user_agent, is_https=True, method="POST", path="/")
-        text = json.dumps(dict(data or {}), separators=(",", ":"), sort_keys=True)
-        record, token = manager.admission.make_record(
-            user.id, facts=facts, remember=remember_me, data=text
-        )
+        reason = None if ended is None else _reason(ended)
+        if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
+            raise ValueError(
+                f"generation is {generation!r}; it counts how often the token was rotated, from 0"
+            )
         now_ms = manager.clock.now_ms()
         signed_in_at_ms = now_ms - ms_from_duration(age)
         seen_at_ms = signed_in_at_ms
         if last_seen is not None:
             seen_at_ms = max(signed_in_at_ms, now_ms - ms_from_duration(last_seen))
+        found = self.make_user() if user is None else self.find_user(user)
+        agent = None if user_agent is None else find_user_agent(user_agent)
+        facts = RequestFacts(address, agent, is_https=True, method="POST", path="/")
+        text = json.dumps(dict(data or {}), separators=(",", ":"), sort_keys=True)
+        record, token = manager.admission.make_record(
+            found.id, facts=facts, remember=remember_me, data=text
+        )
         record = record._replace(
             generation=generation,
             confirmed_at_ms=signed_in_at_ms,
@@ -113,9 +143,9 @@ class Factories:
         self._store.insert_session(record)
         if generation:
             token = self.token_of(token, generation=generation)
-        if ended is not None:
-            self._store.end_session(record.id, reason=EndReason(ended), now_ms=now_ms)
-        return SignIn(user, manager.show(record, user.record, now_ms=now_ms), token)
+        if reason is not None:
+            self._store.end_session(record.id, reason=reason, now_ms=now_ms)
+        return SignIn(found, manager.show(record, found.record, now_ms=now_ms), token)
 
     def token_of(self, token: str, *, generation: int) -> str:
         """Return another generation's token of the same session, properly signed."""
@@ -123,3 +153,11 @@ class Factories:
         if presented is None:
             raise ValueError("this is not a token of the manager's, or its secret has changed")
         return self._manager.signer.write(presented.secret, generation)
+
+
+def _reason(ended: EndReason | str) -> EndReason:
+    try:
+        return EndReason(ended)
+    except ValueError:
+        reasons = ", ".join(repr(str(reason)) for reason in EndReason)
+        raise ValueError(f"ended is {ended!r}; a session ends for one of {reasons}") from None
