@@ -68,6 +68,7 @@ def create_app(manager: SessionManager) -> SessionMiddleware:
     @app.error(400)
     @app.error(401)
     @app.error(403)
+    @app.error(422)
     @app.error(429)
     @app.error(503)
     def show_error(error: Any) -> Any:

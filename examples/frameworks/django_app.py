@@ -53,7 +53,7 @@ def entrance(request: Any) -> Any:
 def sign_up(request: Any) -> Any:
     form = request.POST
     request.wsgi_sessions.sign_up_email(
-        name=form["name"], email=form["email"], password=form["password"]
+        name=form.get("name", ""), email=form.get("email", ""), password=form.get("password", "")
     )
     return redirect("/account")
 
@@ -61,7 +61,9 @@ def sign_up(request: Any) -> Any:
 @require_POST
 def sign_in(request: Any) -> Any:
     form = request.POST
-    request.wsgi_sessions.sign_in_email(email=form["email"], password=form["password"])
+    request.wsgi_sessions.sign_in_email(
+        email=form.get("email", ""), password=form.get("password", "")
+    )
     return redirect("/account")
 
 

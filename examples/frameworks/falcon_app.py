@@ -26,7 +26,9 @@ class SignUp:
         check_form_origin(req)
         form = req.get_media()
         req.context.sessions.sign_up_email(
-            name=form["name"], email=form["email"], password=form["password"]
+            name=form.get("name", ""),
+            email=form.get("email", ""),
+            password=form.get("password", ""),
         )
         raise falcon.HTTPSeeOther("/account")
 
@@ -35,7 +37,9 @@ class SignIn:
     def on_post(self, req: Any, _resp: Any) -> None:
         check_form_origin(req)
         form = req.get_media()
-        req.context.sessions.sign_in_email(email=form["email"], password=form["password"])
+        req.context.sessions.sign_in_email(
+            email=form.get("email", ""), password=form.get("password", "")
+        )
         raise falcon.HTTPSeeOther("/account")
 
 

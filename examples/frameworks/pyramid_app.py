@@ -22,7 +22,7 @@ def sign_up(request: Any) -> Any:
     check_form_origin(request)
     form = request.POST
     request.wsgi_sessions.sign_up_email(
-        name=form["name"], email=form["email"], password=form["password"]
+        name=form.get("name", ""), email=form.get("email", ""), password=form.get("password", "")
     )
     return HTTPSeeOther("/account")
 
@@ -30,7 +30,9 @@ def sign_up(request: Any) -> Any:
 def sign_in(request: Any) -> Any:
     check_form_origin(request)
     form = request.POST
-    request.wsgi_sessions.sign_in_email(email=form["email"], password=form["password"])
+    request.wsgi_sessions.sign_in_email(
+        email=form.get("email", ""), password=form.get("password", "")
+    )
     return HTTPSeeOther("/account")
 
 

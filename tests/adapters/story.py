@@ -90,6 +90,15 @@ class Story:
         short = site.post("/sign-up", {"name": "B", "email": "b@example.org", "password": "x"})
         assert (short.status, f"400 from {site.name}" in short.text) == (400, True)
 
+    def test_whoever_is_known_can_not_sign_up_again(self, site: Site) -> None:
+        self.sign_up(site)
+        answer = self.sign_up(site)
+        assert (answer.status, f"422 from {site.name}" in answer.text) == (422, True)
+
+    def test_a_form_without_its_fields_is_refused(self, site: Site) -> None:
+        assert site.post("/sign-up", {"name": "Ada"}).status == 400
+        assert site.post("/sign-in", {"email": EMAIL}).status in (400, 401)
+
     def test_a_form_of_another_site_is_refused(self, site: Site) -> None:
         self.sign_up(site)
         answer = site.post("/sign-out", {}, origin="https://evil.example")
