@@ -215,3 +215,51 @@ def test_model_without_one_key_is_refused(database: Any, model: Any, message: st
         build_models(database, user_model=model)
 
     assert message in str(caught.value)
+
+
+def bound_model(database: Any) -> Any:
+    member = own_model()
+    member._meta.set_database(database)
+    return member
+
+
+def proxy_of(database: Any) -> Any:
+    proxy = peewee.DatabaseProxy()
+    if database is not None:
+        proxy.initialize(database)
+    return proxy
+
+
+def test_model_behind_a_proxy_is_in_the_proxys_database(database: Any) -> None:
+    member = bound_model(proxy_of(database))
+
+    assert build_models(database, user_model=member).user is member
+
+
+@pytest.mark.parametrize(
+    "theirs", [None, proxy_of(None), peewee.SqliteDatabase(None), peewee.SqliteDatabase("./app.db")]
+)
+def test_model_that_is_or_may_come_to_be_in_the_database_is_taken(theirs: Any) -> None:
+    member = bound_model(theirs)
+
+    assert build_models(peewee.SqliteDatabase("app.db"), user_model=member).user is member
+    assert member._meta.database is theirs, "the application's model stays what it was"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (peewee.SqliteDatabase(":memory:"), peewee.SqliteDatabase(":memory:")),
+        (peewee.SqliteDatabase("shop.db"), peewee.SqliteDatabase("app.db")),
+        (proxy_of(peewee.SqliteDatabase("shop.db")), peewee.SqliteDatabase("app.db")),
+        (peewee.MySQLDatabase("app"), peewee.SqliteDatabase("app")),
+        (peewee.PostgresqlDatabase("shop"), peewee.PostgresqlDatabase("app")),
+    ],
+)
+def test_model_of_another_database_is_refused(theirs: Any, ours: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match="give the manager the database of the model"
+    ) as caught:
+        build_models(ours, user_model=bound_model(theirs))
+
+    assert "user_model Member is bound to the database" in str(caught.value)

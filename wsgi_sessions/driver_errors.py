@@ -21,12 +21,20 @@ __all__ = ["IntegrityConflict", "driver_errors", "is_conflict", "is_gone", "tran
 _CONFLICT_CODES = frozenset({1213, 1205, 1020, "40001", "40P01"})
 # MariaDB and MySQL call these operational: a column without a default, a check that failed.
 _REFUSED_CODES = frozenset({1364, 3819, 4025})
+_DUPLICATE_CODES = frozenset({1062, "23505"})
 # MariaDB: the server has gone away, the connection was lost, the connection was killed.
 _GONE_CODES = frozenset({2006, 2013, 2055, 4031})
 
 
 class IntegrityConflict(Exception):  # noqa: N818  a word of these rooms, never shown
-    """A table refused a row; the text names the column or the constraint, never a value."""
+    """A table refused a row; the text names the column or the constraint, never a value.
+
+    ``is_duplicate``: a value that must be unique is there already.
+    """
+
+    def __init__(self, text: str, *, is_duplicate: bool) -> None:
+        super().__init__(text)
+        self.is_duplicate = is_duplicate
 
 
 def driver_errors(database: peewee.Database) -> tuple[type[Exception], ...]:
@@ -47,7 +55,9 @@ def translate(error: BaseException) -> Exception:
     names = {kind.__name__ for kind in type(error).__mro__}
     codes = _codes(error)
     if "IntegrityError" in names or codes & _REFUSED_CODES:
-        return IntegrityConflict(_what_was_refused(error))
+        text = _what_was_refused(error)
+        is_duplicate = bool(codes & _DUPLICATE_CODES) or text.startswith("UNIQUE ")
+        return IntegrityConflict(text, is_duplicate=is_duplicate)
     if names & {"DataError", "UnicodeEncodeError", "OverflowError"}:
         return InvalidValueError("a value is too long, or not of a kind the database stores")
     text = str(error)

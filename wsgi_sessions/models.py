@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import peewee
 
+from .databases import find_database
 from .errors import ConfigurationError
 
 __all__ = ["Models", "build_models"]
@@ -51,8 +53,8 @@ def build_models(
 ) -> Models:
     """Build the models; a user model of the application's takes the place of ours.
 
-    Raises ``ConfigurationError`` for a user model without a single primary key, or an
-    attribute that it does not have.
+    Raises ``ConfigurationError`` for a user model without a single primary key, with an
+    attribute that it does not have, or bound to another database.
     """
     is_mysql = isinstance(database, peewee.MySQLDatabase)
     # Ids are compared byte by byte; MariaDB's usual collations fold case.
@@ -86,6 +88,7 @@ def build_models(
             updated_at=peewee.BigIntegerField(),
         )
     fields = _user_fields(own_user, user_attributes or {})
+    _check_is_same_database(database, own_user)
     account = model(
         "account",
         id=peewee.CharField(primary_key=True, max_length=64, **exact),
@@ -155,6 +158,36 @@ def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:
     column.default = None
     column.constraints = None
     return column
+
+
+def _check_is_same_database(database: peewee.Database, user_model: Any) -> None:
+    """Refuse a user model that is surely somewhere else: a session and its user are one SELECT.
+
+    Two Peewee databases may lead to the same place; one without a name may yet be told it.
+    """
+    theirs = find_database(user_model._meta.database or peewee.DatabaseProxy())
+    if theirs is None or theirs is database:
+        return
+    is_one_kind = any(
+        isinstance(theirs, kind) and isinstance(database, kind)
+        for kind in (peewee.SqliteDatabase, peewee.PostgresqlDatabase, peewee.MySQLDatabase)
+    )
+    names = [_name_of_place(each) for each in (theirs, database)]
+    if is_one_kind and (None in names or (names[0] == names[1] and ":memory:" not in names)):
+        return
+    raise ConfigurationError(
+        f"user_model {user_model.__name__} is bound to the database {names[0]!r}, and sessions "
+        f"are kept in {names[1]!r}; give the manager the database of the model"
+    )
+
+
+def _name_of_place(database: peewee.Database) -> str | None:
+    if database.database is None:
+        return None
+    name = str(database.database)
+    if not isinstance(database, peewee.SqliteDatabase) or name.startswith("file:"):
+        return name
+    return str(Path(name).resolve()) if name not in ("", ":memory:") else ":memory:"
 
 
 def _user_fields(user_model: Any, names: Mapping[str, str | None]) -> Mapping[str, Any]:

@@ -14,7 +14,8 @@ import peewee
 from peewee import JOIN
 
 from .connections import Connections
-from .errors import SessionLimitReached, StoreUnavailableError
+from .errors import SessionLimitReached
+from .instants import slack_ms
 from .models import Models
 from .records import Change, EndReason, SessionRecord, UserRecord
 from .statements import compile_query, slot
@@ -28,7 +29,6 @@ T = TypeVar("T")
 Ended = tuple[tuple[str, EndReason], ...]
 
 _SESSION_FIELDS = len(SessionRecord._fields)
-_MOST_MERGES = 5
 
 
 class Store(UpkeepStore):
@@ -54,8 +54,16 @@ class Store(UpkeepStore):
 
     # Reading
 
-    def find_session(self, session_id: str) -> tuple[SessionRecord, UserRecord | None] | None:
-        """Return a session, live or ended, and its user: one SELECT, no transaction."""
+    def find_session(
+        self, session_id: str, *, anew: bool = False
+    ) -> tuple[SessionRecord, UserRecord | None] | None:
+        """Return a session, live or ended, and its user: one SELECT, no transaction.
+
+        ``anew``: it was read before, and has changed since. A user who was made after the
+        session had begun is another one, with the id of one who is gone.
+        """
+        if anew and self._connections.may_read_the_past:
+            return self._find_locked(session_id)
         row = self._connections.read_row(self._find_sql, (session_id,))
         if row is None:
             return None
@@ -73,8 +81,25 @@ class Store(UpkeepStore):
         """Return a user's sessions that are not ended and not expired, the latest seen first."""
         statement = self._list
         rows = self._connections.read_rows(
-            statement.sql, statement.fill({"user_id": self.to_column(user_id), "now": now_ms})
+            statement.sql, statement.fill({"user_id": self.key_or_null(user_id), "now": now_ms})
         )
+        return [self._convert_session(row) for row in rows]
+
+    def _find_locked(self, session_id: str) -> tuple[SessionRecord, UserRecord | None] | None:
+        # Alone: who locked the user with it would meet a sign-in, which takes them in turn.
+        row = self._connections.read_row(self._lock_session_sql, (session_id,))
+        if row is None:
+            return None
+        record = self._convert_session(row)
+        user = None if record.user_id is None else self.find_user(record.user_id)
+        return record, None if user is None or self._is_successor(user, record) else user
+
+    def _list_locked(self, user_id: Any, now_ms: int) -> list[SessionRecord]:
+        """List a locked user's sessions as they are, not as they were at some first read."""
+        if not self._connections.may_read_the_past:
+            return self.list_sessions(user_id, now_ms)
+        values = {"user_id": self.key_or_null(user_id), "now": now_ms}
+        rows = self._connections.read_rows(self._lock_list.sql, self._lock_list.fill(values))
         return [self._convert_session(row) for row in rows]
 
     # Beginning
@@ -122,8 +147,12 @@ class Store(UpkeepStore):
                 is_kept = replaced_reason is EndReason.PASSWORD_CHANGED
                 if old is not None and (is_kept or old[0].user_id is None):
                     admitted = record._replace(data=old[0].data)
+            # Before the list is locked: who has inserted waits for nobody's list any more.
+            self.insert_session(admitted)
             live = []
-            for known in self.list_sessions(record.user_id, now_ms - skew_ms):
+            for known in self._list_locked(record.user_id, now_ms - skew_ms):
+                if known.id == record.id:
+                    continue
                 reason = find_end(known)
                 if reason is None:
                     live.append(known)
@@ -143,7 +172,6 @@ class Store(UpkeepStore):
                 for session_id, reason in going
                 if self.end_session(session_id, reason=reason, now_ms=now_ms)
             )
-            self.insert_session(admitted)
             return admitted, ended
 
         return self.atomically(admit)
@@ -168,8 +196,8 @@ class Store(UpkeepStore):
         """Merge changed keys into a live session's data; return the new text and version.
 
         ``operations`` maps a key to its JSON text, None deletes it. Tried first on the known
-        text and version, then on what is stored, at last under a lock. None: the session has
-        ended, and nothing was written.
+        text and version, then on what is stored, under a lock. None: the session has ended,
+        and nothing was written.
         """
         if known is not None:
             merged = self._write_merged(session_id, operations, known)
@@ -184,14 +212,7 @@ class Store(UpkeepStore):
                 return None
             return self._write_merged(session_id, operations, (row[0], row[1]))
 
-        for _ in range(_MOST_MERGES):
-            merged = self.atomically(merge_locked)
-            if merged is not None:
-                return merged
-            found = self.find_session(session_id)
-            if found is None or found[0].ended_at_ms is not None:
-                return None
-        raise StoreUnavailableError("the session's data was changed again and again; try later")
+        return self.atomically(merge_locked)
 
     def _write_merged(
         self, session_id: str, operations: Mapping[str, str | None], known: tuple[str, int]
@@ -261,7 +282,7 @@ class Store(UpkeepStore):
             self.lock_user(user_id)
             return tuple(
                 record.id
-                for record in self.list_sessions(user_id, now_ms - skew_ms)
+                for record in self._list_locked(user_id, now_ms - skew_ms)
                 if record.id != except_id
                 and self.end_session(record.id, reason=reason, now_ms=now_ms)
             )
@@ -321,6 +342,21 @@ class Store(UpkeepStore):
             .where((session.user_id == slot("user_id")) & live & (session.expires_at > slot("now")))
             .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
         )
+        self._lock_session_sql = compile_query(
+            self.for_update(session.select(*columns).where(session.id == slot("id")))
+        ).sql
+        # Written so that no planner takes the index of expires_at, and locks a range of it.
+        self._lock_list = compile_query(
+            self.for_update(
+                session.select(*columns)
+                .where(
+                    (session.user_id == slot("user_id"))
+                    & live
+                    & (peewee.fn.COALESCE(session.expires_at, 0) > slot("now"))
+                )
+                .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
+            )
+        )
         self._insert = compile_query(
             session.insert({getattr(session, name): slot(name) for name in SESSION_COLUMNS})
         )
@@ -372,9 +408,17 @@ class Store(UpkeepStore):
         return record._replace(user_id=self._user_key.python_value(record.user_id))
 
     def _convert_found(self, row: tuple[Any, ...]) -> tuple[SessionRecord, UserRecord | None]:
+        record = self._convert_session(row[:_SESSION_FIELDS])
+        user = self.user_from_row(row[_SESSION_FIELDS:])
+        return record, None if user is None or self._is_successor(user, record) else user
+
+    def _is_successor(self, user: UserRecord, record: SessionRecord) -> bool:
+        """Tell whether a user was made after the session of the one who had the id before."""
+        field = self._models.user_fields["created_at"]
         return (
-            self._convert_session(row[:_SESSION_FIELDS]),
-            self.user_from_row(row[_SESSION_FIELDS:]),
+            self._models.has_own_user
+            and field is not None
+            and user.created_at_ms > record.authenticated_at_ms + slack_ms(field)
         )
 
 

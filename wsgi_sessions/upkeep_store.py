@@ -1,4 +1,4 @@
-"""Every SQL statement about the revocation feed, and those that delete what has had its time.
+"""Every SQL statement about the feed and the attempts, and those that delete what is over.
 
 Must not know when that is, nor what a cached copy is: it is told instants.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+import peewee
 
 from .account_store import AccountStore
 from .connections import Connections
@@ -17,11 +19,13 @@ __all__ = ["UpkeepStore"]
 
 
 class UpkeepStore(AccountStore):
-    """The feed and the clean-up beside users and accounts; ``Store`` adds sessions."""
+    """Feed, attempts and clean-up beside users and accounts; ``Store`` adds sessions."""
 
     def __init__(self, connections: Connections, models: Models) -> None:
         super().__init__(connections, models)
         self._compile_upkeep_statements()
+
+    # Feed
 
     def find_revocations(self, since_ms: int) -> list[tuple[str | None, int | None, int]]:
         """Return the feed's rows since an instant: session id, or "all before", and when."""
@@ -34,6 +38,27 @@ class UpkeepStore(AccountStore):
     ) -> None:
         """Add a row: this session has ended, or every one that is older than an instant."""
         self._write(self._feed, {"session_id": session_id, "before": before_ms, "now": now_ms})
+
+    # Attempts
+
+    @property
+    def is_within_app_transaction(self) -> bool:
+        """Whether what is written now is undone if the application's transaction is."""
+        return self._connections.is_within_app_transaction
+
+    def insert_attempt(self, key: str, now_ms: int) -> None:
+        """Note a try at a password."""
+        self._write(self._insert_attempt, {"key": key, "now": now_ms})
+
+    def count_attempts(self, key: str, since_ms: int) -> tuple[int, int | None]:
+        """Return how many tries came after an instant, and when the first of them was."""
+        statement = self._count_attempts
+        row = self._connections.read_row(
+            statement.sql, statement.fill({"key": key, "since": since_ms})
+        )
+        return (0, None) if row is None else (int(row[0]), row[1])
+
+    # Clean-up
 
     def purge(
         self,
@@ -81,6 +106,15 @@ class UpkeepStore(AccountStore):
         self._find_feed = compile_query(
             feed.select(feed.session_id, feed.before, feed.created_at).where(
                 feed.created_at >= slot("since")
+            )
+        )
+
+        self._insert_attempt = compile_query(
+            attempt.insert({attempt.key: slot("key"), attempt.created_at: slot("now")})
+        )
+        self._count_attempts = compile_query(
+            attempt.select(peewee.fn.COUNT(attempt.id), peewee.fn.MIN(attempt.created_at)).where(
+                (attempt.key == slot("key")) & (attempt.created_at > slot("since"))
             )
         )
 

@@ -5,6 +5,7 @@ Must not render cookies or know an app; every effect of a judgement happens here
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from .clock import Clock
@@ -129,8 +130,11 @@ class Validator:
     def _from_database(
         self, token: PresentedToken, *, address: str | None, options: ReadOptions, now_ms: int
     ) -> Validation:
+        find_session = self._store.find_session
         for _ in range(_MOST_JUDGEMENTS):
-            found = self._store.find_session(token.session_id)
+            found = find_session(token.session_id)
+            # What is judged once more has changed since it was read.
+            find_session = partial(self._store.find_session, anew=True)
             record, user = (None, None) if found is None else found
             if record is not None and not options.knows_address:
                 address = record.ip_address

@@ -6,13 +6,17 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import peewee
 import pytest
+from playhouse.postgres_ext import DateTimeTZField
 
+from wsgi_sessions.connections import Connections
 from wsgi_sessions.errors import (
+    ConfigurationError,
     InvalidValueError,
     SessionLimitReached,
     StoreUnavailableError,
@@ -31,6 +35,7 @@ from .databases import (
     make_account,
     make_session,
     make_user,
+    open_place,
     stored_session,
 )
 
@@ -599,6 +604,23 @@ class TestUsers:
         assert store.find_credential("nobody") is None
         assert store.find_credential_by_email("nobody@example.org") is None
 
+    @pytest.mark.parametrize("email", ["ada@example.org", "nobody@example.org"])
+    def test_password_is_found_by_one_statement_whoever_it_is(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, email: str
+    ) -> None:
+        """Or the time would tell which addresses are known."""
+        if place.kind == "sqlite-memory":
+            return  # its one connection can't be opened anew, and is the file's otherwise
+        place.store.insert_user(make_user(), make_account())
+        place.connections.close()
+        sent = watch(place, monkeypatch)
+        place.connections.read_row("SELECT 1", ())
+        sent.clear()
+
+        place.store.find_credential_by_email(email)
+
+        assert len(sent) == 1, sent
+
     def test_user_without_password_has_no_credential(self, store: Store) -> None:
         store.insert_user(make_user())
 
@@ -915,8 +937,326 @@ class TestOwnUserModel:
         with pytest.raises(UserAlreadyExistsError):
             place.store.insert_user(make_user("user-2"))
 
-    def test_key_of_another_type_is_nobodys(self, place: Place, key_type: type) -> None:
-        assert place.store.find_user("no such key") is None
+    @pytest.mark.parametrize("user_id", ["1st", 2**70])
+    def test_key_of_another_type_is_nobodys(
+        self, place: Place, key_type: type, user_id: Any
+    ) -> None:
+        store = place.store
+        store.insert_user(make_user(), make_account())
+
+        assert store.find_user(user_id) is None
+
+    def test_key_of_another_type_has_nothing(self, place: Place, key_type: type) -> None:
+        store = place.store
+        user = store.insert_user(make_user(), make_account(password_hash=None))
+        store.insert_session(make_session(user_id=user.id))
+
+        assert store.list_sessions("1st", NOW) == []
+        assert store.find_credential("1st") is None
+        assert not store.lock_user("1st")
+        assert not store.update_user("1st", name="Eve", now_ms=NOW)
+        assert not store.set_password_hash("1st", "hash", expected_hash=None, now_ms=NOW)
+        assert store.delete_user("1st", now_ms=NOW, skew_ms=0) == (False, ())
+        assert store.find_user(user.id) == user
+
+    def test_address_of_somebody_stored_as_typed_is_taken(
+        self, place: Place, key_type: type
+    ) -> None:
+        """Or the stranger's password would open the account of whoever was there first."""
+        store = place.store
+        first = store.insert_user(make_user(email="Ada@Example.org"))
+
+        with pytest.raises(UserAlreadyExistsError):
+            store.insert_user(make_user("user-2"), make_account("user-2"))
+
+        assert store.find_credential(first.id) is None
+        assert store.find_user_by_email("ada@example.org") == first
+
+    def test_each_user_gets_a_key_of_their_own(self, place: Place, key_type: type) -> None:
+        store = place.store
+
+        users = [
+            store.insert_user(make_user(f"user-{each}", f"{each}@example.org")) for each in "ab"
+        ]
+
+        assert users[0].id != users[1].id
+        assert [store.find_user(user.id) for user in users] == users
+
+
+def own_user(place: Place, **columns: Any) -> Any:
+    """Give a store a user model of the application's, with an e-mail column and others."""
+    meta = type("Meta", (), {"table_name": "member", "database": place.connections.database})
+    columns = {"email": peewee.CharField(max_length=254, unique=True), **columns}
+    member = type("Member", (peewee.Model,), {"Meta": meta, **columns})
+    place.build(user_model=member)
+    return member
+
+
+class TestSharedAddress:
+    @pytest.fixture
+    def two(self, place: Place) -> Store:
+        member = own_user(place, email=peewee.CharField(max_length=254))
+        for email in ("Ada@Example.org", "ada@example.org"):
+            insert = member.insert(email=email)
+            place.connections.run(insert.execute)
+        return place.store
+
+    def test_is_nobodys_who_signs_in(self, two: Store) -> None:
+        for user_id in (1, 2):
+            two.insert_account(make_account(user_id), now_ms=NOW)
+
+        assert two.find_user_by_email("ada@example.org") is None
+        assert two.find_credential_by_email("ada@example.org") is None
+
+    def test_is_taken(self, two: Store) -> None:
+        with pytest.raises(UserAlreadyExistsError):
+            two.insert_user(make_user(), make_account())
+
+        assert [two.find_credential(user_id) for user_id in (1, 2, 3)] == [None] * 3
+        assert two.find_user(3) is None
+
+
+class TestModelThatAsksForMore:
+    def test_column_without_a_default_is_named(self, place: Place) -> None:
+        own_user(place, country=peewee.CharField(max_length=2))
+
+        with pytest.raises(ConfigurationError, match="Member refused a new user: .*country"):
+            place.store.insert_user(make_user(), make_account())
+
+    def test_value_of_another_unique_column_is_not_called_the_address(self, place: Place) -> None:
+        own_user(place, name=peewee.CharField(max_length=99, unique=True))
+        place.store.insert_user(make_user())
+
+        with pytest.raises(ConfigurationError, match="Member refused a new user: ") as caught:
+            place.store.insert_user(make_user("user-2", "bob@example.org"))
+
+        assert "name" in str(caught.value)
+        assert "Ada" not in str(caught.value), "no value is shown"
+
+    def test_key_that_nobody_makes_is_told(self, place: Place) -> None:
+        own_user(place, id=peewee.UUIDField(primary_key=True))
+
+        with pytest.raises(ConfigurationError, match=r"\bid\b"):
+            place.store.insert_user(make_user())
+
+    def test_key_can_be_the_address(self, place: Place) -> None:
+        own_user(place, email=peewee.CharField(primary_key=True, max_length=254))
+
+        user = place.store.insert_user(make_user(), make_account())
+
+        assert user.id == "ada@example.org"
+        assert place.store.find_credential_by_email("ada@example.org") is not None
+
+
+INSTANT_FIELDS: dict[str, Callable[[], Any]] = {
+    "milliseconds": peewee.BigIntegerField,
+    "seconds": peewee.TimestampField,
+    "UTC microseconds": lambda: peewee.TimestampField(resolution=6, utc=True),
+    "datetime": peewee.DateTimeField,
+    "date": peewee.DateField,
+}
+
+
+class TestInstantsOfAnOwnModel:
+    @pytest.mark.parametrize("kind", INSTANT_FIELDS)
+    def test_come_back_as_they_were(self, place: Place, kind: str) -> None:
+        make_field = INSTANT_FIELDS[kind]
+        member = own_user(place, created_at=make_field(), updated_at=make_field())
+
+        user = place.store.insert_user(make_user())
+
+        whole_ms = DAY if kind == "date" else 1000
+        assert place.store.find_user(user.id) == user._replace(
+            name=None, created_at_ms=NOW - NOW % whole_ms, updated_at_ms=NOW - NOW % whole_ms
+        )
+        stored = place.connections.read_row(*member.select(member.created_at).sql())
+        if kind == "seconds":
+            assert stored == (NOW // 1000,)
+
+    def test_with_a_zone_come_back_as_they_were(self, tmp_path: Path) -> None:
+        with open_place("postgres", tmp_path) as place:
+            own_user(place, created_at=DateTimeTZField())
+            place.store.create_tables()
+            place.connections.write("SET TIME ZONE 'Asia/Tokyo'", ())
+
+            user = place.store.insert_user(make_user())
+
+            found = place.store.find_user(user.id)
+            assert found is not None
+            assert found.created_at_ms == NOW
+
+
+class TestIdGivenOutAgain:
+    """SQLite gives the highest id of a table anew; an application may delete users by itself."""
+
+    HOUR = DAY // 24
+
+    @pytest.mark.parametrize(
+        ("make_field", "slack_ms"),
+        [(peewee.BigIntegerField, 2 * HOUR), (peewee.DateTimeField, 16 * HOUR)],
+        ids=["epoch", "no zone"],
+    )
+    def test_session_of_the_one_before_has_no_user(
+        self, place: Place, make_field: Callable[[], Any], slack_ms: int
+    ) -> None:
+        own_user(place, created_at=make_field())
+        user = place.store.insert_user(make_user())
+        for session_id, began_ms in (("before", slack_ms + 1000), ("own", slack_ms)):
+            place.store.insert_session(
+                make_session(session_id, user_id=user.id, authenticated_at_ms=NOW - began_ms)
+            )
+
+        found = {each: place.store.find_session(each) for each in ("before", "own")}
+
+        assert found["before"] is not None
+        assert found["own"] is not None
+        assert (found["before"][1], found["own"][1]) == (
+            None,
+            user._replace(name=None, updated_at_ms=0),
+        )
+
+    def test_new_user_starts_with_nothing(self, place: Place) -> None:
+        member = own_user(place, id=peewee.CharField(primary_key=True, max_length=40))
+        store = place.store
+        social = make_account()._replace(id="account-2", provider_id="corp", account_id="sub-1")
+        store.insert_user(make_user(), make_account(password_hash="old"))
+        store.insert_account(social, now_ms=NOW)
+        store.insert_session(make_session(user_id="user-1"))
+        place.connections.run(lambda: member.delete().execute())
+
+        store.insert_user(make_user(email="eve@example.org"), make_account(password_hash="new"))
+
+        assert store.find_credential("user-1") == make_account(password_hash="new")
+        assert store.find_user_by_account("corp", "sub-1") is None
+        assert end_reason(store) == "user_deleted"
+        assert live_ids(store) == set()
+
+    def test_social_account_of_one_who_is_gone_is_free_again(self, place: Place) -> None:
+        member = own_user(place, id=peewee.CharField(primary_key=True, max_length=40))
+        social = make_account()._replace(provider_id="corp", account_id="sub-1")
+        place.store.insert_user(make_user(), social)
+        place.connections.run(lambda: member.delete().execute())
+
+        again = place.store.insert_user(
+            make_user("user-2"), social._replace(id="account-2", user_id="user-2")
+        )
+
+        assert place.store.find_user_by_account("corp", "sub-1") == again._replace(
+            name=None, email_verified=False, created_at_ms=0, updated_at_ms=0
+        )
+
+
+class TestWithinTheApplicationsTransaction:
+    """MariaDB shows a transaction the rows as they were when it first read."""
+
+    @pytest.fixture
+    def ours(self, server: Place) -> Store:
+        """A store over a database that the application lends."""
+        server.store.insert_user(make_user())
+        lent = Connections(server.connections.database)
+        return Store(lent, server.models)
+
+    def admit(self, store: Store, session_id: str) -> None:
+        store.admit_session(
+            make_session(session_id, user_id="user-1"),
+            replaces=None,
+            maximum_sessions=1,
+            on_limit="evict",
+            only_one=False,
+            find_end=lambda record: None,
+            skew_ms=0,
+            now_ms=NOW,
+        )
+
+    def meanwhile(self, work: Callable[[], Any]) -> None:
+        """Have something happen over another connection."""
+        in_parallel(lambda _: work(), 1)
+
+    def test_sign_in_sees_who_signed_in_meanwhile(self, server: Place, ours: Store) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_user("user-1") is not None
+            self.meanwhile(lambda: self.admit(server.store, "theirs"))
+            self.admit(ours, "ours")
+
+        assert live_ids(server.store) == {"ours"}
+
+    def test_many_sign_ins_of_many_users_wait_for_each_other_and_all_come_in(
+        self, server: Place, ours: Store
+    ) -> None:
+        database = server.connections.database
+        for number in range(THREADS):
+            server.store.insert_user(make_user(f"user-{number + 2}", f"{number}@example.org"))
+        all_have_read = threading.Barrier(THREADS)
+
+        def sign_in(number: int) -> None:
+            with database.connection_context(), database.atomic():
+                assert ours.find_user("user-1") is not None
+                all_have_read.wait(WAIT_SECONDS)
+                user_id = f"user-{number // 2 + 2}"
+                ours.admit_session(
+                    make_session(f"session-{number}", user_id=user_id),
+                    replaces=None,
+                    maximum_sessions=1,
+                    on_limit="evict",
+                    only_one=False,
+                    find_end=lambda record: None,
+                    skew_ms=0,
+                    now_ms=NOW,
+                )
+
+        in_parallel(sign_in, THREADS)
+
+        counts = [len(live_ids(server.store, f"user-{each + 2}")) for each in range(THREADS // 2)]
+        assert counts == [1] * (THREADS // 2)
+
+    def test_sign_out_everywhere_ends_what_began_meanwhile(
+        self, server: Place, ours: Store
+    ) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_user("user-1") is not None
+            self.meanwhile(lambda: self.admit(server.store, "theirs"))
+            ended = ours.end_user_sessions(
+                "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0
+            )
+
+        assert ended == ("theirs",)
+
+    def test_session_that_changed_is_read_as_it_is(self, server: Place, ours: Store) -> None:
+        judged = make_session(user_id="user-1")
+        server.store.insert_session(judged)
+        with server.connections.database.atomic():
+            assert ours.find_session("session-1") == (judged, make_user())
+            self.meanwhile(lambda: server.store.apply_change(judged, change_of(judged)))
+            assert not ours.apply_change(judged, change_of(judged))
+
+            found = ours.find_session("session-1", anew=True)
+
+        assert found is not None
+        assert (found[0].generation, found[1]) == (1, make_user())
+
+    def test_session_that_is_gone_is_none(self, server: Place, ours: Store) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_session("nobody", anew=True) is None
+
+    def test_data_of_a_session_that_ended_meanwhile_is_dropped(
+        self, server: Place, ours: Store
+    ) -> None:
+        server.store.insert_session(make_session())
+        with server.connections.database.atomic():
+            assert ours.find_session("session-1") is not None
+            self.meanwhile(
+                lambda: server.store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+            )
+
+            assert ours.merge_data("session-1", {"a": "1"}, known=("{}", 0)) is None
+
+    def test_address_taken_meanwhile_is_told(self, server: Place, ours: Store) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_user("user-1") is not None
+            self.meanwhile(lambda: server.store.insert_user(make_user("user-2", "bob@example.org")))
+
+            with pytest.raises(UserAlreadyExistsError):
+                ours.insert_user(make_user("user-3", "bob@example.org"))
 
 
 def quoted(place: Place, table: str) -> str:

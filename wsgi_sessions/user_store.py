@@ -1,0 +1,224 @@
+"""Every SQL statement about users, and what their columns mean.
+
+Must not know how a user signs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import peewee
+
+from .connections import Connections
+from .errors import ConfigurationError, InvalidValueError
+from .instants import ms_from_column, ms_to_column
+from .models import USER_ATTRIBUTES, Models
+from .records import UserRecord
+from .statements import Statement, compile_query, slot
+
+__all__ = ["UNSET", "UserStore"]
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+"""Leave this attribute as it is."""
+
+
+class UserStore:
+    """Users; ``AccountStore`` adds how they sign in, ``Store`` their sessions."""
+
+    def __init__(self, connections: Connections, models: Models) -> None:
+        self._connections = connections
+        self._models = models
+        self._key: Any = models.user._meta.primary_key
+        # None: rows come as they are; else the field that converts the user's key.
+        self._user_key: Any = self._key if models.has_own_user else None
+        self._compile_user_statements()
+
+    def find_user(self, user_id: Any) -> UserRecord | None:
+        """Return a user by primary key, or None; an id of the wrong type is nobody's."""
+        try:
+            row = self._connections.read_row(self._find_user.sql, (self.key_or_null(user_id),))
+        except InvalidValueError:
+            return None
+        return None if row is None else self.user_from_row(row)
+
+    def find_user_by_email(self, email: str) -> UserRecord | None:
+        """Return a user by the stored, lower-cased form of the e-mail address, or None.
+
+        An address that several have is nobody's: each could be the one who is meant.
+        """
+        users = self.find_users_by_email(email.lower())
+        return users[0] if len(users) == 1 else None
+
+    def insert_user_row(self, user: UserRecord) -> Any:
+        """Add a user's row; return the key that the database or the user model gave it."""
+        values = {
+            field: self._to_user_column(name, getattr(user, _record_name(name)))
+            for name, field in self._models.user_fields.items()
+            if field is not None
+        }
+        key, database = self._key, self._connections.database
+        if key in values:  # the address itself, say
+            pass
+        elif key.default is not None:
+            values[key] = key.default() if callable(key.default) else key.default
+        elif isinstance(key, (peewee.CharField, peewee.TextField)):
+            values[key] = user.id
+        query = self._models.user.insert(values)
+        if database.returning_clause:
+            query = query.returning(key)
+        statement = self._compile(query)
+        given = self._connections.insert(statement.sql, statement.fill({}))
+        if key in values:
+            return values[key]
+        # Never looked up by the address: the row of that address could be another person's.
+        is_told = database.returning_clause or isinstance(key, peewee.IntegerField)
+        if not is_told or not given:
+            raise ConfigurationError(
+                f"the key {key.name} of {self._models.user.__name__} is not told by the database; "
+                "give the field a default, as in default=uuid4"
+            )
+        return key.python_value(given)
+
+    def update_user(
+        self, user_id: Any, *, name: Any = UNSET, image: Any = UNSET, now_ms: int
+    ) -> bool:
+        """Change a user's name or image; tell whether there is such a user."""
+        fields = self._models.user_fields
+        values = {
+            fields[attribute]: value
+            for attribute, value in (("name", name), ("image", image))
+            if value is not UNSET and fields[attribute] is not None
+        }
+        if fields["updated_at"] is not None:
+            values[fields["updated_at"]] = self._to_user_column("updated_at", now_ms)
+        if not values:
+            return self.find_user(user_id) is not None
+        statement = self._compile(
+            self._models.user.update(values).where(self._key == slot("user_id"))
+        )
+        # MariaDB counts changed rows, not found ones.
+        is_changed = self._write(statement, {"user_id": self.key_or_null(user_id)}) > 0
+        return is_changed or self.find_user(user_id) is not None
+
+    def lock_user(self, user_id: Any) -> bool:
+        """Have other transactions that lock this user wait until ours is over.
+
+        Tells whether there is such a user. To be called before anything is read: MariaDB
+        shows a transaction what was there at its first plain SELECT, and that would be what
+        was there before the wait.
+        """
+        return bool(self._connections.read_rows(self._lock_user.sql, (self.key_or_null(user_id),)))
+
+    # Statements
+
+    def _compile_user_statements(self) -> None:
+        user, key = self._models.user, self._key
+        self._find_user = self._compile(
+            user.select(*self.user_columns()).where(key == slot("user_id"))
+        )
+        self._lock_user = self._compile(
+            self.for_update(user.select(key).where(key == slot("user_id")))
+        )
+        self._delete_user = self._compile(user.delete().where(key == slot("user_id")))
+        self._by_email = self._compile_by_email(user.select(*self.user_columns()))
+
+    def _compile_by_email(self, query: Any) -> Statement | None:
+        """Have a query for users look for an e-mail address; None if the model has none."""
+        field = self._models.user_fields["email"]
+        if field is None:
+            return None
+        # An application's own users may have been stored as they were typed.
+        stored = peewee.fn.LOWER(field) if self._models.has_own_user else field
+        return self._compile(query.where(stored == slot("email")))
+
+    def _read_by_email(self, statement: Statement | None, email: str) -> list[tuple[Any, ...]]:
+        if statement is None:
+            raise ConfigurationError(
+                "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
+            )
+        return self._connections.read_rows(statement.sql, statement.fill({"email": email}))
+
+    def find_users_by_email(self, email: str) -> list[UserRecord]:
+        """Return everybody whose stored address this is: several, where it is not unique."""
+        rows = self._read_by_email(self._by_email, email)
+        users = [self.user_from_row(row) for row in rows]
+        return [user for user in users if user is not None and has_email(user, email)]
+
+    def _compile(self, query: Any) -> Statement:
+        """Compile for this database, though the application's model may not be bound to it."""
+        return compile_query(query.bind(self._connections.database))
+
+    def _write(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        return self._connections.write(statement.sql, statement.fill(values))
+
+    def for_update(self, query: Any) -> Any:
+        """Lock the rows of a query; SQLite locks the file when a transaction begins."""
+        return query if self._connections.is_sqlite else query.for_update()
+
+    # Conversion
+
+    def user_columns(self) -> list[Any]:
+        """Return what to select of a user, in the order of ``UserRecord``."""
+        fields = self._models.user_fields
+        selected: list[Any] = [self._key]
+        for name in USER_ATTRIBUTES:
+            field = fields[name]
+            selected.append(peewee.SQL("NULL") if field is None else field)
+        return selected
+
+    def to_column(self, user_id: Any) -> Any:
+        """Return a user id as the driver takes it."""
+        return None if user_id is None else self._key.db_value(user_id)
+
+    def key_or_null(self, user_id: Any) -> Any:
+        """Return a user id to look for; one of the wrong type becomes NULL, which nobody has."""
+        try:
+            value = self.to_column(user_id)
+            # Peewee hands on what it can't convert, and MariaDB reads "1st" as 1.
+            if isinstance(self._key, peewee.IntegerField):
+                return int(value)
+            if isinstance(self._key, peewee.UUIDField):
+                return UUID(str(value)).hex
+        except (TypeError, ValueError):
+            return None
+        return value
+
+    def user_from_row(self, row: tuple[Any, ...]) -> UserRecord | None:
+        """Return the user of a row of ``user_columns``; None for an outer join without one."""
+        if row[0] is None:
+            return None
+        user_id, email, verified, name, image, created_at, updated_at = row
+        return UserRecord(
+            self._key.python_value(user_id),
+            email,
+            bool(verified),
+            name,
+            image,
+            self._instant_ms("created_at", created_at),
+            self._instant_ms("updated_at", updated_at),
+        )
+
+    def _instant_ms(self, name: str, value: Any) -> int:
+        field = self._models.user_fields[name]
+        return 0 if value is None or field is None else ms_from_column(field, value)
+
+    def _to_user_column(self, name: str, value: Any) -> Any:
+        field = self._models.user_fields[name]
+        return ms_to_column(field, value) if name.endswith("_at") else value
+
+
+def has_email(user: UserRecord, email: str) -> bool:
+    """Tell whether a user's address is this one; a database may fold accents, too."""
+    return str(user.email).lower() == email.lower()
+
+
+def _record_name(attribute: str) -> str:
+    return f"{attribute}_ms" if attribute.endswith("_at") else attribute
