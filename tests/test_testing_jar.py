@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -122,6 +123,79 @@ def test_forgetting(jar: CookieJar) -> None:
     assert set(jar) == {"b"}
     jar.clear()
     assert not jar
+
+
+# What leaves the jar
+
+
+def test_a_cookie_seen_to_be_over_does_not_come_back_with_the_clock(
+    jar: CookieJar, clock: FakeClock
+) -> None:
+    jar.receive(["a=1; Max-Age=60"], url=HERE)
+    clock.advance(seconds=60)
+    assert jar.header_for(HERE) is None
+    clock.advance(seconds=-60)
+    assert jar.header_for(HERE) is None
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        CookieJar.restart,
+        lambda jar: jar.receive(["b=1"], url=HERE),
+        lambda jar: jar.header_for(PLAIN),
+        lambda jar: jar.script_view(HERE),
+    ],
+)
+def test_every_use_of_the_jar_drops_what_is_over(
+    jar: CookieJar, clock: FakeClock, act: Callable[[CookieJar], None]
+) -> None:
+    jar.receive(["a=1; Max-Age=60"], url=HERE)
+    clock.advance(seconds=60)
+    act(jar)
+    clock.advance(seconds=-60)
+    assert "a" not in jar
+
+
+def test_looking_into_the_jar_drops_nothing(jar: CookieJar, clock: FakeClock) -> None:
+    jar.receive(["a=1; Max-Age=60"], url=HERE)
+    clock.advance(seconds=60)
+    assert not jar and not jar.find_all() and [cookie.name for cookie in jar.gone] == ["a"]
+    clock.advance(seconds=-60)
+    assert "a" in jar and not jar.gone
+
+
+def test_the_least_recently_used_cookie_of_a_full_domain_is_evicted(jar: CookieJar) -> None:
+    jar.receive(["first=1; Path=/", "second=1; Path=/account; Secure"], url=HERE)
+    jar.receive([f"c{number}=1; Secure; Path=/" for number in range(177)], url=HERE)
+    jar.receive(["third=1; Path=/x; Secure"], url=HERE)
+    jar.header_for(HERE)
+    assert len(jar) == 180
+
+    jar.receive(["fourth=1; Secure"], url=HERE)
+    jar.receive(["fifth=1; Secure"], url=HERE)
+
+    assert len(jar) == 180
+    assert [cookie.name for cookie in jar.gone] == ["first", "third"]
+
+
+def test_a_full_domain_evicts_from_no_other(jar: CookieJar) -> None:
+    jar.receive(["a=1"], url="https://example.com/")
+    jar.receive([f"c{number}=1" for number in range(300)], url=HERE)
+    assert "a" in jar
+    assert len(jar) == 181
+    assert set(jar) >= {"c299", "c120"}
+
+
+def test_what_is_gone_is_remembered(jar: CookieJar, clock: FakeClock) -> None:
+    lines = ["a=1; Max-Age=60", "b=1", "c=1; Max-Age=90", "d=1; Max-Age=90", "e=1; Max-Age=90"]
+    jar.receive(lines, url=HERE)
+    clock.advance(seconds=60)
+    jar.restart()
+    jar.receive(["c=; Max-Age=0", "e=2"], url=HERE)
+    jar.discard("d")
+    assert [cookie.name for cookie in jar.gone] == ["a", "b", "c", "d"]
+    assert jar.copy().gone == jar.gone
 
 
 # Secure

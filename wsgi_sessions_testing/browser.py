@@ -199,7 +199,7 @@ class Browser:
         Looking changes nothing: unlike a request it neither refreshes, touches or confirms the
         session nor ends one that expired or was stolen. The cookie cache is not believed.
         """
-        return peek_at_session(self.manager, self._own_request("GET").environ)
+        return peek_at_session(self.manager, self._look())
 
     def sign_in(
         self,
@@ -385,7 +385,12 @@ class Browser:
 
     @property
     def _is_secure(self) -> bool:
-        return is_secure_for(self.manager, self._own_request("GET").environ)
+        return is_secure_for(self.manager, self._look())
+
+    def _look(self) -> dict[str, Any]:
+        """Return the environ of a request of this browser, whose jar does not notice."""
+        environ: dict[str, Any] = self.fork()._own_request("GET").environ
+        return environ
 
     @property
     def _cookie_url(self) -> str:

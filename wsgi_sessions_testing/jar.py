@@ -5,19 +5,28 @@ Must not know sessions, and must not ask the machine for the time.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from wsgi_sessions.clock import Clock, has_passed
 
+from .cookie_rules import (
+    cookie_domain,
+    default_path,
+    is_same_site,
+    matches_domain,
+    matches_path,
+    split_url,
+)
 from .set_cookie import SetCookie, UnreadableCookieError, parse_set_cookie
 
 __all__ = ["Cookie", "CookieJar", "RefusedCookie", "is_same_site"]
 
 _LONGEST_LIFE_S = 400 * 24 * 3600
 _LONG_AGO_MS = -1
+_MOST_OF_A_DOMAIN = 180
+"""As in Chromium; RFC 6265bis asks for 50 at least (section 6.1)."""
+
 _SECURE_SCHEMES = frozenset({"https", "wss"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -55,16 +64,26 @@ class RefusedCookie:
     why: str
 
 
+_Key = tuple[str, str, bool, str]
+"""Name, domain, whether it is for the host alone, and path."""
+
+
 class CookieJar(Mapping[str, str]):
     """The cookies of one browser: a mapping of the live ones' names to their values.
 
     Of several with one name the one a browser would send first is read. ``refused`` lists the
-    lines that were not taken.
+    lines that were not taken. A cookie that was over when the jar was used is gone for good, even
+    if the clock goes back; looking changes nothing. Of more than 180 of one domain the least
+    recently used is evicted, one without Secure before all others.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._cookies: dict[tuple[str, str, bool, str], Cookie] = {}
+        self._cookies: dict[_Key, Cookie] = {}
+        # Turns, not instants: a clock that stands still would not tell which was used last.
+        self._last_used: dict[_Key, int] = {}
+        self._turn = 0
+        self._gone: list[Cookie] = []
         self.refused: list[RefusedCookie] = []
 
     def receive(
@@ -76,6 +95,7 @@ class CookieJar(Mapping[str, str]):
         is_navigation: bool = True,
     ) -> None:
         """Take the values of a response's Set-Cookie headers; what breaks a rule is refused."""
+        self._drop_expired()
         for line in lines:
             self._take(line, url=url, is_third_party=is_cross_site and not is_navigation)
 
@@ -97,23 +117,28 @@ class CookieJar(Mapping[str, str]):
             for cookie in self.find_all(url)
             if not is_cross_site or _goes_cross_site(cookie, method, is_navigation=is_navigation)
         ]
+        self._drop_expired()
+        self._use(sent)
         return "; ".join(_pair(cookie) for cookie in sent) if sent else None
 
     def script_view(self, url: str) -> str:
         """Return what ``document.cookie`` shows to a script of the page: no HttpOnly ones."""
-        return "; ".join(_pair(cookie) for cookie in self.find_all(url) if not cookie.is_http_only)
+        shown = [cookie for cookie in self.find_all(url) if not cookie.is_http_only]
+        self._drop_expired()
+        self._use(shown)
+        return "; ".join(_pair(cookie) for cookie in shown)
 
     def find_all(self, url: str | None = None) -> tuple[Cookie, ...]:
         """Return the live cookies, or those that go to a URL, in the order they are sent."""
         now_ms = self._clock.now_ms()
         live = [cookie for cookie in self._cookies.values() if not cookie.is_expired(now_ms)]
         if url is not None:
-            scheme, host, path = _parts(url)
+            scheme, host, path = split_url(url)
             live = [
                 cookie
                 for cookie in live
                 if _matches_host(cookie, host)
-                and _matches_path(path, cookie.path)
+                and matches_path(path, cookie.path)
                 and (scheme in _SECURE_SCHEMES or not cookie.is_secure)
             ]
         return tuple(sorted(live, key=lambda cookie: (-len(cookie.path), cookie.created_at_ms)))
@@ -122,22 +147,36 @@ class CookieJar(Mapping[str, str]):
         """Return the live cookie of a name with all its attributes, or None."""
         return next((cookie for cookie in self.find_all() if cookie.name == name), None)
 
+    @property
+    def gone(self) -> tuple[Cookie, ...]:
+        """The cookies that the jar no longer holds, the latest gone last.
+
+        They expired, were evicted, taken away by the server or forgotten; a cookie whose place
+        another value took is not among them.
+        """
+        now_ms = self._clock.now_ms()
+        expired = [cookie for cookie in self._cookies.values() if cookie.is_expired(now_ms)]
+        return (*self._gone, *expired)
+
     def discard(self, name: str) -> None:
         """Forget every cookie of a name, as a person can in the browser's settings."""
-        self._cookies = {key: c for key, c in self._cookies.items() if c.name != name}
+        self._drop(lambda cookie: cookie.name == name)
 
     def clear(self) -> None:
         """Forget every cookie."""
-        self._cookies = {}
+        self._drop(lambda _: True)
 
     def restart(self) -> None:
         """Close and open the browser: cookies without Max-Age or Expires are gone."""
-        self._cookies = {key: c for key, c in self._cookies.items() if c.expires_at_ms is not None}
+        self._drop_expired()
+        self._drop(lambda cookie: cookie.expires_at_ms is None)
 
     def copy(self, *, clock: Clock | None = None) -> CookieJar:
         """Return another jar with the same cookies: a backup, or a thief's."""
         twin = CookieJar(clock if clock is not None else self._clock)
         twin._cookies = dict(self._cookies)
+        twin._last_used, twin._turn = dict(self._last_used), self._turn
+        twin._gone = list(self._gone)
         return twin
 
     def __getitem__(self, name: str) -> str:
@@ -166,16 +205,16 @@ class CookieJar(Mapping[str, str]):
 
     def _accept(self, parsed: SetCookie, *, url: str, is_third_party: bool) -> Cookie:
         """Apply section 5.7; raises ``UnreadableCookieError`` with the rule that is broken."""
-        scheme, host, path = _parts(url)
+        scheme, host, path = split_url(url)
         is_secure_origin = scheme in _SECURE_SCHEMES
-        domain = _cookie_domain(parsed, host)
+        domain = cookie_domain(parsed, host)
         is_host_only = domain is None
         has_path = parsed.path is not None and parsed.path.startswith("/")
         cookie = Cookie(
             name=parsed.name,
             value=parsed.value,
             domain=host if domain is None else domain,
-            path=parsed.path if parsed.path and has_path else _default_path(path),
+            path=parsed.path if parsed.path and has_path else default_path(path),
             is_host_only=is_host_only,
             is_secure=parsed.is_secure,
             is_http_only=parsed.is_http_only,
@@ -198,17 +237,36 @@ class CookieJar(Mapping[str, str]):
         return cookie
 
     def _store(self, cookie: Cookie) -> None:
-        key = (cookie.name, cookie.domain, cookie.is_host_only, cookie.path)
+        key = _key_of(cookie)
         old = self._cookies.get(key)
-        now_ms = self._clock.now_ms()
-        if old is not None and not old.is_expired(now_ms):
+        if cookie.is_expired(self._clock.now_ms()):
+            self._drop(lambda known: known is old)
+            return
+        if old is not None:
             cookie = replace(cookie, created_at_ms=old.created_at_ms)
-        else:
-            self._cookies.pop(key, None)
-        if cookie.is_expired(now_ms):
-            self._cookies.pop(key, None)
-        else:
-            self._cookies[key] = cookie
+        self._cookies[key] = cookie
+        self._use([cookie])
+        self._evict_surplus(cookie.domain)
+
+    def _use(self, cookies: Iterable[Cookie]) -> None:
+        self._turn += 1
+        self._last_used.update((_key_of(cookie), self._turn) for cookie in cookies)
+
+    def _evict_surplus(self, domain: str) -> None:
+        """Apply the end of section 5.7: who of a domain has to go, and in which order."""
+        rivals = [cookie for cookie in self._cookies.values() if cookie.domain == domain]
+        rivals.sort(key=lambda cookie: (cookie.is_secure, self._last_used[_key_of(cookie)]))
+        for evicted in rivals[: max(0, len(rivals) - _MOST_OF_A_DOMAIN)]:
+            self._drop(lambda cookie, evicted=evicted: cookie is evicted)  # type: ignore[misc]
+
+    def _drop_expired(self) -> None:
+        now_ms = self._clock.now_ms()
+        self._drop(lambda cookie: cookie.is_expired(now_ms))
+
+    def _drop(self, is_going: Callable[[Cookie], bool]) -> None:
+        going = [key for key, cookie in self._cookies.items() if is_going(cookie)]
+        for key in going:
+            self._gone.append(self._cookies.pop(key))
 
     def _expires_at_ms(self, parsed: SetCookie) -> int | None:
         now_ms = self._clock.now_ms()
@@ -222,45 +280,20 @@ class CookieJar(Mapping[str, str]):
         return None
 
     def _would_shadow(self, cookie: Cookie) -> bool:
-        now_ms = self._clock.now_ms()
         return any(
             old.is_secure
             and old.name == cookie.name
-            and not old.is_expired(now_ms)
             and (
-                _matches_domain(old.domain, cookie.domain)
-                or _matches_domain(cookie.domain, old.domain)
+                matches_domain(old.domain, cookie.domain)
+                or matches_domain(cookie.domain, old.domain)
             )
-            and _matches_path(cookie.path, old.path)
+            and matches_path(cookie.path, old.path)
             for old in self._cookies.values()
         )
 
 
-def is_same_site(first_url: str, second_url: str) -> bool:
-    """Tell whether two URLs belong to one site: same scheme, same registrable domain.
-
-    The registrable domain is taken to be the last two labels, since a test needs no list of
-    public suffixes.
-
-    >>> is_same_site("https://a.example.org", "https://example.org/x")
-    True
-    >>> is_same_site("https://example.org", "http://example.org")
-    False
-    """
-    first_scheme, first_host, _ = _parts(first_url)
-    second_scheme, second_host, _ = _parts(second_url)
-    return first_scheme == second_scheme and _site(first_host) == _site(second_host)
-
-
-def _site(host: str) -> str:
-    return host if _is_address(host) else ".".join(host.split(".")[-2:])
-
-
-def _parts(url: str) -> tuple[str, str, str]:
-    parts = urlsplit(url)
-    if not parts.scheme or parts.hostname is None:
-        raise ValueError(f"{url!r} is not an absolute URL; write https://localhost/… instead")
-    return parts.scheme.lower(), parts.hostname.lower(), parts.path or "/"
+def _key_of(cookie: Cookie) -> _Key:
+    return cookie.name, cookie.domain, cookie.is_host_only, cookie.path
 
 
 def _pair(cookie: Cookie) -> str:
@@ -273,21 +306,6 @@ def _goes_cross_site(cookie: Cookie, method: str, *, is_navigation: bool) -> boo
     if cookie.same_site == "Strict":
         return False
     return is_navigation and method.upper() in _SAFE_METHODS
-
-
-def _cookie_domain(parsed: SetCookie, host: str) -> str | None:
-    """Return the domain a cookie is for, or None when it is for its host alone."""
-    domain = parsed.domain
-    if not domain:
-        return None
-    if "." not in domain or _is_address(domain):
-        # Every top-level label counts as a public suffix here, localhost among them.
-        if domain == host:
-            return None
-        raise UnreadableCookieError(f"Domain={domain} is a public suffix or an address")
-    if not _matches_domain(host, domain):
-        raise UnreadableCookieError(f"Domain={domain} does not cover the host {host}")
-    return domain
 
 
 def _check_prefix(cookie: Cookie, *, has_path: bool) -> None:
@@ -305,28 +323,5 @@ def _check_prefix(cookie: Cookie, *, has_path: bool) -> None:
             raise UnreadableCookieError(f"{cookie.name} needs Path=/")
 
 
-def _default_path(path: str) -> str:
-    head = path.rpartition("/")[0]
-    return head if head.startswith("/") else "/"
-
-
 def _matches_host(cookie: Cookie, host: str) -> bool:
-    return cookie.domain == host if cookie.is_host_only else _matches_domain(host, cookie.domain)
-
-
-def _matches_domain(host: str, domain: str) -> bool:
-    return host == domain or (host.endswith("." + domain) and not _is_address(host))
-
-
-def _matches_path(path: str, cookie_path: str) -> bool:
-    if not path.startswith(cookie_path):
-        return False
-    return cookie_path.endswith("/") or path[len(cookie_path) :][:1] in ("", "/")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return cookie.domain == host if cookie.is_host_only else matches_domain(host, cookie.domain)
