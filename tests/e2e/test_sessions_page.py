@@ -109,6 +109,37 @@ def test_the_page_fits_and_axe_finds_nothing(
     assert errors == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_notice_and_message_fit_and_axe_finds_nothing(
+    width: int, scheme: Any, chromium: Browser, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, 2)
+    errors: list[str] = []
+    with LiveServer(SessionMiddleware(app, site.manager)) as server:
+        page = site.open(
+            chromium,
+            server.url,
+            errors,
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+        )
+        page.get_by_role("button", name="End session:").click()
+        page.get_by_role("status").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_findings(page) == []
+
+        # A form of another page, as far as the server can tell.
+        page.evaluate("document.querySelector('[name=csrf_token]').value = 'forged'")
+        page.get_by_role("button", name="Sign out on this device").click()
+        page.get_by_text("This form is not from the page as it is now").wait_for()
+        assert page.get_by_role("link", name="Your sessions").is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_findings(page) == []
+        page.context.close()
+    assert errors == []
+
+
 def test_the_page_works_with_a_keyboard_and_without_scripts(
     chromium: Browser, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ export function App() {
 
 function Unreachable({ error, isKnown, onRetry }) {
   return (
-    <section className="card" role="alert">
+    <section className="card away" role="alert">
       <h2>The server can’t be reached</h2>
       <p>
         {isKnown

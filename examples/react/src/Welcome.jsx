@@ -42,7 +42,8 @@ export function SignIn({ email: known }) {
         required
       />
       <label className="check">
-        <input type="checkbox" name="rememberMe" defaultChecked /> Stay signed in on this device
+        <input type="checkbox" name="rememberMe" defaultChecked />
+        Stay signed in on this device
       </label>
       <Said problem={problem} />
       <button disabled={isBusy}>Sign in</button>

@@ -1,0 +1,213 @@
+"""The React example when time passes, the server is away, or a tab was left half-filled.
+
+Must not fake an answer: the server is stopped, or its database is taken away.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .people import (
+    EMAIL,
+    FIREFOX,
+    GET_SESSION,
+    PASSWORD,
+    People,
+    held,
+    sign_in,
+    sign_up,
+    turn_to,
+    wait_signed_in,
+    wait_signed_out,
+)
+from .service import Service
+
+MINUTE = 60
+DAY = 86_400
+GRACE = 60
+AWAY = "The server can’t be reached"
+
+
+class TestWhatWasTyped:
+    def test_stays_when_a_visitor_comes_back_to_the_tab(self, people: People) -> None:
+        page = people().open_tab()
+        page.get_by_role("button", name="I am new here").click()
+        page.get_by_label("Name").fill("Ada")
+        page.get_by_label("E-mail").fill(EMAIL)
+
+        with held(page, GET_SESSION, lambda: turn_to(page)):
+            assert page.get_by_text("One moment…").count() == 0
+            assert page.get_by_label("Name").input_value() == "Ada"
+
+        assert page.get_by_label("Name").input_value() == "Ada"
+        assert page.get_by_label("E-mail").input_value() == EMAIL
+
+    def test_stays_when_the_server_can_not_be_asked(self, people: People, service: Service) -> None:
+        page = people().open_tab()
+        page.get_by_role("button", name="I am new here").click()
+        page.get_by_label("Name").fill("Ada")
+
+        service.stop()
+        turn_to(page)
+        page.get_by_role("heading", name=AWAY).wait_for()
+
+        assert page.get_by_label("Name").input_value() == "Ada"
+
+    def test_stays_in_an_account_while_the_database_is_away(
+        self, people: People, service: Service
+    ) -> None:
+        page = people().open_tab()
+        sign_up(page)
+        page.get_by_label("New password").fill("half typed")
+        service.advance(5 * MINUTE + 1)  # past any cached copy
+
+        notice = page.get_by_role("heading", name=AWAY)
+        with service.database_away():
+            with page.expect_response(GET_SESSION) as answered:
+                turn_to(page)
+            assert answered.value.status == 503
+            notice.wait_for()
+            page.get_by_text("(503)").wait_for()
+            wait_signed_in(page)
+            assert page.get_by_label("New password").input_value() == "half typed"
+
+        page.get_by_role("button", name="Try again").click()
+        notice.wait_for(state="detached")
+        wait_signed_in(page)
+        assert page.get_by_label("New password").input_value() == "half typed"
+
+
+class TestBeforeTheFirstAnswer:
+    def test_a_moment_is_asked_for(self, people: People) -> None:
+        page = people().open_tab()
+        sign_up(page)
+        with held(page, GET_SESSION, lambda: page.reload(wait_until="commit")):
+            page.get_by_text("One moment…").wait_for()
+            assert page.get_by_role("heading", name="Sign in").count() == 0
+        wait_signed_in(page)
+
+    def test_a_database_that_is_away_is_told_and_tried_again(
+        self, people: People, service: Service
+    ) -> None:
+        page = people().open_tab()
+        sign_up(page)
+        service.advance(5 * MINUTE + 1)  # past any cached copy
+
+        with service.database_away():
+            with page.expect_response(GET_SESSION) as answered:
+                page.reload()
+            assert answered.value.status == 503
+            page.get_by_role("heading", name=AWAY).wait_for()
+            page.get_by_text("(503)").wait_for()
+            # Whether somebody is signed in is not known, so neither is shown.
+            assert page.get_by_role("heading").all_inner_texts() == ["Sessions in React", AWAY]
+            retry = page.get_by_role("button", name="Try again")
+            with held(page, GET_SESSION, retry.click):
+                page.get_by_text("One moment…").wait_for()
+            page.get_by_text("(503)").wait_for()
+
+        retry.click()
+        wait_signed_in(page)
+
+
+def test_a_server_that_is_away_signs_nobody_out(people: People, service: Service) -> None:
+    page = people().open_tab()
+    sign_up(page)
+    service.stop()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("alert").wait_for()
+    assert "can’t be reached" in page.get_by_role("alert").inner_text()
+    service.start()
+    page.reload()
+    wait_signed_in(page)
+
+
+def test_a_day_and_a_week_pass(people: People, service: Service) -> None:
+    ada = people()
+    page = ada.open_tab()
+    sign_up(page)
+    for _ in range(2):
+        before = ada.token["value"]
+        service.advance(DAY + 1)
+        page.reload()
+        wait_signed_in(page)
+        page.reload()
+        wait_signed_in(page)
+        assert ada.token["value"] != before
+    service.advance(8 * DAY)
+    page.reload()
+    wait_signed_out(page)
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["within the grace", "after the grace"])
+def test_the_old_token_is_refused_after_the_grace(
+    is_late: bool, people: People, service: Service
+) -> None:
+    ada, thief = people(), people(user_agent=FIREFOX)
+    page, theirs = ada.open_tab(), thief.open_tab()
+    wait_signed_out(theirs)
+    sign_up(page)
+    old = ada.token
+    service.advance(DAY + 1)
+    page.reload()  # the next token is offered
+    wait_signed_in(page)
+    page.reload()  # and confirmed
+    wait_signed_in(page)
+    assert ada.token["value"] != old["value"]
+
+    if is_late:
+        service.advance(GRACE + 1)
+    thief.take_token(old)
+    theirs.reload()
+
+    if is_late:
+        # Nobody but a thief has it still: the session ends, for both.
+        wait_signed_out(theirs)
+        service.advance(2)
+        page.reload()
+        wait_signed_out(page)
+    else:
+        wait_signed_in(theirs)
+
+
+class TestADayAfterTheSignIn:
+    def test_the_list_stays_and_a_new_sign_in_is_offered(
+        self, people: People, service: Service
+    ) -> None:
+        ada = people()
+        page, phone = ada.open_tab(), people(user_agent=FIREFOX).open_tab()
+        sign_up(page)
+        sign_in(phone)
+        wait_signed_in(phone)
+        page.reload()
+        listed = page.locator(".sessions li")
+        page.get_by_text(FIREFOX).wait_for()
+        assert listed.count() == 2
+
+        service.advance(DAY + 1)
+        page.get_by_role("button", name="End all others").click()
+        page.get_by_text("You signed in some time ago").wait_for()
+        assert listed.count() == 2
+
+        # The new session takes the place of the old one, so the list has no third.
+        before = ada.token["value"]
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("You signed in some time ago").wait_for(state="detached")
+        page.get_by_text("this device").wait_for()
+        page.get_by_text(FIREFOX).wait_for(state="detached")
+        assert listed.count() == 1
+        assert ada.token["value"] != before
+
+    def test_a_list_that_was_never_had_is_not_shown_as_empty(
+        self, people: People, service: Service
+    ) -> None:
+        page = people().open_tab()
+        sign_up(page)
+        service.advance(DAY + 1)
+
+        page.reload()
+        page.get_by_text("You signed in some time ago").wait_for()
+
+        assert page.get_by_role("list").count() == 0
+        assert page.get_by_label("E-mail").input_value() == EMAIL
