@@ -691,11 +691,13 @@ def test_the_story_tells_requests_cookies_and_fates(bench: Bench, ada: Browser) 
     bench.clock.advance(days=1)
     with bench.network.losing_responses(1):
         ada.get("/account")
-    first, second = ada.story().splitlines()
+    first, began, second, refreshed = ada.story().splitlines()
     assert first.startswith("2030-01-01T12:00:00.000+00:00 sign in -> 200 OK; set __Host-")
     assert "2030-01-02T12:00:00.000+00:00 GET https://localhost/account -> 200 OK (lost)" in second
     assert "sent __Host-session_token=v1." in second
     assert ".1.…" in second
+    assert " event session_created of session " in began
+    assert " event session_refreshed of session " in refreshed
     token = ada.session_token
     assert token is not None
     assert token not in ada.story()

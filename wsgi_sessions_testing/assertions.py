@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wsgi_sessions.manager import SessionManager
-from wsgi_sessions.records import EndReason, SessionRecord
+from wsgi_sessions.records import EndReason
 
 from .browser import Browser
 from .clock import FakeClock
-from .history import tell
 from .peeking import peek_at_session
-from .seam import unwatched
+from .reasons import end_reason, find_standing, why_out
 from .set_cookie import parse_set_cookie
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def assert_signed_in(browser: Browser, *, as_: str | None = None) -> None:
     """Assert that the browser's next request has a live session, of an e-mail address if given."""
     session = browser.session
     if session is None:
-        fail(f"the browser is signed out ({_why_out(browser)})", browser)
+        fail(f"the browser is signed out ({why_out(browser)})", browser)
     email = None if session.user is None else session.user.email
     if as_ is not None and email != as_:
         fail(f"the browser is signed in as {email}, not as {as_}", browser)
@@ -53,19 +52,24 @@ def assert_signed_in(browser: Browser, *, as_: str | None = None) -> None:
 def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None) -> None:
     """Assert that the browser's next request has no live session, ended for a reason if given.
 
-    ``reason`` is that of the last session whose cookie the browser had: ``"revoked"``, say.
+    ``reason`` is that of the last session whose cookie the browser had: ``"revoked"``, say. A
+    session that is past a limit counts as ended before any request has met that, and a token
+    that is refused while its session lives on (``on_ip_mismatch="reject"``) as refused for it.
     """
-    wanted = None if reason is None else _end_reason(reason)
+    wanted = None if reason is None else end_reason(reason)
     session = browser.session
     if session is not None:
         fail(f"the browser is still signed in: {session!r}", browser)
     if wanted is None:
         return
-    found = _last_record(browser)
+    found = find_standing(browser)
     if found is None:
         fail(f"the browser has had no session that could have ended as {wanted}", browser)
-    if found.end_reason != wanted:
-        fail(f"the session ended as {found.end_reason}, not as {wanted}", browser)
+    if found.reason is None:
+        fail(f"nothing ended as {wanted}: {why_out(browser)}", browser)
+    if found.reason is not wanted:
+        verb = "ended" if found.is_over else "is refused"
+        fail(f"the session {verb} as {found.reason}, not as {wanted}", browser)
 
 
 def assert_rotated(browser: Browser, before: str | None) -> None:
@@ -297,7 +301,7 @@ def assert_session_data_is_kept(browser: Browser) -> None:
 
 def fail(what: str, browser: Browser) -> NoReturn:
     """Raise an ``AssertionError`` that says what is wrong, and what led there."""
-    raise AssertionError(f"{what}\n{tell(browser.history, refused=browser.cookies.refused)}")
+    raise AssertionError(f"{what}\n{browser.story()}")
 
 
 def start_anonymous(handle: Any) -> None:
@@ -320,38 +324,5 @@ def fake_clock(clock: Any) -> FakeClock:
     return clock
 
 
-def _end_reason(text: str | EndReason) -> str:
-    try:
-        return str(EndReason(text))
-    except ValueError:
-        known = ", ".join(str(reason) for reason in EndReason)
-        raise ValueError(f"{text!r} is no end reason; give one of {known}") from None
-
-
 def _secret_of(token: str | None) -> str:
     return "" if token is None else token.split(".")[1]
-
-
-def _last_record(browser: Browser) -> SessionRecord | None:
-    """Return the row of the session whose token the browser was given last."""
-    manager = browser.manager
-    for exchange in reversed(browser.history):
-        for line in reversed(exchange.received):
-            token = manager.signer.read(line.partition("=")[2].partition(";")[0])
-            if token is not None:
-                found = unwatched(manager.store).find_session(token.session_id)
-                return None if found is None else found[0]
-    token = manager.signer.read(browser.session_token or "")
-    found = None if token is None else unwatched(manager.store).find_session(token.session_id)
-    return None if found is None else found[0]
-
-
-def _why_out(browser: Browser) -> str:
-    if browser.session_token is None:
-        return "it has no session cookie"
-    record = _last_record(browser)
-    if record is None:
-        return "its session is not in the database"
-    if record.ended_at_ms is not None:
-        return f"its session ended: {record.end_reason}"
-    return "its session is past a limit, or bound to another address"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json as json_codec
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from urllib.parse import urljoin
 
@@ -26,10 +27,11 @@ from wsgi_sessions.session import Session, User
 from .factories import Factories
 from .faults import WorkerKilled
 from .fetching import Form, build_request, encode_form, header_lines
-from .history import Exchange, tell
+from .history import EventLog, Exchange, tell
 from .jar import CookieJar, is_same_site
 from .network import Fate, LostResponse, Network
 from .peeking import is_secure_for, peek_at_session
+from .reasons import tokens_held
 from .seam import RESPOND, reach
 from .user_agents import find_user_agent
 from .wrapping import find_session_middleware
@@ -88,6 +90,9 @@ class Browser:
         self.cookies = cookies if cookies is not None else CookieJar(clock)
         self._manager = manager
         self._history: list[Exchange] = []
+        self._log = EventLog()
+        with suppress(LookupError):  # a middleware that can't be seen is told of when it is needed
+            self._log.listen_to(self.manager.events)
 
     # Requests
 
@@ -282,8 +287,18 @@ class Browser:
         return tuple(self._history)
 
     def story(self) -> str:
-        """Return the history as text, a line for each request, for messages of assertions."""
-        return tell(self._history, refused=self.cookies.refused)
+        """Return the history as text, a line for each request and event, for messages."""
+        session_ids: set[str] = set()
+        if self._log.heard:
+            read = self.manager.signer.read
+            session_ids = {token.session_id for token in tokens_held(self)}
+            session_ids.update(*(exchange.session_ids(read) for exchange in self._history))
+        return tell(
+            self._history,
+            events=self._log.heard,
+            session_ids=session_ids,
+            refused=self.cookies.refused,
+        )
 
     def __repr__(self) -> str:
         return f"<Browser {self.user_agent[:40]!r} at {self.address} with {self.cookies!r}>"
@@ -300,7 +315,7 @@ class Browser:
         action: str | None = None,
     ) -> Response:
         fate = Fate.ARRIVES if network is None else network.next_fate()
-        at_ms = self.clock.now_ms()
+        at_ms, heard_before = self.clock.now_ms(), len(self._log.heard)
         request = build()
         try:
             response = call_app(app, request)
@@ -310,7 +325,9 @@ class Browser:
             fate = Fate.LOST
             response = Response(status="599 Worker Killed")
         reach(RESPOND)
-        exchange = Exchange.of(request, response, at_ms=at_ms, fate=fate, action=action)
+        exchange = Exchange.of(
+            request, response, at_ms=at_ms, fate=fate, action=action, heard_before=heard_before
+        )
         self._history.append(exchange)
         if fate is Fate.LOST:
             return LostResponse(response)

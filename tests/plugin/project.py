@@ -85,6 +85,7 @@ EXAMPLES = """
 
 _RANDOM_PARTS = {
     r"v1\.[\w-]{4}…": "v1.abcd…",
+    r"of session [\w-]{4}…": "of session abcd…",
     r" at 0x[0-9a-f]+>": " at 0x7f>",
     r"\bid='[\w-]+'": "id='…'",
     r"\buser_id='[\w-]+'": "user_id='…'",

@@ -13,7 +13,9 @@ pytest_plugins = ["pytester"]
 NOON = "2030-01-01T12:00:00.000+00:00"
 COOKIE = "__Host-session_token=v1.abcd….0.…"
 FLAGS = "Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax"
-SIGN_IN = f"{NOON} sign in -> 200 OK; set {COOKIE}; {FLAGS}"
+SET = f"set {COOKIE}; {FLAGS}"
+BEGAN = f"{NOON} event session_created of session abcd… at 127.0.0.1"
+SIGN_IN = f"{NOON} sign in -> 200 OK; {SET}\n{BEGAN}"
 NOTHING = "(nothing was sent yet)"
 
 
@@ -72,7 +74,7 @@ def test_who_was_signed_out_sees_what_happened_before(project: Project) -> None:
         """,
     )
     assert said == story(
-        "the browser is signed out (it has no session cookie)",
+        "the browser is signed out (its session ended: expired)",
         SIGN_IN,
         f"{NOON} GET https://localhost/cart?page=2 -> 200 OK (lost); sent {COOKIE}",
         "2030-01-09T12:00:00.000+00:00 GET https://localhost/account -> 401 Unauthorized",
@@ -81,7 +83,11 @@ def test_who_was_signed_out_sees_what_happened_before(project: Project) -> None:
 
 def test_an_ended_session_says_why_it_ended(project: Project) -> None:
     said = say(project, "ada.manager.revoke_session(ada.session.id)\nassert_signed_in(ada)")
-    assert said == story("the browser is signed out (its session ended: revoked)", SIGN_IN)
+    assert said == story(
+        "the browser is signed out (its session ended: revoked)",
+        SIGN_IN,
+        f"{NOON} event session_ended as revoked of session abcd…",
+    )
 
 
 def test_somebody_else_is_named(project: Project) -> None:
@@ -109,6 +115,109 @@ def test_another_reason_is_named(project: Project) -> None:
         SIGN_IN,
         f"{NOON} sign out -> 200 OK; sent {COOKIE}; set __Host-session_token=; {gone}; "
         f"set __Host-session_data=; {gone}",
+        f"{NOON} event session_ended as signed_out of session abcd…",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "act", "reason"),
+    [
+        ("", "clock.advance(days=7)", "expired"),
+        ("idle_timeout=3600", "clock.advance(hours=1)", "idle"),
+        ("absolute_timeout=3600", "clock.advance(hours=1)", "absolute"),
+        ("ip_binding='exact'", "ada.address = '192.0.2.1'", "ip_mismatch"),
+        ("ip_binding='exact', on_ip_mismatch='revoke'", "ada.address = '::1'", "ip_mismatch"),
+        ("", "ada.manager.delete_user(ada.session.user_id)", "user_deleted"),
+        ("", "ada.sign_out()", "signed_out"),
+        ("", "ada.adopt(make_session(ended='evicted'))", "evicted"),
+    ],
+)
+@pytest.mark.parametrize("visit", ["", "ada.get('/account')"])
+def test_every_reason_can_be_stated_before_a_request_and_after(
+    project: Project, settings: str, act: str, reason: str, visit: str
+) -> None:
+    project.write(
+        APP,
+        BARE,
+        tests=f"""
+        import pytest
+        from wsgi_sessions_testing import assert_signed_out
+
+        @pytest.mark.sessions({settings})
+        def test_it(browser, clock, make_session):
+            ada = browser
+            ada.sign_in("ada@example.org")
+            {act}
+            {visit}
+            assert_signed_out(ada, reason="{reason}")
+        """,
+    )
+    project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("on_replay", ["revoke", "reject"])
+def test_a_replay_can_be_stated_of_the_thief(project: Project, on_replay: str) -> None:
+    said = say(
+        project,
+        """
+        thief = ada.fork()
+        clock.advance(days=1)
+        ada.get("/"), ada.get("/")
+        clock.advance(minutes=1)
+        assert_signed_out(thief, reason="replayed")
+        assert_signed_out(thief, reason="revoked")
+        """,
+        settings=f"on_replay='{on_replay}'",
+    )
+    verb = "ended" if on_replay == "revoke" else "is refused"
+    assert said.startswith(f"the session {verb} as replayed, not as revoked\n")
+
+
+def test_a_session_whose_cookie_alone_is_gone_has_not_ended(project: Project) -> None:
+    said = say(project, "ada.cookies.clear()\nassert_signed_out(ada, reason='expired')")
+    assert said == story(
+        "nothing ended as expired: its session is live, but the jar has lost the cookie", SIGN_IN
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "act", "why"),
+    [
+        ("idle_timeout=3600", "clock.advance(hours=1)", "its session ended: idle"),
+        ("ip_binding='exact'", "ada.address = '::1'", "its token is refused: ip_mismatch"),
+    ],
+)
+def test_a_session_past_a_limit_or_elsewhere_says_which(
+    project: Project, settings: str, act: str, why: str
+) -> None:
+    said = say(project, f"{act}\nassert_signed_in(ada)", settings=settings)
+    assert said == story(f"the browser is signed out ({why})", SIGN_IN)
+
+
+def test_events_stand_where_they_happened_and_are_of_this_browser_alone(project: Project) -> None:
+    said = say(
+        project,
+        """
+        nobody.sign_in("grace@example.org")
+        clock.advance(days=1)
+        ada.get("/"), nobody.get("/"), ada.get("/")
+        ada.manager.revoke_session(ada.session.id)
+        ada.get("/account")
+        assert_signed_in(ada)
+        """,
+    )
+    morning = "2030-01-02T12:00:00.000+00:00"
+    assert said == story(
+        "the browser is signed out (its session ended: revoked)",
+        SIGN_IN,
+        f"{morning} GET https://localhost/ -> 200 OK; sent {COOKIE}; "
+        f"set __Host-session_token=v1.abcd….1.…; {FLAGS}",
+        f"{morning} event session_refreshed of session abcd… at 127.0.0.1",
+        f"{morning} GET https://localhost/ -> 200 OK; sent __Host-session_token=v1.abcd….1.…",
+        f"{morning} event session_rotated of session abcd… at 127.0.0.1 generation=1",
+        f"{morning} event session_ended as revoked of session abcd…",
+        f"{morning} GET https://localhost/account -> 401 Unauthorized; "
+        "sent __Host-session_token=v1.abcd….1.…",
     )
 
 
@@ -187,7 +296,9 @@ def test_another_session_is_no_rotation(project: Project) -> None:
     assert said == story(
         "the browser has another session now, which is no rotation",
         SIGN_IN,
-        f"{NOON} sign in -> 200 OK; sent {COOKIE}; set {COOKIE}; {FLAGS}",
+        f"{NOON} sign in -> 200 OK; sent {COOKIE}; {SET}",
+        f"{NOON} event session_ended as signed_out of session abcd…",
+        BEGAN,
     )
 
 
@@ -217,6 +328,7 @@ def test_a_proxy_that_drops_cookies_is_not_rotation_safe(project: Project) -> No
         "the token is still that of generation 0",
         SIGN_IN,
         f"{page} (lost); sent {COOKIE}",
+        "2030-01-02T12:00:00.000+00:00 event session_refreshed of session abcd… at 127.0.0.1",
         f"{page}; sent {COOKIE}",
     )
 
@@ -240,7 +352,7 @@ def test_a_session_cookie_without_a_flag_is_shown(
     told = say(project, f"assert_cookie_flags(ada, {asked})", settings=f"cookie={settings}")
     what, *lines = told.splitlines()
     assert what == f"a session cookie {said}"
-    assert len(lines) == 1 and "sign in -> 200 OK; set " in lines[0]
+    assert len(lines) == 2 and "sign in -> 200 OK; set " in lines[0]
 
 
 def test_no_cookie_has_no_flags(project: Project) -> None:
@@ -287,6 +399,7 @@ def test_a_page_that_shared_caches_keep_shows_its_headers(
 
 # Attacks and endings
 
+ATTACKER = SIGN_IN.replace("127.0.0.1", "203.0.113.66")
 PAGE = f"{NOON} GET https://localhost/ -> 200 OK; sent {COOKIE}"
 
 
@@ -302,7 +415,7 @@ def test_a_sign_in_that_leaves_the_attackers_session_is_shown(project: Project) 
     )
     assert said == story(
         "sign_in(browser) left the victim with the attacker's session",
-        SIGN_IN,
+        ATTACKER,
         f"{NOON} POST https://localhost/sign-in -> 200 OK; sent {COOKIE}",
     )
 
@@ -314,7 +427,7 @@ def test_a_sign_in_that_signs_nobody_in_is_shown(project: Project) -> None:
     )
     what, *lines = said.splitlines()
     assert what == "sign_in(browser) signed nobody in"
-    assert lines[0] == SIGN_IN and " sign out -> 200 OK; " in lines[1]
+    assert "\n".join(lines[:2]) == ATTACKER and " sign out -> 200 OK; " in lines[2]
 
 
 def test_a_sign_out_button_that_does_nothing_is_shown(project: Project) -> None:
@@ -348,9 +461,11 @@ def test_a_revocation_that_comes_late_says_how_late(project: Project) -> None:
     ]
     assert said == story(
         "the session is still let in 0.5 s after it was revoked",
-        f"{SIGN_IN}; set {cache}",
+        f"{NOON} sign in -> 200 OK; {SET}; set {cache}",
+        BEGAN,
         *visit,
         *visit,
+        "2030-01-01T11:59:50.000+00:00 event session_ended as revoked of session abcd…",
         f"2030-01-01T12:00:00.500+00:00 look -> 200 OK; sent {both}",
     )
 
