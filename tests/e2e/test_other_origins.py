@@ -122,3 +122,31 @@ def test_a_page_of_another_origin_needs_trust(
             home.get_by_text("this device").wait_for()
             assert home.locator(".sessions li").count() == 1
         ada.close()
+
+
+@pytest.mark.parametrize("is_trusted", [False, True], ids=["stranger", "trusted"])
+def test_a_page_of_another_site_needs_trust_and_has_no_session(
+    is_trusted: bool, elsewhere: str, client_script: str, chromium: Browser, tmp_path: Path
+) -> None:
+    """``localhost`` is another site than ``127.0.0.1``: cookies that are Lax stay away."""
+    elsewhere = elsewhere.replace("127.0.0.1", "localhost")
+    with serving(tmp_path, trusted_origins=[elsewhere] if is_trusted else []) as service:
+        ada = Person(chromium, service)
+        home = ada.open_tab()
+        sign_up(home)
+        other = Elsewhere(ada.open_tab(elsewhere), service, client_script)
+
+        found = other.ask("getSession")
+        signed_in = other.ask("signIn.email", {"email": EMAIL, "password": PASSWORD})
+        signed_out = other.ask("signOut")
+
+        answers = [found, signed_in, signed_out]
+        if is_trusted:
+            assert [one["status"] for one in answers] == [200] * 3
+            assert found["data"] is None
+            assert signed_in["data"]["user"]["email"] == EMAIL
+        else:
+            assert answers == [UNHEARD] * 3
+        home.reload()
+        wait_signed_in(home)
+        ada.close()
