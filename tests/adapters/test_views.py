@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgi_sessions.adapters.views import is_program, path_and_query
+from wsgi_sessions.adapters import is_program, path_and_query
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,6 @@ of its own.
 
 from __future__ import annotations
 
-from .views import check_form_origin, refusal_of, safe_next
+from .views import check_form_origin, is_program, path_and_query, refusal_of, safe_next
 
-__all__ = ["check_form_origin", "refusal_of", "safe_next"]
+__all__ = ["check_form_origin", "is_program", "path_and_query", "refusal_of", "safe_next"]

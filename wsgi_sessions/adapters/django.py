@@ -245,7 +245,7 @@ def _page(
 ) -> Any:
     """Return the project's page for a refusal, or plain text where it has none with words."""
     kind = 403 if refusal.status == 403 else 400
-    handler = get_resolver(get_urlconf()).resolve_error_handler(kind)
+    handler: Any = get_resolver(get_urlconf()).resolve_error_handler(kind)
     if refusal.status < 500 and (refusal.status == kind or handler is not bad_request):
         response = handler(request, exception=error)
         response.status_code = refusal.status
