@@ -9,17 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .answers import assert_cookie_flags, assert_not_shared_cacheable
     from .assertions import (
-        assert_bound_to_address,
-        assert_cookie_flags,
-        assert_forged_token_refused,
-        assert_no_session_fixation,
-        assert_not_shared_cacheable,
         assert_rotated,
         assert_rotation_safe,
         assert_session_data_is_kept,
         assert_signed_in,
         assert_signed_out,
+    )
+    from .attacks import (
+        assert_bound_to_address,
+        assert_forged_token_refused,
+        assert_no_session_fixation,
     )
     from .bench import Bench
     from .browser import Browser
@@ -118,14 +119,14 @@ _ROOMS = {
     "Worker": "workers",
     "WorkerKilled": "faults",
     "Workers": "workers",
-    "assert_bound_to_address": "assertions",
+    "assert_bound_to_address": "attacks",
     "assert_cached_copy_is_bounded": "endings",
-    "assert_cookie_flags": "assertions",
-    "assert_forged_token_refused": "assertions",
+    "assert_cookie_flags": "answers",
+    "assert_forged_token_refused": "attacks",
     "assert_limit_holds": "endings",
     "assert_logout_is_final": "endings",
-    "assert_no_session_fixation": "assertions",
-    "assert_not_shared_cacheable": "assertions",
+    "assert_no_session_fixation": "attacks",
+    "assert_not_shared_cacheable": "answers",
     "assert_revocation_is_final": "endings",
     "assert_revocation_within": "endings",
     "assert_rotated": "assertions",

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.errors import SessionLimitReached
 
-from .assertions import (
-    advance,
-    assert_signed_out,
-    fail,
-    fake_clock,
-    session_seen_by_app,
-    start_anonymous,
-)
+from .assertions import assert_signed_out
 from .browser import Browser
 from .seam import SessionReads
+from .staging import (
+    advance,
+    fail,
+    fake_clock,
+    page_for,
+    plant,
+    session_seen_by_app,
+    start_anonymous,
+    wait_in_use,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -46,14 +49,14 @@ MOST_STEPS = 8
 
 
 def assert_logout_is_final(
-    browser: Browser, *, sign_out: Callable[[Browser], Any] | None = None, page: str = "/"
+    browser: Browser, *, sign_out: Callable[[Browser], Any] | None = None, page: str | None = None
 ) -> None:
     """Assert that after a sign-out nothing that was copied before it is worth anything.
 
     ``sign_out(browser)`` uses the app's own button; without it, the product's. Waits for
     ``revocation_lag`` on the clock.
     """
-    browser.get(page)
+    browser.get(page_for(browser, page))
     copy = browser.fork()
     before = browser.session
     if before is None:
@@ -76,13 +79,14 @@ def assert_revocation_within(
     seconds: float,
     *,
     workers: Iterable[Worker] = (),
-    page: str = "/",
+    page: str | None = None,
 ) -> None:
     """Assert that a session revoked elsewhere is refused by each worker within so many seconds.
 
     The browser's session has ended afterwards.
     """
     clock = browser.clock
+    page = page_for(browser, page)
     seats = [browser.through(worker) for worker in workers] or [browser]
     session = browser.session
     if session is None:
@@ -120,7 +124,7 @@ def assert_revocation_is_final(browser: Browser) -> None:
     for step in range(MOST_STEPS):
         if step:
             browser.sign_in(user)
-        advance(browser.clock, browser.manager.config.update_age_ms)
+        _wait_for_refresh(browser)
         held = browser.session
         if held is None:
             fail("the browser was signed out before its session was revoked", browser)
@@ -135,7 +139,16 @@ def assert_revocation_is_final(browser: Browser) -> None:
         assert_signed_out(browser, reason="revoked")
 
 
-def assert_cached_copy_is_bounded(browser: Browser, *, page: str = "/") -> None:
+def _wait_for_refresh(browser: Browser) -> None:
+    """Let time pass until a refresh is due, or if there never is, until shortly before the end."""
+    session = browser.session
+    if session is not None:
+        left_ms = session.record.expires_at_ms - browser.manager.clock.now_ms() - 1
+        wait_ms = min(browser.manager.config.update_age_ms, max(0, left_ms))
+        wait_in_use(browser, wait_ms, lambda: session_seen_by_app(browser))
+
+
+def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) -> None:
     """Assert that a cached copy is worth nothing beside another token, nor beyond any limit.
 
     Needs ``cookie_cache``. The browser's session has ended afterwards.
@@ -144,6 +157,7 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str = "/") -> None:
     config = manager.config
     if not config.cookie_cache.enabled:
         fail("the cookie cache is off; write @pytest.mark.sessions(cookie_cache=True)", browser)
+    page = page_for(browser, page)
     session = browser.session
     if session is None or session.user is None:
         fail("the browser was not signed in before", browser)
@@ -151,7 +165,7 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str = "/") -> None:
     browser.sign_in(session.user)
     browser.get(page)
     advance(browser.clock, config.cookie_cache.max_age_ms)
-    if not _asks_the_database(browser):
+    if browser.session_token is not None and not _asks_the_database(browser):
         fail("a cached copy was taken after max_age", browser)
     if config.idle_timeout_ms is not None:
         browser.sign_in(session.user)
@@ -163,16 +177,17 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str = "/") -> None:
 def _assert_bound_to_its_token(browser: Browser, page: str) -> None:
     manager, user = browser.manager, browser.session.user if browser.session else None
     browser.get(page)
-    cache_name = manager.cookies.cache_name(is_secure=browser._is_secure)
+    is_secure = browser._is_secure
+    cache_name = manager.cookies.cache_name(is_secure=is_secure)
     copied = browser.cookies.find(cache_name)
     if copied is None:
         fail(f"the browser was given no cached copy by {page}", browser)
     stranger = browser.fork()
     stranger.cookies.clear()
     stranger._with_handle("start an anonymous session", start_anonymous)
-    stranger.cookies.receive(
-        [f"{copied.name}={copied.value}; Secure; Path={copied.path}"], url=stranger._cookie_url
-    )
+    made = manager.cookies.set_cached_copy(copied.value, is_secure=is_secure, max_age_s=3600)
+    assert made is not None, "it was set once, so it is not too large"
+    plant(stranger, cache_name, made[1])
     seen = session_seen_by_app(stranger)
     if seen is not None and seen.user == user:
         fail("a cached copy was taken beside another session's token", stranger)
@@ -180,6 +195,10 @@ def _assert_bound_to_its_token(browser: Browser, page: str) -> None:
 
 def _assert_ends_when_idle(browser: Browser, idle_ms: int, page: str) -> None:
     for _ in range(24):
+        session = browser.session
+        left_ms = 0 if session is None else session.record.expires_at_ms - browser.clock.now_ms()
+        if 0 < left_ms <= idle_ms // 10:
+            break  # it would expire before it is idle
         advance(browser.clock, idle_ms // 10)
         browser.get(page)
         if session_seen_by_app(browser) is None:

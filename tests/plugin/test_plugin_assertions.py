@@ -339,11 +339,15 @@ def test_a_proxy_that_drops_cookies_is_not_rotation_safe(project: Project) -> No
 @pytest.mark.parametrize(
     ("settings", "asked", "said"),
     [
-        ("{'same_site': 'None'}", "", "came without samesite=lax"),
-        ("{'secure': False}", "", "came without secure"),
-        ("{'domain': 'example.org'}", "", "goes to other hosts of a domain, too"),
+        ("{'same_site': 'None'}", "same_site='Lax'", "came without samesite=lax"),
+        ("{'secure': False}", "secure=True", "came without secure"),
+        ("{'domain': 'example.org'}", "domain=None", "goes to other hosts of a domain, too"),
         ("{}", "secure=False", "is Secure, and should not be"),
-        ("{'path': '/shop'}", "same_site='Strict'", "came without path=/, samesite=strict"),
+        (
+            "{'path': '/shop'}",
+            "path='/', same_site='Strict'",
+            "came without path=/, samesite=strict",
+        ),
     ],
 )
 def test_a_session_cookie_without_a_flag_is_shown(

@@ -1,0 +1,232 @@
+"""Claims about the assertions under settings of every kind: sound ones pass, others are told why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from wsgi_sessions_testing import (
+    Bench,
+    Browser,
+    assert_bound_to_address,
+    assert_cached_copy_is_bounded,
+    assert_cookie_flags,
+    assert_forged_token_refused,
+    assert_logout_is_final,
+    assert_revocation_is_final,
+    assert_revocation_within,
+    assert_rotation_safe,
+    assert_session_data_is_kept,
+)
+
+ADA = "ada@example.org"
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"a page"]
+
+
+def data_of(browser: Browser, **put: Any) -> dict[str, Any]:
+    def act(handle: Any) -> dict[str, Any]:
+        handle.session.data.update(put)
+        return dict(handle.session.data)
+
+    return browser._with_handle("use data", act)
+
+
+@contextmanager
+def signed_in(
+    *,
+    remember_me: bool = True,
+    base_url: str | None = None,
+    address: str = "127.0.0.1",
+    **settings: Any,
+) -> Iterator[Browser]:
+    with Bench(app, **settings) as bench:
+        browser = bench.new_browser(base_url=base_url, address=address)
+        browser.sign_in(ADA, remember_me=remember_me)
+        yield browser
+
+
+SOUND: list[dict[str, Any]] = [
+    {"idle_timeout": 3600},
+    {"idle_timeout": 3600, "cookie_cache": True},
+    {"absolute_timeout": 43_200, "update_age": 3600},
+    {"rotation_grace": 0},
+    {"rotation_grace": 0, "cookie_cache": True},
+    {"on_replay": "reject"},
+    {"cookie": {"path": "/app"}},
+    {"cookie": {"path": "/app"}, "cookie_cache": True},
+    {"cookie": {"domain": "example.org"}, "cookie_cache": True},
+    {"cookie": {"secure": False}, "cookie_cache": True},
+    {"cookie": {"same_site": "None", "partitioned": True}},
+    {"base_url": "http://localhost:8000", "cookie_cache": True},
+    {"cookie_cache": {"enabled": True, "max_age": 30 * 86_400}},
+    {"cookie_cache": True, "idle_timeout": 3600, "absolute_timeout": 3600, "update_age": 600},
+    {"multi_session": {"maximum_sessions": 1}},
+    {"multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
+    {"ip_binding": "subnet", "address": "203.0.113.5"},
+    {"remember_me": False, "update_age": 3600},
+]
+
+
+@pytest.mark.parametrize("settings", SOUND, ids=str)
+@pytest.mark.parametrize(
+    "claim",
+    [
+        assert_rotation_safe,
+        assert_revocation_is_final,
+        assert_forged_token_refused,
+        assert_cookie_flags,
+        assert_logout_is_final,
+        assert_session_data_is_kept,
+        lambda browser: assert_revocation_within(browser, 1),
+    ],
+    ids=lambda claim: claim.__name__,
+)
+def test_a_sound_product_passes_under_valid_settings(
+    claim: Callable[[Browser], None], settings: dict[str, Any]
+) -> None:
+    with signed_in(**settings) as browser:
+        claim(browser)
+
+
+@pytest.mark.parametrize("settings", [s for s in SOUND if "cookie_cache" in s], ids=str)
+def test_cached_copies_are_bounded_under_valid_settings(settings: dict[str, Any]) -> None:
+    with signed_in(**settings) as browser:
+        assert_cached_copy_is_bounded(browser)
+
+
+@pytest.mark.parametrize("settings", [{"absolute_timeout": 43_200}, {"absolute_timeout": 5}])
+def test_a_revocation_is_final_where_nothing_is_ever_refreshed(settings: dict[str, Any]) -> None:
+    with signed_in(**settings) as browser:
+        assert_revocation_is_final(browser)
+
+
+@pytest.mark.parametrize(
+    ("claim", "settings", "said"),
+    [
+        (
+            assert_rotation_safe,
+            {"rotate_tokens": False},
+            (
+                "rotate_tokens is off, so there is no rotation to be safe; "
+                "write @pytest.mark.sessions(rotate_tokens=True)"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {"absolute_timeout": 43_200},
+            (
+                "absolute_timeout is 12:00:00, so the session ends before its token is rotated "
+                "(update_age is 1 day, 0:00:00) and the grace is over; write "
+                "@pytest.mark.sessions(…) with a shorter update_age or a longer absolute_timeout"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {"remember_me": False},
+            (
+                "the session is not remembered, so it expires before its token is rotated "
+                "(update_age is 1 day, 0:00:00) and the grace is over; sign in with remember_me=True, "
+                "or write @pytest.mark.sessions(short_expires_in=…), a longer one"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {"idle_timeout": 10},
+            (
+                "idle_timeout is 0:00:10, so it takes 17280 visits to be in use for 86400 s; raise it "
+                "for this test, or write @pytest.mark.sessions(update_age=…) with a shorter one"
+            ),
+        ),
+        (
+            assert_bound_to_address,
+            {},
+            (
+                "ip_binding is off, so sessions are good everywhere; "
+                'write @pytest.mark.sessions(ip_binding="subnet")'
+            ),
+        ),
+    ],
+)
+def test_settings_under_which_nothing_can_be_shown_are_named(
+    claim: Callable[[Browser], None], settings: dict[str, Any], said: str
+) -> None:
+    with signed_in(**settings) as browser, pytest.raises(AssertionError) as failure:
+        claim(browser)
+
+    assert str(failure.value).splitlines()[0] == said
+
+
+def test_a_session_without_an_address_is_bound_to_none() -> None:
+    with Bench(app, ip_binding="exact") as bench:
+        browser = bench.new_browser(address=None)
+        browser.sign_in(ADA)
+        with pytest.raises(AssertionError, match="made without an address, so it is bound to none"):
+            assert_bound_to_address(browser)
+
+
+@pytest.mark.parametrize(
+    ("settings", "elsewhere", "why"),
+    [
+        ({"ip_binding": "subnet"}, "127.0.0.9", "'subnet' takes for the same as 127.0.0.1; give"),
+        ({"ip_binding": "exact"}, "127.0.0.1", "'exact' takes for the same as 127.0.0.1; give"),
+        (
+            {"ip_binding": "exact", "trusted_proxies": ["192.0.2.0/24"]},
+            "192.0.2.1",
+            "one of the trusted_proxies",
+        ),
+    ],
+)
+def test_an_elsewhere_that_is_none_is_refused(
+    settings: dict[str, Any], elsewhere: str, why: str
+) -> None:
+    with signed_in(**settings) as browser, pytest.raises(ValueError, match=why):
+        assert_bound_to_address(browser, elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("settings", [{"ip_binding": "subnet"}, {"ip_binding": "exact"}])
+@pytest.mark.parametrize("address", ["127.0.0.1", "203.0.113.66", "203.0.113.5", "2001:db8::7"])
+def test_an_elsewhere_is_found_for_every_browser(settings: dict[str, Any], address: str) -> None:
+    with signed_in(address=address, **settings) as browser:
+        assert_bound_to_address(browser)
+
+
+def test_a_page_that_session_cookies_do_not_reach_is_refused() -> None:
+    with (
+        signed_in(cookie={"path": "/app"}) as browser,
+        pytest.raises(ValueError, match="page is '/', where no session cookie is sent, because"),
+    ):
+        assert_rotation_safe(browser, page="/")
+
+
+def test_a_rotation_that_is_under_way_already_is_let_go_by() -> None:
+    with Bench(app) as bench:
+        browser = bench.new_browser()
+        browser.sign_in(ADA)
+        bench.clock.advance(days=1)
+        browser.get("/")
+
+        assert_rotation_safe(browser)
+
+
+def test_the_data_of_the_app_is_left_as_it_was() -> None:
+    with signed_in() as browser:
+        data_of(browser, cart=["tea"], seen=7)
+
+        assert_session_data_is_kept(browser)
+
+        assert data_of(browser) == {"cart": ["tea"], "seen": 7}
+
+
+def test_a_forged_token_that_a_jar_will_not_take_shows_nothing() -> None:
+    with signed_in() as browser:
+        cookies: Any = browser.manager.cookies
+        cookies.set_token = lambda *_, **__: ("Set-Cookie", "__Host-session_token=x; Path=/")
+        with pytest.raises(AssertionError, match="took no __Host-session_token, so nothing is"):
+            assert_forged_token_refused(browser)

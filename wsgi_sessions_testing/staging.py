@@ -1,0 +1,114 @@
+"""What assertions do between their claims: look as the app does, let time pass, plant a cookie.
+
+Must not claim anything about the product but what an assertion needs to begin with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+from urllib.parse import urljoin
+
+from wsgi_sessions.session import Session
+
+from .browser import Browser
+from .clock import FakeClock
+from .cookie_rules import matches_path, split_url
+
+__all__ = [
+    "advance",
+    "fail",
+    "fake_clock",
+    "page_for",
+    "plant",
+    "require_session",
+    "session_seen_by_app",
+    "start_anonymous",
+    "wait_in_use",
+]
+
+MOST_VISITS = 5000
+
+
+def fail(what: str, browser: Browser) -> NoReturn:
+    """Raise an ``AssertionError`` that says what is wrong, and what led there."""
+    raise AssertionError(f"{what}\n{browser.story()}")
+
+
+def require_session(browser: Browser) -> Session:
+    """Return the live session that the browser has and the app is given; fail without one."""
+    session = browser.session
+    if session is None or session_seen_by_app(browser) is None:
+        fail("the browser was not signed in before", browser)
+    return session
+
+
+def page_for(browser: Browser, page: str | None) -> str:
+    """Return a page that session cookies are sent to, by default that of their own path.
+
+    Raises ``ValueError`` for one that they don't reach.
+    """
+    cookie_path = browser.manager.config.cookie.path
+    if page is None:
+        return cookie_path
+    _, _, path = split_url(urljoin(browser.base_url + "/", page))
+    if not matches_path(path, cookie_path):
+        raise ValueError(
+            f"page is {page!r}, where no session cookie is sent, because cookie.path is "
+            f"{cookie_path!r}; give a page below that, or none"
+        )
+    return page
+
+
+def session_seen_by_app(browser: Browser) -> Any:
+    """Return the session that an app gets for a request of this browser, cookie cache and all."""
+    return browser._with_handle("look", lambda handle: handle.session)
+
+
+def start_anonymous(handle: Any) -> None:
+    """Begin a session of a visitor, and have it written down."""
+    handle.start_anonymous_session().data["planted"] = True
+
+
+def plant(browser: Browser, name: str, line: str) -> None:
+    """Put a cookie of ours in the place of the one that the browser has; fail if it will not.
+
+    ``line`` is as the product would set it, so that it is the same cookie to a browser.
+    """
+    refused_before = len(browser.cookies.refused)
+    browser.cookies.discard(name)
+    browser.cookies.receive([line], url=browser._cookie_url)
+    if len(browser.cookies.refused) > refused_before or browser.cookies.find(name) is None:
+        fail(f"the browser took no {name}, so nothing is shown by it", browser)
+
+
+def advance(clock: Any, milliseconds: int) -> None:
+    """Let time pass; none at all is fine."""
+    if milliseconds:
+        fake_clock(clock).advance(milliseconds=milliseconds)
+
+
+def fake_clock(clock: Any) -> FakeClock:
+    """Return the clock of a browser if a test can move it."""
+    if not isinstance(clock, FakeClock):
+        raise TypeError(f"the browser's clock must be a FakeClock, not {clock!r}")
+    return clock
+
+
+def wait_in_use(browser: Browser, milliseconds: int, visit: Callable[[], Any]) -> None:
+    """Let time pass, with visits on the way if the session would end as idle without them."""
+    idle_ms = browser.manager.config.idle_timeout_ms
+    step_ms = milliseconds if idle_ms is None else min(milliseconds, idle_ms // 2)
+    if step_ms and milliseconds // step_ms > MOST_VISITS:
+        fail(
+            f"idle_timeout is {browser.manager.config.idle_timeout}, so it takes "
+            f"{milliseconds // step_ms} visits to be in use for {milliseconds // 1000} s; raise "
+            "it for this test, or write @pytest.mark.sessions(update_age=…) with a shorter one",
+            browser,
+        )
+    left_ms = milliseconds
+    while left_ms > 0:
+        advance(browser.clock, min(step_ms, left_ms))
+        left_ms -= step_ms
+        if left_ms > 0:
+            visit()
