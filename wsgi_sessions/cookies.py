@@ -188,8 +188,8 @@ class _NamedDoor:
         if is_secure:
             attributes += "; Secure"
         # Browsers refuse SameSite=None and Partitioned of a cookie that is not Secure.
-        is_lax = cookie.same_site == "None" and not is_secure
-        attributes += f"; HttpOnly; SameSite={'Lax' if is_lax else cookie.same_site}"
+        same_site = cookie.same_site if is_secure or cookie.same_site != "None" else "Lax"
+        attributes += f"; HttpOnly; SameSite={same_site}"
         if cookie.partitioned and is_secure:
             attributes += "; Partitioned"
         self.attributes = attributes

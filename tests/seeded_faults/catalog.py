@@ -252,8 +252,8 @@ FAULTS = (
     Fault(
         "a cookie without HttpOnly",
         "cookies.py",
-        'f"; HttpOnly; SameSite={cookie.same_site}"',
-        'f"; SameSite={cookie.same_site}"',
+        "; HttpOnly; SameSite=",
+        "; SameSite=",
     ),
     Fault(
         "a cookie without Secure",
@@ -264,7 +264,7 @@ FAULTS = (
     Fault(
         "a cookie without SameSite",
         "cookies.py",
-        'f"; HttpOnly; SameSite={cookie.same_site}"',
+        'f"; HttpOnly; SameSite={same_site}"',
         '"; HttpOnly"',
     ),
     Fault(
