@@ -41,6 +41,23 @@ class Statement:
         )
 
 
+class _CompiledLater(Statement):
+    """A statement that compiles itself when it is first asked for what it says."""
+
+    __slots__ = ("_query",)
+
+    def __init__(self, query: Any) -> None:
+        self._query = query
+
+    def __getattr__(self, name: str) -> Any:
+        """Fill the slots, which are empty until then; no later use comes by here."""
+        if name not in Statement.__slots__:
+            raise AttributeError(name)
+        sql, parameters = self._query.sql()
+        super().__init__(sql, parameters)
+        return getattr(self, name)
+
+
 def compile_query(query: Any) -> Statement:
-    """Compile a Peewee query for the database its model is bound to."""
-    return Statement(*query.sql())
+    """Have a Peewee query compiled, once, for the database its model is bound to."""
+    return _CompiledLater(query)

@@ -198,11 +198,11 @@ def assembled_manager(
         with middleware.manager.reassembled(
             database=database, config=config, clock=clock, wrap_store=WatchedStore.wrap
         ) as manager:
-            manager.create_tables()
+            _create_tables(manager)
             yield manager
         return
     manager = _WatchedManager(database, config=config, clock=clock)
-    manager.create_tables()
+    _create_tables(manager)
     try:
         yield manager
     finally:
@@ -214,6 +214,14 @@ class _WatchedManager(SessionManager):
 
     def _assemble(self, *parts: Any, wrap_store: Any = WatchedStore.wrap) -> None:
         super()._assemble(*parts, wrap_store=wrap_store)
+
+
+def _create_tables(manager: SessionManager) -> None:
+    """Create the missing tables, once: a database of our own gets them as it is opened."""
+    if manager.connections.is_owned:
+        manager.connections.run(lambda: None)
+    else:
+        manager.create_tables()
 
 
 def check_app(app: Any) -> None:

@@ -18,6 +18,41 @@ from wsgi_sessions_testing import Bench
 
 ROUNDS = 200
 IMPORTS = 15
+RUNS = 5
+TESTS = 300
+
+CONFTEST = """
+import pytest
+
+@pytest.fixture
+def wsgi_app():
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"nobody" if environ["wsgi_sessions.user"] is None else b"somebody"]
+
+    return app
+"""
+WITH_A_BROWSER = """
+import pytest
+
+def test_first_of_all(browser):
+    pass
+
+@pytest.mark.parametrize("turn", range({count}))
+def test_it(browser, turn):
+    browser.sign_in("ada@example.org")
+    assert browser.get("/").text == "somebody"
+"""
+WITHOUT = """
+import pytest
+
+def test_first_of_all(browser):
+    pass
+
+@pytest.mark.parametrize("turn", range({count}))
+def test_it(wsgi_app, turn):
+    pass
+"""
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -57,6 +92,22 @@ def cpu_seconds_of_a_run(folder: str, *options: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def cpu_seconds_through_pytest() -> float:
+    """Return what the fixtures and the body of such a test cost, above an empty one.
+
+    What the first of a run costs, which imports everything, is left out.
+    """
+    least: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "conftest.py").write_text(CONFTEST)
+        for _ in range(RUNS):
+            for kind, tests in (("with", WITH_A_BROWSER), ("without", WITHOUT)):
+                Path(folder, "test_it.py").write_text(tests.format(count=TESTS))
+                took = cpu_seconds_of_a_run(folder)
+                least[kind] = min(took, least.get(kind, took))
+    return (least["with"] - least["without"]) / TESTS
+
+
 def main() -> None:
     """Print medians, and the least CPU time of runs with and without the plugin, interleaved."""
     for measured in (seconds_of_a_test, seconds_of_a_password_test):
@@ -66,6 +117,7 @@ def main() -> None:
         tests.append(seconds_of_a_test())
         passwords.append(seconds_of_a_password_test())
     print(f"a test with a sign-in and a page     {statistics.median(tests) * 1000:7.2f} ms")
+    print(f"the same, by pytest's fixtures       {cpu_seconds_through_pytest() * 1000:7.2f} ms CPU")
     print(f"a test with a password sign-in       {statistics.median(passwords) * 1000:7.2f} ms")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "test_nothing.py").write_text("def test_nothing():\n    pass\n")
