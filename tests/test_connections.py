@@ -578,6 +578,7 @@ class TestServer:
         put(connections, "a")
         put(connections, "b")
         barrier = threading.Barrier(2)
+        winner_is_through = threading.Event()
         tries: list[int] = []
 
         def swap(number: int) -> None:
@@ -585,6 +586,8 @@ class TestServer:
 
             def work() -> None:
                 tries.append(number)
+                if len(tries) > 2:
+                    winner_is_through.wait(10)  # or the two could meet once more
                 connections.write(
                     f"UPDATE thing SET word = 'x{number}{first}' WHERE id = {first}", ()
                 )
@@ -595,6 +598,7 @@ class TestServer:
                 )
 
             connections.atomically(work)
+            winner_is_through.set()
 
         in_parallel(swap, 2)
 

@@ -257,10 +257,18 @@ def test_a_database_that_goes_away_is_no_sign_out(device: Devices, service: Serv
 class TestUseSession:
     """The atom behind ``useSession()``: what a page that subscribes to it is shown."""
 
-    def test_follows_sign_up_and_out_and_in(self, device: Devices) -> None:
+    def watching(self, device: Devices) -> Device:
+        """Return a device whose page has subscribed before anything happens.
+
+        A window would ask at once; in Node the atom waits for the first change, and one from
+        before somebody subscribes is none.
+        """
         laptop = device("laptop")
-        # A window would ask at once; in Node the atom waits for the first change.
         assert laptop.shows(email=None, isPending=True)["error"] is None
+        return laptop
+
+    def test_follows_sign_up_and_out_and_in(self, device: Devices) -> None:
+        laptop = self.watching(device)
 
         laptop.sign_up()
         assert laptop.shows(email=EMAIL, isPending=False)["name"] == "Ada"
@@ -272,7 +280,7 @@ class TestUseSession:
         laptop.shows(email=EMAIL, isPending=False)
 
     def test_follows_the_end_of_all_sessions(self, device: Devices) -> None:
-        laptop = device("laptop")
+        laptop = self.watching(device)
         laptop.sign_up()
         laptop.shows(email=EMAIL)
 
@@ -283,7 +291,7 @@ class TestUseSession:
     def test_keeps_who_is_signed_in_while_the_database_is_away(
         self, device: Devices, service: Service
     ) -> None:
-        laptop = device("laptop")
+        laptop = self.watching(device)
         laptop.sign_up()
         laptop.shows(email=EMAIL)
         service.advance(5 * MINUTE + 1)  # past any cached copy
@@ -298,7 +306,7 @@ class TestUseSession:
     def test_keeps_who_is_signed_in_while_the_server_is_away(
         self, device: Devices, service: Service
     ) -> None:
-        laptop = device("laptop")
+        laptop = self.watching(device)
         laptop.sign_up()
         laptop.shows(email=EMAIL)
 
