@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
-from wsgi_sessions_testing import Bench, FakeClock
+from wsgi_sessions_testing import Bench, FakeClock, Schedules, TooManySchedules
 from wsgi_sessions_testing.bench import assembled_manager
 
 SECRET = "the-secret-of-a-project-under-test"
@@ -183,3 +183,49 @@ class TestABenchAndItsBlock:
         with pytest.raises(TypeError, match="the database of a test is None"), lent:
             pass
         assert not (tmp_path / "theirs.db").exists()
+
+
+class TestOrders:
+    """The orders that ``Schedules`` walks."""
+
+    @staticmethod
+    def of_two_cached_pages(*, is_feed_due: bool) -> int:
+        def story(bench: Bench) -> Generator[Any, Any, None]:
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            browser.get("/account")
+            bench.clock.advance(seconds=1 if is_feed_due else 0)
+            yield [lambda: browser.get("/account"), lambda: browser.get("/account")]
+            assert browser.session is not None
+
+        return Schedules(account_app, cookie_cache=True).walk(story)
+
+    def test_reading_the_feed_is_a_step(self) -> None:
+        without_a_step = 6
+        assert self.of_two_cached_pages(is_feed_due=False) == without_a_step
+        assert self.of_two_cached_pages(is_feed_due=True) > without_a_step
+
+    def test_too_many_are_refused_after_the_first(self) -> None:
+        plays: list[Bench] = []
+
+        def story(bench: Bench) -> Generator[Any, Any, None]:
+            plays.append(bench)
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            bench.clock.advance(days=1)
+            yield [lambda: browser.get("/account")] * 3
+
+        with pytest.raises(TooManySchedules, match="about 27720 orders, and at_most is 5000; run"):
+            Schedules(account_app).walk(story)
+        assert len(plays) == 1
+
+    def test_a_clock_that_was_given_goes_back_before_each(self) -> None:
+        clock, began = FakeClock(), []
+
+        def story(bench: Bench) -> Generator[Any, Any, None]:
+            began.append(bench.clock.now())
+            clock.advance(days=1)
+            yield [lambda: None, lambda: None]
+
+        assert Schedules(account_app, clock=clock).walk(story) == 2
+        assert [*began, clock.now()] == [FakeClock().now()] * 3

@@ -27,7 +27,7 @@ from .databases import added_rows_removed
 from .factories import Factories
 from .faults import Faults
 from .network import Network
-from .seam import WatchedStore
+from .seam import WatchedStore, watch_feed
 from .settings import settings_for_tests
 from .workers import Workers
 from .wrapping import find_session_middleware
@@ -199,10 +199,12 @@ def assembled_manager(
             database=database, config=config, clock=clock, wrap_store=WatchedStore.wrap
         ) as manager:
             _create_tables(manager)
+            watch_feed(manager.feed)
             yield manager
         return
     manager = _WatchedManager(database, config=config, clock=clock)
     _create_tables(manager)
+    watch_feed(manager.feed)
     try:
         yield manager
     finally:

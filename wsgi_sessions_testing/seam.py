@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+from wsgi_sessions.revocations import RevocationFeed
 from wsgi_sessions.store import Store
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Watcher",
     "reach",
     "unwatched",
+    "watch_feed",
 ]
 
 READ = "read"
@@ -98,7 +100,8 @@ class WatchedStore:
         def watched(*given: Any, **named: Any) -> Any:
             if self._depth:
                 return effect(*given, **named)
-            # The feed is read under a lock: whoever stopped there would stop everybody else.
+            # The feed is read under a lock: whoever stopped there would stop everybody else, so
+            # ``watch_feed`` has them stop before they take it.
             if name != "find_revocations":
                 reach(point)
 
@@ -123,6 +126,18 @@ class WatchedStore:
 
 def _through(watcher: Watcher, point: str, name: str, call: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: watcher.around(point, name, call)
+
+
+def watch_feed(feed: RevocationFeed) -> None:
+    """Have whoever is about to read the revocation feed come to a point before."""
+    is_good = feed.is_good
+
+    def watched(session_id: str, issued_at_ms: int) -> bool:
+        if not feed._is_current(feed._clock.now_ms()):
+            reach(READ)
+        return is_good(session_id, issued_at_ms)
+
+    feed.is_good = watched  # type: ignore[method-assign]
 
 
 def unwatched(store: Store) -> Store:

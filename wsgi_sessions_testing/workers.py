@@ -15,7 +15,7 @@ from wsgi_sessions.middleware import SessionMiddleware
 
 from .clock import FakeClock
 from .faults import Faults
-from .seam import WatchedStore
+from .seam import WatchedStore, watch_feed
 from .wrapping import find_session_middleware
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Workers:
         """Make one worker whose clock is ``skew`` ahead of the test's."""
         clock: Clock = self._clock.skewed(skew) if skew else self._clock
         manager = self._manager.sibling(clock=clock, wrap_store=WatchedStore.wrap)
+        watch_feed(manager.feed)
         if self._faults is not None:
             self._faults.watch(manager)
         middleware = copy.copy(self._middleware)
