@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions import SessionConfig
+from wsgi_sessions.config import CookieConfig
 from wsgi_sessions.environ import read_facts
 from wsgi_sessions_testing import Bench, Browser, settings_for_tests
 from wsgi_sessions_testing.strategies import (
@@ -60,7 +61,7 @@ def test_settings_go_together(config: SessionConfig) -> None:
     with Bench(app, config=config) as bench:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
-        assert browser.get("/").text == "ada@example.org"
+        assert browser.get(config.cookie.path).text == "ada@example.org"
 
 
 @SOME
@@ -71,8 +72,56 @@ def test_given_settings_stay(config: SessionConfig) -> None:
 
 
 @pytest.mark.parametrize(
+    "fixed",
+    [
+        {"expires_in": 3600},
+        {"expires_in": 1},
+        {"expires_in": timedelta(days=400)},
+        {"update_age": 7 * 86_400},
+        {"update_age": timedelta(days=90)},
+        {"rotation_grace": 300},
+        {"rotation_grace": 30 * 86_400},
+        {"rotation_grace": 3600, "update_age": 600},
+        {"rotation_grace": 1800, "expires_in": 3600},
+        {"expires_in": 3600, "update_age": 600, "rotation_grace": 299},
+        {"rotate_tokens": True, "update_age": 1},
+        {"rotate_tokens": False, "rotation_grace": 3600, "expires_in": 60},
+        {"cookie": {"secure": False}},
+        {"cookie": {"same_site": "None", "path": "/"}},
+        {"cookie": {"partitioned": True}},
+        {"cookie": CookieConfig(name="sid")},
+        {"ip_binding": "exact", "trusted_proxies": ["127.0.0.0/8"]},
+        {"cookie_cache": {"enabled": True}, "multi_session": False},
+    ],
+    ids=str,
+)
+def test_settings_are_drawn_around_those_that_are_given(fixed: dict[str, Any]) -> None:
+    bare = {name: value for name, value in fixed.items() if not isinstance(value, dict)}
+
+    @SOME
+    @given(config=configs(**fixed))
+    def stay(config: SessionConfig) -> None:
+        assert all(
+            getattr(config, name) == getattr(config.replace(**{name: value}), name)
+            for name, value in bare.items()
+            if name not in ("multi_session", "cookie_cache")
+        )
+        for part in ("cookie", "cookie_cache"):
+            if isinstance(fixed.get(part), dict):
+                assert {f: getattr(getattr(config, part), f) for f in fixed[part]} == fixed[part]
+
+    stay()
+
+
+@pytest.mark.parametrize(
     "wanted",
     [
+        lambda config: config.ip_binding == "exact" and config.on_ip_mismatch == "revoke",
+        lambda config: config.trusted_proxies and config.ip_binding == "subnet",
+        lambda config: config.cookie.secure is False and config.cookie.path == "/app",
+        lambda config: config.cookie.same_site == "None" and config.cookie.partitioned,
+        lambda config: config.cookie.domain is not None and config.cookie.same_site == "Strict",
+        lambda config: config.on_database_error == "anonymous",
         lambda config: config.cookie_cache.enabled and config.idle_timeout is not None,
         lambda config: not config.multi_session.enabled,
         lambda config: config.rotation_grace_ms == 0,
@@ -132,6 +181,13 @@ def test_client_is_found_behind_its_proxies(proxied: ProxiedAddress) -> None:
     facts = read_facts(environ, settings_for_tests(trusted_proxies=proxied.trusted))
 
     assert facts.address == proxied.client
+
+
+@SOME
+@given(proxied=proxied_addresses(trusted=()))
+def test_without_proxies_nobody_is_believed(proxied: ProxiedAddress) -> None:
+    assert proxied.client == proxied.remote_addr
+    assert proxied.trusted == ()
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wsgi_sessions.config import SessionConfig
 
+from .config_strategies import configs
 from .settings import settings_for_tests
 from .user_agents import USER_AGENTS
 
@@ -28,51 +29,6 @@ __all__ = [
     "timelines",
     "user_agents",
 ]
-
-_DAY = 86_400
-
-
-def configs(**fixed: Any) -> st.SearchStrategy[SessionConfig]:
-    """Return settings that go together; those given by name stay as they are.
-
-    >>> from hypothesis import given
-    >>> @given(config=configs(rotate_tokens=True))
-    ... def test_it(config):
-    ...     assert config.rotation_grace * 2 < config.update_age < config.expires_in
-    >>> test_it()
-    """
-    return _configs().map(lambda drawn: settings_for_tests(drawn, **fixed))
-
-
-@st.composite
-def _configs(draw: st.DrawFn) -> SessionConfig:
-    seconds = st.integers(1, 60 * _DAY)
-    update_age = draw(st.sampled_from([60, 3600, _DAY]) | st.integers(3, 10 * _DAY))
-    expires_in = draw(st.sampled_from([2, 7, 30]).map(lambda times: times * update_age) | seconds)
-    grace = draw(st.sampled_from([0, 1, 60]) | st.integers(0, 3600))
-    return settings_for_tests(
-        expires_in=max(expires_in, update_age + 1),
-        update_age=update_age,
-        rotation_grace=min(grace, (update_age - 1) // 2),
-        idle_timeout=draw(st.none() | seconds),
-        absolute_timeout=draw(st.none() | seconds),
-        short_expires_in=draw(seconds),
-        fresh_age=draw(seconds),
-        touch_interval=draw(st.integers(0, _DAY)),
-        rotate_tokens=draw(st.booleans()),
-        on_replay=draw(st.sampled_from(["revoke", "reject"])),
-        revocation_lag=draw(st.integers(0, 60)),
-        cookie_cache={
-            "enabled": draw(st.booleans()),
-            "max_age": draw(st.sampled_from([1, 300]) | st.integers(1, _DAY)),
-        },
-        multi_session={
-            "enabled": draw(st.booleans()),
-            "maximum_sessions": draw(st.none() | st.integers(1, 6)),
-            "on_limit": draw(st.sampled_from(["evict", "reject"])),
-        },
-    )
-
 
 _texts = st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=40)
 _base64url = st.text("ABCXYZabcxyz0189-_", min_size=30, max_size=34)
@@ -168,7 +124,8 @@ def proxied_addresses(
 ) -> ProxiedAddress:
     """Return addresses behind up to three trusted proxies, with what a liar puts before them.
 
-    ``trusted`` are the networks the proxies live in; clients come from elsewhere.
+    ``trusted`` are the networks the proxies live in; clients come from elsewhere. Without any
+    nobody vouches for what a client sends.
     """
     networks = [ipaddress.ip_network(text) for text in trusted]
 
@@ -178,7 +135,8 @@ def proxied_addresses(
     def hosts_of(network: Any) -> st.SearchStrategy[str]:
         return st.ip_addresses(network=network).map(str)
 
-    proxies = draw(st.lists(st.sampled_from(networks).flatmap(hosts_of), max_size=3))
+    hosts = st.sampled_from(networks).flatmap(hosts_of) if networks else st.nothing()
+    proxies = draw(st.lists(hosts, max_size=3 if networks else 0))
     client = draw(st.ip_addresses().filter(_is_plain).map(str).filter(is_outside))
     lies = draw(st.lists(ip_addresses() | st.sampled_from(["unknown", "_hidden", ""]), max_size=2))
     if not proxies:
