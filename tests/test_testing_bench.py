@@ -6,10 +6,17 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import peewee
 import pytest
 
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
-from wsgi_sessions_testing import Bench, FakeClock, Schedules, TooManySchedules
+from wsgi_sessions_testing import (
+    Bench,
+    FakeClock,
+    Schedules,
+    TooManySchedules,
+    assert_limit_holds,
+)
 from wsgi_sessions_testing.bench import assembled_manager
 
 SECRET = "the-secret-of-a-project-under-test"
@@ -229,3 +236,33 @@ class TestOrders:
 
         assert Schedules(account_app, clock=clock).walk(story) == 2
         assert [*began, clock.now()] == [FakeClock().now()] * 3
+
+
+class TestAUserModelOfTheAppsOwn:
+    """It lives in a database of its own, to which sessions go along."""
+
+    @pytest.fixture
+    def app(self, tmp_path: Path) -> Iterator[SessionMiddleware]:
+        database = peewee.SqliteDatabase(
+            str(tmp_path / "members.db"), pragmas={"journal_mode": "wal"}
+        )
+
+        class Member(peewee.Model):
+            email = peewee.CharField(unique=True)
+
+        Member.bind(database)
+        Member.create_table()
+        yield SessionMiddleware(
+            account_app, SessionManager(database, secret=SECRET, user_model=Member)
+        )
+        database.close()
+
+    def test_the_limit_holds_there(self, app: SessionMiddleware, tmp_path: Path) -> None:
+        assert_limit_holds(app, folder=tmp_path)
+        assert not (tmp_path / "limit.db").exists()
+
+    def test_rows_that_a_block_added_are_gone_after_it(self, app: SessionMiddleware) -> None:
+        for _ in range(2):
+            with Bench(app) as bench:
+                session = bench.new_browser().sign_in("ada@example.org")
+                assert len(bench.manager.list_sessions(session.user_id)) == 1

@@ -243,10 +243,13 @@ def assert_limit_holds(
     """Assert that sign-ins of one user leave ``maximum_sessions`` live, and the right ones.
 
     Signs in from threads, on an SQLite file in ``folder``, then from one device after another.
+    With a user model of the app's own it is that model's database, which threads have to share.
     """
-    from .bench import Bench
+    from .bench import Bench, config_for_tests
 
-    with Bench(app, database=f"sqlite:///{folder}/limit.db", config=config) as bench:
+    config = config_for_tests(app) if config is None else config
+    database = f"sqlite:///{folder}/limit.db" if config.user_model is None else None
+    with Bench(app, database=database, config=config) as bench:
         multi = bench.manager.config.multi_session
         most = multi.maximum_sessions if multi.enabled else 1
         if most is None:
