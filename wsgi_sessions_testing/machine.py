@@ -5,78 +5,39 @@ Must not believe the product: what has to come of each request is worked out by 
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, ClassVar
+import copy
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import precondition, rule
 
 from wsgi_sessions.errors import SessionLimitReached
-from wsgi_sessions.records import PresentedToken
 
-from .bench import Bench, config_for_tests
-from .browser import Browser
-from .oracle import Expected, ReferenceSession, Standing
+from .machine_ground import KEYS, PLACES, MachineGround, standing_of
+from .oracle import ReferenceSession
 from .schedules import Schedules
-from .seam import SessionReads, unwatched
-from .settings import with_changes
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+from .staging import plant, session_seen_by_app
 
 __all__ = ["SessionMachine"]
 
-DEVICES = ("Firefox on Linux", "Safari on iPhone", "Chrome on Windows")
 PEOPLE = ("ada@example.org", "bob@example.org")
-SKEW_SECONDS = 2
-LATE_SECONDS = 20
-"""A response that has not arrived by then never will; less than any grace in use."""
+MOST_VISITS = 40
 
 
-class SessionMachine(RuleBasedStateMachine):
+class SessionMachine(MachineGround):
     """A state machine that knows how sessions behave; point it at your application:
 
     ``class MyMachine(SessionMachine):`` with ``def make_app(self): return create_app()``, and
     ``TestSessions = MyMachine.TestCase`` below it. ``settings`` changes settings of the app's
-    config; ``page`` is a page that anybody may open.
+    config; ``page`` is a page that anybody may open, by default at the path of the cookies. The
+    page may begin a session of a visitor, and may keep data in sessions; it must not sign
+    anybody in or out, nor clear what others keep in ``session.data``.
     """
 
     settings: ClassVar[dict[str, Any]] = {}
-    page: ClassVar[str] = "/"
-
-    def make_app(self) -> WSGIApplication:
-        """Return the application to test, wrapped in ``SessionMiddleware`` or not."""
-        raise NotImplementedError(
-            f"{type(self).__name__} needs your application; write\n"
-            "    def make_app(self):\n        return create_app()"
-        )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bench: Bench | None = None
-        self.sessions: dict[str, ReferenceSession] = {}
-        self.loot: list[Browser] = []
-        self.held_since_ms: int | None = None
-
-    @initialize()
-    def open(self) -> None:
-        app = self.make_app()
-        config = with_changes(config_for_tests(app), dict(self.settings))
-        self._bench = Bench(app, config=config)
-        bench = self.bench = self._bench.__enter__()
-        self.config, self.clock = bench.manager.config, bench.clock
-        self.app = app
-        self.workers = bench.workers(2, skew=SKEW_SECONDS)
-        self.reads = SessionReads()
-        for worker in self.workers:
-            store: Any = worker.manager.store
-            store.watchers.append(self.reads)
-        self.browsers = [bench.new_browser(name) for name in DEVICES]
-        self.data: dict[str, dict[str, int]] = {}
-
-    def teardown(self) -> None:
-        if self._bench is not None:
-            self._bench.__exit__(None, None, None)
+    page: ClassVar[str | None] = None
 
     # Signing in and out
 
@@ -85,13 +46,16 @@ class SessionMachine(RuleBasedStateMachine):
         self._settle()
         browser = self._seat(which, 0)
         before = self._held(browser)
+        replaced = self._reference(before)
         user = self.bench.factories.find_or_make_user(who)
+        if before is not None and replaced is not None:
+            expected = self._expect(browser, 0)
+            self._apply(before, expected, 0)
+            if not expected.is_accepted:
+                replaced = None
         live = [one for one in self.sessions.values() if one.user_id == user.id]
-        held_id = None if before is None else before.session_id
-        live = [one for one in live if self._is_live(one) and one.id != held_id]
+        live = [one for one in live if self._is_live(one) and one is not replaced]
         now_ms = self.clock.now_ms()
-        if before is not None and before.session_id in self.sessions:
-            self._apply(before, self._expect(browser, 0), 0)
         try:
             made = browser.sign_in(user, remember_me=remember > 0)
         except SessionLimitReached:
@@ -99,13 +63,22 @@ class SessionMachine(RuleBasedStateMachine):
             assert most is not None
             assert len(live) >= most, self._told("a sign-in was rejected")
             return
-        if before is not None and before.session_id in self.sessions:
-            assert made.id != before.session_id, self._told("a sign-in kept the session id")
-            self.sessions[before.session_id].end("signed_out", now_ms)
-        self.sessions[made.id] = ReferenceSession(
-            made.id, user.id, self.config, now_ms, is_remembered=remember > 0
+        assert before is None or made.id != before.session_id, self._told(
+            "a sign-in kept the session id"
         )
         self.data[made.id] = {}
+        if replaced is not None:
+            if replaced.user_id is None and replaced.end_reason is None:
+                self.data[made.id] = copy.deepcopy(self.data[replaced.id])
+            replaced.end("signed_out", now_ms)
+        self.sessions[made.id] = ReferenceSession(
+            made.id,
+            user.id,
+            self.config,
+            now_ms,
+            is_remembered=remember > 0,
+            bound_to=browser.address,
+        )
         self._make_room(live, now_ms)
         self._check_cookie(browser)
 
@@ -131,23 +104,26 @@ class SessionMachine(RuleBasedStateMachine):
     def sign_out(self, which: int) -> None:
         browser = self._seat(which, 0)
         held = self._held(browser)
-        copy = browser.fork()
+        thief = browser.fork()
         expected = self._expect(browser, 0)
         browser.sign_out()
         assert browser.session_token is None, self._told("a sign-out left the cookie")
-        if held is not None and held.session_id in self.sessions:
+        session = self._reference(held)
+        if held is not None and session is not None:
             self._apply(held, expected, 0)
-            self.sessions[held.session_id].end("signed_out", self.clock.now_ms())
-            assert copy.session is None, self._told("a sign-out left the session")
+            if expected.is_accepted:
+                session.end("signed_out", self.clock.now_ms())
+            assert thief.session is None, self._told("a sign-out left the session")
 
-    @rule(whose=st.integers(0, 2))
-    def revoke(self, whose: int) -> None:
-        """End another device's session, as the page of one's devices does."""
+    @rule(whose=st.integers(0, 2), is_behind=st.booleans())
+    def revoke(self, whose: int, is_behind: bool) -> None:
+        """End another device's session, as another process does whose clock may be behind."""
         victim = self._held(self.browsers[whose])
-        session = None if victim is None else self.sessions.get(victim.session_id)
+        session = self._reference(victim)
         if victim is None or session is None or not self._is_live(session):
             return
-        other = self.bench.manager.sibling()
+        skew = timedelta(milliseconds=-self.skew_ms if is_behind else 0)
+        other = self.bench.manager.sibling(clock=self.clock.skewed(skew))
         other.revoke_session(victim.session_id)
         session.end("revoked", self.clock.now_ms())
 
@@ -162,36 +138,36 @@ class SessionMachine(RuleBasedStateMachine):
         which=st.integers(0, 2),
         worker=st.integers(0, 1),
         fate=st.sampled_from(["arrives", "lost", "delayed", "repeated"]),
+        lies=st.booleans(),
     )
-    def open_page(self, which: int, worker: int, fate: str) -> None:
+    def open_page(self, which: int, worker: int, fate: str, lies: bool) -> None:
         """A page of the app's own, on a line that may be bad."""
         browser = self._seat(which, worker)
         held, expected = self._held(browser), self._expect(browser, worker)
         before = browser.session_token
         network = browser.network
-        self.reads.count = 0
-        if fate == "lost":
-            with network.losing_responses(1):
-                answer = browser.get(self.page)
-        elif fate == "delayed":
-            with network.delaying_responses(1):
-                answer = browser.get(self.page)
-        elif fate == "repeated":
-            with network.repeating_responses(1):
-                answer = browser.get(self.page)
-        else:
-            answer = browser.get(self.page)
+        trouble = {
+            "lost": network.losing_responses,
+            "delayed": network.delaying_responses,
+            "repeated": network.repeating_responses,
+        }.get(fate)
+        page = self.config.cookie.path if self.page is None else self.page
+        headers = self._lies(browser) if lies else {}
+        self.reads.count = self.reads_before_app = 0
+        with nullcontext() if trouble is None else trouble(1):
+            answer = browser.get(page, headers=headers)
         if fate in ("delayed", "repeated") and self.held_since_ms is None:
             self.held_since_ms = self.clock.now_ms()
         assert answer.status_int < 500, self._told(f"the page was answered {answer.status}")
+        self._check_caching(answer)
+        self._check_cookie(browser)
         if held is None or held.session_id not in self.sessions:
             return
-        was_read = self.reads.count > 0
+        was_read = self.reads_before_app > 0
         if was_read:
             self._apply(held, expected, worker)
         if fate in ("arrives", "repeated") and was_read:
             self._check_token(browser, before, expected)
-        self._check_cookie(browser)
 
     @rule(newest_first=st.booleans())
     def deliver(self, newest_first: bool) -> None:
@@ -209,17 +185,21 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def come_every_day(self, which: int, worker: int) -> None:
         """Beyond the first expiry, in use all the time."""
-        for _ in range(self.config.expires_in_ms // self.config.update_age_ms + 1):
+        days = self.config.expires_in_ms // self.config.update_age_ms + 1
+        for _ in range(min(days, MOST_VISITS)):
             self._advance(self.config.update_age_ms)
             self._look(self.browsers[which], worker)
 
     # A thief
 
-    @rule(which=st.integers(0, 2))
-    def steal(self, which: int) -> None:
-        """Copy a jar."""
+    @rule(which=st.integers(0, 2), place=st.integers(0, 3))
+    def steal(self, which: int, place: int) -> None:
+        """Copy a jar, and carry it elsewhere if that makes a difference."""
         if self._held(self.browsers[which]) is not None and len(self.loot) < 4:
-            self.loot.append(self.browsers[which].fork())
+            thief = self.browsers[which].fork()
+            if self.is_bound:
+                thief.address = PLACES[place]
+            self.loot.append(thief)
 
     @precondition(lambda self: self.loot)
     @rule(data=st.data(), worker=st.integers(0, 1))
@@ -234,6 +214,45 @@ class SessionMachine(RuleBasedStateMachine):
         self.rotate(which, worker)
         self._advance(self.config.rotation_grace_ms + late)
         self._look(thief, worker)
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    def forge(self, which: int, worker: int) -> None:
+        """Alter the generation of a token that was copied."""
+        browser = self._seat(which, worker)
+        held = self._held(browser)
+        if held is None:
+            return
+        version, secret, generation, signature = held.text.split(".")
+        forged = f"{version}.{secret}.{int(generation) + 1}.{signature}"
+        forger = browser.fork()
+        cookies, is_secure = browser.manager.cookies, browser._is_secure
+        _, line = cookies.set_token(forged, is_secure=is_secure, remember=True)
+        plant(forger, cookies.token_name(is_secure=is_secure), line)
+        seen = session_seen_by_app(forger)
+        assert seen is None, self._told("a forged token was let in")
+
+    @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
+    def swap_copies(self, which: int, whose: int, worker: int) -> None:
+        """Put the cached copy of one browser beside the token of another."""
+        browser = self._seat(which, worker)
+        cookies, is_secure = browser.manager.cookies, browser._is_secure
+        name = cookies.cache_name(is_secure=is_secure)
+        copied = self.browsers[whose].cookies.get(name)
+        if copied is None or self._held(browser) is None:
+            return
+        swapped = self.browsers[which].fork()
+        made = cookies.set_cached_copy(copied, is_secure=is_secure, max_age_s=3600)
+        assert made is not None, "it was set once, so it is not too large"
+        plant(swapped, name, made[1])
+        self._look(swapped, worker)
+
+    # Places
+
+    @precondition(lambda self: self.is_bound)
+    @rule(which=st.integers(0, 2), place=st.integers(0, 3))
+    def travel(self, which: int, place: int) -> None:
+        """A browser comes from another address, where sessions are bound to one."""
+        self.browsers[which].address = PLACES[place]
 
     # Time
 
@@ -255,10 +274,10 @@ class SessionMachine(RuleBasedStateMachine):
     def wait_for_the_end(self, which: int, off_by: int, worker: int) -> None:
         """Time passes up to the very end of a session."""
         held = self._held(self.browsers[which])
-        session = None if held is None else self.sessions.get(held.session_id)
+        session = self._reference(held)
         if session is None or not self._is_live(session):
             return
-        skew_ms = worker * SKEW_SECONDS * 1000
+        skew_ms = worker * self.skew_ms
         rest_ms = session.tell().expires_at_ms - self.clock.now_ms() - skew_ms + off_by
         if rest_ms > 0:
             self._advance(rest_ms)
@@ -283,7 +302,7 @@ class SessionMachine(RuleBasedStateMachine):
             self._advance(self.config.update_age_ms)
         browser = self._seat(which, 0)
         held = self._held(browser)
-        session = None if held is None else self.sessions.get(held.session_id)
+        session = self._reference(held)
         if held is None or session is None or not self._is_live(session):
             return
         if not self._expect(browser, 0).is_accepted:
@@ -295,170 +314,32 @@ class SessionMachine(RuleBasedStateMachine):
 
         def put(key: str) -> Any:
             def act(handle: Any) -> None:
-                handle.session.data[key] = self.data[held.session_id].get(key, 0) + 1
+                items = handle.session.data.setdefault(key, [])
+                items.append(len(items))
 
             return lambda: browser._with_handle(f"put {key}", act)
 
         def revoke() -> bool:
             return self.workers[1].manager.revoke_session(held.session_id)
 
-        requests = {"look": [look, look], "revoke": [look, revoke], "data": [put("a"), put("b")]}
+        requests = {
+            "look": [look, look],
+            "revoke": [look, revoke],
+            "data": [put(KEYS[0]), put(KEYS[1])],
+        }
         Schedules(self.app).run(*requests[kind], order=order)
         after = self._row(held.session_id)
         if kind == "revoke":
             assert after.ended_at_ms is not None, self._told("a revoked session came back")
             session.end("revoked", self.clock.now_ms())
         if kind == "data":
-            for key in ("a", "b"):
-                self.data[held.session_id][key] = self.data[held.session_id].get(key, 0) + 1
+            for key in KEYS:
+                items = self.data[held.session_id].setdefault(key, [])
+                items.append(len(items))
         if kind != "revoke":
             assert after.ended_at_ms is None, self._told("parallel requests ended a session")
         assert after.generation >= row.generation, self._told("a generation was taken back")
         assert after.expires_at_ms >= row.expires_at_ms, self._told("a session was shortened")
         if session.end_reason is None:
-            session.begin_again(
-                Standing(
-                    after.generation,
-                    after.confirmed_at_ms,
-                    after.expires_at_ms,
-                    after.last_seen_at_ms,
-                )
-            )
+            session.begin_again(standing_of(after))
         self._check_cookie(browser)
-
-    # What must hold
-
-    @invariant()
-    def rows_are_as_the_past_says(self) -> None:
-        if self._bench is None:
-            return
-        for session in self.sessions.values():
-            found = unwatched(self.bench.manager.store).find_session(session.id)
-            if found is None:
-                assert session.end_reason or not self._is_live(session), self._told("a row is gone")
-                continue
-            row = found[0]
-            reason = session.end_reason
-            if row.end_reason != reason:
-                # The product may have noticed a limit by itself, at a sign-in.
-                is_over = self._expect_now(session).end_reason == row.end_reason
-                if reason is not None or not is_over:
-                    raise AssertionError(
-                        self._told(f"a session ended as {row.end_reason}, and should as {reason}")
-                    )
-                session.end(str(row.end_reason), self.clock.now_ms())
-            if reason is not None:
-                continue
-            state = session.tell()
-            assert row.generation == state.generation, self._told(
-                f"a session has generation {row.generation}, and should have {state.generation}"
-            )
-            assert row.expires_at_ms == state.expires_at_ms, self._told(
-                f"a session expires {row.expires_at_ms - state.expires_at_ms} ms off"
-            )
-            stored = json.loads(row.data)
-            assert stored == self.data[session.id], self._told("session data was lost")
-
-    # Under the bonnet
-
-    def _seat(self, which: int, worker: int) -> Browser:
-        return self.browsers[which].through(self.workers[worker])
-
-    def _held(self, browser: Browser) -> PresentedToken | None:
-        return self.bench.manager.signer.read(browser.session_token or "")
-
-    def _is_live(self, session: ReferenceSession) -> bool:
-        return self._expect_now(session).is_accepted
-
-    def _expect_now(self, session: ReferenceSession) -> Expected:
-        return session.expect(1 << 20, self.clock.now_ms())
-
-    def _expect(self, browser: Browser, worker: int) -> Expected:
-        held = self._held(browser)
-        session = None if held is None else self.sessions.get(held.session_id)
-        if held is None or session is None:
-            return Expected(False)
-        return session.expect(held.generation, self.workers[worker].clock.now_ms())
-
-    def _apply(self, held: PresentedToken, expected: Expected, worker: int) -> None:
-        session = self.sessions[held.session_id]
-        at_ms = self.workers[worker].clock.now_ms()
-        if expected.is_accepted:
-            session.accept(held.generation, at_ms)
-        elif expected.end_reason is not None:
-            session.end(expected.end_reason, self.clock.now_ms())
-
-    def _look(self, jar: Browser, worker: int) -> None:
-        browser = jar.through(self.workers[worker])
-        held, expected = self._held(browser), self._expect(browser, worker)
-        before = browser.session_token
-        self.reads.count = 0
-        seen = browser._with_handle("look", lambda handle: handle.session)
-        if held is None or held.session_id not in self.sessions:
-            assert seen is None, self._told("a session came from nowhere")
-            return
-        session = self.sessions[held.session_id]
-        if self.reads.count == 0:
-            self._check_cached(session, seen, expected)
-            return
-        assert (seen is not None) == expected.is_accepted, self._told(
-            f"{'let in' if seen else 'refused'}, and should have been "
-            f"{'let in' if expected.is_accepted else f'refused as {expected.end_reason}'}"
-        )
-        self._apply(held, expected, worker)
-        self._check_token(browser, before, expected)
-        self._check_cookie(browser)
-
-    def _check_cached(self, session: ReferenceSession, seen: Any, expected: Expected) -> None:
-        """A cached copy stands in for a live session alone, or one that ended within the lag."""
-        if seen is None:
-            return
-        if session.ended_at_ms is None:
-            assert expected.is_accepted, self._told(
-                f"a cached copy was taken, and should have been refused as {expected.end_reason}"
-            )
-        else:
-            late_ms = self.clock.now_ms() - session.ended_at_ms
-            assert late_ms < max(1, self.config.revocation_lag_ms), self._told(
-                f"a cached copy was taken {late_ms} ms after its session ended"
-            )
-
-    def _check_token(self, browser: Browser, before: str | None, expected: Expected) -> None:
-        now = self._held(browser)
-        old = self.bench.manager.signer.read(before or "")
-        if not expected.is_accepted or old is None:
-            assert browser.session_token == before, self._told("a refused browser got a cookie")
-            return
-        wanted = old.generation if expected.offer is None else expected.offer
-        assert now is not None
-        assert now.generation == wanted, self._told(
-            f"the browser holds generation {now.generation}, and should hold {wanted}"
-        )
-
-    def _check_cookie(self, browser: Browser) -> None:
-        for line in browser.history[-1].received:
-            assert "; HttpOnly" in line, self._told("a cookie came without HttpOnly")
-            assert "; Secure" in line, self._told("a cookie came without Secure")
-            assert "; SameSite=" in line, self._told("a cookie came without SameSite")
-
-    def _advance(self, milliseconds: int) -> None:
-        held_ms = self.held_since_ms
-        if held_ms is not None and self.clock.now_ms() + milliseconds > held_ms + (
-            LATE_SECONDS * 1000
-        ):
-            self._settle()
-        self.clock.advance(milliseconds=milliseconds)
-
-    def _settle(self) -> None:
-        """What is on its way for too long is lost."""
-        self.bench.network._held.clear()
-        self.held_since_ms = None
-
-    def _row(self, session_id: str) -> Any:
-        found = unwatched(self.bench.manager.store).find_session(session_id)
-        assert found is not None, self._told("a row is gone")
-        return found[0]
-
-    def _told(self, what: str) -> str:
-        stories = [f"{browser!r}\n{browser.story()}" for browser in (*self.browsers, *self.loot)]
-        return "\n\n".join([what, *stories])

@@ -6,6 +6,7 @@ question is answered by telling the past again. Must not call the product's own 
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field, replace
 
 from wsgi_sessions.config import SessionConfig
@@ -41,6 +42,9 @@ class ReferenceSession:
     config: SessionConfig
     signed_in_at_ms: int
     is_remembered: bool
+    bound_to: str | None = None
+    """The address it began at, which counts where the settings bind sessions to one."""
+
     end_reason: str | None = None
     ended_at_ms: int | None = None
     requests: list[tuple[int, int]] = field(default_factory=list)
@@ -74,7 +78,19 @@ class ReferenceSession:
                 state.seen_at_ms = max(state.seen_at_ms, at_ms)
         return state
 
-    def expect(self, generation: int, at_ms: int) -> Expected:
+    def is_elsewhere(self, address: str | None) -> bool:
+        """Tell whether an address is outside of what the session is bound to."""
+        if self.config.ip_binding == "off" or self.bound_to is None:
+            return False
+        if address is None:
+            return True
+        home, place = ipaddress.ip_address(self.bound_to), ipaddress.ip_address(address)
+        if self.config.ip_binding == "exact" or home.version != place.version:
+            return home != place
+        prefix = self.config.ip_prefix_v4 if home.version == 4 else self.config.ip_prefix_v6
+        return place not in ipaddress.ip_network(f"{home}/{prefix}", strict=False)
+
+    def expect(self, generation: int, at_ms: int, *, is_elsewhere: bool = False) -> Expected:
         """Return what a request must come to that presents a generation at an instant."""
         if self.end_reason is not None:
             return Expected(False, self.end_reason)
@@ -87,6 +103,10 @@ class ReferenceSession:
             return Expected(False, "expired")
         if idle_ms is not None and at_ms >= state.seen_at_ms + idle_ms:
             return Expected(False, "idle")
+        if is_elsewhere:
+            return Expected(
+                False, "ip_mismatch" if self.config.on_ip_mismatch == "revoke" else None
+            )
         behind = state.generation - generation
         if behind == 1 and at_ms < state.confirmed_at_ms + self.config.rotation_grace_ms:
             return Expected(True)

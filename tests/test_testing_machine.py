@@ -1,0 +1,95 @@
+"""``SessionMachine`` passes apps that are sound, whatever else they do, under every setting.
+
+What it finds in a product that is not, ``tests/seeded_faults`` shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from wsgi_sessions_testing import SessionMachine
+
+HEADERS = [("Content-Type", "text/plain")]
+
+
+def quiet(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", HEADERS)
+    return [b"a page"]
+
+
+def with_csrf_cookie(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [*HEADERS, ("Set-Cookie", "csrftoken=abc; Path=/; SameSite=Lax")])
+    return [b"a form"]
+
+
+def with_counter(environ: Any, start_response: Any) -> list[bytes]:
+    session = environ["wsgi_sessions.session"]
+    if session is not None:
+        session.data["visits"] = session.data.get("visits", 0) + 1
+    return quiet(environ, start_response)
+
+
+def with_cart(environ: Any, start_response: Any) -> list[bytes]:
+    """Begin an anonymous session for every visitor."""
+    data = environ["wsgi_sessions.request"].start_anonymous_session().data
+    if "cart" not in data:
+        data["cart"] = []
+    return quiet(environ, start_response)
+
+
+def run(app: Any, *, examples: int = 10, **changes: Any) -> None:
+    class Machine(SessionMachine):
+        settings: ClassVar[dict[str, Any]] = changes
+
+        def make_app(self) -> Any:
+            return app
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.parametrize("cookie_cache", [False, True])
+@pytest.mark.parametrize("app", [quiet, with_csrf_cookie, with_counter, with_cart])
+def test_sound_apps_pass(app: Any, cookie_cache: bool) -> None:
+    run(app, cookie_cache=cookie_cache)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cookie": {"secure": False}},
+        {"cookie": {"path": "/app", "domain": "example.org", "same_site": "Strict"}},
+        {"rotation_grace": 0},
+        {"rotation_grace": 0, "revocation_lag": 0, "touch_interval": 0, "cookie_cache": True},
+        {"rotate_tokens": False},
+        {"on_replay": "reject", "multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
+        {"multi_session": {"enabled": False}},
+        {"ip_binding": "subnet", "trusted_proxies": ["192.0.2.0/24"]},
+        {"ip_binding": "exact", "on_ip_mismatch": "revoke", "cookie_cache": True},
+        {"ip_binding": "exact", "trusted_proxies": ["127.0.0.0/8"]},
+        {"expires_in": 30 * 86_400, "update_age": 30, "rotation_grace": 5},
+        {"idle_timeout": 3600, "absolute_timeout": 7200, "update_age": 600},
+    ],
+    ids=str,
+)
+def test_sound_settings_pass(changes: dict[str, Any]) -> None:
+    run(with_cart, **changes)
+
+
+def test_a_machine_without_an_app_says_what_to_write() -> None:
+    with pytest.raises(NotImplementedError, match="def make_app"):
+        SessionMachine().make_app()
