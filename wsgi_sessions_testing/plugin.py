@@ -6,6 +6,7 @@ Must not import anything but pytest until a fixture is used, and uses none by it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,10 @@ These tests need your application. Write into conftest.py:
         return my_project.create_app()
 
 Any WSGI app will do, wrapped in SessionMiddleware or not."""
+_NAMES_OTHERS_USE = {
+    "browser": ("playwright", "pytest_playwright.pytest_playwright"),
+    "live_server": ("django", "pytest_django.plugin", "flask", "pytest_flask.plugin"),
+}
 _MEMORY = ("sqlite:", "sqlite://", "sqlite:///:memory:")
 
 
@@ -64,6 +69,12 @@ def pytest_configure(config: pytest.Config) -> None:
             "the option they run on SQLite in memory, and on a file if the fixture "
             "session_database returns its URL"
         )
+    # Their own fixtures build on theirs, and break on ours, whichever happened to come last.
+    for name, others in _NAMES_OTHERS_USE.items():
+        if not any(map(config.pluginmanager.hasplugin, others)):
+            ours = ModuleType(f"wsgi_sessions_{name}")
+            setattr(ours, name, globals()[f"session_{name}"])
+            config.pluginmanager.register(ours, ours.__name__)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -243,8 +254,8 @@ def new_browser(
 
 
 @pytest.fixture
-def browser(new_browser: Callable[..., Browser]) -> Browser:
-    """A browser talking to your application."""
+def session_browser(new_browser: Callable[..., Browser]) -> Browser:
+    """A browser talking to your application; ``browser`` where no other plugin has one."""
     return new_browser()
 
 
@@ -294,13 +305,14 @@ def schedules(
 
 
 @pytest.fixture
-def live_server(
+def session_live_server(
     request: pytest.FixtureRequest, wsgi_app: WSGIApplication, _session_settings: SessionConfig
 ) -> Iterator[LiveServer]:
     """Your application under real gunicorn, on a database of its own and real time.
 
-    Users for it are made by ``live_server.make_user``. Nothing changes in this process, so the
-    other fixtures work beside it, on their database and clock.
+    ``live_server`` where no other plugin has one. Users for it are made by its ``make_user``.
+    Nothing changes in this process, so the other fixtures work beside it, on their database
+    and clock.
     """
     from .live import LiveServer, manager_for_processes
 

@@ -69,6 +69,40 @@ def test_a_broken_marker_is_told_by_xdist_too(project: Project) -> None:
     result.stdout.fnmatch_lines(["*expire_in is no setting; the nearest is expires_in"])
 
 
+# Plugins with fixtures of the same name
+
+
+@pytest.mark.parametrize(
+    ("fixture", "plugin"),
+    [
+        ("browser", "pytest_playwright.pytest_playwright"),
+        ("live_server", "pytest_django.plugin"),
+        ("live_server", "pytest_flask.plugin"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_name_that_others_build_on_is_left_to_them(
+    project: Project, fixture: str, plugin: str, is_first: bool
+) -> None:
+    package, _, module = plugin.partition(".")
+    project.pytester.mkpydir(package).joinpath(f"{module}.py").write_text(
+        f"import pytest\n@pytest.fixture(scope='session')\ndef {fixture}(): return 'theirs'\n"
+    )
+    project.write(
+        APP,
+        BARE,
+        tests=f"""
+        def test_theirs({fixture}):
+            assert {fixture} == "theirs"
+
+        def test_ours(session_{fixture}):
+            assert type(session_{fixture}).__module__.startswith("wsgi_sessions_testing.")
+        """,
+    )
+    project.options[0 if is_first else 2 : 0 if is_first else 2] = ["-p", plugin]
+    project.run_apart().assert_outcomes(passed=2)
+
+
 # Without pytest
 
 WITHOUT_PYTEST = """
