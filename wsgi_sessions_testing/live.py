@@ -73,12 +73,13 @@ class LiveServer:
         self._threads = threads
         self._host = host
         self._pid = 0
+        self._port = 0
         self.url = ""
 
     def __enter__(self) -> Self:
         make_server = _server_class()
         listening = socket.create_server((self._host, 0))
-        port = listening.getsockname()[1]
+        self._port = listening.getsockname()[1]
         with warnings.catch_warnings():
             # The child starts servers and nothing else, so no lock of this process matters.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -86,8 +87,8 @@ class LiveServer:
         if self._pid == 0:
             self._serve(make_server, listening)
         listening.close()
-        self.url = f"http://{self._host}:{port}"
-        self._wait(port)
+        self.url = f"http://{self._host}:{self._port}"
+        self._wait()
         return self
 
     def __exit__(
@@ -131,6 +132,7 @@ class LiveServer:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
+            self._wait_for_workers()
 
     def _serve(self, make_server: Any, listening: socket.socket) -> None:
         status = 1
@@ -153,14 +155,14 @@ class LiveServer:
         finally:
             os._exit(status)
 
-    def _wait(self, port: int) -> None:
+    def _wait(self) -> None:
         deadline_ns = real_ns() + PATIENCE_SECONDS * 1_000_000_000
         while real_ns() < deadline_ns:
             ended, _ = os.waitpid(self._pid, os.WNOHANG)
             if ended:
                 self._pid = 0
                 break
-            connection = HTTPConnection(self._host, port, timeout=PATIENCE_SECONDS)
+            connection = HTTPConnection(self._host, self._port, timeout=PATIENCE_SECONDS)
             try:
                 connection.request("GET", "/")
                 connection.getresponse().read()
@@ -171,6 +173,17 @@ class LiveServer:
                 connection.close()
         self.stop()
         raise RuntimeError(f"gunicorn did not answer at {self.url} within {PATIENCE_SECONDS} s")
+
+
+    def _wait_for_workers(self) -> None:
+        """Wait for the last of them to be gone: they are nobody's children now."""
+        deadline_ns = real_ns() + PATIENCE_SECONDS * 1_000_000_000
+        while real_ns() < deadline_ns:
+            with socket.socket() as client:
+                client.settimeout(1)
+                if client.connect_ex((self._host, self._port)) != 0:
+                    return
+            time.sleep(0.005)
 
 
 @contextmanager
