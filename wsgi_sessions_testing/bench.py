@@ -5,7 +5,7 @@ Must not know pytest: the fixtures are made of this, and so can other test runne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from inspect import signature
@@ -16,10 +16,12 @@ import peewee
 
 from wsgi_sessions.clock import Clock
 from wsgi_sessions.config import SessionConfig
+from wsgi_sessions.connections import Connections
 from wsgi_sessions.environ import REQUEST_KEY
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.middleware import SessionMiddleware
+from wsgi_sessions.store import Store
 
 from .browser import Browser
 from .clock import FakeClock
@@ -214,8 +216,15 @@ def assembled_manager(
 class _WatchedManager(SessionManager):
     """A manager made for tests: its store is watched from the start."""
 
-    def _assemble(self, *parts: Any, wrap_store: Any = WatchedStore.wrap) -> None:
-        super()._assemble(*parts, wrap_store=wrap_store)
+    def _assemble(
+        self,
+        connections: Connections,
+        config: SessionConfig,
+        clock: Clock,
+        *,
+        wrap_store: Callable[[Store], Store] | None = WatchedStore.wrap,
+    ) -> None:
+        super()._assemble(connections, config, clock, wrap_store=wrap_store)
 
 
 def _create_tables(manager: SessionManager) -> None:

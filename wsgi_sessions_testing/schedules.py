@@ -78,6 +78,9 @@ class _Flight:
 class Schedules:
     """Runs requests in parallel, deterministically.
 
+    They share a thread and have a context (``contextvars``) each, so a framework that keeps the
+    request in a ``threading.local``, as Bottle does, mixes them up.
+
     >>> def app(environ, start_response):
     ...     start_response("200 OK", [("Content-Type", "text/plain")])
     ...     return [b"hello"]
