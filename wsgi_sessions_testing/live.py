@@ -174,7 +174,6 @@ class LiveServer:
         self.stop()
         raise RuntimeError(f"gunicorn did not answer at {self.url} within {PATIENCE_SECONDS} s")
 
-
     def _wait_for_workers(self) -> None:
         """Wait for the last of them to be gone: they are nobody's children now."""
         deadline_ns = real_ns() + PATIENCE_SECONDS * 1_000_000_000
