@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions_testing import (
     Bench,
     Browser,
@@ -16,6 +17,7 @@ from wsgi_sessions_testing import (
     assert_cookie_flags,
     assert_forged_token_refused,
     assert_logout_is_final,
+    assert_password_change_is_final,
     assert_revocation_is_final,
     assert_revocation_within,
     assert_rotation_safe,
@@ -99,6 +101,24 @@ def test_a_sound_product_passes_under_valid_settings(
 def test_cached_copies_are_bounded_under_valid_settings(settings: dict[str, Any]) -> None:
     with signed_in(**settings) as browser:
         assert_cached_copy_is_bounded(browser)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"password": {"min_length": 30}, "require_verified_email": True},
+        {"multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
+        {"throttle": {"tries": 1}},
+    ],
+    ids=str,
+)
+def test_a_password_change_is_final_under_valid_settings(settings: dict[str, Any]) -> None:
+    manager = SessionManager(
+        "sqlite:///:memory:", secret="of-a-project-under-test-" * 2, **settings
+    )
+
+    assert_password_change_is_final(SessionMiddleware(app, manager))
 
 
 @pytest.mark.parametrize("settings", [{"absolute_timeout": 43_200}, {"absolute_timeout": 5}])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         assert_cached_copy_is_bounded,
         assert_limit_holds,
         assert_logout_is_final,
+        assert_password_change_is_final,
         assert_revocation_is_final,
         assert_revocation_within,
     )
@@ -81,6 +82,7 @@ __all__ = [
     "assert_logout_is_final",
     "assert_no_session_fixation",
     "assert_not_shared_cacheable",
+    "assert_password_change_is_final",
     "assert_revocation_is_final",
     "assert_revocation_within",
     "assert_rotated",
@@ -127,6 +129,7 @@ _ROOMS = {
     "assert_logout_is_final": "endings",
     "assert_no_session_fixation": "attacks",
     "assert_not_shared_cacheable": "answers",
+    "assert_password_change_is_final": "endings",
     "assert_revocation_is_final": "endings",
     "assert_revocation_within": "endings",
     "assert_rotated": "assertions",

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsgi_sessions.errors import SessionLimitReached
+from wsgi_sessions.errors import InvalidCredentialsError, SessionLimitReached
+from wsgi_sessions.manager import SignIn
 
 from .assertions import assert_signed_out
 from .browser import Browser
@@ -38,6 +40,7 @@ __all__ = [
     "assert_cached_copy_is_bounded",
     "assert_limit_holds",
     "assert_logout_is_final",
+    "assert_password_change_is_final",
     "assert_revocation_is_final",
     "assert_revocation_within",
 ]
@@ -137,6 +140,38 @@ def assert_revocation_is_final(browser: Browser) -> None:
         if browser.session is not None:
             fail(f"a request overtaken after {step} steps revived its session", browser)
         assert_signed_out(browser, reason="revoked")
+
+
+def assert_password_change_is_final(app: WSGIApplication) -> None:
+    """Assert that no sign-in with the old password outlives a change of it.
+
+    Lets the change overtake the sign-in at each of its steps, on a bench of its own.
+    """
+    from .bench import Bench, config_for_tests
+    from .schedules import Schedules
+
+    config = config_for_tests(app).replace(throttle=None)
+    passwords = [f"{number:0{config.password.min_length}}" for number in range(MOST_STEPS + 1)]
+    with Bench(app, config=config) as bench:
+        manager, changer = bench.manager, bench.manager.sibling()
+        user = bench.factories.make_user(password=passwords[0], email_verified=True)
+        for step, (old, new) in enumerate(pairwise(passwords)):
+            begun: list[SignIn] = []
+
+            def sign_in(old: str = old, begun: list[SignIn] = begun) -> None:
+                with suppress(InvalidCredentialsError, SessionLimitReached):
+                    begun.append(manager.sign_in_email(email=str(user.email), password=old))
+
+            def change(old: str = old, new: str = new) -> None:
+                changer.change_password(user.id, current_password=old, new_password=new)
+
+            Schedules(app).run(sign_in, change, order=[*[0] * step, 1])
+            live = {session.id for session in manager.list_sessions(user.id)}
+            if any(made.session is not None and made.session.id in live for made in begun):
+                raise AssertionError(
+                    f"a sign-in with the old password that was overtaken by its change after "
+                    f"{step} steps is still signed in"
+                )
 
 
 def _wait_for_refresh(browser: Browser) -> None:

@@ -15,6 +15,7 @@ from hypothesis.stateful import precondition, rule
 
 from wsgi_sessions.errors import SessionLimitReached
 
+from .browser import Browser
 from .machine_ground import KEYS, PLACES, MachineGround, standing_of
 from .oracle import ReferenceSession
 from .schedules import Schedules
@@ -81,6 +82,13 @@ class SessionMachine(MachineGround):
         )
         self._make_room(live, now_ms)
         self._check_cookie(browser)
+        # At this very instant: what the sign-in found to be over is past other limits later.
+        self._compare_rows()
+
+    def _be_signed_in(self, which: int) -> None:
+        """Sign in where nobody is: most of what can happen, happens to those who are."""
+        if not self._expect(self.browsers[which], 0).is_accepted:
+            self.sign_in(which, PEOPLE[0], 1)
 
     def _make_room(self, live: list[ReferenceSession], now_ms: int) -> None:
         """Find out who had to go for a sign-in; of several seen at one instant it may be any."""
@@ -118,6 +126,7 @@ class SessionMachine(MachineGround):
     @rule(whose=st.integers(0, 2), is_behind=st.booleans())
     def revoke(self, whose: int, is_behind: bool) -> None:
         """End another device's session, as another process does whose clock may be behind."""
+        self._be_signed_in(whose)
         victim = self._held(self.browsers[whose])
         session = self._reference(victim)
         if victim is None or session is None or not self._is_live(session):
@@ -126,6 +135,21 @@ class SessionMachine(MachineGround):
         other = self.bench.manager.sibling(clock=self.clock.skewed(skew))
         other.revoke_session(victim.session_id)
         session.end("revoked", self.clock.now_ms())
+
+    @rule(
+        whose=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        is_behind=st.booleans(),
+        off_by=st.sampled_from([0, 0, 1]),
+    )
+    def revoke_in_use(self, whose: int, worker: int, is_behind: bool, off_by: int) -> None:
+        """End a session that is in use, and use it on when every process must have heard of it."""
+        self._be_signed_in(whose)
+        for _ in range(2):
+            self._look(self.browsers[whose], worker)
+        self.revoke(whose, is_behind)
+        self._advance(self.config.revocation_lag_ms + off_by)
+        self._look(self.browsers[whose], worker)
 
     # Requests
 
@@ -178,6 +202,7 @@ class SessionMachine(MachineGround):
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def rotate(self, which: int, worker: int) -> None:
         """A day passes; the token is offered and confirmed."""
+        self._be_signed_in(which)
         self._advance(self.config.update_age_ms)
         self._look(self.browsers[which], worker)
         self._look(self.browsers[which], worker)
@@ -185,6 +210,7 @@ class SessionMachine(MachineGround):
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def come_every_day(self, which: int, worker: int) -> None:
         """Beyond the first expiry, in use all the time."""
+        self._be_signed_in(which)
         days = self.config.expires_in_ms // self.config.update_age_ms + 1
         for _ in range(min(days, MOST_VISITS)):
             self._advance(self.config.update_age_ms)
@@ -195,7 +221,8 @@ class SessionMachine(MachineGround):
     @rule(which=st.integers(0, 2), place=st.integers(0, 3))
     def steal(self, which: int, place: int) -> None:
         """Copy a jar, and carry it elsewhere if that makes a difference."""
-        if self._held(self.browsers[which]) is not None and len(self.loot) < 4:
+        self._be_signed_in(which)
+        if len(self.loot) < 4:
             thief = self.browsers[which].fork()
             if self.is_bound:
                 thief.address = PLACES[place]
@@ -210,6 +237,7 @@ class SessionMachine(MachineGround):
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1), late=st.sampled_from([-1, 0, 1]))
     def steal_before_rotation(self, which: int, worker: int, late: int) -> None:
         """A jar stolen yesterday is used about when the grace ends."""
+        self._be_signed_in(which)
         thief = self.browsers[which].fork()
         self.rotate(which, worker)
         self._advance(self.config.rotation_grace_ms + late)
@@ -218,6 +246,7 @@ class SessionMachine(MachineGround):
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def forge(self, which: int, worker: int) -> None:
         """Alter the generation of a token that was copied."""
+        self._be_signed_in(which)
         browser = self._seat(which, worker)
         held = self._held(browser)
         if held is None:
@@ -231,28 +260,52 @@ class SessionMachine(MachineGround):
         seen = session_seen_by_app(forger)
         assert seen is None, self._told("a forged token was let in")
 
+    @precondition(lambda self: self.is_cached)
     @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
     def swap_copies(self, which: int, whose: int, worker: int) -> None:
         """Put the cached copy of one browser beside the token of another."""
-        browser = self._seat(which, worker)
-        cookies, is_secure = browser.manager.cookies, browser._is_secure
-        name = cookies.cache_name(is_secure=is_secure)
-        copied = self.browsers[whose].cookies.get(name)
-        if copied is None or self._held(browser) is None:
-            return
-        swapped = self.browsers[which].fork()
+        self._be_signed_in(whose)
+        self._be_signed_in(which)
+        copied = self._copy_in(self.browsers[whose])
+        if copied is not None and self._held(self.browsers[which]) is not None:
+            self._look_with_copy(self.browsers[which], copied, worker)
+
+    @precondition(lambda self: self.is_cached)
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), off_by=st.sampled_from([0, 0, 1]))
+    def keep_copy(self, which: int, worker: int, off_by: int) -> None:
+        """Keep a cached copy beyond the time after which browsers forget it."""
+        self._be_signed_in(which)
+        self._look(self.browsers[which], worker)
+        copied = self._copy_in(self.browsers[which])
+        if copied is not None:
+            self._advance(self.config.cookie_cache.max_age_ms + off_by)
+            self._look_with_copy(self.browsers[which], copied, worker)
+
+    def _copy_in(self, jar: Browser) -> str | None:
+        return jar.cookies.get(jar.manager.cookies.cache_name(is_secure=jar._is_secure))
+
+    def _look_with_copy(self, jar: Browser, copied: str, worker: int) -> None:
+        """Look as somebody with the same cookies, but for another cached copy."""
+        thief, cookies, is_secure = jar.fork(), jar.manager.cookies, jar._is_secure
         made = cookies.set_cached_copy(copied, is_secure=is_secure, max_age_s=3600)
         assert made is not None, "it was set once, so it is not too large"
-        plant(swapped, name, made[1])
-        self._look(swapped, worker)
+        plant(thief, cookies.cache_name(is_secure=is_secure), made[1])
+        self._look(thief, worker)
 
     # Places
 
     @precondition(lambda self: self.is_bound)
-    @rule(which=st.integers(0, 2), place=st.integers(0, 3))
-    def travel(self, which: int, place: int) -> None:
+    @rule(
+        which=st.integers(0, 2),
+        place=st.integers(0, 3),
+        worker=st.integers(0, 1),
+        lies=st.booleans(),
+    )
+    def travel(self, which: int, place: int, worker: int, lies: bool) -> None:
         """A browser comes from another address, where sessions are bound to one."""
+        self._be_signed_in(which)
         self.browsers[which].address = PLACES[place]
+        self.open_page(which, worker, "arrives", lies)
 
     # Time
 
@@ -273,6 +326,7 @@ class SessionMachine(MachineGround):
     @rule(which=st.integers(0, 2), off_by=st.sampled_from([-1, 0]), worker=st.integers(0, 1))
     def wait_for_the_end(self, which: int, off_by: int, worker: int) -> None:
         """Time passes up to the very end of a session."""
+        self._be_signed_in(which)
         held = self._held(self.browsers[which])
         session = self._reference(held)
         if session is None or not self._is_live(session):
@@ -298,6 +352,7 @@ class SessionMachine(MachineGround):
     )
     def in_parallel(self, which: int, kind: str, is_due: bool, order: list[int]) -> None:
         """Two requests at once, a step of the one and a step of the other."""
+        self._be_signed_in(which)
         if is_due:
             self._advance(self.config.update_age_ms)
         browser = self._seat(which, 0)
@@ -341,5 +396,5 @@ class SessionMachine(MachineGround):
         assert after.generation >= row.generation, self._told("a generation was taken back")
         assert after.expires_at_ms >= row.expires_at_ms, self._told("a session was shortened")
         if session.end_reason is None:
-            session.begin_again(standing_of(after))
+            session.begin_again(standing_of(after), self.clock.now_ms())
         self._check_cookie(browser)

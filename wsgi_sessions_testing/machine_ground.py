@@ -59,6 +59,7 @@ class MachineGround(RuleBasedStateMachine):
         self.loot: list[Browser] = []
         self.held_since_ms: int | None = None
         self.is_bound = False
+        self.is_cached = False
 
     @initialize()
     def open(self) -> None:
@@ -69,6 +70,7 @@ class MachineGround(RuleBasedStateMachine):
         self.config, self.clock = bench.manager.config, bench.clock
         self.app = app
         self.is_bound = self.config.ip_binding != "off"
+        self.is_cached = self.config.cookie_cache.enabled
         # Clocks have to differ by less than the grace, or the product promises nothing.
         self.skew_ms = min(SKEW_MS, self.config.rotation_grace_ms // 4)
         self.late_ms = min(LATE_MS, self.config.rotation_grace_ms // 2)
@@ -100,8 +102,12 @@ class MachineGround(RuleBasedStateMachine):
 
     @invariant()
     def rows_are_as_the_past_says(self) -> None:
-        if self._bench is None:
-            return
+        if self._bench is not None:
+            self._compare_rows()
+
+    # Under the bonnet
+
+    def _compare_rows(self) -> None:
         for session in self.sessions.values():
             found = unwatched(self.bench.manager.store).find_session(session.id)
             if found is None:
@@ -130,8 +136,6 @@ class MachineGround(RuleBasedStateMachine):
             kept = {key: value for key, value in stored.items() if key in KEYS}
             assert kept == self.data[session.id], self._told("session data was lost")
 
-    # Under the bonnet
-
     def _seat(self, which: int, worker: int) -> Browser:
         return self.browsers[which].through(self.workers[worker])
 
@@ -155,6 +159,7 @@ class MachineGround(RuleBasedStateMachine):
             is_remembered=row.remember,
             bound_to=row.ip_address,
             base=standing_of(row),
+            validated_at_ms=self.clock.now_ms() + self.skew_ms,
         )
         self.data[session_id] = {}
 
@@ -198,7 +203,7 @@ class MachineGround(RuleBasedStateMachine):
         session = self.sessions[held.session_id]
         assert seen is None or seen.id == held.session_id, self._told("another session was given")
         if self.reads.count == 0:
-            self._check_cached(session, seen, expected)
+            self._check_cached(session, seen, expected, worker)
             return
         assert (seen is not None) == expected.is_accepted, self._told(
             f"{'let in' if seen else 'refused'}, and should have been "
@@ -208,10 +213,16 @@ class MachineGround(RuleBasedStateMachine):
         self._check_token(browser, before, expected)
         self._check_cookie(browser)
 
-    def _check_cached(self, session: ReferenceSession, seen: Any, expected: Expected) -> None:
+    def _check_cached(
+        self, session: ReferenceSession, seen: Any, expected: Expected, worker: int
+    ) -> None:
         """A cached copy stands in for a live session alone, or one that ended within the lag."""
         if seen is None:
             return
+        age_ms = self.workers[worker].clock.now_ms() - session.validated_at_ms
+        assert age_ms < self.config.cookie_cache.max_age_ms, self._told(
+            f"a cached copy was taken {age_ms} ms after the session was last validated"
+        )
         if session.ended_at_ms is None:
             assert expected.is_accepted, self._told(
                 f"a cached copy was taken, and should have been refused as {expected.end_reason}"

@@ -53,6 +53,12 @@ class ReferenceSession:
     base: Standing | None = None
     """Where the session stood when the past that is told began; None is at the sign-in."""
 
+    validated_at_ms: int = 0
+    """When a request was last let in by the database, by the clock of its worker."""
+
+    def __post_init__(self) -> None:
+        self.validated_at_ms = max(self.validated_at_ms, self.signed_in_at_ms)
+
     def tell(self) -> Standing:
         """Tell the past again, and return where it leads."""
         config, begin = self.config, self.signed_in_at_ms
@@ -117,10 +123,12 @@ class ReferenceSession:
     def accept(self, generation: int, at_ms: int) -> None:
         """Add a validated request that was let in to the past."""
         self.requests.append((generation, at_ms))
+        self.validated_at_ms = max(self.validated_at_ms, at_ms)
 
-    def begin_again(self, base: Standing) -> None:
+    def begin_again(self, base: Standing, at_ms: int) -> None:
         """Forget the past, which led to this: what requests in parallel did can't be told."""
         self.base = base
+        self.validated_at_ms = max(self.validated_at_ms, at_ms)
         self.requests.clear()
 
     def end(self, reason: str, at_ms: int) -> None:

@@ -76,6 +76,12 @@ FAULTS = (
     Fault(
         "the previous token is good for ever",
         "policy.py",
+        "if presented_generation == stored_generation:",
+        "if presented_generation in (stored_generation, stored_generation - 1):",
+    ),
+    Fault(
+        "the grace has no end",
+        "policy.py",
         "record.confirmed_at_ms + config.rotation_grace_ms, now_ms\n    ):",
         "record.confirmed_at_ms + config.expires_in_ms * 1000, now_ms\n    ):",
     ),
@@ -250,6 +256,12 @@ FAULTS = (
         'if config.ip_binding == "nowhere" and is_bound_elsewhere',
     ),
     Fault(
+        "an exact binding takes a neighbour",
+        "policy.py",
+        'if config.ip_binding == "exact" or address is None:',
+        "if address is None:",
+    ),
+    Fault(
         "a cookie without HttpOnly",
         "cookies.py",
         "; HttpOnly; SameSite=",
@@ -302,5 +314,17 @@ FAULTS = (
         "tokens.py",
         "        if key_position is None:\n            return None\n",
         "        if key_position is None:\n            key_position = 0\n",
+    ),
+    Fault(
+        "a sign-in outlives the change of its password",
+        "accounts/service.py",
+        "if account is None or account.password_hash != known_hash:",
+        "if account is None:",
+    ),
+    Fault(
+        "an answer that breaks off loses the cookie of a sign-in",
+        "middleware.py",
+        "with_our_headers(headers, request.begin_without_app())",
+        "with_our_headers(headers, [])",
     ),
 )

@@ -1,11 +1,15 @@
 """``python -m tests.seeded_faults.hunt``: runs the assertion set, then the machine.
 
-Prints what found a fault, or nothing; meant to be run on a patched copy of the product.
+Prints as JSON what found a fault (null if nothing did), and the CPU seconds it took; meant to be
+run on a patched copy of the product. ``… hunt machine`` runs the machine alone. Must not take
+more CPU time than ``LONGEST_SECONDS``: the kernel ends it then, however busy others are.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,6 +18,7 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from wsgi_sessions.errors import NotSignedInError
 from wsgi_sessions_testing import (
     Bench,
     SessionMachine,
@@ -25,6 +30,7 @@ from wsgi_sessions_testing import (
     assert_logout_is_final,
     assert_no_session_fixation,
     assert_not_shared_cacheable,
+    assert_password_change_is_final,
     assert_revocation_is_final,
     assert_revocation_within,
     assert_rotation_safe,
@@ -33,6 +39,7 @@ from wsgi_sessions_testing import (
 )
 
 EXAMPLES = 100
+LONGEST_SECONDS = 60
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -76,6 +83,23 @@ def varies() -> None:
         assert_not_shared_cacheable(bench.new_browser().get("/"))
 
 
+def abrupt_app(environ: Any, start_response: Any) -> list[bytes]:
+    """Sign in, and refuse to go on."""
+    handle = environ["wsgi_sessions.request"]
+    if environ["REQUEST_METHOD"] == "POST":
+        handle.sign_in_email(email="ada@example.org", password="correct horse")
+        raise NotSignedInError("there is more to do first")
+    return quiet_app(environ, start_response)
+
+
+def abrupt() -> None:
+    with Bench(abrupt_app) as bench:
+        bench.factories.make_user("ada@example.org", password="correct horse")
+        browser = bench.new_browser()
+        browser.post("/")
+        assert_signed_in(browser)
+
+
 def limit() -> None:
     with tempfile.TemporaryDirectory() as folder:
         assert_limit_holds(app, folder=folder)
@@ -115,6 +139,12 @@ ASSERTIONS: dict[str, Callable[[], None]] = {
         ip_binding="exact",
         trusted_proxies=["192.0.2.0/24"],
     ),
+    "assert_bound_to_address, a neighbour": lambda: signed_in(
+        lambda _, browser: assert_bound_to_address(browser, elsewhere="127.0.0.77"),
+        ip_binding="exact",
+    ),
+    "assert_password_change_is_final": lambda: assert_password_change_is_final(app),
+    "assert_signed_in, after an answer that broke off": abrupt,
     "assert_limit_holds": limit,
 }
 
@@ -152,16 +182,30 @@ class CachedLimitedMachine(Machine):
     }
 
 
-MACHINES = (Machine, LimitedMachine, CachedMachine, CachedLimitedMachine)
+class BoundMachine(Machine):
+    """… with sessions that are bound to an address, and proxies that are believed."""
+
+    settings: ClassVar[dict[str, Any]] = {
+        "ip_binding": "exact",
+        "trusted_proxies": ["192.0.2.0/24"],
+    }
+
+
+MACHINES = (Machine, LimitedMachine, CachedMachine, CachedLimitedMachine, BoundMachine)
 
 
 def find_fault(examples: int = EXAMPLES) -> str | None:
-    """Return the name of what failed first, or None."""
+    """Return the name of what failed first, and what it said, or None."""
     for name, check in ASSERTIONS.items():
         try:
             check()
         except AssertionError as error:
             return f"{name}: {str(error).splitlines()[0]}"
+    return find_by_machine(examples)
+
+
+def find_by_machine(examples: int = EXAMPLES) -> str | None:
+    """Return which machine failed first, and what it said, or None."""
     for machine in MACHINES:
         try:
             run_state_machine_as_test(
@@ -184,4 +228,8 @@ def find_fault(examples: int = EXAMPLES) -> str | None:
 
 if __name__ == "__main__":
     logging.disable()
-    sys.stdout.write(f"{find_fault() or ''}\n")
+    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_SECONDS, LONGEST_SECONDS))
+    found = find_by_machine() if sys.argv[1:] == ["machine"] else find_fault()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_seconds = round(used.ru_utime + used.ru_stime, 1)
+    sys.stdout.write(json.dumps({"found": found, "cpu_seconds": cpu_seconds}) + "\n")

@@ -1,0 +1,50 @@
+"""``python -m tests.seeded_faults``: prints the rows of the table in ``docs/testing.md``.
+
+Must not be in a hurry: for each fault the hunt runs once in full, and once with the machine alone.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from .catalog import FAULTS
+from .patching import Hunted, hunt, patched
+
+__all__: list[str] = []
+
+MACHINE_WITH = {
+    "Machine": "",
+    "LimitedMachine": ", with limits",
+    "CachedMachine": ", cached",
+    "CachedLimitedMachine": ", cached, with limits",
+    "BoundMachine": ", bound",
+}
+
+
+def name_finder(found: str) -> str:
+    """Return what found a fault as the table has it."""
+    name, _, _ = found.partition(":")
+    if name in MACHINE_WITH:
+        return f"`SessionMachine`{MACHINE_WITH[name]}"
+    if name == "assert_cookie_flags and others":
+        return "the assertions on a signed-in browser"
+    return re.sub(r"^(assert_\w+)", r"`\1`", name)
+
+
+def row(name: str, first: Hunted, alone: Hunted) -> str:
+    """Return a row of the table."""
+    finder = "nothing" if first.found is None else name_finder(first.found)
+    by_machine = "no" if alone.found is None else f"{alone.cpu_seconds:.1f}"
+    return f"| {name} | {finder} | {first.cpu_seconds:.1f} | {by_machine} |"
+
+
+if __name__ == "__main__":
+    for fault in FAULTS:
+        with tempfile.TemporaryDirectory() as base:
+            folder = patched(fault, Path(base) / "patched")
+            line = row(fault.name, hunt(folder), hunt(folder, "machine"))
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

@@ -1,0 +1,66 @@
+"""Puts a fault into a copy of the product, and lets the hunt loose on it.
+
+Must not touch the package itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import wsgi_sessions
+
+from .catalog import Fault
+from .hunt import LONGEST_SECONDS
+
+__all__ = ["Hunted", "hunt", "patched"]
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(wsgi_sessions.__file__).parent
+LONGEST_WAIT_SECONDS = LONGEST_SECONDS * 20
+"""On a machine on which the hunt gets a twentieth of a CPU; what bounds it is its CPU time."""
+
+
+class Hunted(NamedTuple):
+    """What found a fault, or None, and the CPU time that the hunt took, Python's start included."""
+
+    found: str | None
+    cpu_seconds: float
+
+
+def patched(fault: Fault, folder: Path) -> Path:
+    """Copy the packages and put the fault in; it must still fit."""
+    for name in ("wsgi_sessions", "wsgi_sessions_testing"):
+        shutil.copytree(PACKAGE.parent / name, folder / name)
+    shutil.copytree(ROOT / "tests" / "seeded_faults", folder / "tests" / "seeded_faults")
+    (folder / "tests" / "__init__.py").touch()
+    edits = [(fault.room, fault.old, fault.new)]
+    for name, old, new in [*edits, fault.guard] if fault.guard else edits:
+        room = folder / "wsgi_sessions" / name
+        source = room.read_text()
+        assert old in source, f"{name} no longer has the line to break"
+        room.write_text(source.replace(old, new))
+    return folder
+
+
+def hunt(folder: Path, *arguments: str) -> Hunted:
+    """Look for the fault in a copy, until the CPU time is used up."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.seeded_faults.hunt", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_WAIT_SECONDS,
+        check=False,
+    )
+    if ran.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return Hunted(None, float(LONGEST_SECONDS))
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return Hunted(**json.loads(ran.stdout.strip().splitlines()[-1]))
