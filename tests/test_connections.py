@@ -514,6 +514,33 @@ def server(request: pytest.FixtureRequest) -> str:
     return kind
 
 
+@pytest.mark.parametrize("text", ["database is locked", "disk I/O error"])
+def test_only_a_locked_new_file_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """As it is while another process turns it to WAL, for which SQLite does not wait."""
+    connections = Connections(f"sqlite:///{tmp_path}/new.db")
+    database, tries = connections.database, []
+    connect = database._connect
+
+    def connect_at_last() -> Any:
+        tries.append(1)
+        if len(tries) < 4:
+            raise sqlite3.OperationalError(text)
+        return connect()
+
+    monkeypatch.setattr(database, "_connect", connect_at_last)
+
+    if text == "database is locked":
+        assert connections.read_row("SELECT 1", ()) == (1,)
+        assert len(tries) == 4
+    else:
+        with pytest.raises(StoreUnavailableError):
+            connections.atomically(lambda: None)
+        assert len(tries) == 1
+    connections.close()
+
+
 class TestServer:
     def kill(self, server: str, connections: Connections) -> None:
         row = connections.read_row(connection_id(server), ())

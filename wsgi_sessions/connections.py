@@ -205,7 +205,7 @@ class Connections:
         return database.connection()
 
     def _open(self) -> None:
-        self.database.connect(reuse_if_open=True)
+        self._connect()
         holder = _Holder(self.database.connection())
         if self._turn is None:
             self._local.holder = holder
@@ -223,6 +223,22 @@ class Connections:
                         self.on_first_use = None
                     finally:
                         self._is_preparing = False
+
+    def _connect(self) -> None:
+        """Connect, again and again while others turn a new SQLite file to WAL.
+
+        SQLite does not wait there, whatever ``busy_timeout`` says.
+        """
+        began_ms = monotonic_ms()
+        while True:
+            try:
+                self.database.connect(reuse_if_open=True)
+                return
+            except self._errors as error:
+                is_over = monotonic_ms() - began_ms >= _PATIENCE_MS
+                if is_over or not (self.is_sqlite and is_conflict(error)):
+                    raise
+            time.sleep(0.01)
 
     def _limit_waiting(self) -> None:
         """Have a server wait for a lock no longer than SQLite does; MariaDB's own is 50 s."""

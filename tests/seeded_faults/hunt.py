@@ -37,6 +37,7 @@ from wsgi_sessions_testing import (
     assert_session_data_is_kept,
     assert_signed_in,
 )
+from wsgi_sessions_testing.bench import config_for_tests
 
 EXAMPLES = 100
 LONGEST_SECONDS = 60
@@ -100,9 +101,10 @@ def abrupt() -> None:
         assert_signed_in(browser)
 
 
-def limit() -> None:
+def limit(**changes: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        assert_limit_holds(app, folder=folder)
+        config = config_for_tests(app).replace(**changes)
+        assert_limit_holds(app, folder=folder, config=config)
 
 
 ASSERTIONS: dict[str, Callable[[], None]] = {
@@ -146,6 +148,7 @@ ASSERTIONS: dict[str, Callable[[], None]] = {
     "assert_password_change_is_final": lambda: assert_password_change_is_final(app),
     "assert_signed_in, after an answer that broke off": abrupt,
     "assert_limit_holds": limit,
+    "assert_limit_holds, rejecting": lambda: limit(multi_session={"on_limit": "reject"}),
 }
 
 
