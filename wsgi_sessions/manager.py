@@ -77,7 +77,7 @@ class SessionManager(Assembly):
                 found = self.validator.validate(presented, address=facts.address, options=options)
                 if found.session is not None:
                     return self.show(
-                        found.session, found.user, now_ms=found.now_ms, open_data=self._open_copy
+                        found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
                     )
         return None
 
@@ -88,9 +88,10 @@ class SessionManager(Assembly):
             return None
         return found[0].data, found[0].data_version
 
-    def _open_copy(self, session: Session) -> SessionData:
+    def open_data(self, session: Session) -> SessionData:
+        """Return a session's data, with nobody yet to store what is changed in it."""
         record = session.record
-        # A cached copy carries no data text.
+        # A cached copy carries no data text: it is read when the app first asks for it.
         known = (record.data, record.data_version) if record.data else None
         return SessionData(known, load=lambda: self.load_data(record.id))
 

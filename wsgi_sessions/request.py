@@ -415,10 +415,7 @@ class SessionRequest:
         return None if self._unsaved is not None else self.session.id
 
     def _open_data(self, session: Session) -> SessionData:
-        record = session.record
-        # A cached copy carries no data text: it is read when the app first asks for it.
-        known = (record.data, record.data_version) if record.data else None
-        data = SessionData(known, load=lambda: self.manager.load_data(record.id))
+        data = self.manager.open_data(session)
         if session is self.session:
             self._data = data
             if self._is_let_go or (self._has_begun and self._unsaved is not None):
