@@ -37,6 +37,7 @@ def test_tables_have_the_columns_of_the_design(database: Any) -> None:
         ],
         "revocation": ["id", "session_id", "before", "created_at"],
         "attempt": ["id", "key", "created_at"],
+        "meta": ["name", "value"],
     }
 
 

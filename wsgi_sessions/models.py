@@ -35,13 +35,14 @@ class Models:
     session: Any
     revocation: Any
     attempt: Any
+    meta: Any
     user_fields: Mapping[str, Any]
     has_own_user: bool
 
     @property
     def created_here(self) -> tuple[Any, ...]:
         """The models whose tables are ours to create."""
-        ours = (self.account, self.session, self.revocation, self.attempt)
+        ours = (self.account, self.session, self.revocation, self.attempt, self.meta)
         return ours if self.has_own_user else (self.user, *ours)
 
 
@@ -134,7 +135,21 @@ def build_models(
         created_at=peewee.BigIntegerField(index=True),
         indexes=((("key", "created_at"), False),),
     )
-    return Models(own_user, account, session, revocation, attempt, fields, user_model is not None)
+    meta = model(
+        "meta",
+        name=peewee.CharField(primary_key=True, max_length=64, **exact),
+        value=peewee.CharField(max_length=512, **exact),
+    )
+    return Models(
+        user=own_user,
+        account=account,
+        session=session,
+        revocation=revocation,
+        attempt=attempt,
+        meta=meta,
+        user_fields=fields,
+        has_own_user=user_model is not None,
+    )
 
 
 def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:

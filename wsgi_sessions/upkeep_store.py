@@ -1,4 +1,4 @@
-"""Every SQL statement about the feed and the attempts, and those that delete what is over.
+"""Every SQL statement about the feed, the attempts and ``meta``, and those that clean up.
 
 Must not know when that is, nor what a cached copy is: it is told instants.
 """
@@ -19,7 +19,7 @@ __all__ = ["UpkeepStore"]
 
 
 class UpkeepStore(AccountStore):
-    """Feed, attempts and clean-up beside users and accounts; ``Store`` adds sessions."""
+    """Feed, attempts, ``meta`` and clean-up beside users and accounts; ``Store`` adds sessions."""
 
     def __init__(self, connections: Connections, models: Models) -> None:
         super().__init__(connections, models)
@@ -57,6 +57,35 @@ class UpkeepStore(AccountStore):
             statement.sql, statement.fill({"key": key, "since": since_ms})
         )
         return (0, None) if row is None else (int(row[0]), row[1])
+
+    # What the database keeps for all processes
+
+    def read_meta(self, name: str) -> str | None:
+        """Return the value kept under a name of the table ``meta``, or None: one SELECT."""
+        row = self._connections.read_row(self._read_meta_sql, (name,))
+        return None if row is None else str(row[0])
+
+    def write_meta_once(self, name: str, value: str) -> str:
+        """Keep a value under a name unless there is one; return what is kept there.
+
+        However many processes do it at once, all are told the same value. Within the
+        application's transaction it is undone with that. At most 512 characters.
+        """
+        stored = self.read_meta(name)
+        if stored is not None:
+            return stored
+
+        def write() -> str:
+            self._write(self._insert_meta, {"name": name, "value": value})
+            # Locked: within a transaction MariaDB could show what was there before the insert.
+            row = self._connections.read_row(self._lock_meta_sql, (name,))
+            return value if row is None else str(row[0])
+
+        return self._connections.atomically(write)
+
+    def replace_meta(self, name: str, value: str) -> None:
+        """Keep a value under a name, whatever was there; at most 512 characters."""
+        self._write(self._replace_meta, {"name": name, "value": value})
 
     # Clean-up
 
@@ -116,6 +145,18 @@ class UpkeepStore(AccountStore):
             attempt.select(peewee.fn.COUNT(attempt.id), peewee.fn.MIN(attempt.created_at)).where(
                 (attempt.key == slot("key")) & (attempt.created_at > slot("since"))
             )
+        )
+
+        meta = models.meta
+        kept = {meta.name: slot("name"), meta.value: slot("value")}
+        value = meta.select(meta.value).where(meta.name == slot("name"))
+        self._read_meta_sql = compile_query(value).sql
+        self._lock_meta_sql = compile_query(self.for_update(value)).sql
+        self._insert_meta = compile_query(meta.insert(kept).on_conflict_ignore())
+        # MySQL takes no name of the key that is there already.
+        target = {} if self._connections.is_mysql else {"conflict_target": [meta.name]}
+        self._replace_meta = compile_query(
+            meta.insert(kept).on_conflict(preserve=[meta.value], **target)
         )
 
         def old(model: Any, instant: Any) -> Statement:

@@ -33,7 +33,7 @@ _POINTS = {
         [
             *["find_session", "list_sessions", "find_revocations", "find_user"],
             *["find_user_by_email", "find_credential_by_email", "find_credential"],
-            "count_attempts",
+            *["count_attempts", "read_meta"],
         ],
         READ,
     ),
@@ -42,7 +42,7 @@ _POINTS = {
             *["insert_session", "admit_session", "apply_change", "merge_data", "end_session"],
             *["end_user_sessions", "end_all_sessions", "delete_user", "purge", "atomically"],
             *["insert_user", "update_user", "insert_account", "set_password_hash"],
-            "insert_attempt",
+            *["insert_attempt", "write_meta_once", "replace_meta"],
         ],
         WRITE,
     ),
