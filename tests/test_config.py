@@ -111,6 +111,7 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
         ({"password": {"min_length": 9, "max_length": 8}}, "password.max_length is 8; give"),
         ({"password": {"memory_cost_kib": 8}}, "password.memory_cost_kib is 8; give"),
         ({"password": {"max_parallel": 0}}, "password.max_parallel is 0; give a whole number"),
+        ({"password": {"max_waiting": -1}}, "password.max_waiting is -1; give a whole number"),
         ({"auto_sign_in": "yes please"}, "auto_sign_in is 'yes please'; give True or False"),
         ({"require_verified_email": 0}, "require_verified_email is 0; give True or False"),
         ({"ip_prefix_v4": -1}, "ip_prefix_v4 is -1; give a whole number, between 0 and 32"),

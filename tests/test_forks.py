@@ -22,7 +22,7 @@ HOLDERS: dict[str, tuple[Callable[[SessionManager], Any], Callable[[SessionManag
     "feed": (lambda m: m.feed._lock, lambda m: m.feed.is_good("session-1", m.clock.now_ms())),
     "purger": (lambda m: m.purger._lock, lambda m: m.purger._lock.acquire(blocking=False)),
     "passwords": (
-        lambda m: m.accounts._hasher._places,
+        lambda m: m.accounts._hasher._place(),
         lambda m: m.accounts._hasher.hash("correct horse"),
     ),
     "throttle": (
@@ -63,7 +63,7 @@ def test_lock_held_by_a_thread_of_the_parent_is_free_in_the_child(name: str, tmp
     manager = SessionManager(
         f"sqlite:///{tmp_path}/forked.db",
         secret="x" * 32,
-        password={**CHEAP_PASSWORDS, "max_parallel": 1},
+        password={**CHEAP_PASSWORDS, "max_parallel": 1, "max_waiting": 0},
     )
     manager.create_tables()
     lock: AbstractContextManager[Any] = lock_of(manager)

@@ -12,6 +12,7 @@ import pytest
 from wsgi_sessions import (
     InvalidValueError,
     NotSignedInError,
+    ServerBusyError,
     SessionManager,
     SessionNotFreshError,
     StoreUnavailableError,
@@ -180,6 +181,7 @@ def test_on_database_error_anonymous_runs_the_app() -> None:
         (NotSignedInError("sign in"), 401),
         (SessionNotFreshError("sign in again"), 403),
         (TooManyTriesError(7), 429),
+        (ServerBusyError("busy"), 503),
         (InvalidValueError("wrong"), 400),
         (StoreUnavailableError("away"), 503),
     ],

@@ -27,6 +27,7 @@ __all__ = [
     "ProviderUnavailableError",
     "RefusedError",
     "ResponseStartedError",
+    "ServerBusyError",
     "SessionLimitReached",
     "SessionNotFreshError",
     "StoreUnavailableError",
@@ -181,6 +182,13 @@ class SessionLimitReached(RefusedError):  # noqa: N818  the name sessions.md giv
     """The user has ``maximum_sessions`` live sessions and ``on_limit`` is ``"reject"``."""
 
     code = "SESSION_LIMIT_REACHED"
+
+
+class ServerBusyError(RefusedError):
+    """As many passwords wait to be hashed as may; try again after ``retry_after_seconds``."""
+
+    code = "SERVER_BUSY"
+    retry_after_seconds = 5
 
 
 class TooManyTriesError(RefusedError):

@@ -14,6 +14,7 @@ from .errors import (
     NotSignedInError,
     ProviderUnavailableError,
     RefusedError,
+    ServerBusyError,
     SessionNotFreshError,
     StoreUnavailableError,
     TooManyTriesError,
@@ -275,7 +276,7 @@ def _told(error: StoreUnavailableError | RefusedError) -> tuple[str, str, Header
         return "401 Unauthorized", text, []
     if isinstance(error, SessionNotFreshError):
         return "403 Forbidden", text, []
-    if isinstance(error, (ProviderUnavailableError, TooManyTriesError)):
+    if isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):
         is_ours = isinstance(error, TooManyTriesError)
         status = "429 Too Many Requests" if is_ours else "503 Service Unavailable"
         return status, text, [("Retry-After", str(error.retry_after_seconds))]

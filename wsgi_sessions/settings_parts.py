@@ -155,6 +155,8 @@ class PasswordConfig:
     salt_length: int = 16
     max_parallel: int | None = None
     """How many hashes may run at once in a process; None is the number of CPUs."""
+    max_waiting: int = 50
+    """How many more may wait in a process for one to end; beyond that the answer is 503."""
 
     def __post_init__(self) -> None:
         check_count("password.min_length", self.min_length, at_least=1)
@@ -166,6 +168,7 @@ class PasswordConfig:
         check_count("password.salt_length", self.salt_length, at_least=8, at_most=64)
         if self.max_parallel is not None:
             check_count("password.max_parallel", self.max_parallel, at_least=1)
+        check_count("password.max_waiting", self.max_waiting, at_least=0, at_most=10_000)
 
 
 PARTS: Mapping[str, type] = {

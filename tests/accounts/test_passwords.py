@@ -19,6 +19,7 @@ from wsgi_sessions.errors import (
     InvalidValueError,
     PasswordTooLongError,
     PasswordTooShortError,
+    ServerBusyError,
 )
 
 from .fakes import CHEAP, count_work
@@ -103,6 +104,65 @@ def test_length_over_the_bound_is_too_long(hasher: PasswordHasher) -> None:
         hasher.check_length("x" * 129)
 
 
+# A letter under marks of two classes, which a normal form has to sort: the dearest text there is.
+COSTLY = "a" + "\u0301\u0316" * 30_000
+
+
+def count_normal_forms(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note the length of each text that is normalised, without the work."""
+    lengths: list[int] = []
+
+    def normalize(_: str, text: str) -> str:
+        lengths.append(len(text))
+        return text
+
+    monkeypatch.setattr("wsgi_sessions.accounts.passwords.unicodedata.normalize", normalize)
+    return lengths
+
+
+def test_a_text_of_any_length_is_refused_without_work(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = hasher.hash(SECRET)
+    work, lengths = count_work(monkeypatch), count_normal_forms(monkeypatch)
+    for ask in (hasher.check_length, hasher.hash):
+        with pytest.raises(PasswordTooLongError, match="60001 characters; at most 128"):
+            ask(COSTLY)
+    assert not hasher.verify(stored, COSTLY)
+    assert not hasher.verify(None, COSTLY)
+    assert (lengths, work.done) == ([], [])
+
+
+def test_what_composes_to_the_length_is_taken(hasher: PasswordHasher) -> None:
+    # Four code points for one letter, the most that there are.
+    longest = "\u03b1\u0313\u0301\u0345" * 128
+    stored = hasher.hash(longest)
+    assert hasher.verify(stored, "\u1f84" * 128)
+
+
+def test_one_character_too_many_is_nobodys_password_and_costs_nothing(
+    hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = PasswordHasher(PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1))
+    stored = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x" * 129)
+    work = count_work(monkeypatch)
+    assert not wide.verify(stored, "x" * 129)
+    assert not wide.verify(None, "x" * 129)
+    with pytest.raises(PasswordTooLongError):
+        hasher.hash("x" * 129)
+    assert work.done == []
+
+
+def test_the_longest_setting_bounds_the_work_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = count_normal_forms(monkeypatch)
+    hasher = PasswordHasher(
+        PasswordConfig(max_length=4096, time_cost=1, memory_cost_kib=8, parallelism=1)
+    )
+    for length in (5120, 5121):
+        assert not hasher.verify(None, "x" * length)
+    assert lengths == [5120]
+
+
 def test_length_counts_code_points_of_the_normal_form(hasher: PasswordHasher) -> None:
     hasher.check_length("\U0001f40e" * 8)
     with pytest.raises(PasswordTooShortError):
@@ -184,6 +244,47 @@ def test_no_more_hashes_run_than_configured(monkeypatch: pytest.MonkeyPatch) -> 
     for thread in threads:
         thread.join(10)
     assert sorted(entered) == [b"one", b"two"]
+
+
+def test_beyond_those_who_may_wait_the_server_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = PasswordHasher(
+        PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1, max_parallel=1, max_waiting=1)
+    )
+    stored = limited.hash(SECRET)
+    has_entered, may_leave = threading.Event(), threading.Event()
+
+    def slow_hash(_: argon2.PasswordHasher, password: bytes) -> str:
+        has_entered.set()
+        may_leave.wait(10)
+        return "hashed"
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argon2.PasswordHasher, "hash", slow_hash)
+        threads = [threading.Thread(target=limited.hash, args=(text,)) for text in ("one", "two")]
+        threads[0].start()
+        assert has_entered.wait(10)
+        threads[1].start()
+        for _ in range(1000):  # until the second stands in line
+            if limited._queue._value == 0:
+                break
+            threads[1].join(0.01)
+        for ask in (lambda: limited.hash(SECRET), lambda: limited.verify(stored, SECRET)):
+            with pytest.raises(ServerBusyError, match="try again"):
+                ask()
+        may_leave.set()
+        for thread in threads:
+            thread.join(10)
+
+    assert limited.verify(limited.hash(SECRET), SECRET)
+
+
+def test_without_a_queue_nobody_waits() -> None:
+    limited = PasswordHasher(
+        PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1, max_parallel=1, max_waiting=0)
+    )
+    with limited._place(), pytest.raises(ServerBusyError):
+        limited.hash(SECRET)
+    assert limited.hash(SECRET)
 
 
 def test_a_failed_hash_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:

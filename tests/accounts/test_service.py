@@ -531,3 +531,46 @@ def test_only_name_and_image_of_somebody_can_be_updated() -> None:
             manager.update_user(user.id, **wrong)
     with pytest.raises(LookupError, match="no user with the id 'nobody'"):
         manager.update_user("nobody", name="Eve")
+
+
+@pytest.mark.parametrize("length", [129, 60_000])
+def test_a_password_that_is_too_long_is_a_wrong_one_for_everybody(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk()
+    desk.sign_up()
+    work = count_work(monkeypatch)
+    said = set()
+    for email in (EMAIL, "nobody@example.org"):
+        with pytest.raises(InvalidCredentialsError) as caught:
+            desk.check(email=email, password="x" * length)
+        said.add(str(caught.value))
+    assert len(said) == 1
+    assert work.done == []
+
+
+def test_a_current_password_that_is_too_long_is_a_wrong_one() -> None:
+    desk = Desk()
+    user = desk.sign_up()
+    with pytest.raises(InvalidPasswordError):
+        desk.service.confirm_password(user.id, password="x" * 129, now_ms=NOW)
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["a" * 243 + "@example.org", "a" + "\u0301\u0316" * 30_000 + "@example.org", "@" * 70_000],
+)
+def test_a_long_address_is_refused_before_it_is_looked_at(
+    email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr("email_validator.validate_email", lambda it, **_: looked_at.append(it))
+    with pytest.raises(InvalidEmailError, match="at most 254 are taken"):
+        normalize_email(email)
+    assert looked_at == []
+
+
+def test_the_longest_address_is_taken() -> None:
+    email = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 57}.org"
+    assert len(email) == 254
+    assert normalize_email(email) == email

@@ -5,6 +5,7 @@ Must not know a framework: a ``Site`` asks and answers.
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 import pytest
@@ -127,6 +128,16 @@ class Story:
         answer = site.post("/sign-in", CREDENTIALS)
         assert answer.status == 429
         assert 1 <= int(answer.retry_after or 0) <= 60
+
+    def test_a_server_that_hashes_for_too_many_is_told_to_be_busy(
+        self, site: Site, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hasher = manager.accounts._hasher
+        with monkeypatch.context() as patch:
+            patch.setattr(hasher, "_queue", threading.BoundedSemaphore(1))
+            with hasher._place():
+                answer = site.post("/sign-in", CREDENTIALS)
+        assert (answer.status, answer.retry_after) == (503, "5")
 
     def test_a_database_that_is_away_signs_nobody_out(
         self, site: Site, manager: SessionManager, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ nothing else is answered is watched by ``Client`` in all of them.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -119,6 +120,14 @@ def without_its_database(scene: Scene, path: str) -> Answer:
     return scene.sound_call(path, client)
 
 
+def while_others_hash(scene: Scene, path: str) -> Answer:
+    client = scene.user()
+    monkeypatch, hasher = scene.monkeypatch, client.manager.accounts._hasher
+    monkeypatch.setattr(hasher, "_queue", threading.BoundedSemaphore(1))
+    with hasher._place():
+        return scene.sound_call(path, client)
+
+
 ANYWHERE: dict[str, Callable[[Scene, str], Answer]] = {
     "VALIDATION_ERROR": lambda scene, path: scene.user().post(path, ["no", "object"]),
     "INVALID_ORIGIN": from_elsewhere,
@@ -132,6 +141,7 @@ ANYWHERE: dict[str, Callable[[Scene, str], Answer]] = {
         "POST", path, payload=b"a=b", CONTENT_TYPE="application/x-www-form-urlencoded"
     ),
     "UNAUTHORIZED": lambda scene, path: scene.sound_call(path, scene.visitor()),
+    "SERVER_BUSY": while_others_hash,
     "SERVICE_UNAVAILABLE": without_its_database,
 }
 

@@ -10,16 +10,27 @@ import os
 import re
 import threading
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from ..config import PasswordConfig
-from ..errors import InvalidValueError, PasswordTooLongError, PasswordTooShortError
+from ..errors import (
+    InvalidValueError,
+    PasswordTooLongError,
+    PasswordTooShortError,
+    ServerBusyError,
+)
 from ..forks import renew_locks_in_child
 
 __all__ = ["PasswordHasher"]
 
+# Normalising takes a time that grows with the square of the length. Four code points at most
+# become one (Greek letters with three marks), so a longer text is too long in any form.
+_MAX_COMPOSED = 4
+_MAX_EXTRA_LENGTH = 1024
 _ENCODED_HASH = re.compile(
     r"\$argon2(?:id|i|d)\$v=\d{1,3}\$m=\d{1,10},t=\d{1,10},p=\d{1,8}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
 )
@@ -28,6 +39,7 @@ _ENCODED_HASH = re.compile(
 class PasswordHasher:
     """Hashes passwords, so many at a time as the configuration allows.
 
+    So many more may wait as it allows; who comes then is refused with ``ServerBusyError``.
     A password is brought into Unicode form NFKC first (NIST SP 800-63B, 5.1.1.2), so that the
     same keys pressed on another system make the same password.
 
@@ -38,7 +50,7 @@ class PasswordHasher:
     (True, False)
     """
 
-    __slots__ = ("__weakref__", "_argon2", "_config", "_decoy", "_places")
+    __slots__ = ("__weakref__", "_argon2", "_config", "_decoy", "_places", "_queue")
 
     def __init__(self, config: PasswordConfig) -> None:
         self._config = config
@@ -57,6 +69,7 @@ class PasswordHasher:
         """Make the places for hashing anew: in a forked child none is taken."""
         count = self._config.max_parallel or os.cpu_count() or 1
         self._places = threading.BoundedSemaphore(count)
+        self._queue = threading.BoundedSemaphore(count + self._config.max_waiting)
 
     def check_length(self, password: object) -> None:
         """Check a new password; its length is counted in code points of its normal form.
@@ -64,25 +77,24 @@ class PasswordHasher:
         Raises ``PasswordTooShortError``, ``PasswordTooLongError``, or ``InvalidValueError`` for
         what is not text.
         """
-        length = len(_normal_form(password))
+        length = len(self._normal_form(password))
         if length < self._config.min_length:
             raise PasswordTooShortError(
                 f"the password has {length} characters; "
                 f"at least {self._config.min_length} are needed"
             )
-        if length > self._config.max_length:
-            raise PasswordTooLongError(
-                f"the password has {length} characters; at most {self._config.max_length} are taken"
-            )
 
     def check_text(self, password: object) -> None:
         """Raise ``InvalidValueError`` for a password that is not text."""
-        _normal_form(password)
+        _check_text(password)
 
     def hash(self, password: object) -> str:
-        """Return the encoded argon2id hash of a password, with a salt of its own."""
-        secret = _normal_form(password).encode()
-        with self._places:
+        """Return the encoded argon2id hash of a password, with a salt of its own.
+
+        Raises ``PasswordTooLongError``, ``InvalidValueError`` or ``ServerBusyError``.
+        """
+        secret = self._normal_form(password).encode()
+        with self._place():
             return self._argon2.hash(secret)
 
     def verify(self, password_hash: str | None, password: object) -> bool:
@@ -90,11 +102,16 @@ class PasswordHasher:
 
         Without a hash (nobody has this e-mail address), or with one that is not argon2's, the
         answer is False after the same work, so that the time it takes tells nothing. One that
-        only looks like argon2's is nobody's password.
+        only looks like argon2's is nobody's password. One that is longer than
+        ``password.max_length`` is nobody's either, and costs no work, whoever is asked about.
+        Raises ``InvalidValueError`` or ``ServerBusyError``.
         """
-        secret = _normal_form(password).encode()
+        try:
+            secret = self._normal_form(password).encode()
+        except PasswordTooLongError:
+            return False
         usable = password_hash if _ENCODED_HASH.fullmatch(password_hash or "") else None
-        with self._places:
+        with self._place():
             try:
                 self._argon2.verify(usable or self._decoy, secret)
             except (VerificationError, InvalidHashError):
@@ -105,11 +122,37 @@ class PasswordHasher:
         """Tell whether a hash was made with other parameters than the configured ones."""
         return self._argon2.check_needs_rehash(password_hash)
 
+    def _normal_form(self, password: object) -> str:
+        """Return a password in NFKC; ``PasswordTooLongError`` before any work on a long text."""
+        text = _check_text(password)
+        most = self._config.max_length
+        if len(text) > min(most * _MAX_COMPOSED, most + _MAX_EXTRA_LENGTH):
+            raise PasswordTooLongError(
+                f"the password has {len(text)} characters; at most {most} are taken"
+            )
+        text = unicodedata.normalize("NFKC", text)
+        if len(text) > most:
+            raise PasswordTooLongError(
+                f"the password has {len(text)} characters; at most {most} are taken"
+            )
+        return text
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Take a place to hash at, waiting if the queue for one is not full."""
+        if not self._queue.acquire(blocking=False):
+            raise ServerBusyError("too many passwords are being checked; try again in a moment")
+        try:
+            with self._places:
+                yield
+        finally:
+            self._queue.release()
+
     def __repr__(self) -> str:
         return f"PasswordHasher({self._config!r})"
 
 
-def _normal_form(password: object) -> str:
+def _check_text(password: object) -> str:
     if not isinstance(password, str):
         raise InvalidValueError(f"a password is text, not {type(password).__name__}")
     try:
@@ -117,7 +160,7 @@ def _normal_form(password: object) -> str:
     except UnicodeEncodeError:
         # Not chained: the exception would carry the password.
         raise InvalidValueError("the password holds half a character (a lone surrogate)") from None
-    return unicodedata.normalize("NFKC", password)
+    return password
 
 
 def _decoy_hash(config: PasswordConfig) -> str:

@@ -35,6 +35,8 @@ CREDENTIAL = "credential"
 _MOST_LOOKS = 3
 _LONGEST_NAME = 255
 _LONGEST_IMAGE = 2048
+_LONGEST_EMAIL = 254
+"""RFC 5321, section 4.5.3.1.3, less the angle brackets; in any form, so that no work is done."""
 
 
 class _PasswordMovedError(Exception):
@@ -274,6 +276,11 @@ def normalize_email(email: object) -> str:
     """
     if not isinstance(email, str):
         raise InvalidValueError(f"email is text, not {type(email).__name__}")
+    if len(email) > _LONGEST_EMAIL:
+        raise InvalidEmailError(
+            f"this is not an e-mail address: it has {len(email)} characters; "
+            f"at most {_LONGEST_EMAIL} are taken"
+        )
     # Costly to import and only needed by those who use passwords.
     from email_validator import EmailNotValidError, validate_email
 

@@ -14,6 +14,7 @@ from ..environ import get_request
 from ..errors import (
     ProviderUnavailableError,
     RefusedError,
+    ServerBusyError,
     StoreUnavailableError,
     TooManyTriesError,
 )
@@ -148,7 +149,7 @@ def _refusal(error: RefusedError) -> Response:
     response = _json(status_of(error.code), {"code": error.code, "message": str(error)})
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = error.allow
-    elif isinstance(error, (TooManyTriesError, ProviderUnavailableError)):
+    elif isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):
         _tell_when_to_retry(response, error.retry_after_seconds)
     return response
 

@@ -285,7 +285,8 @@ def tell_openapi(call: Call) -> object:
 
 
 _SIGN_IN = ("EMAIL_NOT_VERIFIED", "SESSION_LIMIT_REACHED")
-_NEW_PASSWORD = ("PASSWORD_TOO_SHORT", "PASSWORD_TOO_LONG", "TOO_MANY_REQUESTS")
+_PASSWORD = ("TOO_MANY_REQUESTS", "SERVER_BUSY")
+_NEW_PASSWORD = ("PASSWORD_TOO_SHORT", "PASSWORD_TOO_LONG", *_PASSWORD)
 
 ROUTES: Mapping[str, Route] = {
     "/sign-up/email": Route(
@@ -301,7 +302,7 @@ ROUTES: Mapping[str, Route] = {
         sign_in_email,
         "SignInEmail",
         "SignedIn",
-        ("INVALID_EMAIL", "INVALID_EMAIL_OR_PASSWORD", *_SIGN_IN, "TOO_MANY_REQUESTS"),
+        ("INVALID_EMAIL", "INVALID_EMAIL_OR_PASSWORD", *_SIGN_IN, *_PASSWORD),
         allows_refresh=False,
     ),
     "/sign-in/social": Route(
@@ -355,7 +356,7 @@ ROUTES: Mapping[str, Route] = {
         delete_user,
         "DeleteUser",
         "Deleted",
-        ("UNAUTHORIZED", "SESSION_NOT_FRESH", "INVALID_PASSWORD", "TOO_MANY_REQUESTS"),
+        ("UNAUTHORIZED", "SESSION_NOT_FRESH", "INVALID_PASSWORD", *_PASSWORD),
         allows_refresh=False,
     ),
     "/ok": Route(
