@@ -18,7 +18,7 @@ from wsgi_sessions import (
     StoreUnavailableError,
     TooManyTriesError,
 )
-from wsgi_sessions.middleware import with_our_headers
+from wsgi_sessions.response_headers import with_our_headers
 from wsgi_sessions_testing.bench import Bench
 
 Trace = list[str]
@@ -324,6 +324,19 @@ def test_vary_is_merged(given: list[tuple[str, str]], expected: str) -> None:
         ([("cache-control", "no-store")], "no-store"),
         ([("Cache-Control", "private")], "private"),
         ([("Cache-Control", "PUBLIC"), ("Cache-Control", "no-cache")], "private, no-cache"),
+        ([("Cache-Control", 'private="Set-Cookie", max-age=5')], "private, max-age=5"),
+        (
+            [("Cache-Control", 'no-cache="Set-Cookie, X-A", public')],
+            'private, no-cache="Set-Cookie, X-A"',
+        ),
+        ([("Cache-Control", 'note="a, public, b"')], 'private, note="a, public, b"'),
+        ([("Cache-Control", 'S-MaxAge = "60", immutable')], "private, immutable"),
+        ([("Cache-Control", "must-understand, no-store")], "private, must-understand, no-store"),
+        (
+            [("Cache-Control", "stale-while-revalidate=60, stale-if-error=9")],
+            "private, stale-while-revalidate=60, stale-if-error=9",
+        ),
+        ([("Cache-Control", 'broken="public, s-maxage=9')], 'private, broken="public'),
     ],
 )
 def test_a_response_with_our_cookie_is_for_one_browser(
@@ -331,6 +344,28 @@ def test_a_response_with_our_cookie_is_for_one_browser(
 ) -> None:
     headers = with_our_headers(given, OURS)
     assert [value for name, value in headers if name.lower() == "cache-control"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("CDN-Cache-Control", "public, max-age=600", "no-store"),
+        ("cloudflare-cdn-cache-control", "max-age=600", "no-store"),
+        ("Netlify-CDN-Cache-Control", "public, s-maxage=60, durable", "no-store"),
+        ("X-LiteSpeed-Cache-Control", "public, max-age=120", "no-store"),
+        ("Surrogate-Control", "max-age=3600", "no-store"),
+        ("Surrogate-Control", 'max-age=60, content="ESI/1.0"', 'no-store, content="ESI/1.0"'),
+        ("Edge-Control", "!no-store, max-age=30d", "no-store"),
+        ("X-Accel-Expires", "3600", "0"),
+    ],
+)
+def test_what_only_shared_caches_read_forbids_storing_our_cookie(
+    name: str, given: str, expected: str
+) -> None:
+    headers = with_our_headers([(name, given), ("Expires", "tomorrow")], OURS)
+    assert [value for key, value in headers if key == name] == [expected]
+    assert ("Cache-Control", "private") in headers and ("Expires", "tomorrow") in headers
+    assert (name, given) in with_our_headers([(name, given)], [])
 
 
 def test_without_our_cookie_caching_is_the_apps_business() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from .arguments import check_app, check_manager
 from .errors import (
     NotSignedInError,
     ProviderUnavailableError,
@@ -21,7 +22,8 @@ from .errors import (
 )
 from .manager import SessionManager
 from .records import ReadOptions
-from .request import HeaderLines, SessionRequest
+from .request import SessionRequest
+from .response_headers import HeaderLines, with_our_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -30,6 +32,7 @@ __all__ = ["Endpoints", "SessionMiddleware"]
 
 RETRY_AFTER_SECONDS = 5
 _AS_USUAL = ReadOptions()
+_CALL = "SessionMiddleware(app, manager)"
 
 
 class Endpoints(Protocol):
@@ -54,12 +57,16 @@ class SessionMiddleware:
     The app finds ``wsgi_sessions.session``, ``.user``, ``.request`` and ``.end_reason``.
     While the database is away the answer is 503 with ``Retry-After``; with
     ``on_database_error="anonymous"`` the app runs and sees a visitor.
+
+    Raises ``ConfigurationError`` for what is no application or no ``SessionManager``.
     """
 
     endpoint_factories: ClassVar[list[Callable[[SessionManager], Endpoints]]] = []
     """What makes the endpoints served beside every wrapped app: the JSON API."""
 
     def __init__(self, app: WSGIApplication, manager: SessionManager) -> None:
+        check_app(app, call=_CALL)
+        check_manager(manager, call=_CALL)
         self.app = app
         self.manager = manager
         self._endpoints = tuple(make(manager) for make in self.endpoint_factories)
@@ -192,51 +199,6 @@ class _Finishing:
                 close()
         finally:
             self._request.finish()
-
-
-def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
-    """Return a copy of an app's headers with our cookies and what caches have to know.
-
-    Every response may have been made for one visitor (an environ key that was read leaves no
-    trace), so it varies by Cookie (RFC 9110, section 12.5.5). One that sets a cookie of ours
-    is for this browser alone (RFC 9111, section 5.2.2.7).
-    """
-    answer: HeaderLines = []
-    varies = False
-    cache_control: list[str] = []
-    for line in headers:
-        name = line[0].lower()
-        if name == "vary":
-            varies = True
-            fields = [field.strip().lower() for field in line[1].split(",")]
-            if "*" not in fields and "cookie" not in fields:
-                line = (line[0], f"{line[1]}, Cookie" if line[1].strip() else "Cookie")
-        elif ours and name == "cache-control":
-            cache_control.append(line[1])
-            continue
-        answer.append(line)
-    if not varies:
-        answer.append(("Vary", "Cookie"))
-    if ours:
-        answer.append(("Cache-Control", _for_this_browser(cache_control)))
-        answer.extend(ours)
-    return answer
-
-
-def _for_this_browser(cache_control: list[str]) -> str:
-    directives = [directive.strip() for value in cache_control for directive in value.split(",")]
-    kept = [
-        directive
-        for directive in directives
-        if directive and directive.lower() != "public" and not _is_shared_age(directive)
-    ]
-    if not any(directive.lower() in ("private", "no-store") for directive in kept):
-        kept.insert(0, "private")
-    return ", ".join(kept)
-
-
-def _is_shared_age(directive: str) -> bool:
-    return directive.lower().partition("=")[0].strip() == "s-maxage"
 
 
 def _answer(

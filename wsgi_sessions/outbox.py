@@ -11,11 +11,10 @@ from .cookies import PresentedCookies
 from .manager import SessionManager
 from .policy import cached_copy_end_ms
 from .records import SessionRecord, UserRecord
+from .response_headers import HeaderLines
 from .validation import Validation
 
-__all__ = ["HeaderLines", "Outbox"]
-
-HeaderLines = list[tuple[str, str]]
+__all__ = ["Outbox"]
 
 
 class _Copy(NamedTuple):

@@ -18,11 +18,12 @@ from .errors import (
     StoreUnavailableError,
 )
 from .manager import SessionManager, SignIn
-from .outbox import HeaderLines, Outbox
+from .outbox import Outbox
 from .records import EndReason, ReadOptions, SessionRecord
+from .response_headers import HeaderLines
 from .session import Session, SessionData, User
 
-__all__ = ["HeaderLines", "SessionRequest"]
+__all__ = ["SessionRequest"]
 
 
 class SessionRequest:

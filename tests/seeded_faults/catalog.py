@@ -281,13 +281,13 @@ FAULTS = (
     ),
     Fault(
         "Vary is missing",
-        "middleware.py",
+        "response_headers.py",
         '        answer.append(("Vary", "Cookie"))\n',
         "        pass\n",
     ),
     Fault(
         "a personal answer may be cached by all",
-        "middleware.py",
+        "response_headers.py",
         '        answer.append(("Cache-Control", _for_this_browser(cache_control)))\n',
         "        pass\n",
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottle import Bottle, HTTPError, request
 
+from ..arguments import check_app, check_manager
 from ..environ import get_request, get_session, get_user
 from ..errors import RefusedError, StoreUnavailableError
 from ..manager import SessionManager
@@ -44,6 +45,8 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
     >>> type(install(bottle.Bottle(), manager)).__name__
     'SessionMiddleware'
     """
+    check_app(app, call="install(app, manager)")
+    check_manager(manager, call="install(app, manager)")
     app.install(SessionsPlugin())
     return SessionMiddleware(app, manager)
 

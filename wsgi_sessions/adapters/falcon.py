@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from ..arguments import check_app, check_manager
 from ..environ import get_request, get_user
 from ..errors import RefusedError, StoreUnavailableError
 from ..manager import SessionManager
@@ -29,6 +30,8 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
     >>> type(install(falcon.App(), manager)).__name__
     'SessionMiddleware'
     """
+    check_app(app, call="install(app, manager)")
+    check_manager(manager, call="install(app, manager)")
     app.add_middleware(SessionsMiddleware())
     for kind in (RefusedError, StoreUnavailableError):
         app.add_error_handler(kind, _raise_refusal)

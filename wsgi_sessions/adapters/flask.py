@@ -13,6 +13,7 @@ from flask import Flask, abort, current_app, redirect, request, url_for
 from werkzeug.exceptions import default_exceptions
 from werkzeug.local import LocalProxy
 
+from ..arguments import check_app, check_manager
 from ..environ import REQUEST_KEY, get_request, get_session, get_user
 from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
@@ -38,6 +39,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _MANAGER = "wsgi_sessions.manager"
+_CALL = "FlaskSessions(app, manager)"
 
 current_session: Session = LocalProxy(lambda: _shown(get_session))  # type: ignore[assignment]
 """This request's ``Session``; false for a visitor."""
@@ -73,6 +75,10 @@ class FlaskSessions:
         *,
         login_view: str | None = None,
     ) -> None:
+        if app is not None:
+            _check_flask(app)
+        if manager is not None:
+            check_manager(manager, call=_CALL)
         self._given = manager
         self.login_view = login_view
         if app is not None:
@@ -85,6 +91,7 @@ class FlaskSessions:
 
     def init_app(self, app: Flask) -> None:
         """Wrap an app, once; ``ConfigurationError`` if it has neither manager nor settings."""
+        _check_flask(app)
         if _MANAGER in app.extensions:
             raise ConfigurationError("this app has sessions already; call init_app once")
         manager = self._given
@@ -121,6 +128,15 @@ def next_url(default: str = "/") -> str:
 def check_form() -> None:
     """Refuse, with 403, a form that a page of another site sent."""
     check_form_origin(request.environ)
+
+
+def _check_flask(app: Any) -> None:
+    check_app(app, call=_CALL)
+    if not isinstance(app, Flask):
+        raise ConfigurationError(
+            f"app is a {type(app).__name__}, not a Flask application; write {_CALL}, or give "
+            "SessionMiddleware(app, manager) to any other application"
+        )
 
 
 def _shown(get: Callable[[Any], R]) -> R | None:

@@ -21,6 +21,7 @@ from pyramid.httpexceptions import (
 from pyramid.interfaces import PHASE3_CONFIG, ITweens
 from pyramid.tweens import INGRESS
 
+from ..arguments import check_manager
 from ..environ import REQUEST_KEY, get_request, get_session, get_user
 from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
@@ -63,6 +64,7 @@ def add_wsgi_sessions(config: Any, manager: SessionManager) -> None:
 
     That is, of those of one commit; an explicit ``pyramid.tweens`` decides instead.
     """
+    check_manager(manager, call="config.add_wsgi_sessions(manager)")
     config.registry["wsgi_sessions"] = manager
     config.add_tween(_TWEEN, under=INGRESS)
     # Among tweens that say no more than "under INGRESS" the last one added is the outermost.

@@ -1,0 +1,94 @@
+"""What our cookies add to an app's response headers: the cookies, and what caches have to know.
+
+Must not decide which cookies: it is handed their lines.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["HeaderLines", "with_our_headers"]
+
+HeaderLines = list[tuple[str, str]]
+
+# A directive up to the next comma that stands outside of a quoted string (RFC 9110, 5.6.4).
+_DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
+# What tells shared caches alone. All else that ends in -Cache-Control is such a field, too: it
+# is named after the caches it is for (RFC 9213, section 2.1).
+_SHARED_CACHES_ALONE = {
+    "surrogate-control": "no-store",
+    "edge-control": "no-store",
+    "x-accel-expires": "0",
+}
+
+
+def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
+    """Return a copy of an app's headers with our cookies and what caches have to know.
+
+    Every response may have been made for one visitor (an environ key that was read leaves no
+    trace), so it varies by Cookie (RFC 9110, section 12.5.5). One that sets a cookie of ours
+    is for this browser alone (RFC 9111, section 5.2.2.7), whatever else shared caches are told.
+    """
+    answer: HeaderLines = []
+    varies = False
+    cache_control: list[str] = []
+    for line in headers:
+        name = line[0].lower()
+        if name == "vary":
+            varies = True
+            fields = [field.strip().lower() for field in line[1].split(",")]
+            if "*" not in fields and "cookie" not in fields:
+                line = (line[0], f"{line[1]}, Cookie" if line[1].strip() else "Cookie")
+        elif ours and name == "cache-control":
+            cache_control.append(line[1])
+            continue
+        elif ours:
+            line = _told_to_shared_caches(line, name)
+        answer.append(line)
+    if not varies:
+        answer.append(("Vary", "Cookie"))
+    if ours:
+        answer.append(("Cache-Control", _for_this_browser(cache_control)))
+        answer.extend(ours)
+    return answer
+
+
+def _told_to_shared_caches(line: tuple[str, str], name: str) -> tuple[str, str]:
+    """Return a header as it is, or one that only shared caches read with "do not store"."""
+    refusal = _SHARED_CACHES_ALONE.get(name)
+    if refusal is None:
+        return (line[0], "no-store") if name.endswith("-cache-control") else line
+    if name == "surrogate-control":
+        # How the body is to be processed (Edge Architecture, section 2.2) is another matter.
+        kept = [text for text in _directives(line[1]) if _name_of(text) == "content"]
+        refusal = ", ".join([refusal, *kept])
+    return line[0], refusal
+
+
+def _for_this_browser(cache_control: list[str]) -> str:
+    directives = [text for value in cache_control for text in _directives(value)]
+    # A private that names fields keeps those alone from shared caches (RFC 9111, 5.2.2.7).
+    kept = [
+        text
+        for text in directives
+        if _name_of(text) not in ("public", "s-maxage")
+        and not (_name_of(text) == "private" and "=" in text)
+    ]
+    names = {_name_of(text) for text in kept}
+    # With must-understand a cache that knows the status ignores no-store (RFC 9111, 5.2.2.3).
+    if "private" not in names and ("no-store" not in names or "must-understand" in names):
+        kept.insert(0, "private")
+    return ", ".join(kept)
+
+
+def _directives(value: str) -> list[str]:
+    """Separate directives, at commas outside of quoted strings.
+
+    >>> _directives('max-age=5, no-cache="Set-Cookie, X", public')
+    ['max-age=5', 'no-cache="Set-Cookie, X"', 'public']
+    """
+    return [text.strip() for text in _DIRECTIVE.findall(value) if text.strip()]
+
+
+def _name_of(directive: str) -> str:
+    return directive.partition("=")[0].strip().lower()
