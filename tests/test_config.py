@@ -52,6 +52,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (config.password.salt_length, config.password.max_parallel) == (16, None)
     assert (config.auto_sign_in, config.require_verified_email) == (True, False)
     assert (config.user_model, config.user_attributes) == (None, {})
+    assert config.table_prefix == "wsgi_sessions_"
     assert (config.password.min_length, config.password.max_length) == (8, 128)
     assert (config.api_path, config.on_database_error) == ("/api/auth", "unavailable")
     assert (config.purge_interval, config.keep_ended) == (timedelta(hours=1), timedelta(days=30))
@@ -149,6 +150,12 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
         ({"user_attributes": ["email"]}, "user_attributes maps our names"),
         ({"user_attributes": {"mail": "email"}}, "a name in user_attributes is 'mail'"),
         ({"user_attributes": {"email": "mail"}}, "user_model is not; give your Peewee model too"),
+        ({"table_prefix": "a-b"}, "table_prefix is 'a-b'; give letters of ASCII, digits and"),
+        ({"table_prefix": "1a"}, "table_prefix is '1a'; give letters"),
+        ({"table_prefix": 'a"; --'}, "give letters of ASCII"),
+        ({"table_prefix": "\u00e4_"}, "give letters of ASCII"),
+        ({"table_prefix": None}, "table_prefix is None; give letters"),
+        ({"table_prefix": "x" * 33}, "table_prefix has 33 characters; give at most 32"),
     ],
 )
 def test_wrong_setting_is_told_with_its_value_and_remedy(

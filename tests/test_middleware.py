@@ -384,4 +384,4 @@ def test_a_purge_follows_a_response_when_it_is_due(traced: Traced) -> None:
     browser = traced.bench.new_browser()
     browser.get("/")
     database: Any = traced.bench.manager.database
-    assert database.execute_sql("SELECT count(*) FROM session").fetchone() == (0,)
+    assert database.execute_sql("SELECT count(*) FROM wsgi_sessions_session").fetchone() == (0,)

@@ -9,7 +9,7 @@ import peewee
 import pytest
 
 from wsgi_sessions import ConfigurationError
-from wsgi_sessions.models import build_models
+from wsgi_sessions.models import Models, build_models
 
 
 @pytest.fixture
@@ -19,10 +19,15 @@ def database() -> Any:
     database.close()
 
 
+def name_of(model: Any) -> str:
+    """Return a table's name without the prefix."""
+    return str(model._meta.table_name).removeprefix("wsgi_sessions_")
+
+
 def test_tables_have_the_columns_of_the_design(database: Any) -> None:
     models = build_models(database)
 
-    assert {model._meta.table_name: list(model._meta.fields) for model in models.created_here} == {
+    assert {name_of(model): list(model._meta.fields) for model in models.created_here} == {
         "user": [
             *["id", "email", "email_verified", "name", "image", "created_at", "updated_at"],
         ],
@@ -53,7 +58,7 @@ def test_classes_are_made_for_each_database(database: Any) -> None:
 @pytest.mark.parametrize(
     ("sql", "index"),
     [
-        ("SELECT * FROM session WHERE id = 'x'", "sqlite_autoindex_session_1"),
+        ("SELECT * FROM session WHERE id = 'x'", "sessions_session_1"),
         ("SELECT * FROM session WHERE user_id = 'x' AND ended_at IS NULL", "session_user_id_ended"),
         ("SELECT id FROM session WHERE expires_at <= 5 ORDER BY expires_at", "session_expires_at"),
         ("SELECT id FROM session WHERE ended_at <= 5 ORDER BY ended_at", "session_ended_at"),
@@ -66,7 +71,8 @@ def test_what_is_asked_often_is_found_by_an_index(database: Any, sql: str, index
     models = build_models(database)
     database.create_tables(models.created_here)
 
-    plan = database.execute_sql(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+    prefixed = sql.replace("FROM ", "FROM wsgi_sessions_")
+    plan = database.execute_sql(f"EXPLAIN QUERY PLAN {prefixed}").fetchall()
 
     assert index in str(plan)
 
@@ -76,7 +82,11 @@ def test_what_must_be_unique_is(database: Any, table: str) -> None:
     models = build_models(database)
     database.create_tables(models.created_here)
 
-    unique = {tuple(index.columns) for index in database.get_indexes(table) if index.unique}
+    unique = {
+        tuple(index.columns)
+        for index in database.get_indexes(f"wsgi_sessions_{table}")
+        if index.unique
+    }
 
     wanted = {"user": ("email",), "account": ("provider_id", "account_id")}
     assert unique == {("id",), wanted[table]}
@@ -86,7 +96,7 @@ def test_columns_that_may_be_empty_are_those_of_the_design(database: Any) -> Non
     models = build_models(database)
 
     assert {
-        f"{model._meta.table_name}.{name}"
+        f"{name_of(model)}.{name}"
         for model in models.created_here
         for name, field in model._meta.fields.items()
         if field.null
@@ -95,6 +105,33 @@ def test_columns_that_may_be_empty_are_those_of_the_design(database: Any) -> Non
         *["session.user_agent", "session.ended_at", "session.end_reason"],
         *["revocation.session_id", "revocation.before"],
     }
+
+
+def names_of(models: Models) -> set[str]:
+    """Return the names of tables and indexes, and of what PostgreSQL makes for them."""
+    found: set[str] = set()
+    for model in models.created_here:
+        table = str(model._meta.table_name)
+        found |= {table, f"{table}_pkey", f"{table}_id_seq"}
+        found |= {str(index._name) for index in model._meta.fields_to_index()}
+    return found
+
+
+def test_names_with_the_longest_prefix_fit_every_database(database: Any) -> None:
+    names = names_of(build_models(database, table_prefix="x" * 32))
+
+    # PostgreSQL cuts at 63 and MariaDB refuses more than 64; from 65 on Peewee puts in a hash.
+    assert max(map(len, names)) <= 63
+    assert {name.replace("x" * 32, "") for name in names} == names_of(
+        build_models(database, table_prefix="")
+    )
+
+
+def test_no_two_prefixes_give_one_name_to_two_things(database: Any) -> None:
+    names = names_of(build_models(database, table_prefix=""))
+
+    # A longer prefix could otherwise make of one name another: "x_" + "b" and "" + "x_b".
+    assert not [(one, other) for one in names for other in names if one.endswith(f"_{other}")]
 
 
 def test_mariadb_compares_ids_byte_by_byte() -> None:

@@ -40,13 +40,15 @@ def run_sql(manager: SessionManager, sql: str) -> None:
 def test_the_next_test_finds_no_row_in_the_same_tables(server: ServerDatabase) -> None:
     first = manager_on(server.make_fresh())
     Factories(first).make_session("ada@example.org")
-    run_sql(first, "CREATE INDEX still_there ON session (user_agent)")
+    run_sql(first, "CREATE INDEX still_there ON wsgi_sessions_session (user_agent)")
     first.close()
 
     second = manager_on(server.make_fresh())
 
     assert second.store.find_user_by_email("ada@example.org") is None
-    assert "still_there" in {index.name for index in second.database.get_indexes("session")}
+    assert "still_there" in {
+        index.name for index in second.database.get_indexes("wsgi_sessions_session")
+    }
     second.close()
 
 
@@ -64,7 +66,7 @@ def test_a_table_that_a_test_left_is_gone(server: ServerDatabase) -> None:
 
 def test_a_column_that_a_test_changed_is_as_before(server: ServerDatabase) -> None:
     first = manager_on(server.make_fresh())
-    run_sql(first, "ALTER TABLE session DROP COLUMN user_agent")
+    run_sql(first, "ALTER TABLE wsgi_sessions_session DROP COLUMN user_agent")
     first.close()
 
     second = manager_on(server.make_fresh())

@@ -170,7 +170,7 @@ def test_a_later_token_heals_a_lost_confirm() -> None:
     browser.get("/")
     browser.get("/")
     database: Any = bench.manager.database
-    database.execute_sql("UPDATE session SET generation = 0")
+    database.execute_sql("UPDATE wsgi_sessions_session SET generation = 0")
     assert is_in(browser)
     assert browser.session is not None and browser.session.generation == 1
 
@@ -360,7 +360,7 @@ def test_a_copy_is_void_beside_another_token() -> None:
 def test_a_copy_too_large_for_a_browser_is_warned_of_once() -> None:
     bench, browser = opened(cookie_cache=True)
     database: Any = bench.manager.database
-    database.execute_sql("UPDATE user SET image = ?", ("x" * 5000,))
+    database.execute_sql("UPDATE wsgi_sessions_user SET image = ?", ("x" * 5000,))
     bench.clock.advance(seconds=301)
     browser.get("/")
     browser.get("/")
@@ -387,14 +387,14 @@ def test_session_data_is_read_from_the_database_beside_a_copy() -> None:
 def test_a_session_whose_user_was_deleted_behind_our_back_ends() -> None:
     bench, browser = opened()
     database: Any = bench.manager.database
-    database.execute_sql("DELETE FROM user")
+    database.execute_sql("DELETE FROM wsgi_sessions_user")
     assert reason(browser) == "user_deleted"
 
 
 def test_a_session_that_is_not_in_the_database_is_nothing() -> None:
     bench, browser = opened()
     database: Any = bench.manager.database
-    database.execute_sql("DELETE FROM session")
+    database.execute_sql("DELETE FROM wsgi_sessions_session")
     assert reason(browser) == "None"
 
 

@@ -65,6 +65,7 @@ class Assembly:
             connections.database,
             user_model=config.user_model,
             user_attributes=config.user_attributes,
+            table_prefix=config.table_prefix,
         )
         store = Store(connections, self.models)
         # The one seam for tests: every read and write of the product goes through the store.

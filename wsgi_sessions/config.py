@@ -17,6 +17,7 @@ from .errors import ConfigurationError
 from .providers import SocialProvider
 from .secrecy import refuse_to_pickle
 from .settings_checks import (
+    DEFAULT_TABLE_PREFIX,
     check_api_path,
     check_choice,
     check_count,
@@ -26,6 +27,7 @@ from .settings_checks import (
     check_secrets,
     check_session_fields,
     check_sign_in_url,
+    check_table_prefix,
     check_templates,
 )
 from .settings_parts import (
@@ -105,6 +107,7 @@ class SessionConfig:
     require_verified_email: bool = False
     user_model: Any = None
     user_attributes: Mapping[str, str | None] = field(default_factory=dict)
+    table_prefix: str = DEFAULT_TABLE_PREFIX
 
     expires_in_ms: int = twin()
     update_age_ms: int = twin()
@@ -162,6 +165,7 @@ class SessionConfig:
         put(self, "social_providers", check_providers(self.social_providers))
         put(self, "session_fields", check_session_fields(self.session_fields))
         self._check_user_attributes()
+        check_table_prefix(self.table_prefix)
         self._check_relations()
         if is_production(os.environ):
             put(self, "cookie", dataclasses.replace(self.cookie, secure=True))

@@ -16,6 +16,7 @@ import peewee
 
 from .databases import find_database
 from .errors import ConfigurationError
+from .settings_checks import DEFAULT_TABLE_PREFIX
 
 __all__ = ["Models", "build_models"]
 
@@ -51,8 +52,12 @@ def build_models(
     *,
     user_model: Any = None,
     user_attributes: Mapping[str, str | None] | None = None,
+    table_prefix: str = DEFAULT_TABLE_PREFIX,
 ) -> Models:
     """Build the models; a user model of the application's takes the place of ours.
+
+    The prefix stands before the names of our tables, and so of their indexes, which on
+    PostgreSQL and SQLite must differ within a whole schema.
 
     Raises ``ConfigurationError`` for a user model without a single primary key, with an
     attribute that it does not have, or bound to another database.
@@ -69,7 +74,12 @@ def build_models(
         field_type = "MEDIUMTEXT" if is_mysql else "TEXT"
 
     def model(table: str, **attributes: Any) -> Any:
-        meta_attributes: dict[str, Any] = {"database": database, "table_name": table}
+        meta_attributes: dict[str, Any] = {
+            "database": database,
+            "table_name": f"{table_prefix}{table}",
+            # Or Peewee would name the indexes after the class, without the prefix.
+            "legacy_table_names": False,
+        }
         if is_mysql:
             meta_attributes["table_settings"] = ["ENGINE=InnoDB", "DEFAULT CHARSET=utf8mb4"]
         meta_attributes["indexes"] = attributes.pop("indexes", ())

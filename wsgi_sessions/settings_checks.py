@@ -16,6 +16,7 @@ from .errors import ConfigurationError
 from .providers import SocialProvider
 
 __all__ = [
+    "DEFAULT_TABLE_PREFIX",
     "check_api_path",
     "check_choice",
     "check_cookie_name",
@@ -28,10 +29,15 @@ __all__ = [
     "check_secrets",
     "check_session_fields",
     "check_sign_in_url",
+    "check_table_prefix",
     "check_templates",
     "duration",
 ]
 
+DEFAULT_TABLE_PREFIX = "wsgi_sessions_"
+_LONGEST_TABLE_PREFIX = 32
+"""With our longest name of an index it makes 62 bytes; PostgreSQL cuts names at 63."""
+_TABLE_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|")
 _SHORTEST_SECRET = 32
 # RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 takes for cookie names.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -74,6 +80,20 @@ def check_flag(name: str, value: Any, *, also: str = "") -> None:
     if not isinstance(value, bool):
         allowed = f"True, False or {also}" if also else "True or False"
         raise ConfigurationError(f"{name} is {value!r}; give {allowed}")
+
+
+def check_table_prefix(value: Any) -> None:
+    """Raise unless a value can stand before the names of our tables and indexes."""
+    if not isinstance(value, str) or not _TABLE_PREFIX.fullmatch(value):
+        raise ConfigurationError(
+            f"table_prefix is {value!r}; give letters of ASCII, digits and underscores, not a "
+            f"digit first, such as {DEFAULT_TABLE_PREFIX!r}"
+        )
+    if len(value) > _LONGEST_TABLE_PREFIX:
+        raise ConfigurationError(
+            f"table_prefix has {len(value)} characters; give at most {_LONGEST_TABLE_PREFIX}, "
+            "or the names of indexes are too long for PostgreSQL"
+        )
 
 
 def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:

@@ -91,7 +91,8 @@ SELECT s."id", s."user_id", s."generation", s."confirmed_at", s."created_at",
        s."authenticated_at", s."updated_at", s."last_seen_at", s."expires_at", s."remember",
        s."ip_address", s."user_agent", s."data", s."data_version", s."ended_at", s."end_reason",
        u."id", u."email", u."email_verified", u."name", u."image", u."created_at", u."updated_at"
-FROM "session" AS s LEFT OUTER JOIN "user" AS u ON u."id" = s."user_id" WHERE s."id" = ?
+FROM "wsgi_sessions_session" AS s
+LEFT OUTER JOIN "wsgi_sessions_user" AS u ON u."id" = s."user_id" WHERE s."id" = ?
 """
 
 

@@ -105,7 +105,7 @@ class TestSession:
         record = make_session(user_id="user-1")
         place.store.insert_session(record)
 
-        place.connections.write(f"DELETE FROM {quoted(place, 'user')}", ())
+        place.connections.write(f"DELETE FROM {quoted(place, 'wsgi_sessions_user')}", ())
 
         assert place.store.find_session("session-1") == (record, None)
 

@@ -239,7 +239,9 @@ def log_writes(database: Any) -> None:
     """Have the database itself note every write to a row of the session table."""
     counter = "INTEGER PRIMARY KEY"
     note = "INSERT INTO written (generation) VALUES (NEW.generation);"
-    trigger = f"CREATE TRIGGER noted AFTER UPDATE ON session FOR EACH ROW BEGIN {note} END"
+    trigger = (
+        f"CREATE TRIGGER noted AFTER UPDATE ON wsgi_sessions_session FOR EACH ROW BEGIN {note} END"
+    )
     statements = [trigger]
     if isinstance(database, peewee.MySQLDatabase):
         counter = "BIGINT AUTO_INCREMENT PRIMARY KEY"
@@ -250,7 +252,7 @@ def log_writes(database: Any) -> None:
                 f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql "
                 f"AS $$ BEGIN {note} RETURN NEW; END $$"
             ),
-            "CREATE TRIGGER noted AFTER UPDATE ON session FOR EACH ROW EXECUTE FUNCTION note()",
+            "CREATE TRIGGER noted AFTER UPDATE ON wsgi_sessions_session FOR EACH ROW EXECUTE FUNCTION note()",
         ]
     for statement in (f"CREATE TABLE written (id {counter}, generation INTEGER)", *statements):
         database.execute_sql(statement)
