@@ -22,7 +22,8 @@ from ..manager import SessionManager
 from ..middleware import RETRY_AFTER_SECONDS
 from ..records import ReadOptions
 from ..request import SessionRequest
-from .codes import MethodNotAllowedError, PathNotFoundError, status_of
+from .bodies import discarding_body
+from .codes import BodyTooLargeError, MethodNotAllowedError, PathNotFoundError, status_of
 from .guard import (
     check_callback_url,
     check_origin,
@@ -90,14 +91,15 @@ class JsonApi:
         return iterable
 
     def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> Response:
-        route = self._find_route(environ)
-        if route is None:
-            raise PathNotFoundError("nothing answers under this path")
         method = environ["REQUEST_METHOD"]
-        if method == "OPTIONS":
-            return _preflight(route)
-        if not route.accepts(method):
-            raise MethodNotAllowedError(route.allow)
+        with discarding_body(environ):
+            route = self._find_route(environ)
+            if route is None:
+                raise PathNotFoundError("nothing answers under this path")
+            if method == "OPTIONS":
+                return _preflight(route)
+            if not route.accepts(method):
+                raise MethodNotAllowedError(route.allow)
         body = self._heard(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
             return _unavailable()
@@ -106,8 +108,11 @@ class JsonApi:
     def _heard(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
         """Return the body of a request that may change something, or refuse to hear it."""
         config, is_https = self._manager.config, handle.facts.is_https
-        check_origin(environ, config, is_https=is_https)
-        body = decode_object(read_json(environ))
+        with discarding_body(environ):
+            check_origin(environ, config, is_https=is_https)
+        with discarding_body(environ, BodyTooLargeError):
+            sent = read_json(environ)
+        body = decode_object(sent)
         check_callback_url(environ, body.get("callbackURL"), config, is_https=is_https)
         return body
 

@@ -26,7 +26,9 @@ from ..records import ReadOptions
 from ..request import SessionRequest
 from ..session import Session
 from ..signing import KeyRing
+from .bodies import discarding_body
 from .codes import (
+    BodyTooLargeError,
     InvalidOriginError,
     MethodNotAllowedError,
     PathNotFoundError,
@@ -161,18 +163,22 @@ class SessionsPage:
             "/revoke-others": self._revoke_others,
             "/sign-out": self._sign_out,
         }
-        if rest in ("", "/"):
-            if method not in ("GET", "HEAD"):
+        with discarding_body(environ):
+            is_page = rest in ("", "/")
+            if not is_page and rest not in actions:
+                raise PathNotFoundError("Nothing answers under this address")
+            if is_page and method not in ("GET", "HEAD"):
                 raise MethodNotAllowedError("GET, HEAD")
-            if rest:
-                return _Response(308, (("Location", self._page_path(environ)),))
+            if not is_page and method != "POST":
+                raise MethodNotAllowedError("POST")
+            if not is_page:
+                check_origin(environ, self._manager.config, is_https=handle.facts.is_https)
+        if is_page and rest:
+            return _Response(308, (("Location", self._page_path(environ)),))
+        if is_page:
             return self._show(environ, handle)
-        if rest not in actions:
-            raise PathNotFoundError("Nothing answers under this address")
-        if method != "POST":
-            raise MethodNotAllowedError("POST")
-        check_origin(environ, self._manager.config, is_https=handle.facts.is_https)
-        form = _read_form(environ)
+        with discarding_body(environ, BodyTooLargeError):
+            form = _read_form(environ)
         session = handle.session
         if session is None or session.user is None:
             return self._send_to_sign_in(environ, comes_back=True)

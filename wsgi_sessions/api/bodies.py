@@ -1,0 +1,65 @@
+"""Reads on what a client sends though it is refused, so that it gets to read the refusal.
+
+Must not keep any of it, nor read beyond what was announced: PEP 3333 forbids it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..clock import monotonic_ms
+from ..errors import RefusedError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["MAX_DISCARDED_BYTES", "discard_body", "discarding_body"]
+
+MAX_DISCARDED_BYTES = 8 * 1024 * 1024
+"""What is larger is cut off: the client may then see a connection reset and no answer."""
+
+_MAX_DISCARDING_MS = 5_000
+_CHUNK_BYTES = 64 * 1024
+
+
+@contextmanager
+def discarding_body(
+    environ: WSGIEnvironment, kind: type[RefusedError] = RefusedError
+) -> Iterator[None]:
+    """Discard the body when a refusal of a kind is raised, before which nothing was read.
+
+    A body that is too large and has no length counts as unread too: its end is marked.
+    """
+    try:
+        yield
+    except kind:
+        discard_body(environ)
+        raise
+
+
+def discard_body(environ: WSGIEnvironment) -> None:
+    """Read a body that nobody has read, up to ``MAX_DISCARDED_BYTES`` and some seconds.
+
+    A server that closes a connection with bytes unread resets it, and the client loses the
+    answer that was on its way (RFC 9112, section 9.6).
+    """
+    said = environ.get("CONTENT_LENGTH") or ""
+    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not said
+    if is_chunked and environ.get("wsgi.input_terminated"):
+        left = MAX_DISCARDED_BYTES
+    elif said.isascii() and said.isdigit():
+        # Cut, because int() refuses thousands of digits.
+        left = min(int(said.lstrip("0")[:20] or "0"), MAX_DISCARDED_BYTES)
+    else:
+        return
+    stream, begun_ms = environ["wsgi.input"], monotonic_ms()
+    try:
+        while left > 0 and monotonic_ms() - begun_ms < _MAX_DISCARDING_MS:
+            chunk = stream.read(min(left, _CHUNK_BYTES))
+            if not chunk:
+                return
+            left -= len(chunk)
+    except OSError:
+        return  # the client is gone, and nobody is left to read an answer
