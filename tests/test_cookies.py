@@ -40,9 +40,11 @@ class TestRead:
             "a=b; session_token=T; c=d",
             "a=b;session_token=T",
             "a=b;\tsession_token=T",
-            "a=b, session_token=T",
-            "a=b,session_token=T,c=d",
+            "a=b,c; session_token=T; d=e,f",
+            "a=b,session_token=X; session_token=T",
+            "session_token=T; a=b, session_token=X",
             'session_token="T"',
+            'session_token="T" ; a=b',
             'a="b c"; session_token=T',
             'a="b; session_token=T',
             'a="b"; session_token="T"; c="',
@@ -77,6 +79,17 @@ class TestRead:
             "__Secure-session_token=T",
             "a=session_token=T",
             "session_data=C",
+            "a=b, session_token=T",
+            "a=b,session_token=T,c=d",
+            'a="b,session_token=T"',
+            'a="b", session_token=T',
+            '"session_token=T"',
+            '"session_token"=T',
+            "\x0bsession_token=T",
+            "a=b;\xa0session_token=T",
+            "session_token\x0c=T",
+            "session_token=",
+            'session_token=""',
         ],
     )
     def test_what_is_not_ours_is_nothing(self, header: str | None) -> None:
@@ -92,7 +105,7 @@ class TestRead:
             "session_data=C; session_token=T",
             "a=b; session_data=C; c=d; session_token=T",
             'session_token=T; session_data="C"',
-            "session_token=T, session_data=C",
+            "session_token=T; a=,session_data=X; session_data=C",
             "session_token=T; session_data=C; session_data=C",
         ],
     )
@@ -103,9 +116,15 @@ class TestRead:
         assert find("session_token=T; session_data=C", cookie_cache=False) == (["T"], [])
 
     def test_at_most_four_of_each_name_are_taken(self) -> None:
-        header = "; ".join(f"session_token=T{n}; session_data=C{n}" for n in range(9))
+        tokens = [SIGNER.write(bytes([n]) * 24, 0) for n in range(9)]
+        header = "; ".join(f"session_token={t}; session_data=C{n}" for n, t in enumerate(tokens))
 
-        assert find(header) == (["T0", "T1", "T2", "T3"], ["C0", "C1", "C2", "C3"])
+        assert find(header) == (tokens[:4], ["C0", "C1", "C2", "C3"])
+
+    def test_pieces_of_rubbish_take_no_place(self) -> None:
+        rubbish = "; ".join(f"session_token={TOKEN[:-5]}{n:05}" for n in range(50))
+
+        assert find(f"{rubbish}; session_token={TOKEN}") == ([TOKEN], [])
 
     def test_repeated_value_takes_one_place(self) -> None:
         header = "; ".join(["session_token=T"] * 9 + ["session_token=U"])
@@ -133,20 +152,32 @@ class TestRead:
         assert calls == [TOKEN]
 
     def test_long_hostile_header_is_read(self) -> None:
-        header = 'session_token="' * 5_000 + f"; session_token={TOKEN}"
+        header = 'session_token="' * 3_000 + f"; session_token={TOKEN}"
 
         assert TOKEN in read(header).token_texts
+
+    @pytest.mark.parametrize("is_secure", [False, True])
+    def test_signatures_checked_grow_no_faster_than_what_is_looked_at(
+        self, is_secure: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls: list[str] = []
+        monkeypatch.setattr(TokenSigner, "read", lambda _, text: calls.append(text))
+        name = "__Host-session_token" if is_secure else "session_token"
+        forged = [f"{name}={TOKEN[:-6]}{n:06}" for n in range(100_000)]
+
+        assert read("; ".join(forged), is_secure=is_secure).token_texts == ()
+        assert len(calls) <= 65_536 // len(forged[0])
 
     def test_name_of_special_characters_is_taken_as_it_is(self) -> None:
         settings = {"cookie": {"name": "s.d|+"}}
 
-        assert find("sxd=A; s.d|+=T, a=b", **settings) == (["T"], [])
+        assert find("sxd=A; s.d|+=T; a=b", **settings) == (["T"], [])
         assert find("sxd|+=A", **settings) == ([], [])
 
     def test_one_name_may_begin_the_other(self) -> None:
         settings = {"cookie": {"name": "sid", "cache_name": "sid_data"}}
 
-        assert find("sid_data=C, sid=T", **settings) == (["T"], ["C"])
+        assert find("sid_data=C; sid=T", **settings) == (["T"], ["C"])
 
     def test_repr_shows_no_value(self) -> None:
         assert repr(read(f"session_token={TOKEN}; session_data=C")) == (
@@ -185,6 +216,45 @@ class TestPrefix:
         assert find("session_token=planted", is_secure=True) == ([], [])
 
     @pytest.mark.parametrize(
+        "header",
+        [
+            "p=a,__Host-session_token={evil}; __Host-session_token={ours}",
+            "__Host-session_token={ours}; p=a, __Host-session_token={evil}",
+            'p="a,__Host-session_token={evil}"; __Host-session_token={ours}',
+            'p="a; __Host-session_token={ours}; q=b"',
+            "__Host-session_token={ours}; p=a,__Host-session_data=evil,b",
+            "p=a,__Host-session_token=w,__Host-session_token=x,__Host-session_token=y,"
+            "__Host-session_token=z; __Host-session_token={ours}",
+            "__Host-session_token=rubbish; __Host-session_token={ours}",
+            "__Host-session_token={ours}; __Host-session_token=rubbish",
+            'session_token={evil}; __Host-session_token={ours}; "__Host-session_token={evil}"',
+        ],
+    )
+    def test_what_a_sub_domain_plants_is_not_read(self, header: str) -> None:
+        """It can plant any cookie but one with our prefix; see RFC 6265bis, section 5.7."""
+        assert find(header.format(evil=OTHER, ours=TOKEN), is_secure=True) == ([TOKEN], [])
+
+    def test_planted_value_alone_is_nobody(self) -> None:
+        header = f"p=a,__Host-session_token={OTHER},__Host-session_data=C"
+
+        assert find(header, is_secure=True) == ([], [])
+
+    def test_one_candidate_of_a_name_that_is_bound_to_the_host(self) -> None:
+        """The last: a browser sends what stood in its jar before a sign-in before it."""
+        header = (
+            f"__Host-session_token={OTHER}; __Host-session_data=D; "
+            f"__Host-session_token={TOKEN}; __Host-session_data=C"
+        )
+
+        assert find(header, is_secure=True) == ([TOKEN], ["C"])
+
+    def test_name_that_says_secure_alone_may_stand_for_several_cookies(self) -> None:
+        header = f"__Secure-session_token={OTHER}; __Secure-session_token={TOKEN}"
+        settings = {"cookie": {"path": "/app"}}
+
+        assert find(header, is_secure=True, **settings) == ([OTHER, TOKEN], [])
+
+    @pytest.mark.parametrize(
         ("secure", "over_https", "over_http"),
         [("auto", True, False), (True, True, True), (False, False, False)],
     )
@@ -201,19 +271,19 @@ class TestSet:
     def test_token_over_http(self) -> None:
         assert make_door().set_token("T", is_secure=False, remember=True) == (
             "Set-Cookie",
-            "session_token=T; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax",
+            "session_token=T; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_token_over_https(self) -> None:
         assert make_door().set_token("T", is_secure=True, remember=True) == (
             "Set-Cookie",
-            "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax",
+            "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_token_that_is_not_remembered_ends_with_the_browser(self) -> None:
         line = make_door().set_token("T", is_secure=False, remember=False)[1]
 
-        assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax"
+        assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax; Priority=High"
 
     def test_every_attribute_of_the_config_is_rendered(self) -> None:
         door = make_door(
@@ -229,7 +299,7 @@ class TestSet:
 
         assert door.set_token("T", is_secure=True, remember=True)[1] == (
             "__Secure-session_token=T; Max-Age=3600; Path=/app; Domain=example.org; Secure; "
-            "HttpOnly; SameSite=None; Partitioned"
+            "HttpOnly; SameSite=None; Partitioned; Priority=High"
         )
 
     def test_what_browsers_take_from_secure_cookies_alone_is_left_out_over_http(self) -> None:
@@ -237,18 +307,18 @@ class TestSet:
 
         line = door.set_token("T", is_secure=False, remember=False)[1]
 
-        assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax"
+        assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax; Priority=High"
 
     @pytest.mark.parametrize(("max_age_s", "attribute"), [(60, "; Max-Age=60"), (None, "")])
     def test_cached_copy_ends_when_told(self, max_age_s: int | None, attribute: str) -> None:
         assert make_door().set_cached_copy("C", is_secure=False, max_age_s=max_age_s) == (
             "Set-Cookie",
-            f"session_data=C{attribute}; Path=/; HttpOnly; SameSite=Lax",
+            f"session_data=C{attribute}; Path=/; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_cached_copy_that_browsers_would_drop_is_not_set(self) -> None:
         door = make_door()
-        rest = "session_data=; Path=/; HttpOnly; SameSite=Lax"
+        rest = "session_data=; Path=/; HttpOnly; SameSite=Lax; Priority=High"
         longest = "C" * (4096 - len(rest))
 
         fits = door.set_cached_copy(longest, is_secure=False, max_age_s=None)
@@ -262,8 +332,8 @@ class TestClear:
         gone = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly"
 
         assert make_door().clear(is_secure=True) == [
-            ("Set-Cookie", f"__Host-session_token=; {gone}; SameSite=Lax"),
-            ("Set-Cookie", f"__Host-session_data=; {gone}; SameSite=Lax"),
+            ("Set-Cookie", f"__Host-session_token=; {gone}; SameSite=Lax; Priority=High"),
+            ("Set-Cookie", f"__Host-session_data=; {gone}; SameSite=Lax; Priority=High"),
         ]
 
     def test_domain_and_path_are_named_again(self) -> None:

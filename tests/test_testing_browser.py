@@ -288,7 +288,7 @@ def test_the_cookie_is_set_as_the_product_sets_it(ada: Browser) -> None:
     (line,) = ada.history[-1].received
     assert line == (
         f"__Host-session_token={ada.session_token}; Max-Age=604800; Path=/; Secure; HttpOnly; "
-        "SameSite=Lax"
+        "SameSite=Lax; Priority=High"
     )
     cookie = ada.cookies.find("__Host-session_token")
     assert cookie is not None

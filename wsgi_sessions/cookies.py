@@ -15,14 +15,17 @@ from .tokens import TokenSigner
 
 __all__ = ["CookieDoor", "PresentedCookies"]
 
-_MOST_CANDIDATES = 4
+_MAX_CANDIDATES = 4
+_MAX_HEADER_CHARACTERS = 65_536
+"""What is looked at of a header that holds one of our names more than once."""
 
 
 class PresentedCookies:
     """What a request presents: texts that may be tokens, and texts that may be cached copies.
 
-    At most four of each, every one once. A token's signature is checked when ``tokens`` is first
-    asked for: a good cached copy vouches for the token it was sealed beside.
+    At most four of each, every one once, and one of a ``__Host-`` name. A token's signature is
+    checked when ``tokens`` is first asked for: a good cached copy vouches for the token it was
+    sealed beside.
     """
 
     __slots__ = ("_signer", "_tokens", "cached_texts", "token_texts")
@@ -79,37 +82,51 @@ class CookieDoor:
         return self._doors[is_secure].cache_name
 
     def read(self, header: str | None, *, is_secure: bool) -> PresentedCookies:
-        """Find our cookies in a Cookie header; at most four of each name are considered.
+        """Find our cookies in a Cookie header, which is separated at ``;`` alone.
 
-        Servers join repeated headers with ``;`` or with ``,``, so a name may follow either.
+        A comma or a quote is part of a value (RFC 6265bis, section 5.6): a sub-domain may plant
+        ``p=a,__Host-session_token=…`` or ``p="a``, and neither adds a cookie nor hides ours.
         """
         door = self._doors[is_secure]
         if not header or door.token_name not in header:
             return self._nothing
-        if "," not in header and '"' not in header:
-            # Nearly every header: one cookie of each name, and nothing that needs care.
-            token_text = _find_sole(header, door.token_assignment)
-            if token_text is not None:
-                if not self._config.cookie_cache.enabled:
-                    return PresentedCookies((token_text,), (), self._signer)
-                if door.cache_name not in header:
-                    return PresentedCookies((token_text,), (), self._signer)
-                cached_text = _find_sole(header, door.cache_assignment)
-                if cached_text is not None:
-                    return PresentedCookies((token_text,), (cached_text,), self._signer)
+        # Nearly every header: one cookie of each name, and nothing that needs care.
+        token_text = _find_sole(header, door.token_assignment)
+        if token_text is not None:
+            if not self._config.cookie_cache.enabled:
+                return PresentedCookies((token_text,), (), self._signer)
+            if door.cache_name not in header:
+                return PresentedCookies((token_text,), (), self._signer)
+            cached_text = _find_sole(header, door.cache_assignment)
+            if cached_text is not None:
+                return PresentedCookies((token_text,), (cached_text,), self._signer)
         return self._read_with_care(header, door)
 
     def _read_with_care(self, header: str, door: _NamedDoor) -> PresentedCookies:
-        token_texts: list[str] = []
-        cached_texts: list[str] = []
-        for name, quoted, plain in door.pattern.findall(header):
-            texts = token_texts if name == door.token_name else cached_texts
-            text = quoted or plain
-            if text not in texts and len(texts) < _MOST_CANDIDATES:
-                texts.append(text)
+        texts: dict[str, dict[str, None]] = {door.token_name: {}, door.cache_name: {}}
+        for name, value in door.pattern.findall(header[:_MAX_HEADER_CHARACTERS]):
+            text = _unquoted(value.rstrip(" \t"))
+            if text:
+                texts[name][text] = None
+        token_texts = self._choose_tokens(list(texts[door.token_name]), door)
         if not token_texts:
             return self._nothing
-        return PresentedCookies(token_texts, cached_texts, self._signer)
+        cached_texts = list(texts[door.cache_name])
+        chosen = cached_texts[-1:] if door.is_host_bound else cached_texts[:_MAX_CANDIDATES]
+        return PresentedCookies(token_texts, chosen, self._signer)
+
+    def _choose_tokens(self, texts: list[str], door: _NamedDoor) -> list[str]:
+        """Return the texts to be tried; where there are more, only what we signed counts.
+
+        A browser holds one ``__Host-`` cookie, so whatever else bears the name was put there by
+        other means, or is left from before ``cookie.partitioned`` was changed. The last one is
+        taken: browsers send a longer path, and what was set earlier, first (RFC 6265, section
+        5.4), so a sign-in stands behind all that was there before it.
+        """
+        if len(texts) <= (1 if door.is_host_bound else _MAX_CANDIDATES):
+            return texts
+        signed = [text for text in texts if self._signer.read(text) is not None]
+        return signed[-1:] if door.is_host_bound else signed[:_MAX_CANDIDATES]
 
     def set_token(self, text: str, *, is_secure: bool, remember: bool) -> tuple[str, str]:
         """Render the header that gives the browser a session token.
@@ -155,7 +172,13 @@ def _find_sole(header: str, assignment: str) -> str | None:
     elif header.find(assignment, end) >= 0:
         return None
     text = header[start:end]
-    return text if text and text.strip() == text else None
+    return text if text and text.strip() == text and '"' not in text else None
+
+
+def _unquoted(value: str) -> str:
+    """Take the quotes away that some programs put around a value (RFC 6265, section 4.1.1)."""
+    is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1] if is_quoted else value
 
 
 class _NamedDoor:
@@ -163,6 +186,7 @@ class _NamedDoor:
         "attributes",
         "cache_assignment",
         "cache_name",
+        "is_host_bound",
         "pattern",
         "token_assignment",
         "token_name",
@@ -170,18 +194,18 @@ class _NamedDoor:
 
     def __init__(self, config: SessionConfig, *, is_secure: bool) -> None:
         cookie = config.cookie
+        self.is_host_bound = is_secure and cookie.path == "/" and cookie.domain is None
         prefix = ""
         if is_secure:
-            is_host_bound = cookie.path == "/" and cookie.domain is None
-            prefix = "__Host-" if is_host_bound else "__Secure-"
+            prefix = "__Host-" if self.is_host_bound else "__Secure-"
         self.token_name = prefix + cookie.name
         self.cache_name = prefix + cookie.cache_name
         self.token_assignment = f"{self.token_name}="
         self.cache_assignment = f"{self.cache_name}="
         names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
-        self.pattern = re.compile(
-            rf'(?:^|[;,])[ \t]*({names})[ \t]*=[ \t]*(?:"([^";,]*)"|([^";,\s]*))'
-        )
+        # Spaces and tabs alone: browsers let other white space be part of a name, and a name
+        # that is not quite ours has no prefix for them.
+        self.pattern = re.compile(rf"(?:^|;)[ \t]*({names})[ \t]*=[ \t]*([^;]*)")
         attributes = f"; Path={cookie.path}"
         if cookie.domain is not None:
             attributes += f"; Domain={cookie.domain}"
@@ -192,4 +216,6 @@ class _NamedDoor:
         attributes += f"; HttpOnly; SameSite={same_site}"
         if cookie.partitioned and is_secure:
             attributes += "; Partitioned"
+        # A browser that holds too many cookies drops others first; it is not of any standard.
+        attributes += "; Priority=High"
         self.attributes = attributes

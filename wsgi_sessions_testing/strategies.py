@@ -77,13 +77,13 @@ def cookie_headers(
         lambda others, position, joint: joint.join([*others[:position], *good, *others[position:]]),
         st.lists(pairs, min_size=0 if good else 1, max_size=6),
         st.integers(0, 6),
-        st.sampled_from(["; ", ";", ", "]),
+        st.sampled_from(["; ", ";"]),
     )
 
 
 def _pair(name: str, value: str) -> str:
-    """Return one pair; what would end it or begin another is left out of it."""
-    return f"{name}={value}".translate({ord(sign): None for sign in ";,"})
+    """Return one pair; the semicolon, which alone would end it, is left out of it."""
+    return f"{name}={value}".replace(";", "")
 
 
 def user_agents() -> st.SearchStrategy[str]:

@@ -12,7 +12,7 @@ pytest_plugins = ["pytester"]
 
 NOON = "2030-01-01T12:00:00.000+00:00"
 COOKIE = "__Host-session_token=v1.abcd….0.…"
-FLAGS = "Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax"
+FLAGS = "Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
 SET = f"set {COOKIE}; {FLAGS}"
 BEGAN = f"{NOON} event session_created of session abcd… at 127.0.0.1"
 SIGN_IN = f"{NOON} sign in -> 200 OK; {SET}\n{BEGAN}"
@@ -108,7 +108,7 @@ def test_who_is_still_signed_in_is_shown(project: Project) -> None:
 def test_another_reason_is_named(project: Project) -> None:
     said = say(project, "ada.sign_out()\nassert_signed_out(ada, reason='revoked')")
     gone = (
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
     )
     assert said == story(
         "the session ended as signed_out, not as revoked",
@@ -458,7 +458,7 @@ def test_a_revocation_that_comes_late_says_how_late(project: Project) -> None:
         settings="cookie_cache=True",
     )
     both = f"{COOKIE}, __Host-session_data=eyJ2Ijoi…"
-    cache = "__Host-session_data=eyJ2Ijoi…; Max-Age=300; Path=/; Secure; HttpOnly; SameSite=Lax"
+    cache = "__Host-session_data=eyJ2Ijoi…; Max-Age=300; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
     visit = [
         f"{NOON} GET https://localhost/ -> 200 OK; sent {both}",
         f"{NOON} look -> 200 OK; sent {both}",
