@@ -22,6 +22,8 @@ FLOORS = {
     "forks": 0,
     "secrecy": 0,
     "response_headers": 0,
+    "file_wrapper": 0,
+    "exempt_paths": 1,
     "providers": 1,
     "settings_checks": 2,
     "settings_sources": 2,

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from .errors import ConfigurationError
+from .exempt_paths import check_exempt_path, lies_within
 from .providers import SocialProvider
 from .secrecy import refuse_to_pickle
 from .settings_checks import (
@@ -94,6 +95,7 @@ class SessionConfig:
     throttle: ThrottleConfig | None = field(default_factory=ThrottleConfig)
     password: PasswordConfig = field(default_factory=PasswordConfig)
     trusted_origins: tuple[str, ...] = ()
+    exempt_paths: tuple[str, ...] = ()
     api_path: str | None = "/api/auth"
     pages_path: str | None = None
     pages_templates: str | os.PathLike[str] | None = None
@@ -155,6 +157,7 @@ class SessionConfig:
         check_count("ip_prefix_v6", self.ip_prefix_v6, at_least=0, at_most=128)
         put(self, "trusted_proxies", _networks(self.trusted_proxies))
         put(self, "trusted_origins", _each("trusted_origins", self.trusted_origins, check_origin))
+        put(self, "exempt_paths", _each("exempt_paths", self.exempt_paths, check_exempt_path))
         if self.api_path is not None:
             check_api_path("api_path", self.api_path)
         if self.pages_path is not None:
@@ -178,6 +181,14 @@ class SessionConfig:
                     f"pages_path is {self.pages_path!r} and api_path is {self.api_path!r}, so "
                     "one would hide the other; give two paths that lie side by side"
                 )
+        for name in ("api_path", "pages_path"):
+            path = getattr(self, name)
+            for prefix in self.exempt_paths:
+                if path is not None and lies_within(path, prefix):
+                    raise ConfigurationError(
+                        f"exempt_paths holds {prefix!r} and {name} is {path!r}, which needs "
+                        "sessions; give paths that lie side by side"
+                    )
         if self.update_age_ms >= self.expires_in_ms:
             raise ConfigurationError(
                 f"update_age is {self.update_age} but sessions live {self.expires_in}, so none "

@@ -28,6 +28,7 @@ __all__ = [
     "get_user",
     "inject",
     "read_facts",
+    "without_sessions",
 ]
 
 SESSION_KEY = "wsgi_sessions.session"
@@ -35,6 +36,7 @@ USER_KEY = "wsgi_sessions.user"
 REQUEST_KEY = "wsgi_sessions.request"
 END_REASON_KEY = "wsgi_sessions.end_reason"
 
+_KEYS = frozenset({SESSION_KEY, USER_KEY, REQUEST_KEY, END_REASON_KEY})
 _LONGEST_USER_AGENT = 512
 
 
@@ -67,6 +69,13 @@ def inject(
     environ[END_REASON_KEY] = end_reason
 
 
+def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
+    """Return an environ that tells of no session: as it is, or a copy without our keys."""
+    if REQUEST_KEY not in environ:
+        return environ
+    return {key: value for key, value in environ.items() if key not in _KEYS}
+
+
 def find_environ(source: Any) -> Mapping[str, Any]:
     """Return the WSGI environ of a request object, or the mapping itself.
 
@@ -88,7 +97,8 @@ def find_environ(source: Any) -> Mapping[str, Any]:
 def get_session(source: Any) -> Session | None:
     """Return the live session of a request, or None for a visitor.
 
-    Raises ``LookupError`` when no ``SessionMiddleware`` has seen the request.
+    Raises ``LookupError`` when no ``SessionMiddleware`` has seen the request, and for a path
+    of ``exempt_paths``.
     """
     session: Session | None = _injected(source, SESSION_KEY)
     return session
@@ -118,5 +128,6 @@ def _injected(source: Any, key: str) -> Any:
         return environ[key]
     except KeyError:
         raise LookupError(
-            f"{key!r} is not in the environ; wrap the app in SessionMiddleware(app, manager)"
+            f"{key!r} is not in the environ; wrap the app in SessionMiddleware(app, manager), "
+            "and see that exempt_paths does not name this path"
         ) from None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from .arguments import check_app, check_manager
+from .environ import without_sessions
 from .errors import (
     NotSignedInError,
     ProviderUnavailableError,
@@ -20,6 +21,8 @@ from .errors import (
     StoreUnavailableError,
     TooManyTriesError,
 )
+from .exempt_paths import is_exempt
+from .file_wrapper import FILE_WRAPPER_KEY, FileWatch
 from .manager import SessionManager
 from .records import ReadOptions
 from .request import SessionRequest
@@ -74,6 +77,9 @@ class SessionMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         path = environ.get("PATH_INFO", "")
+        exempt_paths = self.manager.config.exempt_paths
+        if exempt_paths and is_exempt(path, exempt_paths):
+            return self.app(without_sessions(environ), start_response)
         for endpoints in self._endpoints:
             if endpoints.answers(path):
                 return self._serve(
@@ -108,6 +114,7 @@ class SessionMiddleware:
             if not runs_without_database:
                 return _answer(error, request, start_response)
 
+        files = FileWatch(environ) if FILE_WRAPPER_KEY in environ else None
         has_begun = False
 
         def begin(status: str, headers: HeaderLines, exc_info: Any = None) -> Any:
@@ -123,7 +130,7 @@ class SessionMiddleware:
 
         try:
             iterable = app(environ, begin)
-            return self._hand_back(request, iterable, environ, start_response, has_begun=has_begun)
+            return self._hand_back(request, iterable, start_response, has_begun, files)
         except (StoreUnavailableError, RefusedError) as error:
             if isinstance(error, StoreUnavailableError):
                 self.manager.events.emit("database_error", details={"error": error})
@@ -136,32 +143,28 @@ class SessionMiddleware:
         self,
         request: SessionRequest,
         iterable: Iterable[bytes],
-        environ: WSGIEnvironment,
         start_response: StartResponse,
-        *,
         has_begun: bool,
+        files: FileWatch | None,
     ) -> Iterable[bytes]:
         """Return the app's iterable, as it is unless something of ours remains to be done.
 
         A body that runs code may yet touch the session's data. A list is done; the server may
         want this very object, as it does to send a file.
         """
-        runs_code = not isinstance(iterable, (list, tuple)) and not _is_file(iterable, environ)
+        is_done = isinstance(iterable, (list, tuple))
+        is_file = not is_done and files is not None and files.is_file(iterable)
+        runs_code = not (is_done or is_file)
         if not has_begun or (runs_code and request.session is not None):
             return _Finishing(iterable, request, start_response)
         request.save_streamed()
         request.let_go()
-        if self.manager.purger.is_due() and not _is_file(iterable, environ):
+        if self.manager.purger.is_due() and not is_file:
             return _Finishing(iterable, request, start_response)
         return iterable
 
     def __repr__(self) -> str:
         return f"SessionMiddleware({self.app!r})"
-
-
-def _is_file(iterable: Iterable[bytes], environ: WSGIEnvironment) -> bool:
-    wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(wrapper, type) and isinstance(iterable, wrapper)
 
 
 class _Finishing:

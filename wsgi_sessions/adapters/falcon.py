@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import falcon
 
 from ..arguments import check_app, check_manager
-from ..environ import get_request, get_user
+from ..environ import REQUEST_KEY, get_request, get_user
 from ..errors import RefusedError, StoreUnavailableError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
@@ -49,7 +49,17 @@ class SessionsMiddleware:
         context: Any = req.context
         kind: Any = type(context)
         context.__class__ = _following(kind)
-        context.sessions = get_request(req.env)
+        if REQUEST_KEY in req.env:
+            context.sessions = get_request(req.env)
+        else:  # an exempt path: whoever asks is told so
+            context.sessions_environ = req.env
+
+
+class _Missing:
+    """The handle of a request that has none."""
+
+    def __get__(self, context: Any, owner: type) -> Any:
+        return get_request(context.sessions_environ)
 
 
 class _FromHandle:
@@ -63,6 +73,7 @@ class _FromHandle:
 
 
 class _Following:
+    sessions = _Missing()
     session = _FromHandle()
     user = _FromHandle()
 

@@ -16,6 +16,7 @@ from werkzeug.local import LocalProxy
 from ..arguments import check_app, check_manager
 from ..environ import REQUEST_KEY, get_request, get_session, get_user
 from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
+from ..exempt_paths import is_exempt
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
 from .views import check_form_origin, is_program, path_and_query, refusal_of, safe_next
@@ -159,6 +160,9 @@ def _guarded(view: Callable[P, R], *, needs_fresh: bool) -> Callable[P, R]:
 
 
 def _send_away() -> Any:
+    manager: SessionManager = current_app.extensions[_MANAGER]
+    if is_exempt(request.environ.get("PATH_INFO", ""), manager.config.exempt_paths):
+        get_request(request.environ)  # raises, and says that this path is exempt
     login_view = current_app.extensions["wsgi_sessions"].login_view
     if login_view is None or is_program(request):
         abort(401)

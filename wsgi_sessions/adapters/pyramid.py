@@ -142,7 +142,7 @@ def _shown(request: Any, get: Callable[[Any], Any]) -> Any:
     if REQUEST_KEY not in request.environ:
         raise LookupError(
             f"the session is not there yet; put {_TWEEN} before the tween that asks for it "
-            "in pyramid.tweens"
+            "in pyramid.tweens, and see that exempt_paths does not name this path"
         )
     return get(request)
 

@@ -1,0 +1,47 @@
+"""Recognises the files that a server is to send by itself (PEP 3333, ``wsgi.file_wrapper``).
+
+Must not wrap, read or close one: the server wants the very object that its wrapper made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["FILE_WRAPPER_KEY", "FileWatch"]
+
+FILE_WRAPPER_KEY = "wsgi.file_wrapper"
+
+
+class FileWatch:
+    """What a request's ``wsgi.file_wrapper`` has made.
+
+    Most servers give a type, so what it made can be told. uWSGI gives a function that returns
+    the file itself: there the app is handed one that also remembers what came of it. A type is
+    left as it is, as applications ask ``isinstance(x, environ["wsgi.file_wrapper"])``.
+    """
+
+    __slots__ = ("_kind", "_made", "_wrap")
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._kind: type | None = None
+        self._wrap: Callable[..., Any] | None = None
+        self._made: list[Any] = []
+        wrapper = environ.get(FILE_WRAPPER_KEY)
+        if isinstance(wrapper, type):
+            self._kind = wrapper
+        elif callable(wrapper):
+            self._wrap = wrapper
+            environ[FILE_WRAPPER_KEY] = self._make
+
+    def is_file(self, iterable: Any) -> bool:
+        """Tell whether the server's wrapper made this very object."""
+        if self._kind is not None:
+            return isinstance(iterable, self._kind)
+        return any(made is iterable for made in self._made)
+
+    def _make(self, *args: Any, **kwargs: Any) -> Any:
+        assert self._wrap is not None
+        made = self._wrap(*args, **kwargs)
+        self._made.append(made)
+        return made
