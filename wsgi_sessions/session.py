@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from .clock import datetime_from_ms, has_passed
+from .devices import device_in_words
 from .records import SessionRecord, UserRecord
 from .secrecy import refuse_to_pickle
 
@@ -147,6 +148,11 @@ class Session:
     @property
     def user_agent(self) -> str | None:
         return self.record.user_agent
+
+    @property
+    def device(self) -> str:
+        """What ``user_agent`` says in words, such as "Firefox on Linux"; of a known list."""
+        return device_in_words(self.record.user_agent)
 
     @property
     def is_remembered(self) -> bool:

@@ -53,7 +53,17 @@ _LONGEST = timedelta(days=36500)
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIELD_TYPES = ("string", "number", "boolean")
 _FIELDS_OF_OURS = frozenset(
-    {"id", "token", "userId", "expiresAt", "createdAt", "updatedAt", "ipAddress", "userAgent"}
+    {
+        "id",
+        "token",
+        "userId",
+        "expiresAt",
+        "createdAt",
+        "updatedAt",
+        "ipAddress",
+        "userAgent",
+        "device",
+    }
 )
 
 

@@ -276,7 +276,7 @@ def test_session_is_shown_with_where_it_is_from(client: Client) -> None:
     assert INSTANT.fullmatch(shown["expiresAt"])
     assert shown.keys() == {
         *("id", "token", "userId", "expiresAt", "createdAt", "updatedAt"),
-        *("ipAddress", "userAgent"),
+        *("ipAddress", "userAgent", "device"),
     }
 
 

@@ -33,7 +33,7 @@ SESSION = SessionRecord(
     expires_at_ms=CREATED + 3_600_994,
     remember=True,
     ip_address=None,
-    user_agent="Firefox",
+    user_agent="Firefox/143.0",
     data='{"cart": ["tea"]}',
     data_version=1,
     ended_at_ms=None,
@@ -63,7 +63,8 @@ def test_session_is_shown_as_the_client_reads_one() -> None:
         "createdAt": "2026-01-02T03:04:05.006Z",
         "updatedAt": "2026-01-02T03:05:05.006Z",
         "ipAddress": None,
-        "userAgent": "Firefox",
+        "userAgent": "Firefox/143.0",
+        "device": "Firefox",
     }
 
 

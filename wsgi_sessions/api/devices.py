@@ -1,54 +1,17 @@
-"""Says in words what a browser calls itself, and how long ago something was.
+"""Says in words how long ago something was, and when; devices are ``wsgi_sessions/devices.py``'s.
 
-Must not believe it: anybody can send any User-Agent, so it is a name to show and no more.
+Must not produce HTML.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from ..devices import UNKNOWN_DEVICE, device_in_words
+
 __all__ = ["UNKNOWN_DEVICE", "device_in_words", "instant_in_words", "time_ago"]
 
-UNKNOWN_DEVICE = "Unknown device"
-
-_PLAINER = {
-    "Chrome Mobile": "Chrome",
-    "Chrome Mobile WebView": "Chrome",
-    "Chrome Mobile iOS": "Chrome",
-    "Edge Mobile": "Edge",
-    "Firefox Mobile": "Firefox",
-    "Firefox iOS": "Firefox",
-    "HeadlessChrome": "Chrome",
-    "Mac OS X": "macOS",
-    "Mobile Safari": "Safari",
-    "Mobile Safari UI/WKWebView": "Safari",
-    "Opera Mobile": "Opera",
-}
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
-
-
-def device_in_words(user_agent: str | None) -> str:
-    """Name browser and system of a User-Agent header.
-
-    >>> device_in_words("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0")
-    'Firefox on Linux'
-    >>> device_in_words("no browser at all"), device_in_words(None)
-    ('Unknown device', 'Unknown device')
-    """
-    if not user_agent:
-        return UNKNOWN_DEVICE
-    # Costly to import and only needed where the page is on.
-    from ua_parser import parse
-
-    found = parse(user_agent)
-    browser = _plain(None if found.user_agent is None else found.user_agent.family)
-    system = _plain(None if found.os is None else found.os.family)
-    device = _plain(None if found.device is None else found.device.family)
-    if system == "iOS" and device is not None:
-        system = device
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or UNKNOWN_DEVICE
 
 
 def time_ago(instant: datetime, now: datetime) -> str:
@@ -74,7 +37,3 @@ def instant_in_words(instant: datetime) -> str:
     """
     utc = instant.astimezone(timezone.utc)
     return f"{utc.day} {utc:%B %Y, %H:%M} UTC"
-
-
-def _plain(family: str | None) -> str | None:
-    return None if family in (None, "Other") else _PLAINER.get(str(family), str(family))

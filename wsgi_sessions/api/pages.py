@@ -35,7 +35,7 @@ from .codes import (
     UnsupportedMediaTypeError,
     status_of,
 )
-from .devices import UNKNOWN_DEVICE, device_in_words, instant_in_words, time_ago
+from .devices import UNKNOWN_DEVICE, instant_in_words, time_ago
 from .guard import check_origin, read_body
 from .mount import mount_path
 
@@ -119,9 +119,9 @@ class SessionsPage:
         self._manager = manager
         self._templates: tuple[Any, Any] | None = None
         is_on = manager.config.pages_path is not None
-        if is_on and (find_spec("jinja2") is None or find_spec("ua_parser") is None):
+        if is_on and find_spec("jinja2") is None:
             raise ConfigurationError(
-                "pages_path is given, but the page needs Jinja2 and ua-parser; install them with "
+                "pages_path is given, but the page needs Jinja2; install it with "
                 "pip install 'wsgi-sessions[pages]', or leave pages_path out"
             )
 
@@ -306,7 +306,7 @@ def _see(url: str) -> _Response:
 
 
 def _row(session: Session, *, now: datetime, is_this_one: bool) -> SessionRow:
-    device = device_in_words(session.user_agent)
+    device = session.device
     return SessionRow(
         id=session.id,
         device=device,

@@ -129,6 +129,7 @@ def answer_schemas(config: SessionConfig) -> dict[str, Schema]:
             "updatedAt": _INSTANT,
             "ipAddress": _TEXT_OR_NULL,
             "userAgent": _TEXT_OR_NULL,
+            "device": {"type": "string", "description": "The user agent in words."},
             **_additional(config),
         }
     )

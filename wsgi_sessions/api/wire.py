@@ -51,6 +51,7 @@ def session_fields(session: Session, declared: Iterable[str] = ()) -> JsonObject
         "updatedAt": _instant(session.updated_at),
         "ipAddress": session.ip_address,
         "userAgent": session.user_agent,
+        "device": session.device,
     }
     for name in declared:
         fields[name] = session.data.get(name)
