@@ -433,3 +433,56 @@ def test_expires_is_read_as_browsers_read_it(
     else:
         clock.advance(seconds=10)
         assert "a" not in jar
+
+
+# Where Secure cookies are taken, and the prefixes
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://example.org/", True),
+        ("http://localhost/", True),
+        ("http://localhost:8000/", True),
+        ("http://app.localhost/", True),
+        ("http://127.0.0.1:5000/", True),
+        ("http://127.8.8.8/", True),
+        ("http://[::1]:5000/", True),
+        ("http://example.org/", False),
+        ("http://localhost.example.org/", False),
+        ("http://192.0.2.1/", False),
+        ("http://[2001:db8::1]/", False),
+    ],
+)
+def test_secure_cookies_are_kept_where_nobody_listens(url: str, is_taken: bool) -> None:
+    jar = CookieJar(FakeClock())
+    jar.receive(["a=1; Secure; Path=/", "__Host-b=2; Secure; Path=/"], url=url)
+    assert (set(jar) == {"a", "__Host-b"}) is is_taken
+    assert jar.header_for(url) == ("a=1; __Host-b=2" if is_taken else None)
+    assert len(jar.refused) == (0 if is_taken else 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("__Http-a=1; Secure; HttpOnly", None),
+        ("__Http-a=1; Secure; HttpOnly; Domain=example.org; Path=/x", None),
+        ("__Http-a=1; Secure", "__Http-a needs HttpOnly"),
+        ("__Http-a=1; HttpOnly", "__Http-a needs Secure"),
+        ("__http-a=1; Secure", "__http-a needs HttpOnly"),
+        ("__Host-Http-a=1; Secure; HttpOnly; Path=/", None),
+        ("__Host-Http-a=1; Secure; Path=/", "__Host-Http-a needs HttpOnly"),
+        ("__Host-Http-a=1; HttpOnly; Path=/", "__Host-Http-a needs Secure"),
+        ("__Host-Http-a=1; Secure; HttpOnly; Path=/x", "__Host-Http-a needs Path=/"),
+        (
+            "__Host-Http-a=1; Secure; HttpOnly; Path=/; Domain=example.org",
+            "__Host-Http-a must not have a Domain",
+        ),
+        ("__Host-a=1; Secure; Path=/", None),
+        ("=__Http-a=1", "it has no name and a value that looks like a prefixed one"),
+    ],
+)
+def test_prefixes_ask_for_their_attributes(line: str, why: str | None) -> None:
+    jar = CookieJar(FakeClock())
+    jar.receive([line], url="https://example.org/x")
+    assert [refused.why for refused in jar.refused] == ([] if why is None else [why])

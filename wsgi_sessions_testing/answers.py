@@ -5,13 +5,15 @@ Must not look at sessions: these are the lines that any browser or cache reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.config import CookieConfig
 
 from .browser import Browser
+from .caching import find_keepers, varies_by_cookie
+from .cookie_rules import PREFIXES
+from .network import LostResponse
 from .staging import fail
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ __all__ = [
     "assert_cookie_flags",
     "assert_not_shared_cacheable",
     "is_session_cookie",
-    "varies_by_cookie",
 ]
 
 AS_CONFIGURED = "as configured"
@@ -80,7 +81,11 @@ class CookieFlags:
 def is_session_cookie(line: str, cookie: CookieConfig) -> bool:
     """Tell whether a Set-Cookie line is one of ours, by its name."""
     name = line.partition("=")[0].strip()
-    name = name.removeprefix("__Host-").removeprefix("__Secure-")
+    # The longest first: one begins like another.
+    for prefix in PREFIXES:
+        if name.startswith(prefix):
+            name = name.removeprefix(prefix)
+            break
     return name in (cookie.name, cookie.cache_name)
 
 
@@ -94,8 +99,9 @@ def assert_cookie_flags(
 ) -> None:
     """Assert that every session cookie sent so far had the attributes it should have.
 
-    HttpOnly always, and the prefix that goes with the others; what is not given is as the
-    settings say, ``secure`` by the scheme of the request if they leave it to that.
+    As the outermost layer of the app sent it; at least one must have come. HttpOnly always, and
+    the prefix that goes with the others; what is not given is as the settings say,
+    ``secure`` by the scheme of the request if they leave it to that.
     ``domain=None`` is no Domain at all.
     """
     cookie = browser.manager.config.cookie
@@ -105,6 +111,8 @@ def assert_cookie_flags(
         changes["domain"] = domain
     seen = 0
     for exchange in browser.history:
+        if not exchange.is_by_app:
+            continue
         flags = CookieFlags.of(cookie, is_https=exchange.url.startswith("https:"))
         if changes.get("secure") is False:
             flags = replace(flags, partitioned=False)
@@ -115,26 +123,42 @@ def assert_cookie_flags(
                 fault = flags.find_fault(line)
                 if fault is not None:
                     fail(fault, browser)
-    if not seen:
-        fail("no session cookie was sent yet; sign in or open a page first", browser)
+    if seen:
+        return
+    if any(not exchange.is_by_app for exchange in browser.history):
+        fail(
+            "no session cookie came through the whole app: the sign-in went past the layers "
+            "around SessionMiddleware, which answer by themselves or can't be seen through; "
+            "sign in by the app's own form",
+            browser,
+        )
+    if any(exchange.action == "sign in" for exchange in browser.history):
+        fail(
+            "no session cookie got through the layers around SessionMiddleware, though the "
+            "browser signed in",
+            browser,
+        )
+    fail("no session cookie was sent yet; sign in or open a page first", browser)
 
 
 def assert_not_shared_cacheable(response: Response) -> None:
-    """Assert that no shared cache may keep a response (RFC 9111): ask it of personal pages."""
-    cache_control = response.headers.get("Cache-Control", "")
-    directives = _words(cache_control)
-    problems = []
-    if is_public(directives):
-        problems.append("Cache-Control lets shared caches keep it")
-    if response.headers.getall("Set-Cookie") and not is_private(directives):
-        problems.append("it sets a cookie and is neither private nor no-store")
-    if not is_private(directives) and not varies_by_cookie(response):
-        problems.append("Vary does not name Cookie")
-    if problems:
-        raise AssertionError(
-            f"{'; '.join(problems)}: Cache-Control: {response.headers.get('Cache-Control')}, "
-            f"Vary: {response.headers.get('Vary')}"
-        )
+    """Assert that no shared cache may keep a response: ask it of personal pages.
+
+    May, by RFC 9111, section 3: what nothing forbids is kept, a 200 without ``Cache-Control``
+    say. ``private`` and ``no-store`` forbid it. Caches that ``CDN-Cache-Control`` or
+    ``Surrogate-Control`` speaks to go by that (RFC 9213).
+    """
+    if isinstance(response, LostResponse):
+        raise AssertionError("the response was lost on its way; what the app sent is its .unseen")
+    reasons = find_keepers(response)
+    if reasons:
+        told = {"Cache-Control": "None", "Vary": "None"}
+        for name in response.headers:
+            word = name.lower()
+            if word.endswith(("cache-control", "surrogate-control")) or word in ("expires", "vary"):
+                told[name.title().replace("Cdn", "CDN")] = ", ".join(response.headers.getall(name))
+        lines = ", ".join(f"{name}: {value}" for name, value in told.items())
+        raise AssertionError(f"{'; '.join(reasons)}: {lines}")
 
 
 def find_cache_fault(response: Response, cookie: CookieConfig) -> str | None:
@@ -143,31 +167,9 @@ def find_cache_fault(response: Response, cookie: CookieConfig) -> str | None:
     A public page may be kept, for whoever brings the same cookies; one that sets a session
     cookie may not.
     """
-    directives = _words(response.headers.get("Cache-Control", ""))
-    lines = response.headers.getall("Set-Cookie")
     if not varies_by_cookie(response):
         return "an answer does not vary by Cookie"
-    if any(is_session_cookie(line, cookie) for line in lines) and (
-        is_public(directives) or not is_private(directives)
-    ):
+    lines = response.headers.getall("Set-Cookie")
+    if any(is_session_cookie(line, cookie) for line in lines) and find_keepers(response):
         return "shared caches may keep an answer that sets a session cookie"
     return None
-
-
-def varies_by_cookie(response: Response) -> bool:
-    """Tell whether caches keep an answer for each Cookie header apart."""
-    return bool(_words(response.headers.get("Vary", "")) & {"cookie", "*"})
-
-
-def is_public(directives: Iterable[str]) -> bool:
-    """Tell whether directives let shared caches keep even what they otherwise may not."""
-    return any(word == "public" or word.startswith("s-maxage") for word in directives)
-
-
-def is_private(directives: set[str]) -> bool:
-    """Tell whether directives keep shared caches off."""
-    return bool(directives & {"private", "no-store"})
-
-
-def _words(value: str) -> set[str]:
-    return {part.strip().lower() for part in value.split(",")}

@@ -12,8 +12,17 @@ from typing import Any
 from wsgi_sessions.records import EndReason
 
 from .browser import Browser
-from .reasons import end_reason, find_standing, why_out
-from .staging import fail, fake_clock, page_for, require_session, session_seen_by_app, wait_in_use
+from .network import Fate
+from .reasons import end_reason, find_standing, tokens_held, why_out
+from .staging import (
+    fail,
+    fake_clock,
+    page_for,
+    require_session,
+    session_seen_by_app,
+    visit,
+    wait_in_use,
+)
 
 __all__ = [
     "assert_rotated",
@@ -36,6 +45,13 @@ def assert_signed_in(browser: Browser, *, as_: str | None = None) -> None:
     email = None if session.user is None else session.user.email
     if as_ is not None and email != as_:
         fail(f"the browser is signed in as {email}, not as {as_}", browser)
+    seen = browser._seen_through_layers()
+    if seen is None or seen.id != session.id:
+        fail(
+            "the browser has the cookies of a live session, but the layers around "
+            "SessionMiddleware do not let it come to that",
+            browser,
+        )
 
 
 def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None) -> None:
@@ -49,6 +65,12 @@ def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None
     session = browser.session
     if session is not None:
         fail(f"the browser is still signed in: {session!r}", browser)
+    if _lost_every_sign_in(browser):
+        fail(
+            "the browser signed in, but was never given a session cookie, so it shows nothing "
+            "that it is signed out",
+            browser,
+        )
     if wanted is None:
         return
     found = find_standing(browser)
@@ -59,6 +81,16 @@ def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None
     if found.reason is not wanted:
         verb = "ended" if found.is_over else "is refused"
         fail(f"the session {verb} as {found.reason}, not as {wanted}", browser)
+
+
+def _lost_every_sign_in(browser: Browser) -> bool:
+    """Tell whether sign-ins were answered, and no answer brought a session cookie."""
+    arrived = [
+        exchange
+        for exchange in browser.history
+        if exchange.action == "sign in" and exchange.fate is Fate.ARRIVES and exchange.is_success
+    ]
+    return bool(arrived) and next(tokens_held(browser), None) is None
 
 
 def assert_rotated(browser: Browser, before: str | None) -> None:
@@ -100,9 +132,9 @@ def assert_rotation_safe(browser: Browser, *, page: str | None = None) -> None:
     if browser.session_token != before:
         fail("a lost response changed the browser's token", browser)
     parallel = browser.fork()
-    browser.get(page)
+    visit(browser, page)
     assert_rotated(browser, before)
-    browser.get(page)
+    visit(browser, page)
     assert_signed_in(browser)
     if config.rotation_grace_ms:
         parallel.get(page)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json as json_codec
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from urllib.parse import urljoin
 
@@ -30,11 +30,12 @@ from .fetching import Form, build_request, encode_form, header_lines
 from .history import EventLog, Exchange, tell
 from .jar import CookieJar, is_same_site
 from .network import Fate, LostResponse, Network
+from .passage import Passage
 from .peeking import is_secure_for, peek_at_session
 from .reasons import tokens_held
 from .seam import RESPOND, reach
 from .user_agents import find_user_agent
-from .wrapping import find_session_middleware
+from .wrapping import find_session_middleware, rewrapped
 from .wsgi_client import call_app
 
 if TYPE_CHECKING:
@@ -168,11 +169,13 @@ class Browser:
                 is_navigation=is_navigation,
             )
 
+        middleware = self._middleware
         return self._send(
             self.app,
             lambda: build_request(method, url, lines, content, address=self.address),
             take,
-            network=self.network,
+            fate=self.network.next_fate(),
+            passage=None if middleware is None else Passage(middleware),
         )
 
     # Sessions
@@ -311,30 +314,43 @@ class Browser:
         build: Callable[[], Request],
         take: Callable[[Response], None],
         *,
-        network: Network | None,
+        fate: Fate,
+        passage: Passage | None,
         action: str | None = None,
     ) -> Response:
-        fate = Fate.ARRIVES if network is None else network.next_fate()
+        """Send a request; without a passage nobody can tell whether it gets to the middleware."""
         at_ms, heard_before = self.clock.now_ms(), len(self._log.heard)
         request = build()
+
+        def call(asked: Request) -> Response:
+            with nullcontext() if passage is None else passage.open(asked.environ):
+                return call_app(app, asked)
+
         try:
-            response = call_app(app, request)
+            response = call(request)
             if fate is Fate.SENT_TWICE:
-                response = call_app(app, build())
+                response = call(build())
         except WorkerKilled:
             fate = Fate.LOST
             response = Response(status="599 Worker Killed")
         reach(RESPOND)
         exchange = Exchange.of(
-            request, response, at_ms=at_ms, fate=fate, action=action, heard_before=heard_before
+            request,
+            response,
+            at_ms=at_ms,
+            fate=fate,
+            action=action,
+            heard_before=heard_before,
+            is_by_app=app is self.app,
+            has_arrived=passage is None or passage.has_arrived,
         )
         self._history.append(exchange)
         if fate is Fate.LOST:
             return LostResponse(response)
         if fate is not Fate.DELAYED:
             take(response)
-        if network is not None and fate in (Fate.DELAYED, Fate.REPEATED):
-            network.hold(str(exchange), lambda: take(response))
+        if fate in (Fate.DELAYED, Fate.REPEATED):
+            self.network.hold(str(exchange), lambda: take(response))
         return response
 
     def _with_handle(
@@ -343,30 +359,41 @@ class Browser:
         act: Callable[[SessionRequest], T],
         *,
         network: Network | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> T:
-        """Do something in a request of its own, on an app of our own in the same middleware.
+        """Do something in a request of its own, in place of the app within its middleware.
 
+        The answer travels out through every layer around that. Where a layer answers by itself,
+        or the middleware can't be seen, it is done past the layers, and the history says so.
         Without a network the line is good: so a test looks at how things are.
         """
         outcomes: list[T | Exception] = []
 
-        def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        def note(environ: dict[str, Any]) -> None:
             try:
                 outcomes.append(act(environ[REQUEST_KEY]))
             except Exception as error:
                 outcomes.append(error)
-            start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
-            return [b""]
 
-        response = self._send(
-            SessionMiddleware(app, self.manager),
-            lambda: self._own_request("POST"),
-            lambda answer: self.cookies.receive(
-                answer.headers.getall("Set-Cookie"), url=self._cookie_url
-            ),
-            network=network,
-            action=action,
-        )
+        def send(app: WSGIApplication, middleware: SessionMiddleware) -> Response:
+            return self._send(
+                app,
+                lambda: self._own_request("POST", headers),
+                lambda answer: self.cookies.receive(
+                    answer.headers.getall("Set-Cookie"), url=self._cookie_url
+                ),
+                fate=fate,
+                passage=Passage(middleware, note),
+                action=action,
+            )
+
+        fate = Fate.ARRIVES if network is None else network.next_fate()
+        response, middleware = None, self._middleware
+        if middleware is not None:
+            response = send(self.app, middleware)
+        if response is None or not (outcomes or self._history[-1].has_arrived):
+            direct = SessionMiddleware(_nobody, self.manager)
+            response = send(direct, direct)
         if not outcomes and isinstance(response, LostResponse):
             raise StoreUnavailableError(f"the worker died, so {action} had no answer")
         if not outcomes:
@@ -374,6 +401,35 @@ class Browser:
         if isinstance(outcomes[-1], Exception):
             raise outcomes[-1]
         return outcomes[-1]
+
+    def _seen_through_layers(self) -> Session | None:
+        """Return the live session that a request brings through the app's layers, or None.
+
+        What comes to the middleware is looked at and changes nothing; layers that can't be seen
+        are taken to let it pass.
+        """
+        seen: list[Session | None] = []
+
+        def look(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            seen.append(peek_at_session(self.manager, environ))
+            return _nobody(environ, start_response)
+
+        if self._middleware is None:
+            return self.session
+        try:
+            app = rewrapped(self.app, look)
+        except LookupError:
+            return self.session
+        call_app(app, self.fork()._own_request("GET"))
+        return seen[-1] if seen else None
+
+    @property
+    def _middleware(self) -> SessionMiddleware | None:
+        """The middleware within the app, if it can be seen and is that of the manager."""
+        middleware = find_session_middleware(self.app)
+        if middleware is None or middleware.manager is not self.manager:
+            return None
+        return middleware
 
     def _sign_in_through_api(self, email: str, password: str, *, remember_me: bool) -> Session:
         api_path = self.manager.config.api_path
@@ -414,10 +470,17 @@ class Browser:
         """Where session cookies are sent to and taken from, whatever their path."""
         return urljoin(self.base_url + "/", self.manager.config.cookie.path)
 
-    def _own_request(self, method: str) -> Request:
+    def _own_request(self, method: str, headers: Mapping[str, str] | None = None) -> Request:
         url = self._cookie_url
         lines = header_lines(
             method, url, origin=self.base_url, is_navigation=True, user_agent=self.user_agent
         )
         lines["Cookie"] = self.cookies.header_for(url, method=method)
+        lines.update(headers or {})
         return build_request(method, url, lines, b"", address=self.address)
+
+
+def _nobody(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Stands where an app is wrapped, for a request that acts in its place."""
+    start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+    return [b""]

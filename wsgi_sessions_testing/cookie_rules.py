@@ -12,13 +12,38 @@ from urllib.parse import urlsplit
 from .set_cookie import SetCookie, UnreadableCookieError
 
 __all__ = [
+    "PREFIXES",
     "cookie_domain",
     "default_path",
     "is_same_site",
+    "is_trustworthy",
     "matches_domain",
     "matches_path",
     "split_url",
 ]
+
+
+PREFIXES = ("__Host-Http-", "__Http-", "__Host-", "__Secure-")
+"""What a name may begin with that asks for attributes, the longer of two alike first."""
+
+
+def is_trustworthy(url: str) -> bool:
+    """Tell whether Secure cookies are taken from a URL, and sent there.
+
+    Over TLS, and on this very machine (Secure Contexts, section 3.1), as browsers do.
+
+    >>> is_trustworthy("http://app.localhost:8000/"), is_trustworthy("http://localhost.example/")
+    (True, False)
+    """
+    scheme, host, _ = split_url(url)
+    if scheme in ("https", "wss"):
+        return True
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_same_site(first_url: str, second_url: str) -> bool:

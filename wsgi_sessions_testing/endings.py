@@ -28,6 +28,7 @@ from .staging import (
     plant,
     session_seen_by_app,
     start_anonymous,
+    visit,
     wait_in_use,
 )
 
@@ -59,7 +60,8 @@ def assert_logout_is_final(
     ``sign_out(browser)`` uses the app's own button; without it, the product's. Waits for
     ``revocation_lag`` on the clock.
     """
-    browser.get(page_for(browser, page))
+    page = page_for(browser, page)
+    visit(browser, page)
     copy = browser.fork()
     before = browser.session
     if before is None:
@@ -75,6 +77,7 @@ def assert_logout_is_final(
     seen = session_seen_by_app(copy)
     if seen is not None:
         fail("a copy of the cookies from before the sign-out is still let in", copy)
+    visit(copy, page)
 
 
 def assert_revocation_within(
@@ -96,7 +99,7 @@ def assert_revocation_within(
         fail("the browser was not signed in before", browser)
     for seat in seats:
         for _ in range(2):
-            seat.get(page)
+            visit(seat, page)
             if session_seen_by_app(seat) is None:
                 fail("the browser was not let in before the revocation", seat)
     # By another process, or this one would know at once; its clock is behind, so that its row
@@ -109,6 +112,7 @@ def assert_revocation_within(
     for seat in seats:
         if session_seen_by_app(seat) is not None:
             fail(f"the session is still let in {seconds} s after it was revoked", seat)
+        visit(seat, page)
 
 
 def assert_revocation_is_final(browser: Browser) -> None:
@@ -198,7 +202,7 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) 
         fail("the browser was not signed in before", browser)
     _assert_bound_to_its_token(browser, page)
     browser.sign_in(session.user)
-    browser.get(page)
+    visit(browser, page)
     advance(browser.clock, config.cookie_cache.max_age_ms)
     if browser.session_token is not None and not _asks_the_database(browser):
         fail("a cached copy was taken after max_age", browser)
@@ -211,7 +215,7 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) 
 
 def _assert_bound_to_its_token(browser: Browser, page: str) -> None:
     manager, user = browser.manager, browser.session.user if browser.session else None
-    browser.get(page)
+    visit(browser, page)
     is_secure = browser._is_secure
     cache_name = manager.cookies.cache_name(is_secure=is_secure)
     copied = browser.cookies.find(cache_name)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from webob import Request  # type: ignore[import-untyped, unused-ignore]
 
-from .jar import is_same_site
+from .cookie_rules import is_same_site, is_trustworthy
 
 __all__ = ["Form", "build_request", "encode_form", "header_lines"]
 
@@ -34,8 +34,7 @@ def header_lines(
     """Return the headers a browser adds by itself when a page of ``origin`` asks for a URL."""
     relation = _relation(origin, url)
     lines: dict[str, str | None] = {"User-Agent": user_agent or None, "Accept": "*/*"}
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
+    if is_trustworthy(url):
         lines["Sec-Fetch-Site"] = relation
         lines["Sec-Fetch-Mode"] = "navigate" if is_navigation else "cors"
     is_safe = method.upper() in ("GET", "HEAD")

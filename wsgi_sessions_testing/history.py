@@ -31,6 +31,8 @@ class Exchange:
     ``action`` names what the browser did by itself (``"sign in"``), None for a request of the
     test's. ``sent`` is the Cookie header, ``received`` the values of the Set-Cookie headers.
     ``heard_before`` counts the events that the browser's log held when this was sent.
+    ``is_by_app``: the whole app answered, every layer of it, and not its middleware alone.
+    ``has_arrived``: the request got to the ``SessionMiddleware``, as far as can be seen.
     """
 
     at_ms: int
@@ -42,6 +44,8 @@ class Exchange:
     received: tuple[str, ...]
     action: str | None = None
     heard_before: int = 0
+    is_by_app: bool = True
+    has_arrived: bool = True
 
     @classmethod
     def of(
@@ -53,6 +57,8 @@ class Exchange:
         fate: Fate,
         action: str | None,
         heard_before: int = 0,
+        is_by_app: bool = True,
+        has_arrived: bool = True,
     ) -> Exchange:
         return cls(
             at_ms=at_ms,
@@ -65,7 +71,14 @@ class Exchange:
             received=tuple(response.headers.getall("Set-Cookie")),
             action=action,
             heard_before=heard_before,
+            is_by_app=is_by_app,
+            has_arrived=has_arrived,
         )
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx or 3xx."""
+        return self.status[:1] in ("2", "3")
 
     def session_ids(self, read: Callable[[str], Any]) -> set[str]:
         """Return the ids of the sessions whose tokens went to and fro; ``read`` reads one."""
@@ -76,7 +89,11 @@ class Exchange:
     def __str__(self) -> str:
         what = self.action or f"{self.method} {self.url}"
         text = f"{_instant(self.at_ms)} {what}"
+        if not self.is_by_app:
+            text += " (past the layers around SessionMiddleware)"
         text += f" -> {self.status}"
+        if not self.has_arrived:
+            text += " (by a layer around SessionMiddleware)"
         if self.fate is not Fate.ARRIVES:
             text += f" ({self.fate.value})"
         if self.sent:

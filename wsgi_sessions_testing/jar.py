@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from wsgi_sessions.clock import Clock, has_passed
 
 from .cookie_rules import (
+    PREFIXES,
     cookie_domain,
     default_path,
     is_same_site,
+    is_trustworthy,
     matches_domain,
     matches_path,
     split_url,
@@ -27,7 +29,6 @@ _LONG_AGO_MS = -1
 _MOST_OF_A_DOMAIN = 180
 """As in Chromium; RFC 6265bis asks for 50 at least (section 6.1)."""
 
-_SECURE_SCHEMES = frozenset({"https", "wss"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -133,13 +134,14 @@ class CookieJar(Mapping[str, str]):
         now_ms = self._clock.now_ms()
         live = [cookie for cookie in self._cookies.values() if not cookie.is_expired(now_ms)]
         if url is not None:
-            scheme, host, path = split_url(url)
+            _, host, path = split_url(url)
+            may_be_secure = is_trustworthy(url)
             live = [
                 cookie
                 for cookie in live
                 if _matches_host(cookie, host)
                 and matches_path(path, cookie.path)
-                and (scheme in _SECURE_SCHEMES or not cookie.is_secure)
+                and (may_be_secure or not cookie.is_secure)
             ]
         return tuple(sorted(live, key=lambda cookie: (-len(cookie.path), cookie.created_at_ms)))
 
@@ -206,7 +208,7 @@ class CookieJar(Mapping[str, str]):
     def _accept(self, parsed: SetCookie, *, url: str, is_third_party: bool) -> Cookie:
         """Apply section 5.7; raises ``UnreadableCookieError`` with the rule that is broken."""
         scheme, host, path = split_url(url)
-        is_secure_origin = scheme in _SECURE_SCHEMES
+        is_secure_origin = is_trustworthy(url)
         domain = cookie_domain(parsed, host)
         is_host_only = domain is None
         has_path = parsed.path is not None and parsed.path.startswith("/")
@@ -310,12 +312,14 @@ def _goes_cross_site(cookie: Cookie, method: str, *, is_navigation: bool) -> boo
 
 def _check_prefix(cookie: Cookie, *, has_path: bool) -> None:
     name = (cookie.name or cookie.value).lower()
-    if not name.startswith(("__secure-", "__host-")):
+    if not name.startswith(tuple(prefix.lower() for prefix in PREFIXES)):
         return
     if not cookie.name:
         raise UnreadableCookieError("it has no name and a value that looks like a prefixed one")
     if not cookie.is_secure:
         raise UnreadableCookieError(f"{cookie.name} needs Secure")
+    if name.startswith(("__http-", "__host-http-")) and not cookie.is_http_only:
+        raise UnreadableCookieError(f"{cookie.name} needs HttpOnly")
     if name.startswith("__host-"):
         if not cookie.is_host_only:
             raise UnreadableCookieError(f"{cookie.name} must not have a Domain")

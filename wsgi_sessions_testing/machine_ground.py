@@ -80,8 +80,7 @@ class MachineGround(RuleBasedStateMachine):
         for worker in self.workers:
             store: Any = worker.manager.store
             store.watchers.append(self.reads)
-            middleware: Any = worker.app
-            middleware.app = self._noting_reads(middleware.app)
+            worker.middleware.app = self._noting_reads(worker.middleware.app)
         self.browsers = [bench.new_browser(name) for name in DEVICES]
         self.data: dict[str, dict[str, list[int]]] = {}
 

@@ -5,8 +5,8 @@ Must not claim anything about the product but what an assertion needs to begin w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin
 
 from wsgi_sessions.session import Session
@@ -14,6 +14,9 @@ from wsgi_sessions.session import Session
 from .browser import Browser
 from .clock import FakeClock
 from .cookie_rules import matches_path, split_url
+
+if TYPE_CHECKING:
+    from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
 __all__ = [
     "advance",
@@ -24,6 +27,7 @@ __all__ = [
     "require_session",
     "session_seen_by_app",
     "start_anonymous",
+    "visit",
     "wait_in_use",
 ]
 
@@ -60,9 +64,21 @@ def page_for(browser: Browser, page: str | None) -> str:
     return page
 
 
-def session_seen_by_app(browser: Browser) -> Any:
+def visit(browser: Browser, page: str) -> Response:
+    """Open a page; fail if a layer around the ``SessionMiddleware`` answered by itself."""
+    answer = browser.get(page)
+    if not browser.history[-1].has_arrived:
+        fail(
+            f"{page} was answered by a layer around SessionMiddleware, which was not asked, so "
+            "nothing is shown by it; give a page of the app's own",
+            browser,
+        )
+    return answer
+
+
+def session_seen_by_app(browser: Browser, headers: Mapping[str, str] | None = None) -> Any:
     """Return the session that an app gets for a request of this browser, cookie cache and all."""
-    return browser._with_handle("look", lambda handle: handle.session)
+    return browser._with_handle("look", lambda handle: handle.session, headers=headers)
 
 
 def start_anonymous(handle: Any) -> None:

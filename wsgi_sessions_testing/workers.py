@@ -6,6 +6,7 @@ Must not start processes: they are told apart by what they remember, which is al
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from wsgi_sessions.middleware import SessionMiddleware
 
 from .clock import FakeClock
 from .faults import Faults
+from .passage import wrapped_by
 from .seam import WatchedStore, watch_feed
-from .wrapping import find_session_middleware
+from .wrapping import find_session_middleware, rewrapped
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -25,16 +27,20 @@ __all__ = ["Worker", "Workers"]
 
 
 class Worker:
-    """One worker process: its ``app`` begins at the ``SessionMiddleware``.
+    """One worker process: ``app`` is the application around a ``middleware`` of its own.
 
-    What is wrapped around the middleware is not a worker's own, and is left out.
+    The layers around the middleware are copies, which share what the first ones refer to;
+    where one can't be copied, ``app`` begins at the middleware.
     """
 
-    def __init__(self, number: int, middleware: SessionMiddleware, clock: Clock) -> None:
+    def __init__(
+        self, number: int, app: WSGIApplication, middleware: SessionMiddleware, clock: Clock
+    ) -> None:
         self.number = number
         self.clock = clock
         self.manager: SessionManager = middleware.manager
-        self.app: WSGIApplication = middleware
+        self.middleware = middleware
+        self.app = app
 
     def __repr__(self) -> str:
         return f"<Worker {self.number} at {self.clock!r}>"
@@ -59,6 +65,7 @@ class Workers:
         found = find_session_middleware(app)
         if found is None:
             raise LookupError(f"{app!r} is not wrapped in SessionMiddleware as far as can be seen")
+        self._app = app
         self._middleware = found
         self._manager = manager
         self._clock = clock
@@ -81,8 +88,11 @@ class Workers:
         if self._faults is not None:
             self._faults.watch(manager)
         middleware = copy.copy(self._middleware)
-        SessionMiddleware.__init__(middleware, self._middleware.app, manager)
-        worker = Worker(len(self._made) + 1, middleware, clock)
+        SessionMiddleware.__init__(middleware, wrapped_by(self._middleware), manager)
+        app: WSGIApplication = middleware
+        with suppress(LookupError):
+            app = rewrapped(self._app, middleware)
+        worker = Worker(len(self._made) + 1, app, middleware, clock)
         self._made.append(worker)
         return worker
 

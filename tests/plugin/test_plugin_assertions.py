@@ -311,7 +311,8 @@ CUTTING_COOKIES = """
 
         def __call__(self, environ, start_response):
             def start(status, headers, exc_info=None):
-                return start_response(status, [h for h in headers if h[0] != "Set-Cookie"])
+                kept = [h for h in headers if h[0] != "Set-Cookie" or "HTTP_COOKIE" not in environ]
+                return start_response(status, kept)
 
             return self.app(environ, start)
 

@@ -20,6 +20,7 @@ from wsgi_sessions import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flask import Response as FlaskResponse
     from werkzeug.wrappers import Response
 
 
@@ -34,6 +35,11 @@ def create_app(database: str = "sqlite:///notes.db", config: SessionConfig | Non
         origin = request.headers.get("Origin")
         if request.method == "POST" and origin != request.host_url.rstrip("/"):
             abort(403)
+
+    @app.after_request
+    def keep_out_of_shared_caches(response: FlaskResponse) -> FlaskResponse:
+        response.cache_control.private = True
+        return response
 
     @app.get("/")
     def welcome() -> str:
