@@ -327,6 +327,13 @@ def test_a_sign_in_that_a_layer_refuses_is_done_past_it_and_shows_no_flags() -> 
         assert_cookie_flags(browser)
 
 
+def test_where_there_are_no_sessions_nobody_can_sign_in() -> None:
+    settings: dict[str, Any] = {"cookie": {"path": "/app"}, "exempt_paths": ("/app",)}
+    told = "https://localhost/app, which exempt_paths excepts"
+    with bench_within(**settings) as bench, pytest.raises(LookupError, match=told):
+        bench.new_browser().sign_in(ADA)
+
+
 # Layers of every make
 
 

@@ -396,6 +396,11 @@ class Browser:
             response = send(direct, direct)
         if not outcomes and isinstance(response, LostResponse):
             raise StoreUnavailableError(f"the worker died, so {action} had no answer")
+        if not outcomes and response.status_int == 404:
+            raise LookupError(
+                f"there are no sessions at {self._cookie_url}, which exempt_paths excepts, so "
+                f"{action} was not done; keep the path of the cookies out of it"
+            )
         if not outcomes:
             raise StoreUnavailableError(f"the database did not answer, so {action} was not done")
         if isinstance(outcomes[-1], Exception):

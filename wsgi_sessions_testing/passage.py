@@ -63,12 +63,16 @@ class Passage:
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Act, or hand on to the app."""
-        self.has_arrived = True
-        if self._act is None or REQUEST_KEY not in environ:
+        """Act, or hand on to the app; 404 where the middleware itself lets the request pass."""
+        if self._act is None:
+            self.has_arrived = True
             return app(environ, start_response)
-        self._act(environ)
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+        status = "404 Not Found"
+        if REQUEST_KEY in environ:
+            self.has_arrived = True
+            self._act(environ)
+            status = "200 OK"
+        start_response(status, [("Content-Type", "text/plain"), ("Content-Length", "0")])
         return [b""]
 
 

@@ -107,9 +107,7 @@ def test_who_is_still_signed_in_is_shown(project: Project) -> None:
 
 def test_another_reason_is_named(project: Project) -> None:
     said = say(project, "ada.sign_out()\nassert_signed_out(ada, reason='revoked')")
-    gone = (
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
-    )
+    gone = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
     assert said == story(
         "the session ended as signed_out, not as revoked",
         SIGN_IN,
