@@ -413,16 +413,6 @@ class TestOwned:
 
 
 class TestFork:
-    def test_what_the_parent_opened_is_neither_used_nor_closed(self, owned: Connections) -> None:
-        parents = owned._connection()
-
-        owned._after_fork()
-        gc.collect()
-
-        assert owned._connection() is not parents
-        assert parents.execute("SELECT 1").fetchone() == (1,)
-        parents.close()
-
     def test_connection_of_another_process_is_kept_from_being_closed(self, file: Path) -> None:
         connection = sqlite3.connect(file)
 
@@ -450,7 +440,9 @@ class TestFork:
         connections.database.connect()
         before = connections.database.connection()
 
-        connections._after_fork()
+        connections._local.process_id = connections._opening.process_id = os.getpid() + 1
+        connections.renew_locks()
+        connections._notice_fork()
 
         assert connections.database.connection() is before
         connections.database.close()

@@ -11,14 +11,16 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import peewee
 
 from .clock import monotonic_ms
-from .databases import BUSY_TIMEOUT_MS, find_database, open_url
+from .databases import BUSY_TIMEOUT_MS, find_database, is_in_memory, open_url
 from .driver_errors import IntegrityConflict, driver_errors, is_conflict, is_gone, translate
 from .errors import ConfigurationError, StoreUnavailableError
+from .forks import leave_to_parent, notice_fork, renew_locks_in_child
 
 __all__ = ["Connections", "IntegrityConflict"]
 
@@ -28,8 +30,8 @@ Row = tuple[Any, ...]
 _MOST_TRIES = 8
 _PATIENCE_MS = BUSY_TIMEOUT_MS
 """After this long a transaction that met others is not begun again."""
-_parents_connections: list[Any] = []
-_all: weakref.WeakSet[Connections] = weakref.WeakSet()
+_openings: weakref.WeakKeyDictionary[peewee.Database, Any] = weakref.WeakKeyDictionary()
+"""In which process the connection was opened that a thread has to a database."""
 
 
 class Connections:
@@ -51,24 +53,27 @@ class Connections:
         self.is_sqlite = isinstance(self.database, peewee.SqliteDatabase)
         self.is_mysql = isinstance(self.database, peewee.MySQLDatabase)
         self.on_first_use: Callable[[], None] | None = None
+        self._used_first: Callable[[], None] | None = None
         self._errors = driver_errors(self.database)
         self._transaction_errors: tuple[type[Exception], ...] = (
             *self._errors,
             StoreUnavailableError,
         )
         self._local = threading.local()
-        self._is_memory = self.is_sqlite and str(self.database.database) in (":memory:", "")
+        self._is_memory = self.is_sqlite and is_in_memory(str(self.database.database))
         # One connection in memory is all there is, so its users take turns.
         self._turn: Any = threading.RLock() if self._is_memory and self.is_owned else None
         self._is_quick = self.is_owned and self.is_sqlite and self._turn is None
         self._only_holder: _Holder | None = None
         self._first_use_lock = threading.RLock()
         self._is_preparing = False
-        _all.add(self)
+        self._opening = _note_openings(self.database)
+        renew_locks_in_child(self)
 
     @property
     def is_within_app_transaction(self) -> bool:
         """Whether the application has begun a transaction that what is written here joins."""
+        self._notice_fork()
         return (
             not self.is_owned
             and not getattr(self._local, "depth", 0)
@@ -149,6 +154,7 @@ class Connections:
 
         Joins a transaction of ours that is open; within the application's it is a savepoint.
         """
+        self._notice_fork()
         if getattr(self._local, "depth", 0):
             return work()
         began_ms = monotonic_ms()
@@ -199,6 +205,7 @@ class Connections:
     # Connections
 
     def _connection(self) -> Any:
+        self._notice_fork()
         database = self.database
         if database.is_closed():
             self._open()
@@ -220,7 +227,7 @@ class Connections:
                     self._is_preparing = True
                     try:
                         prepare()
-                        self.on_first_use = None
+                        self._used_first, self.on_first_use = prepare, None
                     finally:
                         self._is_preparing = False
 
@@ -258,10 +265,15 @@ class Connections:
             if self._turn is None:
                 yield self._connection()
                 return
+            self._notice_fork()
             with self._turn:
                 yield self._connection()
             return
+        self._notice_fork()
         was_closed = self.database.connect(reuse_if_open=True)
+        if self._local.__dict__.pop("must_open", False):
+            # It was open before the fork, so it is found open after it.
+            was_closed = False
         try:
             yield self.database.connection()
         finally:
@@ -295,20 +307,66 @@ class Connections:
             self.database.dispose()
         self._local.__dict__.pop("holder", None)
 
-    def _after_fork(self) -> None:
-        """In the child: never use nor close what belongs to the parent."""
-        if not self.is_owned or self._turn is not None:
+    # Forks
+
+    def _notice_fork(self) -> None:
+        """Let go of a connection of this thread that belongs to the parent process."""
+        process_id = notice_fork()
+        local = self._local.__dict__
+        if local.get("process_id") == process_id:
             return
-        holder = self._local.__dict__.pop("holder", None)
-        if holder is not None:
-            _parents_connections.append(holder)
+        holder = local.get("holder")
+        local.clear()
+        local["process_id"] = process_id
+        connection = self.database._state.conn
+        is_ours = getattr(self._opening, "process_id", process_id) == process_id
+        if connection is None or is_ours or self._is_memory:
+            if holder is not None:
+                local["holder"] = holder
+            return
+        leave_to_parent((connection, holder))
+        self.database._state.reset()
+        local["must_open"] = not self.is_owned
+
+    def renew_locks(self) -> None:
+        """In a forked child: no other thread is there, and no pooled connection is ours."""
+        database = self.database
         self._first_use_lock = threading.RLock()
         self._is_preparing = False
-        # Another thread of the parent may have held it, and is not here to let go.
-        self.database._lock = threading.RLock()
-        self.database.dispose()
+        if database.thread_safe:
+            database._lock = threading.RLock()
+        pooled, in_use = _pooled(database), getattr(database, "_in_use", None)
+        if in_use is not None:
+            leave_to_parent((list(pooled), dict(in_use)))
+            pooled.clear()
+            in_use.clear()
+            database._pool_lock = threading.RLock()
+            database._pool_available = threading.Condition(database._pool_lock)
+        if self._turn is not None:
+            self._renew_turn()
+
+    def _renew_turn(self) -> None:
+        """Go on with the copy of a database in memory, unless it was in use at that moment."""
+        is_free = self._turn.acquire(blocking=False)
+        if is_free:
+            self._turn.release()
+            return
+        self._turn = threading.RLock()
+        leave_to_parent((self.database._state.conn, self._only_holder))
+        self._only_holder = None
+        self.database._state.reset()
+        self.on_first_use = self._used_first
 
     # Errors
+
+    def distrust(self) -> StoreUnavailableError:
+        """Drop a connection that gave a row nobody asked for; return what to raise."""
+        if not self.database.in_transaction():
+            self._drop()
+        return StoreUnavailableError(
+            "the database answered another question than the one it was asked: the connection "
+            "is shared with another process or thread, and was dropped"
+        )
 
     def _after_failure(self, error: BaseException) -> BaseException:
         if isinstance(error, StoreUnavailableError):
@@ -349,16 +407,36 @@ class _Holder:
 
 def _close_in_process(connection: Any, pid: int) -> None:
     if pid != os.getpid():
-        _parents_connections.append(connection)
+        leave_to_parent(connection)
         return
     # It may be closed already, or its server gone.
     with suppress(Exception):
         connection.close()
 
 
-def _forget_parents_connections() -> None:
-    for connections in list(_all):
-        connections._after_fork()
+def _note_openings(database: Any) -> Any:
+    """Have it noted from now on in which process a thread's connection was opened."""
+    known = _openings.get(database)
+    if known is not None:
+        return known
+    opening: Any = threading.local() if database.thread_safe else SimpleNamespace()
+    connect = database._connect
+
+    def connect_and_note() -> Any:
+        # Before it: the parent's connections must have left the pool.
+        process_id = notice_fork()
+        connection = connect()
+        opening.process_id = process_id
+        return connection
+
+    database._connect = connect_and_note
+    if not database.is_closed():
+        opening.process_id = os.getpid()
+    _openings[database] = opening
+    return opening
 
 
-os.register_at_fork(after_in_child=_forget_parents_connections)
+def _pooled(database: Any) -> list[Any]:
+    """Return the connections that a pool of Peewee's has at hand, as it keeps them."""
+    found: list[Any] = getattr(database, "_connections", None) or []
+    return found

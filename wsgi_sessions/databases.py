@@ -12,7 +12,7 @@ import peewee
 
 from .errors import ConfigurationError
 
-__all__ = ["BUSY_TIMEOUT_MS", "find_database", "open_url"]
+__all__ = ["BUSY_TIMEOUT_MS", "find_database", "is_in_memory", "open_url"]
 
 BUSY_TIMEOUT_MS = 5000
 """How long a connection of ours waits for a lock that others hold."""
@@ -48,6 +48,19 @@ def find_database(given: object) -> peewee.Database | None:
     raise ConfigurationError(
         f"the database is a {type(given).__name__}; give a URL as text "
         "(sqlite:///file.db), a peewee.Database, or a DatabaseProxy that was initialised"
+    )
+
+
+def is_in_memory(name: str) -> bool:
+    """Tell whether a name of an SQLite database is one without a file.
+
+    >>> is_in_memory(":memory:"), is_in_memory("file:x?mode=memory&cache=shared")
+    (True, True)
+    >>> is_in_memory("app.db")
+    False
+    """
+    return name in ("", ":memory:") or (
+        name.startswith("file:") and (":memory:" in name or "mode=memory" in name)
     )
 
 

@@ -11,7 +11,7 @@ from .clock import Clock, has_passed
 from .config import SessionConfig
 from .errors import StoreUnavailableError
 from .events import Events
-from .forks import renew_locks_in_child
+from .forks import notice_fork, renew_locks_in_child
 from .revocations import feed_age_ms
 from .store import Store
 
@@ -55,7 +55,10 @@ class Purger:
         While there is something to delete the next response does another batch, so a backlog
         shrinks without any request waiting for all of it.
         """
-        if not self.is_due() or not self._lock.acquire(blocking=False):
+        if not self.is_due():
+            return
+        notice_fork()
+        if not self._lock.acquire(blocking=False):
             return
         try:
             row_count = self.purge()

@@ -10,7 +10,7 @@ import threading
 from .clock import Clock
 from .config import SessionConfig
 from .errors import StoreUnavailableError
-from .forks import renew_locks_in_child
+from .forks import notice_fork, renew_locks_in_child
 from .store import Store
 
 __all__ = ["RevocationFeed", "feed_age_ms"]
@@ -53,6 +53,7 @@ class RevocationFeed:
         False also when the feed can't be read: then the database has to decide.
         """
         if not self._is_current(self._clock.now_ms()):
+            notice_fork()
             with self._lock:
                 now_ms = self._clock.now_ms()
                 if not self._is_current(now_ms):

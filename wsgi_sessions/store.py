@@ -21,6 +21,7 @@ from .records import Change, EndReason, SessionRecord, UserRecord
 from .statements import compile_query, slot
 from .tables import create_missing_tables
 from .upkeep_store import UpkeepStore
+from .user_store import is_spelled_alike
 
 __all__ = ["Store"]
 
@@ -67,6 +68,9 @@ class Store(UpkeepStore):
         row = self._connections.read_row(self._find_sql, (session_id,))
         if row is None:
             return None
+        if row[0] != session_id:
+            self._refuse_other_row(row[0], session_id)
+            return None
         if self._user_key is not None:
             return self._convert_found(row)
         # The way of every validated request: two slices, no field touched.
@@ -90,6 +94,9 @@ class Store(UpkeepStore):
         row = self._connections.read_row(self._lock_session_sql, (session_id,))
         if row is None:
             return None
+        if row[0] != session_id:
+            self._refuse_other_row(row[0], session_id)
+            return None
         record = self._convert_session(row)
         user = None if record.user_id is None else self.find_user(record.user_id)
         return record, None if user is None or self._is_successor(user, record) else user
@@ -101,6 +108,14 @@ class Store(UpkeepStore):
         values = {"user_id": self.key_or_null(user_id), "now": now_ms}
         rows = self._connections.read_rows(self._lock_list.sql, self._lock_list.fill(values))
         return [self._convert_session(row) for row in rows]
+
+    def _refuse_other_row(self, found: object, wanted: str) -> None:
+        """Raise, unless a collation may have taken one id for the other.
+
+        Any other row is the answer to another question: somebody else reads this connection.
+        """
+        if not is_spelled_alike(found, wanted):
+            raise self._connections.distrust()
 
     # Beginning
 

@@ -44,10 +44,14 @@ class UserStore:
     def find_user(self, user_id: Any) -> UserRecord | None:
         """Return a user by primary key, or None; an id of the wrong type is nobody's."""
         try:
-            row = self._connections.read_row(self._find_user.sql, (self.key_or_null(user_id),))
+            wanted = self.key_or_null(user_id)
+            row = self._connections.read_row(self._find_user.sql, (wanted,))
         except InvalidValueError:
             return None
-        return None if row is None else self.user_from_row(row)
+        user = None if row is None else self.user_from_row(row)
+        if user is not None and not is_spelled_alike(user.id, self._key.python_value(wanted)):
+            raise self._connections.distrust()
+        return user
 
     def find_user_by_email(self, email: str) -> UserRecord | None:
         """Return a user by the stored, lower-cased form of the e-mail address, or None.
@@ -213,6 +217,18 @@ class UserStore:
     def _to_user_column(self, name: str, value: Any) -> Any:
         field = self._models.user_fields[name]
         return ms_to_column(field, value) if name.endswith("_at") else value
+
+
+def is_spelled_alike(found: object, wanted: object) -> bool:
+    """Tell whether a row's key is the one asked for, or a collation may have taken it for that.
+
+    >>> is_spelled_alike("Ab", "aB "), is_spelled_alike("ab", "cd"), is_spelled_alike("e", "é")
+    (True, False, True)
+    """
+    if found == wanted:
+        return True
+    text = str(wanted).rstrip().casefold()
+    return not text.isascii() or str(found).rstrip().casefold() == text
 
 
 def has_email(user: UserRecord, email: str) -> bool:

@@ -23,7 +23,7 @@ from ..errors import (
     PasswordTooShortError,
     ServerBusyError,
 )
-from ..forks import renew_locks_in_child
+from ..forks import notice_fork, renew_locks_in_child
 
 __all__ = ["PasswordHasher"]
 
@@ -140,6 +140,7 @@ class PasswordHasher:
     @contextmanager
     def _place(self) -> Iterator[None]:
         """Take a place to hash at, waiting if the queue for one is not full."""
+        notice_fork()
         if not self._queue.acquire(blocking=False):
             raise ServerBusyError("too many passwords are being checked; try again in a moment")
         try:

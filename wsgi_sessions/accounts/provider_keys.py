@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ..clock import Clock
 from ..errors import IdTokenNotSupportedError, ProviderUnavailableError
 from ..events import Events
+from ..forks import notice_fork, renew_locks_in_child
 from ..providers import SocialProvider, is_safe_url
 
 __all__ = ["KeyStore", "KnownKeys"]
@@ -90,8 +91,13 @@ class KeyStore:
         self._provider = provider
         self._clock = clock
         self._events = events
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_locks_in_child(self)
         self._state = _State()
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is fetching."""
+        self._lock = threading.Lock()
 
     def find(self, key_id: str | None, *, now_ms: int) -> KnownKeys:
         """Return the keys of this id (all, for None); none if the provider has no such key.
@@ -100,6 +106,7 @@ class KeyStore:
         answer, or was asked so short a time ago that it is not asked again;
         ``IdTokenNotSupportedError`` if it publishes no keys.
         """
+        notice_fork()
         state = self._state
         if not state.named(key_id):
             with self._lock:
@@ -119,6 +126,7 @@ class KeyStore:
 
         For providers that name no key ids, or that use one again.
         """
+        notice_fork()
         with self._lock:
             state = self._ask_unless_just_asked(now_ms)
         keys = state.named(key_id)

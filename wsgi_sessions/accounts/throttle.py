@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..clock import has_passed
 from ..config import ThrottleConfig
 from ..errors import TooManyTriesError
-from ..forks import renew_locks_in_child
+from ..forks import notice_fork, renew_locks_in_child
 from ..store import Store
 
 __all__ = ["Throttle", "throttle_keys"]
@@ -74,6 +74,7 @@ class Throttle:
             raise TooManyTriesError(max(1, -(-wait_ms // 1000)))
 
     def _note(self, keys: Sequence[str], now_ms: int) -> None:
+        notice_fork()
         with self._lock:
             for key in list(self._noted):
                 self._noted[key] = self._still_noted(key, now_ms)
