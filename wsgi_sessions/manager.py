@@ -15,6 +15,7 @@ from .errors import InvalidIdTokenError
 from .policy import is_live
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
 from .session import Session, SessionData, SignIn, User
+from .tokens import is_session_id
 
 __all__ = ["SessionManager", "SignIn"]
 
@@ -320,8 +321,10 @@ class SessionManager(Assembly):
     def revoke_session(self, session_id: str, *, user_id: Any = None) -> bool:
         """End a session by its id; with ``user_id``, only if it is that user's.
 
-        Tells whether a live session ended.
+        Tells whether a live session ended; what cannot be an id ends none.
         """
+        if not is_session_id(session_id):
+            return False
         if user_id is not None:
             found = self.store.find_session(session_id)
             if found is None or found[0].user_id != user_id:
@@ -330,7 +333,7 @@ class SessionManager(Assembly):
 
     def revoke_other_sessions(self, session_id: str) -> int:
         """End all other sessions of the user whose session this is; return how many."""
-        found = self.store.find_session(session_id)
+        found = self.store.find_session(session_id) if is_session_id(session_id) else None
         if found is None or found[0].user_id is None:
             return 0
         return self._end_all_of(found[0].user_id, except_id=session_id)
@@ -371,6 +374,8 @@ class SessionManager(Assembly):
         return is_deleted
 
     def _end(self, session_id: str, *, reason: EndReason) -> bool:
+        if not is_session_id(session_id):
+            return False
         ended = self.store.end_session(session_id, reason=reason, now_ms=self.clock.now_ms())
         if ended:
             self._report_ended((session_id,), user_id=None, reason=reason)

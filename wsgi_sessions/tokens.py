@@ -16,6 +16,7 @@ from .signing import KeyRing
 
 __all__ = [
     "TokenSigner",
+    "is_session_id",
     "mint_secret",
     "new_id",
     "new_server_secret",
@@ -28,6 +29,8 @@ _ID_BYTES = 18
 # 24 bytes are exactly 32 base64url characters, so no two texts decode to the same bytes.
 # A generation has at most nine digits: a rotation a minute for nineteen centuries.
 _TOKEN = re.compile(r"v1\.([A-Za-z0-9_-]{32})\.(0|[1-9][0-9]{0,8})\.([A-Za-z0-9_-]{32})")
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
 
 def mint_secret() -> bytes:
@@ -52,6 +55,17 @@ def session_id_from(secret: bytes) -> str:
     'nZCOz7ayVt74tJp8UE5siJxL'
     """
     return urlsafe_b64encode(sha256(secret).digest()[:_ID_BYTES]).decode()
+
+
+def is_session_id(value: object) -> bool:
+    """Tell whether a value can be the id of a session; anything may be given.
+
+    What cannot be one is asked of no database: some take a number for the beginning of a text.
+
+    >>> is_session_id("nZCOz7ayVt74tJp8UE5siJxL"), is_session_id(0), is_session_id("A" * 25)
+    (True, False, False)
+    """
+    return isinstance(value, str) and _SESSION_ID.fullmatch(value) is not None
 
 
 class TokenSigner:

@@ -228,6 +228,27 @@ def test_a_wrong_claim_is_refused(
     assert verify.cause_of_refusal(token) == cause
 
 
+@pytest.mark.parametrize(
+    ("beside", "cause"),
+    [
+        ({"nonce": 5}, "nonce"),
+        ({"nonce": ["n-1"]}, "nonce"),
+        ({"nonce": "n" * 1025}, "nonce"),
+        ({"access_token": 5}, "at_hash"),
+        ({"access_token": "x" * 16_385}, "at_hash"),
+    ],
+)
+def test_what_is_sent_beside_is_bounded_before_anything_is_read(
+    beside: dict[str, Any], cause: str, verify: Verifier
+) -> None:
+    assert verify.cause_of_refusal("not even looked at", **beside) == cause
+
+
+@pytest.mark.parametrize("token", [None, 5, b"a.b.c", ["a.b.c"], "a.b.c" * 4_000])
+def test_what_can_be_no_token_is_refused(token: Any, verify: Verifier) -> None:
+    assert verify.cause_of_refusal(token) == "form"
+
+
 def test_a_nonce_must_be_the_one_that_was_asked_with(issuer: LocalIssuer, verify: Verifier) -> None:
     token = issuer.id_token("ada", nonce="n-1")
     assert verify(token, nonce="n-1").subject == "ada"

@@ -195,8 +195,10 @@ def test_a_name_is_the_tokens_or_the_one_beside_it(
 
 
 def test_an_unknown_provider_is_told(issuer: LocalIssuer, manager: SessionManager) -> None:
-    with pytest.raises(ProviderNotFoundError):
-        enter(manager, issuer.id_token("ada-1", **ADA), "nobody")
+    names: list[Any] = ["nobody", "x" * 100_000, "\0", None, 5, ["corp"], {}]
+    for name in names:
+        with pytest.raises(ProviderNotFoundError):
+            enter(manager, issuer.id_token("ada-1", **ADA), name)
 
 
 def test_a_bad_token_is_an_event_that_says_why(

@@ -274,6 +274,7 @@ def test_callback_to_this_site_or_a_trusted_one_is_taken(url: str | None) -> Non
 @pytest.mark.parametrize(
     "url",
     [
+        *["/" + "a" * 2048, "https://app.example.org/" + "a" * 60_000],
         *["https://evil.test", "//evil.test", "/\\evil.test", "/%2fevil.test", "/%5Cevil.test"],
         *["\\\\evil.test", "/\tevil", "/\n/evil.test", " /account", "account", "../account", "?x"],
         *["javascript:alert(1)", "javascript://app.example.org/%0aalert(1)", "data:text/html,x"],

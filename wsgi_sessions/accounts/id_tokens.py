@@ -27,6 +27,8 @@ LEEWAY_MS = 60_000
 
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_CLAIM = 255
+_LONGEST_NONCE = 1024
+_LONGEST_ACCESS_TOKEN = 16 * 1024
 _TENANT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -59,6 +61,7 @@ def verify_id_token(
     (its message says no more than a client may know),
     ``IdTokenNotSupportedError`` or ``ProviderUnavailableError``.
     """
+    _check_what_is_beside(nonce, access_token)
     header = _read_header(id_token)
     algorithm, key_id = header.get("alg"), header.get("kid")
     if algorithm not in provider.algorithms:
@@ -80,10 +83,21 @@ def verify_id_token(
     return _identity(claims, provider)
 
 
-def _read_header(id_token: str) -> Mapping[str, Any]:
+def _check_what_is_beside(nonce: object, access_token: object) -> None:
+    if nonce is not None and (not isinstance(nonce, str) or len(nonce) > _LONGEST_NONCE):
+        raise InvalidIdTokenError("nonce")
+    if access_token is not None and (
+        not isinstance(access_token, str) or len(access_token) > _LONGEST_ACCESS_TOKEN
+    ):
+        raise InvalidIdTokenError("at_hash")
+
+
+def _read_header(id_token: object) -> Mapping[str, Any]:
     # Costly to import and only needed where there are providers.
     from jwt import PyJWTError, get_unverified_header
 
+    if not isinstance(id_token, str):
+        raise InvalidIdTokenError("form")
     if len(id_token) > _LONGEST_TOKEN or not id_token.isascii():
         raise InvalidIdTokenError("form")
     try:

@@ -42,7 +42,7 @@ class SocialAccounts:
 
     def find_provider(self, name: str) -> SocialProvider:
         """Return a provider by its name, or raise ``ProviderNotFoundError``."""
-        provider = self._providers.get(name)
+        provider = self._providers.get(name) if isinstance(name, str) else None
         if provider is None:
             raise ProviderNotFoundError("there is no such provider here")
         return provider

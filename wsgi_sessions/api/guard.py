@@ -45,6 +45,7 @@ _RELATIVE_URL = re.compile(r"/(?![/\\]|%2f|%5c)[!-\[\]-~]*", re.IGNORECASE)
 _ABSOLUTE_URL = re.compile(r"[!-\[\]-~]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PREFLIGHT_AGE_SECONDS = 600
+_MAX_URL_LENGTH = 2048
 
 
 def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> None:
@@ -114,6 +115,8 @@ def check_callback_url(
         return
     if not isinstance(url, str):
         raise InvalidValueError(f"callbackURL is text, not {type(url).__name__}")
+    if len(url) > _MAX_URL_LENGTH:
+        raise InvalidCallbackUrlError(f"callbackURL has more than {_MAX_URL_LENGTH} characters")
     if _RELATIVE_URL.fullmatch(url) is not None:
         return
     if _ABSOLUTE_URL.fullmatch(url) is not None and is_trusted_origin(
