@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Endpoints", "SessionMiddleware"]
 
 RETRY_AFTER_SECONDS = 5
+_ORIGIN_REFUSALS = frozenset(
+    {"INVALID_ORIGIN", "MISSING_OR_NULL_ORIGIN", "CROSS_SITE_NAVIGATION_LOGIN_BLOCKED"}
+)
+"""What ``check_form_origin`` raises, in a view that lets it through."""
 _AS_USUAL = ReadOptions()
 _CALL = "SessionMiddleware(app, manager)"
 
@@ -239,7 +243,7 @@ def _told(error: StoreUnavailableError | RefusedError) -> tuple[str, str, Header
     text = f"{error}\n"
     if isinstance(error, NotSignedInError):
         return "401 Unauthorized", text, []
-    if isinstance(error, SessionNotFreshError):
+    if isinstance(error, SessionNotFreshError) or error.code in _ORIGIN_REFUSALS:
         return "403 Forbidden", text, []
     if isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):
         is_ours = isinstance(error, TooManyTriesError)

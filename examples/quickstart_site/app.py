@@ -20,6 +20,7 @@ from wsgi_sessions import (
     get_request,
     get_session,
 )
+from wsgi_sessions.adapters import check_form_origin
 
 from . import pages
 
@@ -186,12 +187,11 @@ def is_from_our_own_page(environ: WSGIEnvironment) -> bool:
     The SameSite cookie keeps other sites from acting as the user. This also keeps them from
     signing the browser in as somebody else, and a neighbour port from either.
     """
-    fetch_site = environ.get("HTTP_SEC_FETCH_SITE")
-    if fetch_site is not None:
-        return bool(fetch_site == "same-origin")
-    # Browsers leave Sec-Fetch-Site away on plain http, but send Origin with every POST.
-    own = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
-    return bool(environ.get("HTTP_ORIGIN") == own)
+    try:
+        check_form_origin(environ)
+    except RefusedError:
+        return False
+    return True
 
 
 def read_form(environ: WSGIEnvironment) -> dict[str, str]:

@@ -106,6 +106,16 @@ class Story:
         assert answer.status == 403
         assert site.get("/account").status == 200
 
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+    def test_a_form_of_another_site_signs_nobody_in(self, site: Site, origin: str) -> None:
+        """Without a cookie there is nobody to protect but whom it would sign in as another."""
+        for path, form in (
+            ("/sign-up", {"name": "Eve", **CREDENTIALS}),
+            ("/sign-in", CREDENTIALS),
+        ):
+            answer = site.post(path, form, origin=origin)
+            assert (answer.status, answer.cookies) == (403, [])
+
     def test_secrets_need_a_fresh_session(self, site: Site, clock: FakeClock) -> None:
         self.sign_up(site)
         assert site.get("/secrets").status == 200

@@ -171,6 +171,35 @@ def test_origin_is_compared_with_the_scheme_the_proxy_saw() -> None:
     assert client.post("/sign-out").code == "INVALID_ORIGIN"
 
 
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [("https://evil.test", "INVALID_ORIGIN"), ("null", "MISSING_OR_NULL_ORIGIN")],
+)
+def test_untrusted_page_is_refused_without_cookies_too(
+    client: Client, path: str, origin: str, code: str
+) -> None:
+    client.manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
+    body = {"name": "Eve", "email": "ada@example.org", "password": "correct horse"}
+    answer = client.post(path, body, ORIGIN=origin)
+    assert (answer.status, answer.code) == (403, code)
+    assert client.cookies == {}
+
+
+def test_what_a_browser_calls_same_origin_is_heard(client: Client) -> None:
+    client.origin = "http://another-name-of-this-host.example"
+    client.sign_up()
+    assert client.cookies == {}
+    answer = client.post(
+        "/sign-up/email",
+        {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
+        SEC_FETCH_SITE="same-origin",
+    )
+    assert answer.status == 200
+    client.origin = "null"
+    assert client.post("/sign-out", SEC_FETCH_SITE="same-origin").status == 200
+
+
 # CORS
 
 

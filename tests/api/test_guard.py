@@ -133,9 +133,51 @@ def test_null_origin_is_not_mended_by_the_referer() -> None:
         check(HTTP_ORIGIN="null", HTTP_REFERER="https://app.example.org/", **COOKIE)
 
 
-def test_fetch_metadata_do_not_replace_the_origin_of_a_request_with_cookies() -> None:
+@pytest.mark.parametrize("cookie", [{}, COOKIE])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {},
+        {"HTTP_ORIGIN": "null"},
+        {"HTTP_ORIGIN": "http://app.example.org"},
+        {"HTTP_ORIGIN": "https://elsewhere.example"},
+        {"HTTP_REFERER": "https://elsewhere.example/"},
+    ],
+)
+def test_what_browsers_call_same_origin_is_our_own(
+    origin: dict[str, str], cookie: dict[str, str]
+) -> None:
+    """Behind a proxy the server may see another scheme and host than the browser does."""
+    check(HTTP_SEC_FETCH_SITE="same-origin", **origin, **cookie)
+
+
+@pytest.mark.parametrize(
+    "site", ["same-site", "cross-site", "none", "same-origin, cross-site", "?"]
+)
+def test_other_fetch_metadata_do_not_replace_the_origin(site: str) -> None:
     with pytest.raises(MissingOriginError):
-        check(HTTP_SEC_FETCH_SITE="same-origin", **COOKIE)
+        check(HTTP_SEC_FETCH_SITE=site, **COOKIE)
+    with pytest.raises(InvalidOriginError):
+        check(HTTP_SEC_FETCH_SITE=site, HTTP_ORIGIN="https://evil.test", **COOKIE)
+
+
+@pytest.mark.parametrize("secure", [True, "auto"])
+def test_secure_cookies_say_that_browsers_come_by_https(secure: Any) -> None:
+    """A proxy that ends TLS passes requests on by http, and browsers before 2023 say no more."""
+    settings = config(cookie={"secure": secure})
+    own = environ(HTTP_ORIGIN="https://app.example.org", **COOKIE)
+    other = environ(HTTP_ORIGIN="http://app.example.org", **COOKIE)
+    if secure == "auto":
+        own, other = other, own
+    check_origin(own, settings, is_https=False)
+    with pytest.raises(InvalidOriginError):
+        check_origin(other, settings, is_https=False)
+
+
+def test_endless_origin_is_nobodys() -> None:
+    patterns = ("https://a*a*a*a*a*a.example.net",)
+    assert is_trusted("https://aaaaaaaa.example.net", trusted_origins=patterns)
+    assert not is_trusted(f"https://{'a' * 60_000}.example.net", trusted_origins=patterns)
 
 
 def test_default_port_and_case_make_no_other_origin() -> None:
@@ -192,7 +234,19 @@ def test_only_proxies_are_behind_a_unix_socket() -> None:
 
 def test_program_without_cookies_needs_no_origin() -> None:
     check()
-    check(HTTP_ORIGIN="https://evil.test")
+    check(HTTP_COOKIE="")
+
+
+@pytest.mark.parametrize("site", ["", "none", "same-site", "cross-site"])
+def test_whoever_names_an_untrusted_page_is_refused_without_cookies_too(site: str) -> None:
+    """Somebody could else be signed in as another, by a browser without Fetch Metadata."""
+    metadata = {"HTTP_SEC_FETCH_SITE": site} if site else {}
+    with pytest.raises(InvalidOriginError):
+        check(HTTP_ORIGIN="https://evil.test", **metadata)
+    with pytest.raises(InvalidOriginError):
+        check(HTTP_REFERER="https://evil.test/page", **metadata)
+    with pytest.raises(MissingOriginError):
+        check(HTTP_ORIGIN="null", **metadata)
 
 
 def test_navigation_from_another_site_is_refused() -> None:
@@ -207,10 +261,11 @@ def test_navigation_from_another_site_is_refused() -> None:
 def test_script_of_another_site_is_refused_unless_trusted() -> None:
     script = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_MODE": "cors"}
     check(HTTP_ORIGIN="https://front.example.net", **script)
-    with pytest.raises(CrossSiteNavigationError):
+    with pytest.raises(InvalidOriginError):
         check(HTTP_ORIGIN="https://evil.test", **script)
-    with pytest.raises(CrossSiteNavigationError):
-        check(HTTP_ORIGIN="null", **script)
+    for silent in ({}, {"HTTP_ORIGIN": "null"}):
+        with pytest.raises(MissingOriginError):
+            check(**silent, **script)
 
 
 def test_page_of_a_sibling_domain_is_heard_if_trusted() -> None:
@@ -439,4 +494,4 @@ def test_hostile_headers_are_heard_or_refused(origin: str, host: str, site: str)
         check_origin(hostile, config(), is_https=True)
     except RefusedError:
         return
-    assert is_trusted_origin(hostile, origin, config(), is_https=True)
+    assert site == "same-origin" or is_trusted_origin(hostile, origin, config(), is_https=True)

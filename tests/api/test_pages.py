@@ -402,10 +402,17 @@ def test_a_signature_made_for_another_purpose_is_refused(
 def test_a_form_of_another_site_is_refused(laptop: Browser, phone: Browser) -> None:
     form = {"csrf_token": token_in(laptop.get(PAGE))}
     url = f"{PAGE}/revoke-others"
-    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}):
-        assert laptop.post(url, form, headers=headers).status_int == 403
-    assert laptop.post(url, form, from_origin="https://evil.example").status_int in (303, 403)
+    for origin in ("https://evil.example", "null"):
+        older = {"Origin": origin, "Sec-Fetch-Site": None}
+        assert laptop.post(url, form, headers=older).status_int == 403
+    assert laptop.post(url, form, from_origin="https://evil.example").status_int == 403
     assert phone.session is not None
+
+
+def test_a_form_of_another_site_is_refused_to_visitors_too(bench: Bench) -> None:
+    older = {"Origin": "https://evil.example", "Sec-Fetch-Site": None}
+    answer = bench.new_browser().post(f"{PAGE}/sign-out", {}, headers=older)
+    assert (answer.status_int, answer.headers.getall("Set-Cookie")) == (403, [])
 
 
 def test_visitors_can_end_nothing(bench: Bench, laptop: Browser) -> None:

@@ -46,29 +46,30 @@ _ABSOLUTE_URL = re.compile(r"[!-\[\]-~]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PREFLIGHT_AGE_SECONDS = 600
 _MAX_URL_LENGTH = 2048
+# A host name has at most 253 characters (RFC 1035); patterns are tried on no more than this.
+_MAX_ORIGIN_CHARACTERS = 300
 
 
 def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> None:
     """Refuse a change that a page of an untrusted origin may have asked for.
 
-    With cookies, ``Origin`` (or ``Referer``) must be trusted. Without any, somebody could
-    still sign the browser in as another person: there the Fetch Metadata decide, where a
-    browser sends them. Programs send neither and pass.
+    A browser that says ``Sec-Fetch-Site: same-origin`` was asked by a page of ours: no script
+    can set that header, and it holds whatever scheme and host the server sees behind a proxy.
+    Else ``Origin`` (or ``Referer``) must be trusted if it is named, and must be named where
+    cookies are sent, or where a browser says that another site asks. Programs name none.
     """
+    site = _fetch_metadata(environ, "SITE")
+    if site == "same-origin":
+        return
+    has_cookies = bool(environ.get("HTTP_COOKIE"))
+    is_navigation = _fetch_metadata(environ, "MODE") == "navigate"
+    if site == "cross-site" and is_navigation and not has_cookies:
+        # A form there may sign the browser in as somebody else, though its origin be trusted.
+        raise CrossSiteNavigationError("a page of another site can't sign this browser in")
     said = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
-    is_named = said not in ("", "null")
-    is_trusted = is_named and is_trusted_origin(environ, said, config, is_https=is_https)
-    if not environ.get("HTTP_COOKIE"):
-        site = _fetch_metadata(environ, "SITE")
-        if site == "cross-site" and (
-            not is_trusted or _fetch_metadata(environ, "MODE") == "navigate"
-        ):
-            raise CrossSiteNavigationError("a page of another site can't sign this browser in")
-        if site in ("", "none") or (site == "same-origin" and not is_named):
-            return
-    if not is_named:
+    if said == "null" or (not said and (has_cookies or site not in ("", "none"))):
         raise MissingOriginError("say which page asks for this, in an Origin or Referer header")
-    if not is_trusted:
+    if said and not is_trusted_origin(environ, said, config, is_https=is_https):
         raise InvalidOriginError("this origin is not trusted; add it to trusted_origins")
 
 
@@ -191,6 +192,8 @@ def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:
 
 
 def _own_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> str | None:
+    # A site whose cookies are Secure is https to browsers, also where a proxy ends TLS.
+    is_https = is_https or config.cookie.secure is True
     host = _forwarded_host(environ, config) or environ.get("HTTP_HOST")
     if not host:
         host = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
@@ -216,7 +219,7 @@ def _origin_of(url: str) -> str | None:
     ('https://example.org', None)
     """
     found = _ORIGIN.match(url)
-    if found is None:
+    if found is None or len(found[0]) > _MAX_ORIGIN_CHARACTERS:
         return None
     scheme, host = found[1].lower(), found[2].lower()
     return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ':'))}"

@@ -16,6 +16,7 @@ from wsgi_sessions import (
     get_session,
     get_user,
 )
+from wsgi_sessions.adapters import check_form_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +33,11 @@ def create_app(database: str = "sqlite:///notes.db", config: SessionConfig | Non
 
     @app.before_request
     def refuse_forms_of_other_sites() -> None:
-        origin = request.headers.get("Origin")
-        if request.method == "POST" and origin != request.host_url.rstrip("/"):
-            abort(403)
+        if request.method == "POST":
+            try:
+                check_form_origin(request)
+            except RefusedError:
+                abort(403)
 
     @app.after_request
     def keep_out_of_shared_caches(response: FlaskResponse) -> FlaskResponse:
