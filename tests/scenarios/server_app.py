@@ -1,8 +1,9 @@
 """The application that the scenario tests serve: settings come from environment variables.
 
-``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON. With
+``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON,
+``SCENARIO_FILE`` the file of ``/large-file``. With
 ``SCENARIO_USE_EARLY`` the manager is used while the module is imported, which under
-``--preload`` is before the fork.
+``--preload``, and under uWSGI, is before the fork.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,39 @@ def disk_app(environ: Any, start_response: Any) -> Any:
     """Returns a file that has a descriptor, which a server may hand to ``sendfile``."""
     start_response("200 OK", list(TEXT))
     return environ.get("wsgi.file_wrapper", FileWrapper)(Path(__file__).open("rb"))
+
+
+class WatchedFile(io.FileIO):
+    """A file that tells the server's log how often Python read it, which ``sendfile`` never does."""
+
+    read_count = 0
+
+    def read(self, size: int | None = -1, /) -> Any:
+        self.read_count += 1
+        return super().read(-1 if size is None else size)
+
+    def __next__(self) -> bytes:
+        self.read_count += 1
+        return super().__next__()
+
+    def close(self) -> None:
+        if not self.closed:
+            print(f"{self.name!r} was read {self.read_count} times", file=sys.stderr, flush=True)
+        super().close()
+
+
+def large_file_app(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", list(TEXT))
+    return environ.get("wsgi.file_wrapper", FileWrapper)(WatchedFile(os.environ["SCENARIO_FILE"]))
+
+
+def work(environ: Any) -> dict[str, Any]:
+    """Do what takes an application some time, and look at the database before and after."""
+    request = environ["wsgi_sessions.request"]
+    counts = [len(request.list_sessions())]
+    time.sleep(float(environ["QUERY_STRING"]))
+    counts.append(len(request.list_sessions()))
+    return {**describe(environ), "counts": counts}
 
 
 def write_app(environ: Any, start_response: Any) -> Any:
@@ -108,6 +143,10 @@ def app(environ: Any, start_response: Any) -> Any:
         return send_json(start_response, describe_connection())
     if path.startswith("/data/"):
         return send_json(start_response, handle_data(environ, path.removeprefix("/data/")))
+    if path == "/large-file":
+        return large_file_app(environ, start_response)
+    if path == "/at-work":
+        return send_json(start_response, work(environ))
     if path in FAILING:
         return FAILING[path](environ, start_response)
     return KINDS[path][0](environ, start_response)
@@ -166,12 +205,15 @@ def make_manager() -> SessionManager:
 
 
 def make_application(manager: SessionManager) -> Callable[..., Any]:
-    """Wrap the app: ``wsgiref.validate`` stands on both sides, but for the query ``?bare``."""
-    bare = SessionMiddleware(app, manager)
-    checked = validator(SessionMiddleware(validator(app), manager))
+    """Wrap the app: ``wsgiref.validate`` stands on both sides, but for the query ``?bare``.
+
+    For ``?alone`` the app stands alone, to show what the server itself makes of it.
+    """
+    choices: dict[str, Any] = {"bare": SessionMiddleware(app, manager), "alone": app}
+    checked: Any = validator(SessionMiddleware(validator(app), manager))
 
     def choose(environ: Any, start_response: Any) -> Any:
-        chosen: Any = bare if environ.get("QUERY_STRING") == "bare" else checked
+        chosen = choices.get(environ.get("QUERY_STRING", ""), checked)
         return chosen(environ, start_response)
 
     return choose

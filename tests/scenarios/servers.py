@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ APPLICATION = "tests.scenarios.server_app:application"
 SECRET = "scenario-secret-" * 3
 PATIENCE_SECONDS = 60
 PASSWORD = "correct horse"
+LARGE_FILE = b"a line of some length\n" * 50_000
 
 DATABASES = ("sqlite", "postgres", "mariadb")
 THREADED = ("--worker-class", "gthread", "--threads", "4")
@@ -42,6 +44,9 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "sync-preload": ("--worker-class", "sync", "--preload"),
     "gthread-preload": (*THREADED, "--preload"),
     "waitress": (),
+    "uwsgi": (),
+    "uwsgi-lazy": ("--lazy-apps",),
+    "uwsgi-threads": ("--enable-threads", "--threads", "4"),
 }
 
 
@@ -51,6 +56,7 @@ class Answer:
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def json(self) -> Any:
@@ -71,7 +77,11 @@ class Visitor:
     def post(self, path: str, value: Any = None) -> Answer:
         return self.ask("POST", path, json.dumps({} if value is None else value).encode())
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def post_in_chunks(self, path: str, value: Any) -> Answer:
+        """Send JSON whose length nobody tells (RFC 9112, section 7.1)."""
+        return self.ask("POST", path, iter([b" ", json.dumps(value).encode()]))
+
+    def ask(self, method: str, path: str, body: bytes | Iterator[bytes] | None = None) -> Answer:
         """Send a request and keep the cookies of its answer.
 
         Raises ``OSError`` or ``HTTPException`` when there is none, or half of one.
@@ -84,7 +94,7 @@ class Visitor:
         ) as connection:
             connection.request(method, path, body, headers)
             with connection.getresponse() as response:
-                answer = Answer(response.status, response.read())
+                answer = Answer(response.status, response.read(), dict(response.headers.items()))
                 self._keep(response.headers.get_all("Set-Cookie", []))
         return answer
 
@@ -124,8 +134,28 @@ class Server:
         """Return a browser that was never here."""
         return Visitor(self.port)
 
+    @property
+    def is_prefork(self) -> bool:
+        """Whether the application was loaded once, before the workers were forked."""
+        return self.kind.endswith("-preload") or self.kind in ("uwsgi", "uwsgi-threads")
+
+    @property
+    def is_uwsgi(self) -> bool:
+        return self.kind.startswith("uwsgi")
+
+    def reload(self) -> None:
+        """Have the server load the application anew, as an operator does; it goes on serving."""
+        before = set(self.workers())
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if before.isdisjoint(now := self.workers()) and len(now) >= len(before):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{self.kind} did not reload: {self.log.read_text()}")
+
     def workers(self) -> list[int]:
-        """Return the process ids of gunicorn's workers."""
+        """Return the process ids of the server's workers."""
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
         )
@@ -144,14 +174,16 @@ def serving(
     use_early: bool = False,
 ) -> Iterator[Server]:
     """Serve the scenario's application until the end of the block."""
-    port = _free_port()
+    port = free_port()
     variables = {
         **os.environ,
         "SCENARIO_DATABASE": database,
         "SCENARIO_SECRET": SECRET,
         "SCENARIO_SETTINGS": json.dumps(settings or {}),
+        "SCENARIO_FILE": str(directory / "large-file"),
         **({"SCENARIO_USE_EARLY": "1"} if use_early else {}),
     }
+    (directory / "large-file").write_bytes(LARGE_FILE)
     log = directory / f"{kind}-{port}.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
@@ -167,7 +199,7 @@ def serving(
             _wait_for(server, workers)
             yield server
         finally:
-            _stop(process)
+            stop_server(process)
 
 
 @contextmanager
@@ -181,11 +213,14 @@ def fresh_database(kind: str, directory: Path) -> Iterator[str]:
 
 
 def _command(kind: str, port: int, workers: int) -> list[str]:
+    address = f"127.0.0.1:{port}"
+    if kind.startswith("uwsgi"):
+        options = [f"--http-socket={address}", f"--processes={workers}", *SERVERS[kind]]
+        return [*uwsgi_command(), *options, f"--module={APPLICATION}"]
     needed = {"waitress": ("waitress",), "gevent": ("gunicorn", "gevent")}.get(kind, ("gunicorn",))
     for package in needed:
         if find_spec(package) is None:
             pytest.skip(f"{package} is not installed; it comes with the extra dev")
-    address = f"127.0.0.1:{port}"
     if kind == "waitress":
         return [sys.executable, "-m", "waitress", f"--listen={address}", APPLICATION]
     options = ["--bind", address, "--workers", str(workers), "--log-level", "warning"]
@@ -195,7 +230,21 @@ def _command(kind: str, port: int, workers: int) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *SERVERS[kind], *options, APPLICATION]
 
 
-def _free_port() -> int:
+def uwsgi_command() -> list[str]:
+    """Return uWSGI with what it always needs: it is no Python, and is told where ours is."""
+    try:
+        files = distribution("uwsgi").files or []
+    except PackageNotFoundError:
+        pytest.skip("uwsgi is not installed; it comes with the extra dev (not on Windows)")
+    program = next(file.locate() for file in files if file.name == "uwsgi")
+    # SIGTERM reloads it, unless told otherwise; and it resets the connection of whoever sent a
+    # body that the application did not read, unless it read that itself.
+    always = ["--master", "--need-app", "--die-on-term", "--post-buffering=65536"]
+    return [str(program), *always, f"--virtualenv={sys.prefix}", f"--pythonpath={ROOT}"]
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nobody listens."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -203,7 +252,7 @@ def _free_port() -> int:
 
 
 def _wait_for(server: Server, worker_count: int) -> None:
-    """Wait until the server answers, and gunicorn has started every worker it was asked for."""
+    """Wait until the server answers, and has started every worker it was asked for."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     is_complete = server.kind == "waitress"
     while server.process.poll() is None and time.monotonic() < deadline:
@@ -215,7 +264,8 @@ def _wait_for(server: Server, worker_count: int) -> None:
     raise AssertionError(f"{server.kind} did not start: {server.log.read_text()}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_server(process: subprocess.Popen[bytes]) -> None:
+    """End a server and whatever it has started."""
     try:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
