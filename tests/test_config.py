@@ -27,6 +27,8 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (config.idle_timeout, config.absolute_timeout) == (None, None)
     assert (config.fresh_age, config.short_expires_in) == (timedelta(days=1), timedelta(days=1))
     assert (config.rotate_tokens, config.rotation_grace) == (True, timedelta(seconds=60))
+    assert config.clock_difference == timedelta(seconds=30)
+    assert config.longest_transaction == timedelta(seconds=60)
     assert (config.on_replay, config.touch_interval) == ("revoke", timedelta(seconds=300))
     assert (config.cookie_cache.enabled, config.cookie_cache.max_age) == (
         False,
@@ -56,6 +58,21 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (config.password.min_length, config.password.max_length) == (8, 128)
     assert (config.api_path, config.on_database_error) == ("/api/auth", "unavailable")
     assert (config.purge_interval, config.keep_ended) == (timedelta(hours=1), timedelta(days=30))
+
+
+def test_clocks_may_differ_by_half_of_the_grace_unless_told_otherwise() -> None:
+    config = make(rotation_grace=20)
+
+    assert (config.clock_difference, config.clock_difference_ms) == (timedelta(seconds=10), 10_000)
+    assert config.replace(rotation_grace=4).clock_difference_ms == 2_000
+    assert config.replace(clock_difference=7).replace(rotation_grace=9).clock_difference_ms == 7_000
+
+
+def test_clocks_that_differ_by_more_than_the_grace_are_refused() -> None:
+    assert make(clock_difference=60).clock_difference_ms == 60_000
+    with pytest.raises(ConfigurationError, match="clock_difference is 0:01:01 but must not be"):
+        make(clock_difference=61)
+    assert make(clock_difference=61, rotate_tokens=False).clock_difference_ms == 61_000
 
 
 @pytest.mark.parametrize("given", [3600, timedelta(hours=1)])
@@ -171,9 +188,11 @@ DURATIONS = (
     *["expires_in", "update_age", "idle_timeout", "absolute_timeout", "fresh_age"],
     *["short_expires_in", "rotation_grace", "touch_interval", "revocation_lag"],
     *["purge_interval", "keep_ended", "cookie_cache.max_age", "throttle.window"],
+    *["clock_difference", "longest_transaction"],
 )
 MAY_BE_ZERO = {
     *["rotation_grace", "touch_interval", "revocation_lag", "purge_interval", "keep_ended"],
+    *["clock_difference", "longest_transaction"],
 }
 
 
@@ -221,6 +240,8 @@ def test_none_is_taken_where_it_means_off(name: str) -> None:
 
     if name in ("idle_timeout", "absolute_timeout"):
         assert getattr(SessionConfig.from_mapping(given), f"{name}_ms") is None
+    elif name == "clock_difference":
+        assert SessionConfig.from_mapping(given) == SessionConfig(secret=SECRET)
     else:
         with pytest.raises(ConfigurationError, match=f"{name} is None; give a timedelta"):
             SessionConfig.from_mapping(given)

@@ -46,7 +46,7 @@ FORKS: dict[str, Callable[[], int]] = {
     "bare": lambda: int(ctypes.PyDLL(None).fork()),
 }
 HOLDERS: dict[str, tuple[Callable[[SessionManager], Any], Callable[[SessionManager], Any]]] = {
-    "feed": (lambda m: m.feed._lock, lambda m: m.feed.is_good("session-1", m.clock.now_ms())),
+    "feed": (lambda m: m.feed._lock, lambda m: m.feed.current() is not None),
     "purger": (lambda m: m.purger._lock, lambda m: purge(m)),
     "passwords": (
         lambda m: m.accounts._hasher._place(),

@@ -19,6 +19,7 @@ from .config import SessionConfig
 from .connections import Connections
 from .cookie_cache import CookieCache
 from .cookies import CookieDoor
+from .database_clock import ClockCheck
 from .events import Events
 from .models import Models, build_models
 from .purging import Purger
@@ -76,8 +77,14 @@ class Assembly:
         self.signer = TokenSigner(config.secret)
         self.admission = Admission(self.store, self.signer, config, clock)
         self.cookies = CookieDoor(config, self.signer)
-        self.cache = CookieCache(config.secret, version=config.cookie_cache.version)
-        self.feed = RevocationFeed(self.store, clock, config)
+        self.cache = CookieCache(
+            config.secret,
+            version=config.cookie_cache.version,
+            max_age_ms=config.cookie_cache.max_age_ms,
+            clock_difference_ms=config.clock_difference_ms,
+        )
+        clock_check = ClockCheck(clock, config, self.events)
+        self.feed = RevocationFeed(self.store, clock, config, clock_check)
         self.purger = Purger(self.store, clock, config, self.events)
         self.validator = Validator(
             store=self.store,

@@ -81,6 +81,8 @@ class SessionConfig:
     short_expires_in: Duration = timedelta(days=1)
     rotate_tokens: bool = True
     rotation_grace: Duration = timedelta(seconds=60)
+    clock_difference: Duration | None = None
+    longest_transaction: Duration = timedelta(seconds=60)
     on_replay: Literal["revoke", "reject"] = "revoke"
     touch_interval: Duration = timedelta(seconds=300)
     cookie_cache: CookieCacheConfig = field(default_factory=CookieCacheConfig)
@@ -118,6 +120,8 @@ class SessionConfig:
     fresh_age_ms: int = twin()
     short_expires_in_ms: int = twin()
     rotation_grace_ms: int = twin()
+    clock_difference_ms: int = twin()
+    longest_transaction_ms: int = twin()
     touch_interval_ms: int = twin()
     revocation_lag_ms: int = twin()
     purge_interval_ms: int = twin()
@@ -142,11 +146,16 @@ class SessionConfig:
             fresh_age=(False, False),
             short_expires_in=(False, False),
             rotation_grace=(False, True),
+            clock_difference=(True, True),
+            longest_transaction=(False, True),
             touch_interval=(False, True),
             revocation_lag=(False, True),
             purge_interval=(False, True),
             keep_ended=(False, True),
         )
+        if self.clock_difference is None:
+            put(self, "clock_difference", self.rotation_grace / 2)
+            put(self, "clock_difference_ms", self.rotation_grace_ms // 2)
         for name in ("rotate_tokens", "auto_sign_in", "require_verified_email"):
             check_flag(name, getattr(self, name))
         check_choice("on_replay", self.on_replay, ("revoke", "reject"))
@@ -200,6 +209,13 @@ class SessionConfig:
                 f"update_age, which is {self.update_age}, or a browser could miss two rotations "
                 "within it; lower rotation_grace or raise update_age"
             )
+        if self.rotate_tokens and self.clock_difference_ms > self.rotation_grace_ms:
+            raise ConfigurationError(
+                f"clock_difference is {self.clock_difference} but must not be more than "
+                f"rotation_grace, which is {self.rotation_grace}, or a token could be a replay "
+                "by one server's clock and the newest by another's; lower clock_difference or "
+                "raise rotation_grace"
+            )
         if self.idle_timeout_ms is not None and self.idle_timeout_ms < 1000:
             raise ConfigurationError(
                 f"idle_timeout is {self.idle_timeout}; give at least 1 second, or None"
@@ -225,6 +241,8 @@ class SessionConfig:
         A part may be given as a mapping of the fields that change.
         """
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        if self.clock_difference_ms == self.rotation_grace_ms // 2:
+            given["clock_difference"] = None  # the default, which follows the grace
         for name, value in nest(changes, type(self), PARTS).items():
             current = given.get(name)
             if isinstance(value, Mapping) and dataclasses.is_dataclass(current):

@@ -24,19 +24,40 @@ _LONGEST_TEXT = 4096
 
 
 class CookieCache:
-    """Writes and reads the text of the ``session_data`` cookie: ``<payload>.<signature>``."""
+    """Writes and reads the text of the ``session_data`` cookie: ``<payload>.<signature>``.
 
-    __slots__ = ("_ring", "_version")
+    The key is derived from the server secret and a secret that the database keeps: a copy is
+    good for one database only, and neither secret alone is enough to make one.
+    """
 
-    def __init__(self, server_secrets: Sequence[str], *, version: str) -> None:
-        self._ring = KeyRing(server_secrets, "cookie cache v1")
+    __slots__ = (
+        "_clock_difference_ms",
+        "_known_ring",
+        "_max_age_ms",
+        "_server_secrets",
+        "_version",
+    )
+
+    def __init__(
+        self,
+        server_secrets: Sequence[str],
+        *,
+        version: str,
+        max_age_ms: int,
+        clock_difference_ms: int,
+    ) -> None:
+        self._server_secrets = tuple(server_secrets)
         self._version = version
+        self._max_age_ms = max_age_ms
+        self._clock_difference_ms = clock_difference_ms
+        self._known_ring: tuple[str, KeyRing] | None = None
 
     def seal(
         self,
         session: SessionRecord,
         user: UserRecord | None,
         *,
+        database_secret: str,
         token_text: str,
         issued_at_ms: int,
         ends_at_ms: int,
@@ -61,14 +82,18 @@ class CookieCache:
             text = urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode())
         except (TypeError, ValueError):
             return None
-        signature = urlsafe_b64encode(self._ring.sign(text))
+        signature = urlsafe_b64encode(self._ring_for(database_secret).sign(text))
         return f"{text.decode()}.{signature.decode()}"
 
-    def open(self, text: str, *, token_text: str, now_ms: int) -> CachedCopy | None:
+    def open(
+        self, text: str, *, database_secret: str, token_text: str, now_ms: int
+    ) -> CachedCopy | None:
         """Return what a copy says if we signed it for this token and it has not ended.
 
-        Under the newest secret: a token that an older one has signed is to be offered anew at
-        once, which only a validated request does.
+        Under the newest server secret: a token that an older one has signed is to be offered
+        anew at once, which only a validated request does. A copy that would live for longer than
+        ``max_age``, or was issued later than clocks differ, is void: no server whose clock is
+        right has made it.
         """
         if len(text) > _LONGEST_TEXT or not text.isascii():
             return None
@@ -77,7 +102,7 @@ class CookieCache:
             signature = urlsafe_b64decode(signature_text)
         except (binascii.Error, ValueError):
             return None
-        if self._ring.verify(payload_text, signature) != 0:
+        if self._ring_for(database_secret).verify(payload_text, signature) != 0:
             return None
         # From here on the text is our own, though perhaps that of another release.
         try:
@@ -85,6 +110,10 @@ class CookieCache:
             if payload["v"] != self._version or payload["t"] != _digest(token_text):
                 return None
             if has_passed(payload["e"], now_ms):
+                return None
+            if payload["e"] - payload["i"] > self._max_age_ms:
+                return None
+            if payload["i"] - now_ms > self._clock_difference_ms:
                 return None
             session_id, user_id, *rest = payload["s"]
             session = SessionRecord._make(
@@ -96,6 +125,13 @@ class CookieCache:
             return CachedCopy(session, user, payload["i"], payload["e"])
         except (KeyError, TypeError, ValueError):
             return None
+
+    def _ring_for(self, database_secret: str) -> KeyRing:
+        known = self._known_ring
+        if known is None or known[0] != database_secret:
+            ring = KeyRing(self._server_secrets, "cookie cache v1", mixed_in=database_secret)
+            self._known_ring = known = (database_secret, ring)
+        return known[1]
 
     def __repr__(self) -> str:
         return f"CookieCache(version={self._version!r})"

@@ -27,6 +27,7 @@ _LEVELS = {
     "provider_error": logging.WARNING,
     "data_dropped": logging.WARNING,
     "cookie_cache_too_large": logging.WARNING,
+    "clock_off": logging.WARNING,
     "database_error": logging.ERROR,
 }
 
@@ -39,7 +40,7 @@ class SessionEvent:
     ``session_ended``, ``session_replayed``, ``ip_mismatch``, ``sign_in_failed``,
     ``throttled``, ``password_changed``, ``user_created``, ``user_updated``, ``user_deleted``,
     ``account_linked``, ``provider_error``, ``data_dropped``, ``cookie_cache_too_large``,
-    ``purge_done``, ``database_error``.
+    ``clock_off``, ``purge_done``, ``database_error``.
     """
 
     name: str

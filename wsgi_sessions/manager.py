@@ -15,7 +15,7 @@ from .errors import InvalidIdTokenError
 from .policy import is_live
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
 from .session import Session, SessionData, SignIn, User
-from .tokens import is_session_id
+from .tokens import is_session_id, new_database_secret
 
 __all__ = ["SessionManager", "SignIn"]
 
@@ -344,7 +344,13 @@ class SessionManager(Assembly):
 
     def revoke_everything(self) -> int:
         """End every session there is, say after a leak; return how many."""
-        count = self.store.end_all_sessions(now_ms=self.clock.now_ms())
+
+        def end_all() -> int:
+            # No copy of before can be opened after this, whatever a clock said when it was made.
+            self.store.renew_database_secret(new_database_secret())
+            return self.store.end_all_sessions(now_ms=self.clock.now_ms())
+
+        count = self.store.atomically(end_all)
         self.feed.forget()
         self.events.emit(
             "session_ended", reason=EndReason.REVOKED, details={"session_count": count}

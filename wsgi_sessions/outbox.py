@@ -79,21 +79,28 @@ class Outbox:
         return self._manager.config.cookie_cache.enabled
 
     def _is_there(self, presented: PresentedCookies, copy: _Copy) -> bool:
+        if not presented.cached_texts:
+            return False
+        reading = self._manager.feed.current()
+        if reading is None:
+            return True  # as far as anybody can tell now
         found = self._manager.validator.find_good_copy(
-            presented, copy.token_text, now_ms=copy.now_ms
+            presented, copy.token_text, reading=reading, now_ms=copy.now_ms
         )
-        return found is not None and self._manager.feed.is_good(
-            found.session.id, found.issued_at_ms
-        )
+        return found is not None and not reading.is_revoked(found.session.id, found.issued_at_ms)
 
     def _post(self, copy: _Copy) -> None:
         manager, record = self._manager, copy.record
         ends_at_ms = cached_copy_end_ms(record, now_ms=copy.now_ms, config=manager.config)
         if ends_at_ms <= copy.now_ms:
             return
+        reading = manager.feed.for_sealing()
+        if reading is None or reading.is_revoked(record.id, copy.now_ms):
+            return
         text = manager.cache.seal(
             record,
             copy.user,
+            database_secret=reading.database_secret,
             token_text=copy.token_text,
             issued_at_ms=copy.now_ms,
             ends_at_ms=ends_at_ms,

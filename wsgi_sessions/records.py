@@ -18,11 +18,11 @@ __all__ = [
     "Change",
     "Decision",
     "EndReason",
+    "FeedPage",
     "Outcome",
     "PresentedToken",
     "ReadOptions",
     "RequestFacts",
-    "Revocation",
     "SessionRecord",
     "UserRecord",
 ]
@@ -188,11 +188,21 @@ class Decision(NamedTuple):
     must_end: bool = False
 
 
-class Revocation(NamedTuple):
-    """A row of the revocation feed: one session, or (``session_id`` None) all before an instant."""
+class FeedPage(NamedTuple):
+    """What one statement tells of the revocation feed and of the database itself.
 
-    session_id: str | None
-    before_ms: int | None
+    ``rows``: a session id, or None and the instant before which every session has ended, and
+    when the row was written. ``database_secret`` is None until somebody has made it;
+    ``database_now_ms`` is what the server's clock says, None where the database has no clock
+    of its own (SQLite) or no secret yet.
+    """
+
+    rows: list[tuple[str | None, int | None, int]]
+    database_secret: str | None
+    database_now_ms: int | None
+
+    def __repr__(self) -> str:
+        return f"FeedPage(<{len(self.rows)} rows>)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class KeyRing:
     """Keys for one purpose, derived from the configured secrets.
 
     ``secrets`` is newest first, as in ``SessionConfig.secret``. Rings with different
-    purposes never accept each other's signatures.
+    purposes never accept each other's signatures, nor do rings with different ``mixed_in``:
+    without that value the server secret alone signs nothing that such a ring accepts.
 
     >>> ring = KeyRing(["n" * 32, "o" * 32], "example")
     >>> ring.verify(b"message", ring.sign(b"message"))
@@ -31,8 +32,10 @@ class KeyRing:
 
     __slots__ = ("_keys",)
 
-    def __init__(self, secrets: Sequence[str], purpose: str) -> None:
+    def __init__(self, secrets: Sequence[str], purpose: str, *, mixed_in: str = "") -> None:
         label = b"wsgi-sessions/" + purpose.encode()
+        if mixed_in:
+            label += b"\0" + mixed_in.encode()
         # An HMAC that has taken in its key is copied for each message: a third of the time of
         # starting anew.
         self._keys = tuple(

@@ -18,6 +18,7 @@ __all__ = [
     "TokenSigner",
     "is_session_id",
     "mint_secret",
+    "new_database_secret",
     "new_id",
     "new_server_secret",
     "session_id_from",
@@ -41,6 +42,11 @@ def mint_secret() -> bytes:
 def new_id() -> str:
     """Draw a public id of 24 characters (144 bits), for users and accounts."""
     return urlsafe_b64encode(secrets.token_bytes(_ID_BYTES)).decode()
+
+
+def new_database_secret() -> str:
+    """Draw what a database keeps for the key of cached copies: 43 characters, 256 bits."""
+    return secrets.token_urlsafe(32)
 
 
 def new_server_secret() -> str:

@@ -13,9 +13,12 @@ import peewee
 from .account_store import AccountStore
 from .connections import Connections
 from .models import Models
+from .records import FeedPage
 from .statements import Statement, compile_query, slot
 
 __all__ = ["UpkeepStore"]
+
+_SECRET_NAME = "database_secret"  # noqa: S105  the name of one
 
 
 class UpkeepStore(AccountStore):
@@ -27,11 +30,27 @@ class UpkeepStore(AccountStore):
 
     # Feed
 
-    def find_revocations(self, since_ms: int) -> list[tuple[str | None, int | None, int]]:
-        """Return the feed's rows since an instant: session id, or "all before", and when."""
+    def find_revocations(self, since_ms: int) -> FeedPage:
+        """Return the feed's rows since an instant, and the database's secret and clock."""
         statement = self._find_feed
         rows = self._connections.read_rows(statement.sql, statement.fill({"since": since_ms}))
-        return [(row[0], row[1], row[2]) for row in rows]
+        database_secret: str | None = None
+        database_now_ms: int | None = None
+        found = []
+        for session_id, before_ms, at_ms, secret in rows:
+            if secret is None:
+                found.append((session_id, before_ms, at_ms))
+            else:
+                database_secret, database_now_ms = secret, at_ms
+        return FeedPage(found, database_secret, database_now_ms)
+
+    def make_database_secret(self, secret: str) -> str:
+        """Keep a secret for the key of cached copies unless there is one; return what is kept."""
+        return self.write_meta_once(_SECRET_NAME, secret)
+
+    def renew_database_secret(self, secret: str) -> None:
+        """Replace the secret: every cached copy that was made with the one before is void."""
+        self.replace_meta(_SECRET_NAME, secret)
 
     def insert_revocation(
         self, session_id: str | None, *, before_ms: int | None = None, now_ms: int
@@ -120,6 +139,18 @@ class UpkeepStore(AccountStore):
         statement = compile_query(delete([row[0] for row in found]))
         return self._connections.write(statement.sql, statement.fill({}))
 
+    def _now(self) -> peewee.SQL:
+        """Return SQL for the server's clock, in epoch milliseconds UTC; NULL on SQLite.
+
+        Of the statement, not of the transaction, which may be an old one of the application's.
+        """
+        if self._connections.is_sqlite:
+            return peewee.SQL("NULL")
+        if self._connections.is_mysql:
+            # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
+            return peewee.SQL("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000")
+        return peewee.SQL("CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
+
     def _compile_upkeep_statements(self) -> None:
         models = self._models
         session, feed, attempt = models.session, models.revocation, models.attempt
@@ -132,11 +163,15 @@ class UpkeepStore(AccountStore):
                 }
             )
         )
-        self._find_feed = compile_query(
-            feed.select(feed.session_id, feed.before, feed.created_at).where(
-                feed.created_at >= slot("since")
-            )
+        nothing = peewee.SQL("NULL")
+        meta = models.meta
+        rows = feed.select(feed.session_id, feed.before, feed.created_at, nothing).where(
+            feed.created_at >= slot("since")
         )
+        terms = meta.select(nothing, nothing, self._now(), meta.value).where(
+            meta.name == _SECRET_NAME
+        )
+        self._find_feed = compile_query(rows.union_all(terms))
 
         self._insert_attempt = compile_query(
             attempt.insert({attempt.key: slot("key"), attempt.created_at: slot("now")})
@@ -147,7 +182,6 @@ class UpkeepStore(AccountStore):
             )
         )
 
-        meta = models.meta
         kept = {meta.name: slot("name"), meta.value: slot("value")}
         value = meta.select(meta.value).where(meta.name == slot("name"))
         self._read_meta_sql = compile_query(value).sql

@@ -25,7 +25,7 @@ from .records import (
     SessionRecord,
     UserRecord,
 )
-from .revocations import RevocationFeed
+from .revocations import FeedReading, RevocationFeed
 from .store import Store
 
 __all__ = ["Validation", "Validator"]
@@ -94,11 +94,21 @@ class Validator:
         return refused if refused is not None else Validation(now_ms)
 
     def find_good_copy(
-        self, presented: PresentedCookies, token_text: str, *, now_ms: int
+        self,
+        presented: PresentedCookies,
+        token_text: str,
+        *,
+        reading: FeedReading,
+        now_ms: int,
     ) -> CachedCopy | None:
         """Return a presented copy that belongs to the token and has not ended, if any."""
         for text in presented.cached_texts:
-            copy = self._cache.open(text, token_text=token_text, now_ms=now_ms)
+            copy = self._cache.open(
+                text,
+                database_secret=reading.database_secret,
+                token_text=token_text,
+                now_ms=now_ms,
+            )
             if copy is not None:
                 return copy
         return None
@@ -112,20 +122,38 @@ class Validator:
         now_ms: int,
     ) -> Validation | None:
         config = self._config
-        for token_text in presented.token_texts:
-            # Sealed for this very text: its signature was checked then.
-            copy = self.find_good_copy(presented, token_text, now_ms=now_ms)
+        latest = self._feed.latest
+        copies = [] if latest is None else self._open_copies(presented, latest, now_ms)
+        # What nobody has signed does not make us read anything.
+        if not copies and not presented.tokens:
+            return None
+        reading = self._feed.current()
+        if reading is None:
+            return None
+        if latest is None or latest.database_secret != reading.database_secret:
+            copies = self._open_copies(presented, reading, now_ms)
+        for copy in copies:
             if (
-                copy is not None
-                and end_reason_at(copy.session, now_ms=now_ms, config=config) is None
+                end_reason_at(copy.session, now_ms=now_ms, config=config) is None
                 and not (
                     options.knows_address
                     and is_bound_elsewhere(copy.session, address=address, config=config)
                 )
-                and self._feed.is_good(copy.session.id, copy.issued_at_ms)
+                and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
             ):
                 return Validation(now_ms, copy.session, copy.user, is_from_copy=True)
         return None
+
+    def _open_copies(
+        self, presented: PresentedCookies, reading: FeedReading, now_ms: int
+    ) -> list[CachedCopy]:
+        """Return the copies of each presented token, whose signature was checked for them."""
+        return [
+            copy
+            for token_text in presented.token_texts
+            if (copy := self.find_good_copy(presented, token_text, reading=reading, now_ms=now_ms))
+            is not None
+        ]
 
     def _from_database(
         self, token: PresentedToken, *, address: str | None, options: ReadOptions, now_ms: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from wsgi_sessions.revocations import RevocationFeed
+from wsgi_sessions.revocations import FeedReading, RevocationFeed
 from wsgi_sessions.store import Store
 
 __all__ = [
@@ -130,14 +130,15 @@ def _through(watcher: Watcher, point: str, name: str, call: Callable[[], Any]) -
 
 def watch_feed(feed: RevocationFeed) -> None:
     """Have whoever is about to read the revocation feed come to a point before."""
-    is_good = feed.is_good
+    current = feed.current
 
-    def watched(session_id: str, issued_at_ms: int) -> bool:
-        if not feed._is_current(feed._clock.now_ms()):
+    def watched() -> FeedReading | None:
+        latest = feed.latest
+        if latest is None or not feed._is_current(latest, feed._clock.now_ms()):
             reach(READ)
-        return is_good(session_id, issued_at_ms)
+        return current()
 
-    feed.is_good = watched  # type: ignore[method-assign]
+    feed.current = watched  # type: ignore[method-assign]
 
 
 def unwatched(store: Store) -> Store:

@@ -22,7 +22,7 @@ def test_the_same_ids_under_another_prefix_are_other_people(place: Place) -> Non
 
     assert ours.find_credential("user-1") == make_account()
     assert stored_session(ours).ended_at_ms is None
-    assert ours.find_revocations(0) == []
+    assert ours.find_revocations(0).rows == []
 
 
 def test_each_prefix_has_every_index(place: Place) -> None:

@@ -59,7 +59,7 @@ def live_ids(store: Store, user_id: Any = "user-1") -> set[str]:
 
 
 def feed_ids(store: Store) -> list[str | None]:
-    return sorted((row[0] for row in store.find_revocations(0)), key=str)
+    return sorted((row[0] for row in store.find_revocations(0).rows), key=str)
 
 
 def end_reason(store: Store, session_id: str = "session-1") -> str | None:
@@ -282,8 +282,8 @@ class TestEnd:
         store.insert_session(make_session())
         store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
 
-        assert store.find_revocations(NOW) == [("session-1", None, NOW)]
-        assert store.find_revocations(NOW + 1) == []
+        assert store.find_revocations(NOW).rows == [("session-1", None, NOW)]
+        assert store.find_revocations(NOW + 1).rows == []
 
     def test_without_feed_nothing_is_told(self, store: Store) -> None:
         store.insert_session(make_session())
@@ -353,7 +353,7 @@ class TestEndMany:
         assert store.end_all_sessions(now_ms=NOW) == 2
 
         assert [end_reason(store, each) for each in "abc"] == ["revoked", "revoked", "idle"]
-        assert store.find_revocations(0) == [(None, NOW, NOW)]
+        assert store.find_revocations(0).rows == [(None, NOW, NOW)]
 
 
 class TestAdmit:

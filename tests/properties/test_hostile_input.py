@@ -58,8 +58,12 @@ class Victim:
         self.app = SessionMiddleware(self._look, self.manager)
         found = self.manager.store.find_session(self.session_id)
         assert found is not None
+        reading = self.manager.feed.current()
+        assert reading is not None
+        self.database_secret = reading.database_secret
         self.copy = self.manager.cache.seal(
             *found,
+            database_secret=self.database_secret,
             token_text=self.token,
             issued_at_ms=self.clock.now_ms(),
             ends_at_ms=self.clock.now_ms() + 300_000,
@@ -166,7 +170,7 @@ def forged_tokens(victim: Victim) -> st.SearchStrategy[str]:
         return text[:at] + other + text[at + 1 :]
 
     stranger = TokenSigner(["another server's secret, not ours!"])
-    ours_for_another_purpose = victim.manager.cache._ring
+    ours_for_another_purpose = victim.manager.cache._ring_for(victim.database_secret)
     return st.one_of(
         st.integers(0, len(victim.token) - 1).map(flip),
         st.integers(0, len(victim.token) - 1).map(lambda cut: victim.token[:cut]),
@@ -199,10 +203,21 @@ NAMES = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def cookie_headers(victim: Victim) -> st.SearchStrategy[str]:
-    stranger = CookieCache(["another server's secret, not ours!"], version="1")
+    stranger = CookieCache(
+        ["another server's secret, not ours!"],
+        version="1",
+        max_age_ms=10**15,
+        clock_difference_ms=0,
+    )
     found = victim.manager.store.find_session(victim.session_id)
     assert found is not None
-    foreign_copy = stranger.seal(*found, token_text=victim.token, issued_at_ms=0, ends_at_ms=10**15)
+    foreign_copy = stranger.seal(
+        *found,
+        database_secret=victim.database_secret,
+        token_text=victim.token,
+        issued_at_ms=0,
+        ends_at_ms=10**15,
+    )
     # The victim's true copy is no way in without the token it belongs to.
     copies = st.sampled_from([victim.copy or "", foreign_copy or ""])
     values = forged_tokens(victim) | alphabet | latin | copies

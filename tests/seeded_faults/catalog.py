@@ -133,20 +133,20 @@ FAULTS = (
     Fault(
         "the feed is read once only",
         "revocations.py",
-        "return read_at_ms is not None and 0 <= now_ms - read_at_ms < self._lag_ms",
-        "return read_at_ms is not None",
+        "is_within_lag = 0 <= now_ms - reading.begun.at_ms < self._lag_ms",
+        "is_within_lag = True",
     ),
     Fault(
         "the feed is read too seldom",
         "revocations.py",
-        "0 <= now_ms - read_at_ms < self._lag_ms",
-        "0 <= now_ms - read_at_ms < self._lag_ms * 5",
+        "0 <= now_ms - reading.begun.at_ms < self._lag_ms",
+        "0 <= now_ms - reading.begun.at_ms < self._lag_ms * 5",
     ),
     Fault(
         "the feed misses what committed late",
         "revocations.py",
-        "rows = self._store.find_revocations(now_ms - self._age_ms)",
-        "rows = self._store.find_revocations(self._read_at_ms or now_ms - self._age_ms)",
+        "since_ms = begun.at_ms - self._age_ms",
+        "since_ms = self._reading.begun.at_ms if self._reading else begun.at_ms - self._age_ms",
     ),
     Fault(
         "no row is written to the feed",
@@ -173,8 +173,8 @@ FAULTS = (
         "end_ms = now_ms + config.cookie_cache.max_age_ms",
         guard=(
             "validation.py",
-            "and end_reason_at(copy.session, now_ms=now_ms, config=config) is None",
-            "and copy.session is not None",
+            "end_reason_at(copy.session, now_ms=now_ms, config=config) is None",
+            "copy.session is not None",
         ),
     ),
     Fault(
