@@ -240,12 +240,19 @@ class TestPrefix:
 
     def test_one_candidate_of_a_name_that_is_bound_to_the_host(self) -> None:
         """The last: a browser sends what stood in its jar before a sign-in before it."""
+        stranger = SIGNER.write(b"s" * 24, 9)
         header = (
-            f"__Host-session_token={OTHER}; __Host-session_data=D; "
+            f"__Host-session_token={stranger}; __Host-session_data=D; "
             f"__Host-session_token={TOKEN}; __Host-session_data=C"
         )
 
         assert find(header, is_secure=True) == ([TOKEN], ["C"])
+
+    def test_latest_generation_of_the_last_session_is_the_candidate(self) -> None:
+        newer, stranger = SIGNER.write(bytes(24), 2), SIGNER.write(b"s" * 24, 9)
+        header = "; ".join(f"__Host-session_token={t}" for t in (stranger, newer, TOKEN, OTHER))
+
+        assert find(header, is_secure=True) == ([newer], [])
 
     def test_name_that_says_secure_alone_may_stand_for_several_cookies(self) -> None:
         header = f"__Secure-session_token={OTHER}; __Secure-session_token={TOKEN}"

@@ -84,7 +84,7 @@ def test_a_file_goes_back_as_the_very_object(
 
     assert answer is made[0]
     if is_signed_in:
-        session = manager.get_session({"Cookie": cookie})
+        session = manager.get_session({"Cookie": cookie}, is_https=False)
         assert session is not None and session.data["downloads"] == 1
 
 
@@ -120,7 +120,7 @@ def test_a_generator_beside_a_file_is_still_wrapped(manager: SessionManager, coo
     environ = environ_for(Server("function"), cookie)
     answer = SessionMiddleware(app, manager)(environ, lambda *_: no_write)
     assert b"".join(answer) == b"a file"
-    session = manager.get_session({"Cookie": cookie})
+    session = manager.get_session({"Cookie": cookie}, is_https=False)
     assert session is not None and session.data["late"] == 1
 
 

@@ -61,11 +61,20 @@ def reason_of(manager: SessionManager, session_id: str) -> str | None:
 
 
 class TestGetSession:
-    @pytest.mark.parametrize("name", ["session_token", "__Host-session_token"])
-    def test_takes_a_mapping_of_headers(self, manager: SessionManager, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("__Host-session_token", {}),
+            ("__Host-session_token", {"is_https": True}),
+            ("session_token", {"is_https": False}),
+        ],
+    )
+    def test_takes_a_mapping_of_headers(
+        self, manager: SessionManager, name: str, said: dict[str, bool]
+    ) -> None:
         made = sign_up(manager)
 
-        found = manager.get_session({"cookie": f"a=b; {name}={made.token}"})
+        found = manager.get_session({"cookie": f"a=b; {name}={made.token}"}, **said)
 
         assert found is not None and found.user is not None and made.session is not None
         assert (found.id, found.user.email) == (made.session.id, "ada@example.org")
@@ -109,14 +118,35 @@ class TestGetSession:
         assert manager.get_session(Request.blank("https://example.org/", headers=planted)) is None
         assert manager.get_session(Request.blank("http://example.org/", headers=planted))
 
-    def test_headers_alone_are_read_as_the_configuration_sets_cookies(
-        self, clock: FakeClock
+    @pytest.mark.parametrize(
+        ("secure", "is_https", "is_prefixed"),
+        [
+            *[("auto", None, True), ("auto", True, True), ("auto", False, False)],
+            *[(True, None, True), (True, True, True), (True, False, True)],
+            *[(False, None, False), (False, True, False), (False, False, False)],
+        ],
+    )
+    def test_headers_are_read_under_one_name(
+        self, clock: FakeClock, secure: Any, is_https: bool | None, is_prefixed: bool
     ) -> None:
-        manager = make(clock, cookie={"secure": True})
-        made = sign_up(manager)
+        manager = make(clock, cookie={"secure": secure})
+        token = sign_up(manager).token
+        names = ["__Host-session_token", "session_token"]
+        read, planted = names if is_prefixed else reversed(names)
 
-        assert manager.get_session({"Cookie": f"session_token={made.token}"}) is None
-        assert manager.get_session({"Cookie": f"__Host-session_token={made.token}"})
+        assert manager.get_session({"Cookie": f"{read}={token}"}, is_https=is_https)
+        assert manager.get_session({"Cookie": f"{planted}={token}"}, is_https=is_https) is None
+
+    def test_scheme_that_is_told_takes_the_place_of_the_environs(
+        self, manager: SessionManager
+    ) -> None:
+        """As where a proxy ends TLS that the configuration does not name."""
+        made = sign_up(manager)
+        prefixed = {"Cookie": f"__Host-session_token={made.token}"}
+        request = Request.blank("http://example.org/", headers=prefixed)
+
+        assert manager.get_session(request) is None
+        assert manager.get_session(request, is_https=True)
 
     @pytest.mark.parametrize("cookie_cache", [False, True])
     def test_headers_tell_no_address_and_so_end_nothing(
@@ -160,7 +190,7 @@ class TestGetSession:
         assert made.session is not None
         clock.advance(days=7)
 
-        assert manager.get_session({"Cookie": f"session_token={made.token}"}) is None
+        assert manager.get_session({"Cookie": f"__Host-session_token={made.token}"}) is None
         assert reason_of(manager, made.session.id) == "expired"
 
 

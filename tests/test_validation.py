@@ -224,7 +224,8 @@ def test_of_several_cookies_the_one_that_validates_is_taken() -> None:
     assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
 
 
-def test_an_older_token_of_the_same_session_beside_is_no_replay() -> None:
+@pytest.mark.parametrize("is_old_first", [False, True])
+def test_an_older_token_of_the_same_session_beside_is_no_replay(is_old_first: bool) -> None:
     bench, browser = opened()
     old = browser.session_token
     bench.clock.advance(days=1)
@@ -232,7 +233,8 @@ def test_an_older_token_of_the_same_session_beside_is_no_replay() -> None:
     browser.get("/")
     bench.clock.advance(hours=1)
     new = browser.session_token
-    header = {"Cookie": f"__Host-session_token={old}, __Host-session_token={new}"}
+    first, second = (old, new) if is_old_first else (new, old)
+    header = {"Cookie": f"__Host-session_token={first}; __Host-session_token={second}"}
     assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
     assert is_in(browser)
 

@@ -121,12 +121,16 @@ class CookieDoor:
         A browser holds one ``__Host-`` cookie, so whatever else bears the name was put there by
         other means, or is left from before ``cookie.partitioned`` was changed. The last one is
         taken: browsers send a longer path, and what was set earlier, first (RFC 6265, section
-        5.4), so a sign-in stands behind all that was there before it.
+        5.4), so a sign-in stands behind all that was there before it. Of the same session the
+        latest generation counts, wherever it stands: the one before would be a replay.
         """
         if len(texts) <= (1 if door.is_host_bound else _MAX_CANDIDATES):
             return texts
-        signed = [text for text in texts if self._signer.read(text) is not None]
-        return signed[-1:] if door.is_host_bound else signed[:_MAX_CANDIDATES]
+        signed = [token for text in texts if (token := self._signer.read(text)) is not None]
+        if door.is_host_bound and signed:
+            of_the_last = [one for one in signed if one.session_id == signed[-1].session_id]
+            return [max(of_the_last, key=lambda token: token.generation).text]
+        return [token.text for token in signed[:_MAX_CANDIDATES]]
 
     def set_token(self, text: str, *, is_secure: bool, remember: bool) -> tuple[str, str]:
         """Render the header that gives the browser a session token.

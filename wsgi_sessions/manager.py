@@ -46,7 +46,9 @@ class SessionManager(Assembly):
 
     # Reading
 
-    def get_session(self, source: Any, *, authoritative: bool = False) -> Session | None:
+    def get_session(
+        self, source: Any, *, authoritative: bool = False, is_https: bool | None = None
+    ) -> Session | None:
         """Return the live session of a request, or None; nothing is refreshed or rotated.
 
         What is found to be over is marked so: a session past its end, or replayed.
@@ -54,6 +56,10 @@ class SessionManager(Assembly):
         with a ``Cookie``; headers tell no address, so ``ip_binding`` is not asked of them. A
         request the middleware has seen is not looked up again, unless
         ``authoritative=True`` asks the database, past the cookie cache.
+
+        Headers tell no scheme either: the cookie is looked for under its prefixed name, which
+        nobody can plant, unless ``cookie.secure=False`` or ``is_https=False`` says that the
+        browser came by http. For an environ ``is_https`` takes the place of its own scheme.
         """
         source = find_environ(source)
         if SESSION_KEY in source and not authoritative:
@@ -61,26 +67,23 @@ class SessionManager(Assembly):
             return known
         header, facts = source.get("HTTP_COOKIE"), NO_FACTS
         is_environ = "wsgi.url_scheme" in source
-        kinds: tuple[bool, ...] = (True, False)
         if is_environ:
             facts = read_facts(source, self.config)
-            kinds = (self.cookies.is_secure_for(is_https=facts.is_https),)
         elif header is None:
             header = next((v for k, v in source.items() if k.lower() == "cookie"), None)
-        if self.config.cookie.secure != "auto":
-            kinds = (bool(self.config.cookie.secure),)
+        if is_https is None:
+            is_https = facts.is_https
+        is_secure = self.cookies.is_secure_for(is_https=is_https)
         options = ReadOptions(
             authoritative=authoritative, allow_refresh=False, knows_address=is_environ
         )
-        for is_secure in kinds:
-            presented = self.cookies.read(header, is_secure=is_secure)
-            if presented.tokens:
-                found = self.validator.validate(presented, address=facts.address, options=options)
-                if found.session is not None:
-                    return self.show(
-                        found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
-                    )
-        return None
+        presented = self.cookies.read(header, is_secure=is_secure)
+        if not presented.tokens:
+            return None
+        found = self.validator.validate(presented, address=facts.address, options=options)
+        if found.session is None:
+            return None
+        return self.show(found.session, found.user, now_ms=found.now_ms, open_data=self.open_data)
 
     def load_data(self, session_id: str) -> tuple[str, int] | None:
         """Return the JSON text and version of a live session's data, or None."""
