@@ -350,6 +350,48 @@ def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:
         assert browser.get("/").status_int == 503
 
 
+def test_no_copy_is_sealed_for_a_request_in_grace() -> None:
+    bench, browser = opened(cookie_cache=True)
+    straggler = browser.fork()
+    bench.clock.advance(days=1)
+    browser.get("/")
+    confirmed = browser.get("/").headers.getall("Set-Cookie")
+    assert ["session_data" in line for line in confirmed] == [True]
+
+    answer = straggler.get("/")
+
+    assert not answer.text.startswith(NOBODY)
+    assert answer.headers.getall("Set-Cookie") == []
+
+
+def test_no_copy_is_sealed_beside_an_offer() -> None:
+    bench, browser = opened(cookie_cache=True)
+    bench.clock.advance(days=1)
+    offered = browser.get("/").headers.getall("Set-Cookie")
+    assert ["session_token" in line for line in offered] == [True]
+
+
+def test_no_copy_is_sealed_for_a_token_that_was_not_confirmed() -> None:
+    bench, browser = opened(cookie_cache=True)
+    bench.clock.advance(days=1)
+    browser.get("/")
+    forget_confirmation(bench)
+    header = {"Cookie": browser_header(browser)}
+
+    answer = bench.new_browser().get(
+        "/api/auth/get-session?disableRefresh=true&disableCookieCache=true", headers=header
+    )
+
+    assert answer.json["session"] is not None
+    assert answer.headers.getall("Set-Cookie") == []
+
+
+def forget_confirmation(bench: Bench) -> None:
+    """Have the database lose a confirmation, as a fail-over does, but not its instant."""
+    session = bench.manager.models.session
+    session.update(confirmed_at=bench.clock.now_ms(), generation=0).execute()
+
+
 def test_another_version_drops_every_copy() -> None:
     bench, browser = opened(cookie_cache=True)
     browser.get("/")

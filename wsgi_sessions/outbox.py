@@ -5,7 +5,7 @@ Must not end or begin a session: it only renders what has happened to one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cookies import PresentedCookies
 from .manager import SessionManager
@@ -29,16 +29,17 @@ class _Copy(NamedTuple):
 class Outbox:
     """``Set-Cookie`` lines for one browser; a later posting takes the place of what it undoes."""
 
-    __slots__ = ("_copied_token", "_is_secure", "_manager", "lines")
+    __slots__ = ("_copied_token", "_is_outdated", "_is_secure", "_manager", "lines")
 
     def __init__(self, manager: SessionManager, *, is_secure: bool) -> None:
         self.lines: HeaderLines = []
         self._manager = manager
         self._is_secure = is_secure
         self._copied_token: str | None = None
+        self._is_outdated = False
 
     def post_after_validation(self, found: Validation, presented: PresentedCookies) -> None:
-        """Post the token that was offered, or a cached copy where one is missing."""
+        """Post the token that was offered, or a cached copy where one is missing or outdated."""
         record, token = found.session, found.token
         if record is None or token is None:
             return
@@ -50,6 +51,8 @@ class Outbox:
             copy = _Copy(record, found.user, token.text, found.now_ms)
             if self._has_cache and not self._is_there(presented, copy):
                 self._post(copy)
+                if not self.lines and self._is_outdated:
+                    self._post_clearing()
 
     def post_session(self, record: SessionRecord, user: UserRecord | None, token_text: str) -> None:
         """Post the first token of a session that has just begun, and its copy."""
@@ -68,7 +71,7 @@ class Outbox:
         if self._copied_token is not None:
             self._post(_Copy(record, user, self._copied_token, self._manager.clock.now_ms()))
         if len(self.lines) == kept:
-            self.lines.append(self._manager.cookies.clear_cached_copy(is_secure=self._is_secure))
+            self._post_clearing()
 
     def post_leaving(self) -> None:
         """Post that both cookies go."""
@@ -87,7 +90,13 @@ class Outbox:
         found = self._manager.validator.find_good_copy(
             presented, copy.token_text, reading=reading, now_ms=copy.now_ms
         )
-        return found is not None and not reading.is_revoked(found.session.id, found.issued_at_ms)
+        if found is None or reading.is_revoked(found.session.id, found.issued_at_ms):
+            return False
+        self._is_outdated = _shown(found.session, found.user) != _shown(copy.record, copy.user)
+        return not self._is_outdated
+
+    def _post_clearing(self) -> None:
+        self.lines.append(self._manager.cookies.clear_cached_copy(is_secure=self._is_secure))
 
     def _post(self, copy: _Copy) -> None:
         manager, record = self._manager, copy.record
@@ -121,3 +130,9 @@ class Outbox:
 
     def __repr__(self) -> str:
         return f"Outbox(<{len(self.lines)} cookies>)"
+
+
+def _shown(record: SessionRecord, user: UserRecord | None) -> tuple[Any, ...]:
+    """Return what readers see of a session; when it was last seen may be older in a copy."""
+    shown = record._replace(last_seen_at_ms=0, data="", data_version=0)
+    return (*shown, user)

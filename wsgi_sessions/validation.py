@@ -190,7 +190,7 @@ class Validator:
                     user,
                     token,
                     decision.offer,
-                    may_be_copied=decision.offer is None and decision.outcome is not Outcome.GRACE,
+                    may_be_copied=decision.offer is None and token.generation == landed.generation,
                 )
             if not self._refuse(record, decision, address=address, now_ms=now_ms):
                 continue

@@ -323,6 +323,35 @@ def test_cookie_cache_is_passed_by_when_asked(clock: FixedClock) -> None:
     assert client.get("/get-session", query="disableCookieCache=true").json is None
 
 
+def test_what_is_read_past_the_cookie_cache_is_copied_for_the_next_reader(
+    clock: FixedClock,
+) -> None:
+    client = Client(make_manager(clock, cookie_cache=True))
+    signed_up = client.sign_up()
+    unchanged = client.get("/get-session", query="disableCookieCache=true")
+    assert unchanged.header_list("Set-Cookie") == []
+    client.manager.update_user(signed_up.json["user"]["id"], name="Ada Lovelace")
+    assert client.get("/get-session").json["user"]["name"] != "Ada Lovelace"
+
+    fresh = client.get("/get-session", query="disableCookieCache=true")
+
+    assert fresh.json["user"]["name"] == "Ada Lovelace"
+    assert [line.partition("=")[0] for line in fresh.header_list("Set-Cookie")] == ["session_data"]
+    assert client.get("/get-session").json == fresh.json
+
+
+def test_outdated_copy_that_can_not_be_made_anew_is_dropped(clock: FixedClock) -> None:
+    client = Client(make_manager(clock, cookie_cache=True))
+    user_id = client.sign_up().json["user"]["id"]
+    image = "https://example.org/" + "x" * 2000
+    client.manager.update_user(user_id, image=image, name="\N{SNOWMAN}" * 200)
+
+    fresh = client.get("/get-session", query="disableCookieCache=true")
+
+    assert "Max-Age=0" in fresh.header_list("Set-Cookie")[0]
+    assert client.get("/get-session").json == fresh.json
+
+
 def test_list_sessions_shows_the_latest_seen_first(client: Client, clock: FixedClock) -> None:
     client.sign_up()
     clock.advance(600)
