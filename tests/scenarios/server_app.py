@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
+
+import peewee
 
 from wsgi_sessions import SessionManager, SessionMiddleware
 
@@ -161,20 +164,37 @@ def describe(environ: Any) -> dict[str, Any]:
     }
 
 
-def connection_of(database: Any) -> Any:
-    """Return the connection that this thread has open."""
-    return database.connection()
-
-
 def describe_connection() -> dict[str, Any]:
-    """Tell which process this is, and whether it talks over what was opened before the fork."""
+    """Tell which process this is, and by which connection it has just asked the database."""
     assert manager is not None
-    manager.list_sessions("nobody")
-    return {
-        "pid": os.getpid(),
-        "imported_by": imported_by,
-        "is_the_early_one": connection_of(manager.database) is early_connection,
-    }
+    if isinstance(manager.database, peewee.SqliteDatabase):
+        manager.list_sessions("nobody")
+        connection = last_used
+    else:
+        is_mysql = isinstance(manager.database, peewee.MySQLDatabase)
+        sql = f"SELECT {'connection_id' if is_mysql else 'pg_backend_pid'}()"
+        [(number,)] = manager.connections.read_rows(sql, ())
+        connection = str(number)
+    return {"pid": os.getpid(), "imported_by": imported_by, "connection": connection}
+
+
+def name_connections(database: Any) -> None:
+    """Have SQLite tell which connection runs a statement, by who opened it."""
+    connect = database._connect
+
+    def connect_and_name() -> Any:
+        connection = connect()
+        if isinstance(connection, sqlite3.Connection):
+            name = f"opened by {os.getpid()} as {id(connection)}"
+            connection.set_trace_callback(lambda _: note_use(name))
+        return connection
+
+    database._connect = connect_and_name
+
+
+def note_use(name: str) -> None:
+    global last_used
+    last_used = name
 
 
 def handle_data(environ: Any, key: str) -> Any:
@@ -220,12 +240,12 @@ def make_application(manager: SessionManager) -> Callable[..., Any]:
 
 
 imported_by = os.getpid()
-early_connection: Any = None
+last_used = ""
 manager: SessionManager | None = None
 application: Callable[..., Any] | None = None
 if "SCENARIO_DATABASE" in os.environ:
     manager = make_manager()
+    name_connections(manager.database)
     if "SCENARIO_USE_EARLY" in os.environ:
         manager.list_sessions("nobody")
-        early_connection = connection_of(manager.database)
     application = make_application(manager)

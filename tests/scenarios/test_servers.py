@@ -194,10 +194,18 @@ def test_no_connection_is_shared_across_a_fork(server: Server) -> None:
     if server.is_prefork:
         assert {answer["imported_by"] for answer in seen} == {server.process.pid}
         assert not [answer for answer in seen if answer["pid"] == server.process.pid]
-        assert not [answer for answer in seen if answer["is_the_early_one"]]
     else:
         assert [answer["pid"] for answer in seen] == [answer["imported_by"] for answer in seen]
     assert users == [email] * 24
+    users_of_connection = {
+        answer["connection"]: {
+            one["pid"] for one in seen if one["connection"] == answer["connection"]
+        }
+        for answer in seen
+    }
+    assert not [pids for pids in users_of_connection.values() if len(pids) > 1]
+    if "opened" in seen[0]["connection"]:
+        assert all(f"by {answer['pid']} as" in answer["connection"] for answer in seen)
     assert os.getpid() not in {answer["pid"] for answer in seen}
 
 
