@@ -42,6 +42,7 @@ FLOORS = {
     "cookies": 5,
     "connections": 4,
     "user_store": 5,
+    "table_checks": 5,
     "tables": 6,
     "account_store": 6,
     "upkeep_store": 7,

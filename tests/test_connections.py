@@ -255,7 +255,7 @@ class TestOwned:
         owned._connection().set_trace_callback(sent.append)
 
         with pytest.raises(StoreUnavailableError):
-            owned.atomically(lambda: owned.read_row("SELECT broken FROM thing", ()))
+            owned.atomically(lambda: owned.read_row("SELECT * FROM broken", ()))
         owned._connection().set_trace_callback(None)
 
         assert sent == ["BEGIN IMMEDIATE", "ROLLBACK"]

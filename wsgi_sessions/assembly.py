@@ -20,6 +20,7 @@ from .connections import Connections
 from .cookie_cache import CookieCache
 from .cookies import CookieDoor
 from .database_clock import ClockCheck
+from .errors import StoreUnavailableError
 from .events import Events
 from .models import Models, build_models
 from .purging import Purger
@@ -104,6 +105,17 @@ class Assembly:
     def create_tables(self) -> None:
         """Create the tables that are missing; a URL's own database gets them by itself."""
         self.store.create_tables()
+
+    def check_database(self) -> None:
+        """Look, before serving, whether the tables are there and are ours.
+
+        Raises ``ConfigurationError`` where they are somebody else's or another user model's. A
+        database that does not answer is no reason not to start; the log says why.
+        """
+        try:
+            self.store.check_tables()
+        except StoreUnavailableError as error:
+            self.events.emit("database_error", details={"error": error})
 
     def close(self) -> None:
         """Close the connections this manager opened; it opens new ones when used again."""

@@ -10,7 +10,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -52,8 +53,9 @@ class Connections:
         self.database: Any = found
         self.is_sqlite = isinstance(self.database, peewee.SqliteDatabase)
         self.is_mysql = isinstance(self.database, peewee.MySQLDatabase)
-        self.on_first_use: Callable[[], None] | None = None
-        self._used_first: Callable[[], None] | None = None
+        self.on_first_use: Callable[[], bool | None] | None = None
+        self._used_first: Callable[[], bool | None] | None = None
+        self.is_ready_for: object = None
         self._errors = driver_errors(self.database)
         self._transaction_errors: tuple[type[Exception], ...] = (
             *self._errors,
@@ -196,6 +198,19 @@ class Connections:
         except self._errors as error:
             raise self._after_failure(error) from error
 
+    def visit(self) -> None:
+        """Have done what comes before the first use, and leave no connection behind.
+
+        A file that the application has not made yet is not made for that.
+        """
+        name = str(self.database.database)
+        if self.is_sqlite and not (self.is_owned or self._is_memory or Path(name).exists()):
+            return
+        was_closed = self.database.is_closed()
+        self.run(lambda: None)
+        if was_closed and not self._is_memory:
+            self.close()
+
     def close(self) -> None:
         """Close this thread's connection to a database of our own."""
         if self.is_owned and not self.database.is_closed():
@@ -209,6 +224,9 @@ class Connections:
         database = self.database
         if database.is_closed():
             self._open()
+        if self.on_first_use is not None:
+            # It may itself open a connection anew.
+            self.prepare()
         return database.connection()
 
     def _open(self) -> None:
@@ -219,17 +237,24 @@ class Connections:
         else:
             self._only_holder = holder
         self._limit_waiting()
-        if self.on_first_use is not None:
-            # Others wait here until it is done; it may itself open a connection anew.
-            with self._first_use_lock:
-                prepare = self.on_first_use
-                if prepare is not None and not self._is_preparing:
-                    self._is_preparing = True
-                    try:
-                        prepare()
-                        self._used_first, self.on_first_use = prepare, None
-                    finally:
-                        self._is_preparing = False
+
+    def prepare(self, work: Callable[[], bool | None] | None = None) -> None:
+        """Have done what comes before the first use, or this work in its place.
+
+        It is done again at the next use if it returns False.
+        """
+        self._notice_fork()
+        # Others wait here until it is done; in memory they wait for their turn before that.
+        with self._turn or nullcontext(), self._first_use_lock:
+            work = work or self.on_first_use
+            if work is None or self._is_preparing:
+                return
+            self._is_preparing = True
+            try:
+                if work() is not False:
+                    self._used_first, self.on_first_use = work, None
+            finally:
+                self._is_preparing = False
 
     def _connect(self) -> None:
         """Connect, again and again while others turn a new SQLite file to WAL.
@@ -275,6 +300,8 @@ class Connections:
             # It was open before the fork, so it is found open after it.
             was_closed = False
         try:
+            if self.on_first_use is not None:
+                self.prepare()
             yield self.database.connection()
         finally:
             if was_closed:

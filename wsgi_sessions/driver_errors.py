@@ -13,7 +13,7 @@ from typing import Any
 
 import peewee
 
-from .errors import InvalidValueError, StoreUnavailableError
+from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 
 __all__ = ["IntegrityConflict", "driver_errors", "is_conflict", "is_gone", "translate"]
 
@@ -22,6 +22,8 @@ _CONFLICT_CODES = frozenset({1213, 1205, 1020, "40001", "40P01"})
 # MariaDB and MySQL call these operational: a column without a default, a check that failed.
 _REFUSED_CODES = frozenset({1364, 3819, 4025})
 _DUPLICATE_CODES = frozenset({1062, "23505"})
+# A column that is not there, or of another kind.
+_OTHER_COLUMN_CODES = frozenset({1054, "42703", "42804", "42883"})
 # MariaDB: the server has gone away, the connection was lost, the connection was killed.
 _GONE_CODES = frozenset({2006, 2013, 2055, 4031})
 
@@ -61,6 +63,11 @@ def translate(error: BaseException) -> Exception:
     if names & {"DataError", "UnicodeEncodeError", "OverflowError"}:
         return InvalidValueError("a value is too long, or not of a kind the database stores")
     text = str(error)
+    if codes & _OTHER_COLUMN_CODES or "no such column" in text or "has no column named" in text:
+        return ConfigurationError(
+            f"a table of the sessions is not as it was made ({_what_was_refused(error)}); "
+            "bring it up to date, or set another table_prefix"
+        )
     if "no such table" in text or "UndefinedTable" in names or 1146 in codes:
         return StoreUnavailableError(
             "a table is missing; call manager.create_tables() once, before serving"

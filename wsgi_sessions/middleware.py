@@ -76,6 +76,7 @@ class SessionMiddleware:
         check_manager(manager, call=_CALL)
         self.app = app
         self.manager = manager
+        manager.check_database()
         self._endpoints = tuple(make(manager) for make in self.endpoint_factories)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -46,6 +46,16 @@ class Models:
         ours = (self.account, self.session, self.revocation, self.attempt, self.meta)
         return ours if self.has_own_user else (self.user, *ours)
 
+    @property
+    def whose(self) -> str:
+        """Whose sessions and accounts these are: the user model's table, its key, and its kind."""
+        meta = self.user._meta
+        schema = f"{meta.schema}." if meta.schema else ""
+        return (
+            f"{schema}{meta.table_name}.{meta.primary_key.column_name} "
+            f"({_kind_of_key(meta.primary_key)})"
+        )
+
 
 def build_models(
     database: peewee.Database,
@@ -160,6 +170,15 @@ def build_models(
         user_fields=fields,
         has_own_user=user_model is not None,
     )
+
+
+def _kind_of_key(key: Any) -> str:
+    """Return in one word what the keys of a user model are, however wide."""
+    if isinstance(key, peewee.IntegerField):
+        return "integer"
+    if isinstance(key, (peewee.CharField, peewee.TextField)):
+        return "text"
+    return str(key.field_type).lower()
 
 
 def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:

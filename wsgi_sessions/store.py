@@ -19,7 +19,7 @@ from .instants import slack_ms
 from .models import Models
 from .records import Change, EndReason, SessionRecord, UserRecord
 from .statements import compile_query, slot
-from .tables import create_missing_tables
+from .tables import Tables
 from .upkeep_store import UpkeepStore
 from .user_store import is_spelled_alike
 
@@ -42,12 +42,32 @@ class Store(UpkeepStore):
     ) -> None:
         super().__init__(connections, models)
         self._compile_session_statements()
-        if connections.is_owned:
-            connections.on_first_use = self.create_tables
+        self._tables = Tables(
+            connections,
+            models,
+            read_meta=self.read_meta,
+            write_meta_once=self.write_meta_once,
+        )
+        if connections.is_ready_for != self._tables.name:
+            connections.on_first_use = (
+                self._tables.create if connections.is_owned else self._tables.check
+            )
 
     def create_tables(self) -> None:
-        """Create the tables that are missing; safe when several processes do it at once."""
-        create_missing_tables(self._connections, self._models.created_here)
+        """Create the tables that are missing; safe when several processes do it at once.
+
+        Raises ``ConfigurationError`` where a table of that name is somebody else's, or holds the
+        sessions of another user model.
+        """
+        self._connections.prepare(self._tables.create)
+
+    def check_tables(self) -> None:
+        """Ask the database once, before serving, whether the tables are ours.
+
+        One of our own gets the tables that are missing. Raises ``ConfigurationError`` as
+        ``create_tables`` does, and ``StoreUnavailableError`` when it does not answer.
+        """
+        self._connections.visit()
 
     def atomically(self, work: Callable[[], T]) -> T:
         """Run several of these methods all or none; nested calls join."""

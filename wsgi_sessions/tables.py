@@ -1,26 +1,97 @@
-"""Makes the tables, once, however many processes start at the same moment.
+"""Makes the tables, once, however many processes start at the same moment, and checks them.
 
 Must not know what is in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .connections import Connections
+from .errors import ConfigurationError
+from .models import Models
+from .table_checks import FoundTables
 
-__all__ = ["create_missing_tables"]
+__all__ = ["Tables"]
+
+_USER_MODEL = "user_model"
+"""The name in ``meta`` under which is kept whose sessions these are."""
 
 _LONGEST_WAIT_SECONDS = 60
 _LOCK = int.from_bytes(b"wsgi_ses", "big")
 
 
-def create_missing_tables(connections: Connections, models: Iterable[Any]) -> None:
-    """Create the tables of models that are missing; safe when several processes do it at once.
+class Tables:
+    """The tables of one manager: made where they are missing, and refused where not ours."""
 
-    Raises ``StoreUnavailableError`` when the database does not answer.
-    """
+    def __init__(
+        self,
+        connections: Connections,
+        models: Models,
+        *,
+        read_meta: Callable[[str], str | None],
+        write_meta_once: Callable[[str, str], str],
+    ) -> None:
+        self._connections = connections
+        self._models = models
+        self._read_meta = read_meta
+        self._write_meta_once = write_meta_once
+        self.name = (models.meta._meta.table_name, models.whose)
+        """Which tables these are, and whose."""
+
+    def create(self) -> bool:
+        """Create the tables that are missing; return True.
+
+        Raises ``ConfigurationError`` for one that is somebody else's, or belongs to another user
+        model, and ``StoreUnavailableError`` when the database does not answer.
+        """
+        self._refuse_others()
+        _create_missing_tables(self._connections, self._models.created_here)
+        self._refuse_other_users(self._write_meta_once(_USER_MODEL, self._models.whose))
+        self._connections.is_ready_for = self.name
+        return True
+
+    def check(self) -> bool:
+        """Raise as ``create`` does, but create none; return False if one is missing."""
+        if self._refuse_others():
+            return False
+        # What is written in the application's transaction may be undone with it.
+        if not self._connections.is_within_app_transaction:
+            self._refuse_other_users(self._write_meta_once(_USER_MODEL, self._models.whose))
+        self._connections.is_ready_for = self.name
+        return True
+
+    def _refuse_others(self) -> list[Any]:
+        """Refuse what is not ours; return the models that have no table."""
+        models = self._models
+        ours = models.created_here
+        found = FoundTables(self._connections, {**dict.fromkeys(ours), models.user: None})
+        missing = found.missing
+        found.check_ours(models.meta)
+        if models.meta not in missing:
+            # First: another user model's key is of another kind, as a rule.
+            self._refuse_other_users(self._read_meta(_USER_MODEL))
+        for model in ours:
+            found.check_ours(model)
+        if models.has_own_user:
+            named = [field for field in models.user_fields.values() if field is not None]
+            found.check_theirs(models.user, [models.user._meta.primary_key, *named])
+        return missing
+
+    def _refuse_other_users(self, whose: str | None) -> None:
+        ours, table = self._models.whose, self._models.meta._meta.table_name
+        if whose is None or whose == ours:
+            return
+        raise ConfigurationError(
+            f"the tables beside {table} hold the sessions of {whose}, and here the users are "
+            f"{ours}; give each user model a table_prefix of its own. If the same people have "
+            f"moved there with their ids, delete the row {_USER_MODEL!r} of {table}"
+        )
+
+
+def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> None:
+    """Create the tables of models that are missing; safe when several processes do it at once."""
     database = connections.database
     wanted = list(models)
 

@@ -56,14 +56,22 @@ class Place:
 
     def build(self, **options: Any) -> Store:
         """Make the store, with the application's own user model if one is given."""
-        self.models = build_models(self.connections.database, **options)
-        self.store = Store(self.connections, self.models)
         own = options.get("user_model")
         if own is not None:
-            self.connections.run(lambda: own.create_table())
+            self.clear()
+            self.connections.run(own.create_table)
+        self.models = build_models(self.connections.database, **options)
+        self.store = Store(self.connections, self.models)
         if not self.connections.is_owned:
             self.store.create_tables()
         return self.store
+
+    def clear(self) -> None:
+        """Drop our tables, and have none made until there is another store."""
+        self.connections.on_first_use = None
+        self.connections.is_ready_for = None
+        database = self.connections.database
+        self.connections.run(lambda: database.drop_tables(self.models.created_here))
 
 
 @contextmanager

@@ -1,0 +1,355 @@
+"""Tables that are somebody else's are refused by name, before anything is written to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peewee
+import pytest
+
+from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions.connections import Connections
+from wsgi_sessions.errors import ConfigurationError, StoreUnavailableError
+from wsgi_sessions.models import build_models
+from wsgi_sessions.store import Store
+
+from .databases import NOW, Place, make_session, make_user
+
+KEYS: dict[str, Callable[[], peewee.Field]] = {
+    "auto": peewee.AutoField,
+    "text": lambda: peewee.CharField(primary_key=True, max_length=40),
+    "uuid": lambda: peewee.UUIDField(primary_key=True),
+}
+
+
+def user_model(place: Place, table: str = "member", key: str = "auto") -> Any:
+    class Person(peewee.Model):
+        id = KEYS[key]()
+        email = peewee.CharField(unique=True, max_length=200)
+        name = peewee.CharField(default="")
+
+        class Meta:
+            database = place.connections.database
+            table_name = table
+
+    place.connections.run(Person.create_table)
+    return Person
+
+
+def store_of(place: Place, **options: Any) -> Store:
+    """Return a store such as another process, or another manager, has on the same database.
+
+    One in memory is one connection, which all who use it share.
+    """
+    connections = place.connections
+    connections.is_ready_for = None
+    if place.kind != "sqlite-memory":
+        connections = Connections(place.database)
+    return Store(connections, build_models(connections.database, **options))
+
+
+def run_sql(place: Place, sql: str) -> None:
+    quote = "`" if place.connections.is_mysql else '"'
+    place.connections.write(sql.replace('"', quote), ())
+
+
+@pytest.fixture
+def bare(place: Place) -> Place:
+    """A database without any table of ours, and a place that will not make them by itself."""
+    place.clear()
+    return place
+
+
+class TestAnotherUserModel:
+    @pytest.mark.parametrize("first", [None, "auto", "text"])
+    def test_second_one_over_the_same_tables_is_refused(self, bare: Place, first: Any) -> None:
+        options = {} if first is None else {"user_model": user_model(bare, "customer", first)}
+        bare.build(**options)
+        bare.store.create_tables()
+        theirs = bare.models.whose
+        second = store_of(bare, user_model=user_model(bare, "staff"))
+
+        uses: list[Callable[[], object]] = [
+            second.create_tables,
+            second.check_tables,
+            lambda: second.find_session("nobody"),
+            lambda: second.insert_session(make_session()),
+            lambda: second.find_session("nobody"),
+        ]
+        for use in uses:
+            with pytest.raises(ConfigurationError) as caught:
+                use()
+            for part in (theirs, "staff.id (integer)", "table_prefix", "wsgi_sessions_meta"):
+                assert part in str(caught.value)
+
+    def test_first_one_goes_on(self, bare: Place) -> None:
+        customers = user_model(bare, "customer")
+        bare.build(user_model=customers)
+        bare.store.create_tables()
+        user = bare.store.insert_user(make_user())
+        with pytest.raises(ConfigurationError):
+            store_of(bare, user_model=user_model(bare, "staff")).create_tables()
+
+        assert store_of(bare, user_model=customers).find_user(user.id) is not None
+
+    def test_one_key_that_became_another_is_refused(self, bare: Place) -> None:
+        bare.build(user_model=user_model(bare, "customer"))
+        bare.store.create_tables()
+        run_sql(bare, "DROP TABLE customer")
+        changed = store_of(bare, user_model=user_model(bare, "customer", "uuid"))
+
+        with pytest.raises(ConfigurationError, match=r"customer\.id \(integer\).*\(uuid\)"):
+            changed.create_tables()
+
+    def test_a_prefix_of_its_own_is_the_remedy(self, bare: Place) -> None:
+        bare.store.create_tables()
+        staff = user_model(bare, "staff")
+        second = store_of(bare, user_model=staff, table_prefix="staff_")
+        second.create_tables()
+
+        user = second.insert_user(make_user())
+
+        assert second.find_user(user.id) is not None
+        assert bare.store.find_user_by_email("ada@example.org") is None
+
+    def test_the_same_table_by_another_class_is_the_same(self, bare: Place) -> None:
+        bare.build(user_model=user_model(bare))
+        bare.store.create_tables()
+        user = bare.store.insert_user(make_user())
+
+        again = store_of(bare, user_model=user_model(bare))
+        again.create_tables()
+
+        assert again.find_user(user.id) is not None
+
+    def test_who_has_moved_deletes_the_row(self, bare: Place) -> None:
+        bare.build(user_model=user_model(bare, "customer"))
+        bare.store.create_tables()
+        run_sql(bare, """DELETE FROM wsgi_sessions_meta WHERE name = 'user_model'""")
+
+        store_of(bare, user_model=user_model(bare, "person")).create_tables()
+
+        assert bare.store.read_meta("user_model") == "person.id (integer)"
+
+    def test_key_of_another_kind_is_told_without_the_row_too(self, bare: Place) -> None:
+        bare.build(user_model=user_model(bare, "customer"))
+        bare.store.create_tables()
+        run_sql(bare, """DELETE FROM wsgi_sessions_meta WHERE name = 'user_model'""")
+
+        with pytest.raises(ConfigurationError, match=r"user_id of the table wsgi_sessions_\w+ is"):
+            store_of(bare, user_model=user_model(bare, "person", "text")).create_tables()
+
+
+class TestSomebodyElsesTable:
+    def refuse(self, place: Place, *parts: str) -> None:
+        store = store_of(place)
+        uses: list[Callable[[], object]] = [
+            store.create_tables,
+            store.check_tables,
+            lambda: store.find_session("nobody"),
+            lambda: store.insert_session(make_session()),
+        ]
+        for use in uses:
+            with pytest.raises(ConfigurationError) as caught:
+                use()
+            for part in (*parts, "table_prefix"):
+                assert part in str(caught.value)
+
+    @pytest.mark.parametrize("table", ["user", "account", "session", "revocation", "meta"])
+    def test_without_our_columns(self, bare: Place, table: str) -> None:
+        run_sql(bare, f'CREATE TABLE "wsgi_sessions_{table}" ("theirs" INTEGER)')
+
+        self.refuse(bare, f"the table wsgi_sessions_{table} has no column ")
+
+    def test_nothing_is_made_beside_it(self, bare: Place) -> None:
+        if bare.kind == "sqlite-memory":
+            return  # reading the names of tables would be its first use
+        run_sql(bare, 'CREATE TABLE "wsgi_sessions_session" ("id" VARCHAR(32))')
+
+        with pytest.raises(ConfigurationError):
+            store_of(bare).create_tables()
+
+        tables: list[str] = []
+        bare.connections.run(lambda: tables.extend(bare.connections.database.get_tables()))
+        assert [name for name in tables if name.startswith("wsgi")] == ["wsgi_sessions_session"]
+
+    def test_with_a_column_less(self, place: Place) -> None:
+        place.store.create_tables()
+        run_sql(place, 'ALTER TABLE "wsgi_sessions_session" DROP COLUMN "user_agent"')
+
+        self.refuse(place, "wsgi_sessions_session has no column user_agent")
+
+    def test_with_a_column_that_we_never_give(self, bare: Place) -> None:
+        more = '"theirs" INTEGER NOT NULL, "free" INTEGER, "preset" INTEGER NOT NULL DEFAULT 1'
+        run_sql(
+            bare,
+            'CREATE TABLE "wsgi_sessions_meta" '
+            f'("name" VARCHAR(64) PRIMARY KEY, "value" VARCHAR(512), {more})',
+        )
+
+        self.refuse(bare, "wsgi_sessions_meta has a column theirs")
+
+    def test_with_a_column_of_another_kind(self, bare: Place) -> None:
+        run_sql(
+            bare,
+            'CREATE TABLE "wsgi_sessions_meta" ("name" INTEGER PRIMARY KEY, "value" VARCHAR(512))',
+        )
+
+        self.refuse(bare, "the column name of the table wsgi_sessions_meta is ", "VARCHAR(64)")
+
+    @pytest.mark.parametrize("created_at", ["INTEGER", "VARCHAR(40)", "TIMESTAMP"])
+    def test_with_instants_that_do_not_fit(self, bare: Place, created_at: str) -> None:
+        run_sql(
+            bare,
+            'CREATE TABLE "wsgi_sessions_attempt" '
+            f'("id" BIGINT PRIMARY KEY, "key" VARCHAR(64), "created_at" {created_at} NULL)',
+        )
+        if bare.connections.is_sqlite and created_at == "INTEGER":
+            store_of(bare).create_tables()
+            return
+
+        self.refuse(bare, "the column created_at of the table wsgi_sessions_attempt is")
+
+    def test_that_is_a_view(self, place: Place) -> None:
+        place.store.create_tables()
+        run_sql(place, 'ALTER TABLE "wsgi_sessions_session" RENAME TO "elsewhere"')
+        run_sql(place, 'CREATE VIEW "wsgi_sessions_session" AS SELECT * FROM "elsewhere"')
+
+        self.refuse(place, "wsgi_sessions_session is no table but a view")
+
+    def test_users_of_the_application_without_a_column_that_was_named(self, bare: Place) -> None:
+        member = user_model(bare)
+        run_sql(bare, 'ALTER TABLE "member" DROP COLUMN "name"')
+
+        with pytest.raises(ConfigurationError, match="the table member has no column name"):
+            store_of(bare, user_model=member).create_tables()
+
+    def test_users_of_the_application_may_be_a_view(self, bare: Place) -> None:
+        member = user_model(bare)
+        run_sql(bare, 'ALTER TABLE "member" RENAME TO "elsewhere"')
+        run_sql(bare, 'CREATE VIEW "member" AS SELECT * FROM "elsewhere"')
+
+        store_of(bare, user_model=member).create_tables()
+
+    def test_that_lost_a_column_while_we_ran(self, place: Place) -> None:
+        assert place.store.find_session("nobody") is None
+        run_sql(place, 'ALTER TABLE "wsgi_sessions_session" DROP COLUMN "user_agent"')
+
+        with pytest.raises(ConfigurationError, match="user_agent"):
+            place.store.find_session("nobody")
+        with pytest.raises(ConfigurationError, match="user_agent"):
+            place.store.insert_session(make_session())
+
+    def test_that_is_missing_is_told_and_looked_for_again(self, place: Place) -> None:
+        if place.kind != "borrowed":
+            return  # a database of our own gets it
+        store = store_of(place)
+        run_sql(place, 'ALTER TABLE "wsgi_sessions_session" RENAME TO "elsewhere"')
+        store.check_tables()
+        with pytest.raises(StoreUnavailableError, match="call manager.create_tables"):
+            store.find_session("nobody")
+
+        run_sql(place, 'CREATE TABLE "wsgi_sessions_session" ("theirs" INTEGER)')
+
+        with pytest.raises(ConfigurationError, match="wsgi_sessions_session has no column"):
+            store.find_session("nobody")
+
+
+class TestWithinTheApplicationsTransaction:
+    def test_first_use_checks_and_breaks_nothing(self, server: Place) -> None:
+        server.store.create_tables()
+        lent = Connections(Connections(str(server.database)).database)
+        store = Store(lent, build_models(lent.database))
+        with lent.database.atomic():
+            store.insert_session(make_session())
+
+            assert store.find_session("session-1") == (make_session(), None)
+        lent.database.close()
+
+    def test_missing_tables_leave_it_open(self, server: Place) -> None:
+        lent = Connections(Connections(str(server.database)).database)
+        store = Store(lent, build_models(lent.database))
+        with lent.database.atomic():
+            store.check_tables()
+
+            assert lent.read_row("SELECT 1", ()) == (1,)
+        lent.database.close()
+
+
+def test_what_is_there_is_read_in_one_statement(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.store.create_tables()
+    sent: list[str] = []
+    second = store_of(place)
+    connections = second._connections
+    read_rows = connections.read_rows
+
+    def read_and_note(sql: str, parameters: Any) -> list[Any]:
+        sent.append(sql)
+        return read_rows(sql, parameters)
+
+    monkeypatch.setattr(connections, "read_rows", read_and_note)
+
+    second.list_sessions("nobody", NOW)
+    second.list_sessions("nobody", NOW)
+
+    looked_up = [sql for sql in sent if "pg_class" in sql or "_schema" in sql or "_master" in sql]
+    assert len(looked_up) <= 1
+
+
+class TestAtStart:
+    """What a server sees that loads an application: ``SessionMiddleware(app, manager)``."""
+
+    def start(self, database: Any, **settings: Any) -> Any:
+        manager = SessionManager(database, secret="s" * 32, **settings)
+        SessionMiddleware(lambda _environ, _start_response: [], manager)
+        return manager
+
+    def test_table_of_somebody_else_stops_it(self, bare: Place) -> None:
+        if bare.kind == "sqlite-memory":
+            return  # nobody else's
+        run_sql(bare, 'CREATE TABLE "wsgi_sessions_session" ("theirs" INTEGER)')
+
+        with pytest.raises(ConfigurationError, match="wsgi_sessions_session has no column"):
+            self.start(bare.database)
+
+    def test_second_user_model_stops_it(self, bare: Place) -> None:
+        if bare.kind == "sqlite-memory":
+            return
+        customers, staff = user_model(bare, "customer"), user_model(bare, "staff")
+        first = SessionManager(bare.connections.database, secret="s" * 32, user_model=customers)
+        first.create_tables()
+
+        with pytest.raises(ConfigurationError, match="sessions of customer.id"):
+            self.start(bare.connections.database, user_model=staff)
+
+    def test_no_connection_stays_and_no_file_is_made_for_the_application(
+        self, bare: Place, tmp_path: Path
+    ) -> None:
+        if bare.kind == "sqlite-memory":
+            return
+        manager = self.start(bare.database)
+        assert manager.database.is_closed()
+        manager.close()
+        missing = peewee.SqliteDatabase(str(tmp_path / "not-yet.db"))
+
+        self.start(missing)
+
+        assert not (tmp_path / "not-yet.db").exists()
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "sqlite:////no/such/folder/app.db",
+            "postgresql://nobody@127.0.0.1:1/app",
+            "mysql://nobody@127.0.0.1:1/app",
+        ],
+    )
+    def test_database_that_is_away_stops_nothing(self, url: str) -> None:
+        manager = self.start(url)
+
+        with pytest.raises(StoreUnavailableError):
+            manager.store.find_session("nobody")
