@@ -24,12 +24,13 @@ from .settings_checks import (
     check_count,
     check_flag,
     check_origin,
+    check_page_url,
     check_providers,
     check_secrets,
     check_session_fields,
-    check_sign_in_url,
     check_table_prefix,
     check_templates,
+    check_title,
 )
 from .settings_parts import (
     PARTS,
@@ -101,7 +102,10 @@ class SessionConfig:
     api_path: str | None = "/api/auth"
     pages_path: str | None = None
     pages_templates: str | os.PathLike[str] | None = None
+    pages_title: str | None = None
+    pages_home_url: str = "/"
     sign_in_url: str = "/"
+    change_password_url: str | None = None
     social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = ()
     session_fields: Mapping[str, str] = field(default_factory=dict)
     on_database_error: Literal["unavailable", "anonymous"] = "unavailable"
@@ -173,7 +177,12 @@ class SessionConfig:
             check_api_path("pages_path", self.pages_path)
         if self.pages_templates is not None:
             check_templates(self.pages_templates)
-        check_sign_in_url(self.sign_in_url)
+        if self.pages_title is not None:
+            check_title("pages_title", self.pages_title)
+        check_page_url("pages_home_url", self.pages_home_url)
+        check_page_url("sign_in_url", self.sign_in_url)
+        if self.change_password_url is not None:
+            check_page_url("change_password_url", self.change_password_url)
         put(self, "social_providers", check_providers(self.social_providers))
         put(self, "session_fields", check_session_fields(self.session_fields))
         self._check_user_attributes()

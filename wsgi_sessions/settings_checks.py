@@ -25,12 +25,13 @@ __all__ = [
     "check_domain",
     "check_flag",
     "check_origin",
+    "check_page_url",
     "check_providers",
     "check_secrets",
     "check_session_fields",
-    "check_sign_in_url",
     "check_table_prefix",
     "check_templates",
+    "check_title",
     "duration",
 ]
 
@@ -50,6 +51,7 @@ _ORIGIN = re.compile(
 _FIXED_LABELS = 2
 """As in example.org: whatever stands before one label alone, anybody can register."""
 _LONGEST = timedelta(days=36500)
+_MAX_TITLE_LENGTH = 100
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIELD_TYPES = ("string", "number", "boolean")
 _FIELDS_OF_OURS = frozenset(
@@ -212,14 +214,24 @@ def check_templates(value: Any) -> None:
         )
 
 
-def check_sign_in_url(value: Any) -> None:
-    """Raise unless a value can be sent as a Location: a path here or a page elsewhere."""
+def check_page_url(name: str, value: Any) -> None:
+    """Raise unless a value can be linked to and sent as a Location: a path or a page elsewhere."""
     is_url = isinstance(value, str) and re.fullmatch(
         r"(/(?![/\\])|https?://)[!-\[\]-~]*", value, re.IGNORECASE
     )
     if not is_url:
         raise ConfigurationError(
-            f"sign_in_url is {value!r}; give a path such as '/sign-in', or an http(s) URL"
+            f"{name} is {value!r}; give a path such as '/sign-in', or an http(s) URL"
+        )
+
+
+def check_title(name: str, value: Any) -> None:
+    """Raise unless a value is a short line of text that can be shown."""
+    is_line = isinstance(value, str) and value.strip() and value.isprintable()
+    if not is_line or len(value) > _MAX_TITLE_LENGTH:
+        raise ConfigurationError(
+            f"{name} is {value!r}; give a line of 1 to {_MAX_TITLE_LENGTH} characters such as "
+            "'Example', or None"
         )
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -130,9 +131,12 @@ def test_the_extra_is_imported_only_to_show_the_page() -> None:
 def test_sessions_are_shown_in_words(bench: Bench, laptop: Browser, phone: Browser) -> None:
     bench.clock.advance(hours=3)
     shown = text_of(laptop.get(PAGE))
-    assert "ada@example.org is signed in on 2 devices" in shown
-    assert "Firefox on Linux this device" in shown
-    assert "Safari on iPhone Address 2001:db8::17 Last seen 3 hours ago Signed in" in shown
+    assert "ada@example.org is signed in on 2 browsers. End what you don’t recognise" in shown
+    assert "This browser Firefox on Linux Signed in 3 hours ago Sign out" in shown
+    assert (
+        "Safari on iPhone new Address 2001:db8::17 Last seen 3 hours ago Signed in 3 hours ago End"
+        in shown
+    )
     assert shown.index("Firefox on Linux") < shown.index("Safari on iPhone")
 
 
@@ -142,12 +146,13 @@ def test_this_device_comes_first_though_another_was_seen_later(
     bench.clock.advance(minutes=1)  # less than touch_interval, so looking is not being seen
     bench.new_browser(IPHONE).sign_in(ADA)
     shown = text_of(laptop.get(PAGE))
-    assert shown.index("Firefox on Linux this device") < shown.index("Safari on iPhone")
+    assert shown.index("This browser Firefox on Linux") < shown.index("Safari on iPhone")
 
 
 def test_times_are_for_machines_too(laptop: Browser, bench: Bench) -> None:
+    bench.new_browser(IPHONE).sign_in(ADA)
     instants = re.findall(r'<time datetime="([^"]+)"', laptop.get(PAGE).text)
-    assert len(instants) == 2
+    assert len(instants) == 3
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", said) for said in instants)
 
 
@@ -160,7 +165,11 @@ def test_what_is_said_in_words_is_there_in_full(bench: Bench, laptop: Browser) -
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [(None, "This account is"), ("<b>", "&lt;b&gt; is"), ("A\ud800", "A? is")],
+    [
+        *[(None, "This account"), ("<b>", "&lt;b&gt;"), ("A\ud800", "A?"), ("x" * 120, "x" * 120)],
+        ("\u202eada\u2069\u202e", "\u202eada\u2069\u202e"),
+        ("\u05d0\u05d1 1", "\u05d0\u05d1 1"),
+    ],
 )
 def test_a_user_of_the_apps_own_table_may_have_any_name_and_no_email(
     laptop: Browser, monkeypatch: pytest.MonkeyPatch, name: str | None, said: str
@@ -169,12 +178,12 @@ def test_a_user_of_the_apps_own_table_may_have_any_name_and_no_email(
     monkeypatch.setattr(User, "name", name)
     answer = laptop.get(PAGE)
     assert answer.status_int == 200
-    assert f"{said} signed in on 1 device." in answer.text
+    assert f"<bdi>{said}</bdi> is signed in on 1 browser." in answer.text
 
 
 def test_one_session_has_nothing_else_to_end(laptop: Browser) -> None:
     page = laptop.get(PAGE).text
-    assert "signed in on 1 device." in page
+    assert "signed in on 1 browser." in page
     assert "End all other sessions" not in page
 
 
@@ -197,7 +206,9 @@ def test_what_a_browser_calls_itself_is_escaped(bench: Bench, laptop: Browser, a
 def test_a_user_without_address_and_agent_is_shown(bench: Bench) -> None:
     browser = bench.new_browser("", address=None)
     browser.sign_in(ADA)
-    assert "Address unknown" in text_of(browser.get(PAGE))
+    shown = text_of(browser.get(PAGE))
+    assert "This browser Unknown device Signed in just now" in shown
+    assert "Address" not in shown
 
 
 def test_visitors_are_sent_to_sign_in(bench: Bench) -> None:
@@ -232,6 +243,80 @@ def test_an_anonymous_session_is_no_user(bench: Bench) -> None:
 def test_a_slash_at_the_end_leads_to_the_page(laptop: Browser, method: str) -> None:
     answer = laptop.request(method, f"{PAGE}/")
     assert (answer.status_int, answer.headers["Location"]) == (308, PAGE)
+
+
+def test_the_address_is_shown_where_it_differs(bench: Bench, laptop: Browser) -> None:
+    here, there, nowhere = (
+        bench.new_browser(IPHONE, address=address)
+        for address in (laptop.address, "198.51.100.7", None)
+    )
+    for browser in (here, there, nowhere):
+        browser.sign_in(ADA)
+    page = laptop.get(PAGE)
+    assert re.findall(r"<dt>Address</dt><dd><bdi>([^<]*)</bdi>", page.text) == ["198.51.100.7"]
+    assert str(laptop.address) not in page.text
+
+
+def test_what_is_new_or_unknown_is_set_apart(bench: Bench) -> None:
+    bench.new_browser("a-robot/1.0\u00ff").sign_in(ADA)
+    bench.new_browser(IPHONE).sign_in(ADA)
+    bench.clock.advance(days=2)
+    bench.new_browser("Chrome on Windows").sign_in(ADA)
+    bench.clock.advance(hours=23)
+    laptop = bench.new_browser()
+    laptop.sign_in(ADA)
+    shown = text_of(laptop.get(PAGE))
+    headings = ["This browser", "New or unknown", "Other browsers"]
+    own, odd, known = (shown.index(heading) for heading in headings)
+    assert own < shown.index("Firefox on Linux") < odd
+    assert odd < shown.index("Chrome on Windows new") < known
+    assert odd < shown.index("Unknown device a-robot/1.0") < known
+    assert known < shown.index("Safari on iPhone")
+    bench.clock.advance(hours=1)
+    assert "Chrome on Windows new" not in text_of(laptop.get(PAGE))
+
+
+def test_what_a_device_without_a_name_calls_itself_is_cut(bench: Bench, laptop: Browser) -> None:
+    bench.new_browser("x" * 512).sign_in(ADA)
+    assert f"<bdi>{'x' * 120}…</bdi>" in laptop.get(PAGE).text
+
+
+def test_whose_site_it_is_and_the_way_back_are_settings() -> None:
+    settings = {
+        "pages_title": "Ada & Co",
+        "pages_home_url": "/home",
+        "change_password_url": "/account/password?from=sessions",
+    }
+    with make_bench(**settings) as bench:
+        browser = bench.new_browser()
+        browser.sign_in(ADA)
+        for path in (PAGE, f"{PAGE}/nothing"):
+            page = browser.get(path).text
+            assert " · Ada &amp; Co</title>" in page
+            assert re.search(r'<a href="/home">.* Back to <bdi>Ada &amp; Co</bdi></a>', page)
+        shown = browser.get(PAGE).text
+        assert '<a href="/account/password?from=sessions">Change your password</a>' in shown
+
+
+def test_without_the_settings_the_way_leads_to_the_root(laptop: Browser) -> None:
+    page = laptop.get(PAGE).text
+    assert "<title>Your sessions</title>" in page
+    assert re.search(r'<a href="/">.* Back to the site</a>', page)
+    assert "password" not in text_of(laptop.get(PAGE)).replace("change your password", "")
+
+
+def test_its_icon_needs_no_session_and_no_database(bench: Bench, laptop: Browser) -> None:
+    found = re.search(r'<link rel="icon" href="([^"]+)"', laptop.get(PAGE).text)
+    assert found is not None
+    with bench.faults.database_unasked():
+        answer = bench.new_browser().get(found[1])
+    with bench.faults.database_down():
+        assert laptop.get(found[1]).body == answer.body
+    assert (answer.status_int, answer.content_type) == (200, "image/svg+xml")
+    assert answer.body.startswith(b"<svg")
+    assert "max-age" in answer.headers["Cache-Control"]
+    assert laptop.head(found[1]).body == b""
+    assert laptop.post(found[1], {}).status_int == 404
 
 
 def test_every_button_has_a_name_of_its_own(bench: Bench, laptop: Browser) -> None:
@@ -313,10 +398,25 @@ def test_a_sign_in_page_elsewhere_may_follow_a_form() -> None:
 
 def test_one_session_is_ended(bench: Bench, laptop: Browser, phone: Browser) -> None:
     answer = send(laptop, "revoke", session_id=id_of(phone))
-    assert (answer.status_int, answer.headers["Location"]) == (303, f"{PAGE}?done=ended")
     assert phone.session is None and laptop.session is not None
-    shown = text_of(laptop.get(answer.headers["Location"]))
-    assert "That session has ended." in shown
+    page = laptop.get(answer.headers["Location"])
+    assert answer.status_int == 303
+    # Without a script: the browser itself puts the focus there, and a screen reader reads it.
+    notice = '<p class="notice" role="status" tabindex="-1" autofocus>'
+    assert f"{notice}Safari on iPhone has been signed out.</p>" in page.text
+
+
+def test_a_link_says_of_no_session_that_it_has_ended(
+    bench: Bench, laptop: Browser, phone: Browser
+) -> None:
+    eve = bench.new_browser()
+    eve.sign_in("eve@example.org")
+    hers = id_of(eve)
+    bench.manager.revoke_session(hers)
+    for session_id in (id_of(phone), id_of(laptop), hers, "a" * 24, "", "\0" * 24, "<b>"):
+        answer = laptop.get(f"{PAGE}?done=ended&session={quote(session_id)}")
+        assert answer.status_int == 200
+        assert 'role="status"' not in answer.text
 
 
 def test_all_others_are_ended(bench: Bench, laptop: Browser, phone: Browser) -> None:
@@ -461,7 +561,9 @@ def test_what_is_no_form_of_ours_is_refused(
     assert "<h1>" in answer.text
 
 
-@pytest.mark.parametrize("query", ["done=<b>", "done=\xff", "x" * 5000, "%FF=%", "done=ended=1"])
+@pytest.mark.parametrize(
+    "query", ["done=<b>", "done=\xff", "x" * 5000, "%FF=%", "done=ended=1", "done=ended"]
+)
 def test_nothing_of_the_query_is_shown(laptop: Browser, query: str) -> None:
     answer = laptop.get(f"{PAGE}?{query}")
     assert answer.status_int == 200
@@ -512,6 +614,7 @@ def test_the_apps_own_templates_come_first(tmp_path: Path) -> None:
     (tmp_path / "base.html").write_text(
         "<html><style>b { color: red }</style>{% block main %}{% endblock %}</html>"
     )
+    (tmp_path / "icon.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (tmp_path / "message.html").write_text("<p>{{ title }} – {{ text }}</p>")
     with make_bench(pages_templates=str(tmp_path)) as bench:
         browser = bench.new_browser()
@@ -521,4 +624,5 @@ def test_the_apps_own_templates_come_first(tmp_path: Path) -> None:
         policy = page.headers["Content-Security-Policy"]
         assert re.search(r"style-src 'sha256-[\w+/=]+' 'self';", policy)
         answer = browser.get(f"{PAGE}/nothing")
+        assert browser.get(f"{PAGE}/icon.svg").text == "<svg xmlns='http://www.w3.org/2000/svg'/>"
         assert answer.text == ("<p>There is no such page – Nothing answers under this address.</p>")

@@ -30,7 +30,7 @@ AGENTS = (
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
         "Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0"
     ),
-    "a-very-long-name-without-a-single-space-in-it/" + "x" * 460,
+    "a-\u202every-long-name-without-a-single-space-in-it/" + "x" * 460,
 )
 ADDRESSES = ("192.0.2.7", "2001:db8:1234:5678:9abc:def0:1234:5678", "203.0.113.9", "198.51.100.3")
 SECRET = "a-secret-for-tests-of-32-characters"
@@ -55,6 +55,8 @@ class Site:
             f"sqlite:///{folder / 'page.db'}",
             secret=SECRET,
             pages_path=PAGE,
+            pages_title="Notes of \u05d0\u05d3\u05d4 and a-long-name-without-any-space-in-it-at-all",
+            change_password_url="/password",
             password=CHEAP_PASSWORDS,
             multi_session={"maximum_sessions": None},
         )
@@ -131,7 +133,7 @@ def test_notice_and_message_fit_and_axe_finds_nothing(
 
         # A form of another page, as far as the server can tell.
         page.evaluate("document.querySelector('[name=csrf_token]').value = 'forged'")
-        page.get_by_role("button", name="Sign out on this device").click()
+        page.get_by_role("button", name="Sign out in this browser").click()
         page.get_by_text("This form is not from the page as it is now").wait_for()
         assert page.get_by_role("link", name="Your sessions").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -148,20 +150,26 @@ def test_the_page_works_with_a_keyboard_and_without_scripts(
     with LiveServer(SessionMiddleware(app, site.manager)) as server:
         page = site.open(chromium, server.url, errors, java_script_enabled=False)
 
-        page.keyboard.press("Tab")
-        page.keyboard.press("Tab")
+        button = page.get_by_role("button", name="End session:").first
+        device = str(button.get_attribute("aria-label")).removeprefix("End session: ")
+        # Past the way back, the link to the password and the sign-out of this browser.
+        for _ in range(4):
+            page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        page.get_by_role("status").wait_for()
-        assert page.get_by_role("status").inner_text() == "That session has ended."
+        notice = page.get_by_role("status")
+        notice.wait_for()
+        assert notice.inner_text() == f"{device.partition(',')[0]} has been signed out."
+        assert page.locator(":focus").inner_text() == notice.inner_text()
         assert page.get_by_role("listitem").count() == 2
 
-        for _ in range(3):
+        # On from the notice.
+        for _ in range(4):
             page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         page.get_by_text("All other sessions have ended.").wait_for()
         assert page.get_by_role("listitem").count() == 1
 
-        page.get_by_role("button", name="Sign out on this device").press("Enter")
+        page.get_by_role("button", name="Sign out in this browser").press("Enter")
         page.get_by_text("signed out").wait_for()
         page.goto(server.url + PAGE)
         assert page.url.endswith("/?next=%2Faccount%2Fsessions")
@@ -178,6 +186,33 @@ def test_buttons_say_which_session_they_end(chromium: Browser, tmp_path: Path) -
             for button in page.get_by_role("button").all()
         ]
         page.context.close()
-    assert names[0] == "Sign out on this device"
+    assert names[0] == "Sign out in this browser"
     assert any(name.startswith("End session: Safari on iPhone, 2001:db8:") for name in names)
     assert names[-1] == "End all other sessions"
+
+
+def test_what_people_gave_stays_in_its_place(chromium: Browser, tmp_path: Path) -> None:
+    """Text that ends an isolation and turns the direction does not reach what follows it."""
+    site = Site(tmp_path, 1)
+    with LiveServer(SessionMiddleware(app, site.manager)) as server:
+        page = site.open(chromium, server.url, [])
+        lead = page.locator(".lead")
+        plain = lead.bounding_box()
+        hostile = "\u2069\u202e" + "evil" * 30 + "\u05d0"
+        page.evaluate("text => document.querySelector('.lead bdi').textContent = text", hostile)
+        # The words behind it stand in the order in which they are read.
+        lefts = page.evaluate(
+            """() => {
+              const text = document.querySelector('.lead').childNodes[1];
+              const range = document.createRange();
+              return [2, 10, 20].map(at => {
+                range.setStart(text, at); range.setEnd(text, at + 1);
+                const box = range.getBoundingClientRect();
+                return box.top * 10000 + box.left;
+              });
+            }"""
+        )
+        assert lefts == sorted(lefts)
+        assert plain is not None
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.context.close()

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from ..records import ReadOptions
 from ..request import SessionRequest
 from ..session import Session
 from ..signing import KeyRing
+from ..tokens import is_session_id
 from .bodies import discarding_body
 from .codes import (
     BodyTooLargeError,
@@ -35,7 +37,7 @@ from .codes import (
     UnsupportedMediaTypeError,
     status_of,
 )
-from .devices import UNKNOWN_DEVICE, instant_in_words, time_ago
+from .devices import UNKNOWN_DEVICE, device_in_words, instant_in_words, time_ago
 from .guard import check_origin, read_body
 from .mount import mount_path
 
@@ -46,12 +48,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionRow", "SessionsPage"]
 
-_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _MOST_FIELDS = 20
+_MAX_AGENT_LENGTH = 120
+_NEW_FOR = timedelta(days=1)
+_ICON = "/icon.svg"
 _FORM = "application/x-www-form-urlencoded"
 NOTICES = {
-    "ended": "That session has ended.",
     "not-there": "That session is not there any more.",
     "others": "All other sessions have ended.",
     "no-others": "There was no other session to end.",
@@ -72,6 +75,8 @@ class SessionRow:
     """One session as the template shows it; instants are aware, UTC.
 
     ``agent`` is what the browser calls itself, for a device that has no name in words.
+    ``is_elsewhere``: its address is known and is not this browser's. ``is_new``: signed in
+    within the last day, in another browser. ``is_odd``: new, or without a name in words.
     """
 
     id: str
@@ -80,10 +85,14 @@ class SessionRow:
     address: str | None
     signed_in_at: datetime
     signed_in: str
+    signed_in_in_full: str
     last_seen_at: datetime
     last_seen: str
     last_seen_in_full: str
     is_this_one: bool
+    is_elsewhere: bool
+    is_new: bool
+    is_odd: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +102,14 @@ class _Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    kind: str = "text/html; charset=utf-8"
+    cache_control: str = "no-store"
 
     def send(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         headers = [
-            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Type", self.kind),
             ("Content-Length", str(len(self.body))),
-            ("Cache-Control", "no-store"),
+            ("Cache-Control", self.cache_control),
             ("X-Content-Type-Options", "nosniff"),
             ("X-Frame-Options", "DENY"),
             # Not no-referrer: forms would then say the origin "null".
@@ -132,10 +143,14 @@ class SessionsPage:
 
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
         """Tell how the session is to be read: past the cookie cache, as it is about sessions."""
+        if self._is_icon(environ):
+            return ReadOptions(allow_refresh=False)
         return ReadOptions(authoritative=True, allow_refresh=environ["REQUEST_METHOD"] == "GET")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
+        if self._is_icon(environ):
+            return self._icon().send(environ, start_response)
         handle = get_request(environ)
         try:
             if handle.is_database_away:
@@ -153,6 +168,11 @@ class SessionsPage:
         except RefusedError as error:
             response = self._message(environ, status_of(error.code), _sentence(str(error)))
         return response.send(environ, start_response)
+
+    def _is_icon(self, environ: WSGIEnvironment) -> bool:
+        root = self._manager.config.pages_path or ""
+        is_read = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        return is_read and environ.get("PATH_INFO", "").removeprefix(root) == _ICON
 
     def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
         root = self._manager.config.pages_path or ""
@@ -195,27 +215,39 @@ class SessionsPage:
         query = dict(parse_qsl(environ.get("QUERY_STRING", "")[:200], errors="replace"))
         now = datetime_from_ms(self._manager.clock.now_ms())
         listed = handle.list_sessions()
-        rows = [_row(one, now=now, is_this_one=one.id == session.id) for one in listed]
-        rows.sort(key=lambda row: not row.is_this_one)
+        rows = [_row(one, now=now, this=session) for one in listed]
+        rows.sort(key=lambda row: (not row.is_this_one, not row.is_odd))
         return self._render(
             environ,
             200,
             "sessions.html",
             user=session.user,
             sessions=rows,
-            notice=NOTICES.get(query.get("done", "")),
+            notice=self._notice(query, user_id=session.user_id),
             csrf_token=self._token_of(session),
         )
+
+    def _notice(self, query: Mapping[str, str], *, user_id: Any) -> str | None:
+        """Return what was just done; of the query it shows nothing, only what it names."""
+        done = query.get("done", "")
+        if done != "ended":
+            return NOTICES.get(done)
+        session_id = query.get("session", "")
+        found = self._manager.store.find_session(session_id) if is_session_id(session_id) else None
+        if found is None or found[0].user_id != user_id or found[0].ended_at_ms is None:
+            return None
+        return f"{device_in_words(found[0].user_agent)} has been signed out."
 
     def _revoke(
         self, environ: WSGIEnvironment, handle: SessionRequest, form: Mapping[str, str]
     ) -> _Response:
         session_id = form.get("session_id", "")
-        is_id = _SESSION_ID.fullmatch(session_id) is not None
-        has_ended = is_id and handle.revoke_session(session_id)
+        has_ended = is_session_id(session_id) and handle.revoke_session(session_id)
         if handle.session is None:
             return self._send_to_sign_in(environ)
-        return self._send_back(environ, done="ended" if has_ended else "not-there")
+        if not has_ended:
+            return self._send_back(environ, done="not-there")
+        return self._send_back(environ, done=f"ended&session={session_id}")
 
     def _revoke_others(
         self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
@@ -274,9 +306,27 @@ class SessionsPage:
         **values: Any,
     ) -> _Response:
         found = self._environment().get_template(template)
-        html = found.render(page_path=self._page_path(environ), **values)
-        policy = ("Content-Security-Policy", _content_security_policy(html, self._manager.config))
+        config = self._manager.config
+        html = found.render(
+            page_path=self._page_path(environ),
+            site_title=config.pages_title,
+            home_url=config.pages_home_url,
+            change_password_url=config.change_password_url,
+            **values,
+        )
+        policy = ("Content-Security-Policy", _content_security_policy(html, config))
         return _Response(status, (policy, *headers), html.encode("utf-8", "replace"))
+
+    def _icon(self) -> _Response:
+        environment = self._environment()
+        drawing: str = environment.loader.get_source(environment, _ICON.strip("/"))[0]
+        return _Response(
+            200,
+            (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),),
+            drawing.encode(),
+            "image/svg+xml",
+            "private, max-age=86400",
+        )
 
     def _environment(self) -> Any:
         """Return the Jinja2 environment; the application's own templates come first."""
@@ -305,20 +355,32 @@ def _see(url: str) -> _Response:
     return _Response(303, (("Location", url),))
 
 
-def _row(session: Session, *, now: datetime, is_this_one: bool) -> SessionRow:
-    device = session.device
+def _row(session: Session, *, now: datetime, this: Session) -> SessionRow:
+    is_this_one = session.id == this.id
+    device, address = session.device, session.ip_address
+    is_new = not is_this_one and now - session.authenticated_at < _NEW_FOR
     return SessionRow(
         id=session.id,
         device=device,
-        agent=session.user_agent if device == UNKNOWN_DEVICE else None,
-        address=session.ip_address,
+        agent=_cut(session.user_agent) if device == UNKNOWN_DEVICE else None,
+        address=address,
         signed_in_at=session.authenticated_at,
-        signed_in=instant_in_words(session.authenticated_at),
+        signed_in=time_ago(session.authenticated_at, now),
+        signed_in_in_full=instant_in_words(session.authenticated_at),
         last_seen_at=session.last_seen_at,
         last_seen="now" if is_this_one else time_ago(session.last_seen_at, now),
         last_seen_in_full=instant_in_words(session.last_seen_at),
         is_this_one=is_this_one,
+        is_elsewhere=address is not None and address != this.ip_address,
+        is_new=is_new,
+        is_odd=is_new or (not is_this_one and device == UNKNOWN_DEVICE),
     )
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= _MAX_AGENT_LENGTH:
+        return text
+    return f"{text[:_MAX_AGENT_LENGTH]}…"
 
 
 def _sentence(text: str) -> str:

@@ -5,7 +5,6 @@ Must not hold rules of sessions or accounts; every handler calls one use case of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from ..errors import EmailCanNotBeUpdatedError, FieldNotAllowedError, InvalidVal
 from ..manager import SignIn
 from ..request import SessionRequest
 from ..session import Session
+from ..tokens import is_session_id
 from .wire import session_fields, user_fields
 
 __all__ = ["ROUTES", "Call", "Route"]
@@ -23,7 +23,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ def revoke_session(call: Call) -> object:
     session_id = next((text for text in given if text is not None), None)
     if session_id is None:
         raise InvalidValueError("token is missing: the id of the session to end")
-    if _SESSION_ID.fullmatch(session_id) is not None:
+    if is_session_id(session_id):
         call.handle.revoke_session(session_id)
     return {"status": True}
 
