@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from wsgi_sessions.addresses import is_same_network, normal_address, read_address_and_scheme
+from wsgi_sessions import SessionConfig
+from wsgi_sessions.addresses import (
+    is_same_network,
+    normal_address,
+    read_address_and_scheme,
+    read_client,
+)
+from wsgi_sessions.forwarded import read_elements
 
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32"))
 
@@ -56,11 +63,63 @@ def test_stranger_is_not_believed() -> None:
         ({"X_FORWARDED_FOR": "unknown"}, (None, False)),
         ({"X_FORWARDED_FOR": "203.0.113.9, rubbish"}, (None, False)),
         ({"X_FORWARDED_FOR": ""}, ("10.0.0.1", False)),
+        ({"X_FORWARDED_FOR": "203.0.113.9", "X_FORWARDED_PROTO": "wss"}, ("203.0.113.9", True)),
+        ({"X_FORWARDED_FOR": "203.0.113.9", "X_FORWARDED_PROTO": "WS"}, ("203.0.113.9", False)),
+        ({"X_FORWARDED_PROTO": "wss"}, ("10.0.0.1", True)),
+        ({"X_FORWARDED_FOR": "203.0.113.9:4711"}, ("203.0.113.9", False)),
+        ({"X_FORWARDED_FOR": "[2001:db9::7]:4711"}, ("2001:db9::7", False)),
+        ({"X_FORWARDED_FOR": "2001:db9::7"}, ("2001:db9::7", False)),
+        ({"X_FORWARDED_FOR": "fe80::1%eth0"}, ("fe80::1", False)),
+        ({"X_FORWARDED_FOR": "::ffff:203.0.113.9, ::ffff:10.1.1.1"}, ("203.0.113.9", False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6,"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, , 10.1.1.1"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, 10.1.1.1:x"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, [10.1.1.1]"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, 10.1.1.1%eth0"}, (None, False)),
+        # Two proxies that add their words, and a client that comes with some of its own.
+        (
+            {"X_FORWARDED_FOR": "203.0.113.9, 10.1.1.1", "X_FORWARDED_PROTO": "https, http"},
+            ("203.0.113.9", True),
+        ),
+        (
+            {
+                "X_FORWARDED_FOR": "172.16.0.1, 203.0.113.9, 10.1.1.1",
+                "X_FORWARDED_PROTO": "https, http",
+            },
+            ("203.0.113.9", True),
+        ),
+        (
+            {"X_FORWARDED_FOR": "203.0.113.9", "X_FORWARDED_PROTO": "https, https, http"},
+            ("203.0.113.9", False),
+        ),
         ({"FORWARDED": "for=203.0.113.9;proto=https;by=10.0.0.1"}, ("203.0.113.9", True)),
         ({"FORWARDED": 'for="[2001:DB9::7]:4711"'}, ("2001:db9::7", False)),
+        ({"FORWARDED": 'for="203.0.113.9:4711"'}, ("203.0.113.9", False)),
+        ({"FORWARDED": 'for="203.0.113.9:_port"'}, ("203.0.113.9", False)),
+        ({"FORWARDED": 'For="203.0.113.9";PROTO="HTTPS"'}, ("203.0.113.9", True)),
+        ({"FORWARDED": r'for="203.0.113.\9";proto="ht\tps"'}, ("203.0.113.9", True)),
+        ({"FORWARDED": 'for=203.0.113.9; proto=https ;by="a,b;c"'}, ("203.0.113.9", True)),
+        ({"FORWARDED": 'for=203.0.113.9;by="a, for=10.1.1.1"'}, ("203.0.113.9", False)),
+        ({"FORWARDED": r'for=203.0.113.9;by="a\", for=10.1.1.1"'}, ("203.0.113.9", False)),
+        ({"FORWARDED": "for=203.0.113.9;proto=wss"}, ("203.0.113.9", True)),
         ({"FORWARDED": "for=6.6.6.6, for=203.0.113.9;proto=https"}, ("203.0.113.9", True)),
+        (
+            {"FORWARDED": "for=203.0.113.9;proto=https, for=10.1.1.1;proto=http"},
+            ("203.0.113.9", True),
+        ),
+        (
+            {"FORWARDED": "for=203.0.113.9;proto=https,for=10.1.1.1", "X_FORWARDED_FOR": ""},
+            ("203.0.113.9", True),
+        ),
         ({"FORWARDED": "for=_hidden"}, (None, False)),
+        ({"FORWARDED": "for=6.6.6.6, for=_hidden;proto=https"}, (None, True)),
+        ({"FORWARDED": 'for=6.6.6.6, for="_hidden:_port";proto=https'}, (None, True)),
+        ({"FORWARDED": 'for=6.6.6.6, for="Unknown:80";proto=https'}, (None, True)),
+        ({"FORWARDED": "for=6.6.6.6, proto=https"}, (None, True)),
         ({"FORWARDED": ";;=,"}, (None, False)),
+        # What is left of a good element may be as broken as it likes.
+        ({"FORWARDED": 'for="6.6.6.6, for=203.0.113.9;proto=https'}, ("203.0.113.9", True)),
+        ({"FORWARDED": r'for="6.6.6.6\, for="203.0.113.9"'}, ("203.0.113.9", False)),
         (
             {"FORWARDED": "for=6.6.6.6;proto=https", "X_FORWARDED_FOR": "203.0.113.9"},
             ("203.0.113.9", False),
@@ -73,6 +132,149 @@ def test_walk_ends_at_the_first_hop_that_is_no_proxy(
     environ = {f"HTTP_{name}": value for name, value in headers.items()}
 
     assert read({"REMOTE_ADDR": "10.0.0.1", **environ}) == expected
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        *[
+            "for=6.6.6.6;for=7.7.7.7",
+            "for=6.6.6.6;FOR=6.6.6.6",
+            "for=6.6.6.6;proto=https;proto=https",
+        ],
+        *['for="6.6.6.6', 'for=6.6.6.6"', 'for="6.6.6.6""', "for='6.6.6.6'", 'for="6.6.6.6" x'],
+        *["for=[2001:db9::7]", 'for="2001:db9::7"', 'for="[2001:db9::7"', 'for="[6.6.6.6]"'],
+        *["for=6.6.6.6:80", 'for="6.6.6.6:"', 'for="6.6.6.6:x"', 'for="6.6.6.6:800000"'],
+        *["for =6.6.6.6", "for= 6.6.6.6", "for=", 'for=""', "for", "=6.6.6.6", "6.6.6.6"],
+        *["for=6.6.6.6 proto=https", "for=6.6.6.6;proto", "for=6.6.6.6;;=", 'for="\x006.6.6.6"'],
+        *["for=6.6.6", "for=6.6.6.666", "for=example.org", "for=\xe9", "for=_", "for=_a/b"],
+        'for=6.6.6.6;by="' + "x" * 2000 + '"',
+    ],
+)
+@pytest.mark.parametrize("left", ["", "for=8.8.8.8;proto=https, "])
+@pytest.mark.parametrize("right", ["", ", for=10.1.1.1"])
+def test_what_is_malformed_vouches_for_nothing(left: str, element: str, right: str) -> None:
+    """Nor does what stands to the left of it: whoever wrote that, nobody says so."""
+    header = f"{left}{element};proto=https{right}"
+
+    assert read({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": header}) == (None, False)
+
+
+@pytest.mark.parametrize("header", [" ", ",", "for=6.6.6.6,", "for=6.6.6.6, ,for=10.1.1.1"])
+def test_empty_element_vouches_for_nothing(header: str) -> None:
+    assert read({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": header}) == (None, False)
+
+
+@pytest.mark.parametrize("header", ["for=6.6.6.6;", ";for=6.6.6.6", "by=_a;;for=6.6.6.6"])
+def test_pair_may_be_left_out(header: str) -> None:
+    assert read({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": header}) == ("6.6.6.6", False)
+
+
+def test_server_that_calls_its_scheme_wss_is_https() -> None:
+    environ = {"REMOTE_ADDR": "192.0.2.1", "wsgi.url_scheme": "wss"}
+
+    assert read(environ) == read(environ, ()) == ("192.0.2.1", True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ({"X_FORWARDED_HOST": "www.example.org"}, "www.example.org"),
+        ({"X_FORWARDED_HOST": "forged.test, www.example.org"}, "www.example.org"),
+        (
+            {"X_FORWARDED_FOR": "1.2.3.4", "X_FORWARDED_HOST": "forged.test, www.example.org"},
+            "www.example.org",
+        ),
+        (
+            {
+                "X_FORWARDED_FOR": "1.2.3.4, 10.1.1.1",
+                "X_FORWARDED_HOST": "forged.test, www.example.org, inner",
+            },
+            "www.example.org",
+        ),
+        (
+            {"X_FORWARDED_FOR": "1.2.3.4, 10.1.1.1", "X_FORWARDED_HOST": "www.example.org"},
+            "www.example.org",
+        ),
+        ({"FORWARDED": 'for=1.2.3.4;host="www.example.org:8443"'}, "www.example.org:8443"),
+        ({"FORWARDED": "host=forged.test, for=1.2.3.4"}, None),
+        ({"FORWARDED": "host=www.example.org;host=www.example.org"}, None),
+        ({"X_FORWARDED_HOST": ""}, None),
+    ],
+)
+def test_host_is_what_the_outermost_proxy_was_asked_for(
+    headers: dict[str, str], host: str | None
+) -> None:
+    environ = {f"HTTP_{name}": value for name, value in headers.items()}
+
+    assert read_client({"REMOTE_ADDR": "10.0.0.1", **environ}, PROXIES).host == host
+    assert read_client({"REMOTE_ADDR": "192.0.2.1", **environ}, PROXIES).host is None
+    assert read_client({"REMOTE_ADDR": "10.0.0.1", **environ}, ()).host is None
+
+
+@pytest.mark.parametrize(
+    ("network", "meant"),
+    [
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:10.1.2.3", "10.1.2.3/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:a00:0/104", "10.0.0.0/8"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("::/0", "::/0"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+    ],
+)
+@pytest.mark.parametrize("is_text", [True, False])
+def test_mapped_network_means_its_ipv4_network(network: str, meant: str, is_text: bool) -> None:
+    given: Any = [network if is_text else ipaddress.ip_network(network)]
+    config = SessionConfig(secret="0123456789abcdef" * 2, trusted_proxies=given)
+
+    assert config.trusted_proxies == (ipaddress.ip_network(meant),)
+
+
+def test_mapped_network_is_trusted() -> None:
+    proxies: Any = ["::ffff:10.0.0.0/104"]
+    config = SessionConfig(secret="0123456789abcdef" * 2, trusted_proxies=proxies)
+
+    for peer in ("10.0.0.1", "::ffff:10.0.0.1"):
+        environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
+        assert read(environ, config.trusted_proxies)[0] == "203.0.113.9"
+
+
+def test_long_texts_are_not_kept() -> None:
+    before = normal_address.cache_info().currsize
+    for number in range(50):
+        read({"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": f"{number}" * 5_000})
+
+    assert normal_address.cache_info().currsize <= before + 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *["for=10.1.1.1," * 50_000, 'for="' * 50_000, '"' * 200_000, "," * 200_000, ";" * 200_000],
+        *["\\" * 200_000, '\\"' * 100_000, 'for="' + "\\," * 100_000, "for=a;" * 50_000],
+    ],
+)
+def test_work_on_an_endless_header_is_bounded(header: str) -> None:
+    """Counted in characters that are looked at: what the parser does with each is one step."""
+
+    class Counted(str):
+        looked_at = 0
+
+        def __getitem__(self, key: Any) -> str:
+            found = str.__getitem__(self, key)
+            Counted.looked_at += len(found)
+            return found
+
+        def rfind(self, sub: str, start: Any = 0, end: Any = None) -> int:
+            found = str.rfind(self, sub, start, end)
+            Counted.looked_at += end - max(found, start)
+            return found
+
+    list(read_elements(Counted(header), at_most=32))
+
+    assert Counted.looked_at <= 32 * 3 * 1024
 
 
 def test_unix_socket_has_proxies_alone() -> None:

@@ -28,6 +28,7 @@ FLOORS = {
     "settings_checks": 2,
     "settings_sources": 2,
     "records": 1,
+    "forwarded": 0,
     "addresses": 1,
     "devices": 1,
     "signing": 1,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
+from .addresses import Network, normal_network
 from .errors import ConfigurationError
 from .exempt_paths import check_exempt_path, lies_within
 from .providers import SocialProvider
@@ -55,7 +56,6 @@ __all__ = [
     "ThrottleConfig",
 ]
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Part = TypeVar("Part")
 
 
@@ -320,11 +320,11 @@ def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> tuple[Any
 def _networks(values: Any) -> tuple[Network, ...]:
     def parse(name: str, value: Any) -> Network:
         if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
-            return value
+            return normal_network(value)
         try:
             if not isinstance(value, str):
                 raise TypeError
-            return ipaddress.ip_network(value, strict=False)
+            return normal_network(ipaddress.ip_network(value, strict=False))
         except (TypeError, ValueError):
             raise ConfigurationError(
                 f"{name} holds {value!r}; give networks or addresses, such as '10.0.0.0/8'"

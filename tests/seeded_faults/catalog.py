@@ -245,9 +245,8 @@ FAULTS = (
     Fault(
         "the binding believes any proxy",
         "addresses.py",
-        "    if address is not None and not _is_within(address, trusted_proxies):\n"
-        "        return address, is_https\n",
-        "    if address is None:\n        return address, is_https\n",
+        "(address is not None and not _is_within(address, trusted_proxies))",
+        "address is None",
     ),
     Fault(
         "the binding is not checked",

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ..addresses import normal_address
+from ..addresses import read_client
 from ..config import SessionConfig
 from ..errors import InvalidValueError
 from .codes import (
@@ -194,22 +193,10 @@ def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:
 def _own_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> str | None:
     # A site whose cookies are Secure is https to browsers, also where a proxy ends TLS.
     is_https = is_https or config.cookie.secure is True
-    host = _forwarded_host(environ, config) or environ.get("HTTP_HOST")
+    host = read_client(environ, config.trusted_proxies).host or environ.get("HTTP_HOST")
     if not host:
         host = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
     return _origin_of(f"{'https' if is_https else 'http'}://{host}")
-
-
-def _forwarded_host(environ: WSGIEnvironment, config: SessionConfig) -> str | None:
-    """Return the host that a trusted proxy was asked for; the nearest one wrote last."""
-    said = environ.get("HTTP_X_FORWARDED_HOST")
-    if not said or not config.trusted_proxies:
-        return None
-    peer = normal_address(environ.get("REMOTE_ADDR") or "")
-    # Without an address it is a unix socket, and whoever lists proxies has only those there.
-    if peer is None or any(ip_address(peer) in network for network in config.trusted_proxies):
-        return str(said).rpartition(",")[2].strip() or None
-    return None
 
 
 def _origin_of(url: str) -> str | None:
