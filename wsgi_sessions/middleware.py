@@ -231,6 +231,10 @@ def _answer(
             start_response(status, headers)
         else:
             start_response(status, headers, exc_info)
+    except SystemError as failure:
+        # uWSGI takes the headers, and then leaves the exception set that it was handed.
+        if exc_info is None or failure.__cause__ is not exc_info[1]:
+            raise
     finally:
         exc_info = None  # PEP 3333: no circular reference through the traceback
     return [] if request.facts.method == "HEAD" else [body]

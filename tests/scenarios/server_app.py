@@ -113,6 +113,13 @@ def exc_info_app(environ: Any, start_response: Any) -> Any:
     return [HELLO]
 
 
+def refused_late_app(environ: Any, start_response: Any) -> Any:
+    """Asks who is there after it has begun to answer."""
+    start_response("200 OK", list(TEXT))
+    environ["wsgi_sessions.request"].require_user()
+    return [HELLO]
+
+
 def raising_app(environ: Any, start_response: Any) -> Any:
     raise RuntimeError("the application's own fault")
 
@@ -148,6 +155,8 @@ def app(environ: Any, start_response: Any) -> Any:
         return send_json(start_response, handle_data(environ, path.removeprefix("/data/")))
     if path == "/large-file":
         return large_file_app(environ, start_response)
+    if path == "/refused-late":
+        return refused_late_app(environ, start_response)
     if path == "/at-work":
         return send_json(start_response, work(environ))
     if path in FAILING:

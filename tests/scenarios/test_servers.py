@@ -118,6 +118,13 @@ def test_every_kind_of_app_is_served_as_pep_3333_says(server: Server, query: str
     assert visitor.get("/data/").json == {"streamed": True}
 
 
+@pytest.mark.parametrize("query", ["", "?bare"])
+def test_refusal_after_start_response_reaches_the_client(server: Server, query: str) -> None:
+    answer = server.visitor().get(f"/refused-late{query}")
+
+    assert (answer.status, answer.body) == (401, b"nobody is signed in; sign in first\n")
+
+
 @pytest.mark.parametrize("path", list(FAILING))
 def test_raising_app_is_answered_by_the_server_and_ends_no_session(
     server: Server, path: str
