@@ -29,6 +29,7 @@ FLOORS = {
     "settings_sources": 2,
     "records": 1,
     "forwarded": 0,
+    "public_suffixes": 0,
     "addresses": 1,
     "devices": 1,
     "signing": 1,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -689,6 +691,14 @@ def test_switching_a_part_keeps_its_other_settings() -> None:
         *["http://*", "https://*:8443", "https://*.org", "https://app-*.com", "http://*.localhost"],
         *["https://a.*.com", "https://*.example.*", "https://example.org.*", "http://192.168.1.*"],
         *["https://*.*.org", "https://.example.org", "https://*..example.org", "https://a.org."],
+        *["https://*.co.uk", "https://*.CO.UK:8443", "https://x*.co.uk", "https://a.*.co.uk"],
+        *["https://*.github.io", "http://ada-*.github.io", "https://*.s3.amazonaws.com"],
+        *["https://my-app-*.vercel.app", "https://deploy-*--site.netlify.app"],
+        *["https://*.amazonaws.com", "https://*.*.amazonaws.com", "https://s*.amazonaws.com"],
+        *["https://*.ck", "https://*.foo.ck", "https://*.kawasaki.jp", "https://*.x.kawasaki.jp"],
+        *["https://*.xn--55qx5d.cn", "https://*.xn--p1ai", "https://*.k12.ca.us"],
+        *["http://10.*.0.1", "http://*.0.0.1", "https://*.compute.amazonaws.com"],
+        *["https://*.eu-west-1.compute.amazonaws.com", "https://foo.*", "https://*.unheard-of"],
     ],
 )
 def test_wildcard_for_anybodys_host_is_refused(origin: str) -> None:
@@ -701,10 +711,29 @@ def test_wildcard_for_anybodys_host_is_refused(origin: str) -> None:
     [
         *["https://*.example.org", "https://app-*.example.org:8443", "https://*.*.example.org"],
         *["https://a.*.b.example.org", "http://localhost:3000", "app://host", "http://[::1]:80"],
+        *["https://*.ada.github.io", "https://*.example.co.uk", "https://*.site.co.uk:8443"],
+        *["https://*.www.ck", "https://*.city.kawasaki.jp", "https://*.corp.unheard-of"],
+        *["https://*.xn--55qx5d.example.cn", "https://*.my-bucket.s3.amazonaws.com"],
+        *["https://ada.github.io", "https://github.io", "http://10.0.0.1"],
     ],
 )
 def test_wildcard_before_a_domain_of_ones_own_is_taken(origin: str) -> None:
     assert make(trusted_origins=[origin]).trusted_origins == (origin,)
+
+
+def test_list_of_public_suffixes_is_read_for_wildcards_alone() -> None:
+    """Reading it takes as long as importing the package."""
+    program = (
+        "from wsgi_sessions import SessionConfig, public_suffixes\n"
+        "read = public_suffixes._read_list.cache_info\n"
+        "SessionConfig(secret='s' * 32, trusted_origins=('https://github.io',))\n"
+        "print(read().misses)\n"
+        "SessionConfig(secret='s' * 32, trusted_origins=('https://*.example.org',))\n"
+        "print(read().misses)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert (ran.stdout.split(), ran.returncode) == (["0", "1"], 0), ran.stderr
 
 
 @pytest.mark.parametrize("value", [True, 5])

@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .providers import SocialProvider
+from .public_suffixes import covers_public_suffix
 
 __all__ = [
     "DEFAULT_TABLE_PREFIX",
@@ -48,8 +49,6 @@ _DOMAIN = re.compile(
 _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[A-Za-z0-9*._-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
 )
-_FIXED_LABELS = 2
-"""As in example.org: whatever stands before one label alone, anybody can register."""
 _LONGEST = timedelta(days=36500)
 _MAX_TITLE_LENGTH = 100
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -192,11 +191,11 @@ def check_origin(name: str, value: Any) -> str:
             "'https://app.example.org' or 'https://*.example.org'"
         )
     host = re.sub(r":[0-9]+\Z", "", value.partition("://")[2])
-    labels = host.split(".")
-    if "" in labels or ("*" in host and any("*" in label for label in labels[-_FIXED_LABELS:])):
+    if "" in host.split(".") or ("*" in host and covers_public_suffix(host)):
         raise ConfigurationError(
             f"{name} holds {value!r}, which could be a host of anybody's; let what a * stands "
-            "for be part of a domain of yours, such as 'https://*.example.org'"
+            "for be part of a domain of yours, such as 'https://*.example.org', and list hosts "
+            "below a public suffix such as 'github.io' one by one"
         )
     return value
 

@@ -1,0 +1,85 @@
+"""Tells whether a host pattern covers names that anybody can register.
+
+Must not be asked for a request: the list is read when a setting with a wildcard is checked.
+The list is that of publicsuffix.org, kept by the package ``publicsuffixlist``; its private
+section (``github.io``) counts as much as that of the registries (``co.uk``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+__all__ = ["covers_public_suffix"]
+
+Labels = tuple[str, ...]
+"""The labels of a name, the last one first."""
+
+
+def covers_public_suffix(pattern: str) -> bool:
+    """Tell whether a ``*`` in a host stands where anybody could register a name that it matches.
+
+    ``*`` stands for a part of one label. A host without one covers nothing but itself.
+
+    >>> covers_public_suffix("*.github.io"), covers_public_suffix("*.ada.github.io")
+    (True, False)
+    >>> covers_public_suffix("app-*.co.uk"), covers_public_suffix("*.*.amazonaws.com")
+    (True, True)
+    """
+    labels = _reversed(pattern.lower())
+    wild = next((at for at, label in enumerate(labels) if "*" in label), None)
+    if wild is None:
+        return False
+    # A name of one label is a suffix by default, and of two somebody's; a number ends an address.
+    if wild < 2 or labels[0].isdigit():
+        return True
+    rules, exceptions = _read_list()
+    return any(
+        wild <= len(rule) and _may_match(labels, rule) and labels[: len(rule)] not in exceptions
+        for rule in rules.get(labels[0], ())
+    )
+
+
+def _may_match(labels: Labels, rule: Labels) -> bool:
+    """Tell whether some name of a pattern ends in what a rule of the list names."""
+    if len(rule) > len(labels):
+        return False
+    return all(
+        named in ("*", label) or ("*" in label and _stands_for(label, named))
+        for label, named in zip(labels, rule, strict=False)
+    )
+
+
+def _stands_for(label: str, named: str) -> bool:
+    return re.fullmatch(re.escape(label).replace(r"\*", ".*"), named) is not None
+
+
+@lru_cache(maxsize=1)
+def _read_list() -> tuple[Mapping[str, tuple[Labels, ...]], frozenset[Labels]]:
+    """Return the rules by their last label, and the exceptions to those with a wildcard.
+
+    Names are as browsers send them, in ASCII. ``*.ck`` makes ``ck`` a suffix, too.
+    """
+    from importlib.resources import files
+
+    text = files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text("utf-8")
+    rules: dict[str, dict[Labels, None]] = {}
+    exceptions: set[Labels] = set()
+    for line in text.splitlines():
+        rule = line.partition(" ")[0].strip().lower()
+        if not rule or rule.startswith("//"):
+            continue
+        labels = _reversed(rule.removeprefix("!").encode("idna").decode("ascii"))
+        if rule.startswith("!"):
+            exceptions.add(labels)
+            continue
+        found = rules.setdefault(labels[0], {})
+        found[labels] = None
+        if labels[-1] == "*" and len(labels) > 1:
+            found[labels[:-1]] = None
+    return {last: tuple(found) for last, found in rules.items()}, frozenset(exceptions)
+
+
+def _reversed(name: str) -> Labels:
+    return tuple(reversed(name.split(".")))
