@@ -164,7 +164,7 @@ class TestGetSession:
         assert made.session is not None
         assert reason_of(manager, made.session.id) is None
         assert manager.get_session({**elsewhere, "REMOTE_ADDR": "192.0.2.2"}) is None
-        assert reason_of(manager, made.session.id) == "ip_mismatch"
+        assert reason_of(manager, made.session.id) is None
 
     def test_data_beside_a_cached_copy_is_read_when_it_is_asked_for(self) -> None:
         def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -185,13 +185,74 @@ class TestGetSession:
             assert "session_data" in cookies
             assert dict(found.data) == {"cart": ["tea"]}
 
-    def test_expired_session_is_marked_so(self, manager: SessionManager, clock: FakeClock) -> None:
+    def test_reading_an_expired_session_writes_nothing(
+        self, manager: SessionManager, clock: FakeClock
+    ) -> None:
         made = sign_up(manager)
         assert made.session is not None
         clock.advance(days=7)
 
         assert manager.get_session({"Cookie": f"__Host-session_token={made.token}"}) is None
-        assert reason_of(manager, made.session.id) == "expired"
+        assert reason_of(manager, made.session.id) is None
+
+    @pytest.mark.parametrize("is_environ", [False, True])
+    def test_reading_with_a_token_of_before_ends_nothing(
+        self, clock: FakeClock, is_environ: bool
+    ) -> None:
+        """As in an event stream that began with it, and asks from time to time."""
+
+        def app(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b"-" if environ["wsgi_sessions.session"] is None else b"in"]
+
+        with Bench(app, clock=clock) as bench:
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            cookie = f"__Host-session_token={browser.session_token}"
+            source = {"Cookie": cookie}
+            if is_environ:
+                source = {"HTTP_COOKIE": cookie, "wsgi.url_scheme": "https"}
+            clock.advance(days=1)
+            browser.get("/")
+            browser.get("/")
+            clock.advance(hours=1)
+
+            assert bench.manager.get_session(source, authoritative=True) is None
+            assert browser.get("/").text == "in"
+            assert "session_replayed" not in [event.name for event in bench.events]
+
+    def test_a_session_is_live_until_it_ends(
+        self, manager: SessionManager, clock: FakeClock
+    ) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+        assert manager.is_live(made.session.id)
+        manager.revoke_session(made.session.id)
+        assert not manager.is_live(made.session.id)
+        assert not manager.is_live("no such id")
+
+    @pytest.mark.parametrize(
+        ("settings", "seconds"),
+        [({}, 7 * 86_400), ({"idle_timeout": 900}, 900), ({"absolute_timeout": 7_200}, 7_200)],
+    )
+    def test_a_session_is_live_within_its_limits(
+        self, clock: FakeClock, settings: dict[str, Any], seconds: int
+    ) -> None:
+        manager = make(clock, **settings)
+        made = sign_up(manager)
+        assert made.session is not None
+        clock.advance(seconds=seconds - 1)
+        assert manager.is_live(made.session.id)
+        clock.advance(seconds=1)
+        assert not manager.is_live(made.session.id)
+        assert reason_of(manager, made.session.id) is None
+        manager.close()
+
+    def test_a_session_is_not_live_without_its_user(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+        manager.store.delete_user_row(made.user.id)
+        assert not manager.is_live(made.session.id)
 
 
 class TestSignUp:

@@ -200,6 +200,24 @@ def test_a_users_data_is_not_carried_to_the_next_user(stage: Stage) -> None:
     assert stage.do(lambda request: request.session and dict(request.session.data)) == {}
 
 
+@pytest.mark.parametrize("kind", ["by id", "by e-mail"])
+def test_the_same_persons_data_is_kept(stage: Stage, kind: str) -> None:
+    user = stage.do(sign_up).user
+
+    def again(request: SessionRequest) -> None:
+        assert request.session is not None
+        request.session.data["cart"] = ["tea"]
+        if kind == "by id":
+            request.sign_in(user.id)
+        else:
+            request.sign_in_email(email="ada@example.org", password=PASSWORD)
+
+    stage.do(again)
+    assert stage.do(lambda request: request.session and dict(request.session.data)) == {
+        "cart": ["tea"]
+    }
+
+
 def test_a_change_inside_a_value_is_noticed(stage: Stage) -> None:
     stage.do(sign_up)
     stage.do(lambda request: request.session and request.session.data.update(cart={"tea": []}))

@@ -80,6 +80,59 @@ def test_a_refresh_sends_the_cookie_anew_without_rotation() -> None:
     assert browser.session_token == token
 
 
+def test_a_refresh_whose_cookie_is_lost_signs_nobody_out_without_rotation() -> None:
+    bench, browser = opened(rotate_tokens=False)
+    bench.clock.advance(days=6)
+    with bench.network.losing_responses(1):
+        browser.get("/")
+    bench.clock.advance(hours=1)
+    assert is_in(browser)
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"rotate_tokens": False}, 24),
+        ({"rotate_tokens": False, "touch_interval": 0}, 24),
+        ({"rotate_tokens": False, "touch_interval": 10_800}, 8),
+        ({"rotate_tokens": True}, 1),
+    ],
+)
+def test_a_token_is_sent_again_once_an_hour_at_most(
+    settings: dict[str, Any], expected: int
+) -> None:
+    bench, browser = opened(**settings)
+    bench.clock.advance(hours=23, minutes=55)
+    assert browser.get("/").headers.getall("Set-Cookie") == []
+    cookies = 0
+    for _ in range(12 * 24):
+        bench.clock.advance(minutes=5)
+        cookies += len(browser.get("/").headers.getall("Set-Cookie"))
+    assert cookies == expected
+
+
+def test_a_short_lived_cookie_is_sent_again_before_it_dies() -> None:
+    bench, browser = opened(rotate_tokens=False, expires_in=3600, update_age=1800)
+    bench.clock.advance(minutes=40)
+    with bench.network.losing_responses(1):
+        browser.get("/")
+    bench.clock.advance(minutes=16)
+    browser.get("/")
+    bench.clock.advance(minutes=30)
+    assert is_in(browser)
+
+
+def test_a_cookie_that_ends_with_the_browser_is_never_sent_again() -> None:
+    bench, _ = opened(rotate_tokens=False, short_expires_in=3 * 86_400)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org", remember_me=False)
+    for _ in range(48):
+        bench.clock.advance(hours=1)
+        assert browser.get("/").headers.getall("Set-Cookie") == []
+
+
 def test_the_absolute_limit_holds_whatever_the_use() -> None:
     bench, browser = opened(absolute_timeout=3 * 86_400)
     for _ in range(2):

@@ -21,6 +21,8 @@ __all__ = [
     "touch_interval_ms",
 ]
 
+_HOUR_MS = 3_600_000
+
 UNKNOWN = Decision(Outcome.UNKNOWN, is_accepted=False)
 _ACCEPTED_AS_IS = {
     outcome: Decision(outcome, is_accepted=True)
@@ -124,7 +126,11 @@ def _accept(
             presented_generation,
             now_ms=now_ms,
             config=config,
-            needs_cookie=refreshes or must_reissue,
+            needs_cookie=(
+                refreshes
+                or must_reissue
+                or (touches and _is_repeat_due(record, now_ms=now_ms, config=config))
+            ),
         )
     if not (confirms or refreshes or touches):
         if offer is None:
@@ -163,6 +169,23 @@ def _offer(
         if has_passed(due_ms, now_ms):
             return record.generation + 1
     return presented_generation if needs_cookie else None
+
+
+def _is_repeat_due(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> bool:
+    """Tell whether the token is sent again, as the cookie of the last refresh may be lost.
+
+    Where tokens rotate the next offer brings a new Max-Age soon enough. Where they do not, the
+    browser would drop the cookie while the session lives on. So it goes out again with the
+    first touch of every hour since the refresh.
+    """
+    if config.rotate_tokens or not record.remember:
+        return False
+    if record.updated_at_ms <= record.authenticated_at_ms:
+        return False  # never refreshed: the cookie of the sign-in lasts as long
+    # Where sessions are short, an hour could be longer than the cookie lasts.
+    interval_ms = min(_HOUR_MS, (config.expires_in_ms - config.update_age_ms) // 2) or 1
+    seen_ms = max(record.last_seen_at_ms, record.updated_at_ms) - record.updated_at_ms
+    return (now_ms - record.updated_at_ms) // interval_ms > seen_ms // interval_ms
 
 
 def _must_wait(

@@ -155,9 +155,11 @@ class ReadOptions(NamedTuple):
     authoritative: bool = False
     """Go past the cookie cache."""
     allow_refresh: bool = True
-    """Refresh, touch, confirm and offer when due; False reads only."""
+    """Refresh, touch, confirm and offer when due; False reads only, and ends nothing."""
     knows_address: bool = True
     """False where nothing tells the client's address, so that it can't be held to one."""
+    is_change: bool = False
+    """The session is about to be replaced or ended: a replay ends it, whatever is allowed else."""
 
 
 class Change(NamedTuple):

@@ -160,7 +160,7 @@ class Store(UpkeepStore):
 
         The user's row is locked first, so parallel sign-ins come one after the other and never
         leave more than ``maximum_sessions`` live. The data of an anonymous session that is
-        replaced is carried over, and that of one replaced because the password was changed.
+        replaced is carried over, and that of one of the same user; not that of another user.
         ``find_end`` tells which limit a session is past. One that expired less than ``skew_ms``
         ago is ended too, or a worker whose clock is behind would still count it. Returns what
         was added and what was ended. Raises ``LookupError`` for a user who is gone and
@@ -179,8 +179,7 @@ class Store(UpkeepStore):
                 ended = ((replaces, replaced_reason),)
                 # Read after it ended: no later request can add to the data any more.
                 old = self.find_session(replaces)
-                is_kept = replaced_reason is EndReason.PASSWORD_CHANGED
-                if old is not None and (is_kept or old[0].user_id is None):
+                if old is not None and (old[0].user_id is None or _is_same_user(old, record)):
                     admitted = record._replace(data=old[0].data)
             # Before the list is locked: who has inserted waits for nobody's list any more.
             self.insert_session(admitted)
@@ -475,6 +474,11 @@ SESSION_COLUMNS = (
     "ended_at",
     "end_reason",
 )
+
+
+def _is_same_user(found: tuple[SessionRecord, UserRecord | None], record: SessionRecord) -> bool:
+    # Without a user it is that of somebody who is gone, and whose id was given out again.
+    return found[1] is not None and found[0].user_id == record.user_id
 
 
 def clean_text(text: str | None, *, longest: int) -> str | None:

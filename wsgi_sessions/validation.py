@@ -32,6 +32,7 @@ __all__ = ["Validation", "Validator"]
 
 _MOST_JUDGEMENTS = 10
 _COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
+_ONLY_REFUSED = frozenset({Outcome.REPLAY, Outcome.IP_MISMATCH})
 
 
 class Validation(NamedTuple):
@@ -192,6 +193,10 @@ class Validator:
                     decision.offer,
                     may_be_copied=decision.offer is None and token.generation == landed.generation,
                 )
+            if not (options.allow_refresh or options.is_change):
+                # A reader may be late, in a stream that began long ago: it ends nothing.
+                is_over = decision.outcome not in _ONLY_REFUSED
+                return Validation(now_ms, end_reason=decision.end_reason if is_over else None)
             if not self._refuse(record, decision, address=address, now_ms=now_ms):
                 continue
             return Validation(now_ms, end_reason=decision.end_reason)

@@ -357,7 +357,15 @@ class TestEndMany:
 
 
 class TestAdmit:
-    def admit(self, store: Store, session_id: str, *, seen: int = 0, **options: Any) -> Ended:
+    def admit(
+        self,
+        store: Store,
+        session_id: str,
+        *,
+        user_id: str = "user-1",
+        seen: int = 0,
+        **options: Any,
+    ) -> Ended:
         settings: dict[str, Any] = {
             "replaces": None,
             "maximum_sessions": 2,
@@ -368,7 +376,7 @@ class TestAdmit:
             "now_ms": NOW,
             **options,
         }
-        record = make_session(session_id, user_id="user-1", last_seen_at_ms=NOW + seen)
+        record = make_session(session_id, user_id=user_id, last_seen_at_ms=NOW + seen)
         return store.admit_session(record, **settings)[1]
 
     @pytest.fixture
@@ -430,10 +438,18 @@ class TestAdmit:
         two.insert_session(make_session("anonymous", data='{"cart":["tea"]}'))
 
         self.admit(two, "third", replaces="anonymous")
-        self.admit(two, "fourth", replaces="third")
 
         assert stored_session(two, "third").data == '{"cart":["tea"]}'
-        assert stored_session(two, "fourth").data == "{}"
+
+    def test_data_of_a_replaced_session_stays_with_its_user(self, two: Store) -> None:
+        two.insert_user(make_user("user-2", email="bob@example.org"))
+        two.insert_session(make_session("third", user_id="user-1", data='{"cart":["tea"]}'))
+
+        self.admit(two, "fourth", replaces="third")
+        self.admit(two, "fifth", user_id="user-2", replaces="fourth")
+
+        assert stored_session(two, "fourth").data == '{"cart":["tea"]}'
+        assert stored_session(two, "fifth").data == "{}"
 
     def test_user_who_is_gone_gets_none(self, store: Store) -> None:
         store.insert_session(make_session("anonymous"))

@@ -68,6 +68,7 @@ class JsonApi:
         return ReadOptions(
             authoritative=route.is_authoritative or _is_true(query.get("disableCookieCache")),
             allow_refresh=route.allows_refresh and not _is_true(query.get("disableRefresh")),
+            is_change=route.method == "POST" and not route.allows_refresh,
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -145,7 +145,10 @@ class SessionsPage:
         """Tell how the session is to be read: past the cookie cache, as it is about sessions."""
         if self._is_icon(environ):
             return ReadOptions(allow_refresh=False)
-        return ReadOptions(authoritative=True, allow_refresh=environ["REQUEST_METHOD"] == "GET")
+        method = environ["REQUEST_METHOD"]
+        return ReadOptions(
+            authoritative=True, allow_refresh=method == "GET", is_change=method == "POST"
+        )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
