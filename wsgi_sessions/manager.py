@@ -54,7 +54,8 @@ class SessionManager(Assembly):
         ``source`` is a WSGI environ, a request object that has one, or a mapping of headers
         with a ``Cookie``; headers tell no address, so ``ip_binding`` is not asked of them. A
         request the middleware has seen is not looked up again, unless
-        ``authoritative=True`` asks the database, past the cookie cache.
+        ``authoritative=True`` asks the database, past the cookie cache. In a connection that
+        lasts, the cookie it began with grows old; ask ``is_live`` there.
 
         Headers tell no scheme either: the cookie is looked for under its prefixed name, which
         nobody can plant, unless ``cookie.secure=False`` or ``is_https=False`` says that the
