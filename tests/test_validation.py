@@ -292,6 +292,82 @@ def test_an_older_token_of_the_same_session_beside_is_no_replay(is_old_first: bo
     assert is_in(browser)
 
 
+def two_sessions(**settings: Any) -> tuple[Bench, Browser, Browser, str, list[Any]]:
+    """Open a site whose cookies may be planted, with Eve, Ada and a header of both, Eve first."""
+    bench, ada = opened(cookie={"path": "/app"}, **settings)
+    eve = bench.new_browser()
+    eve.sign_in("eve@example.org")
+    told: list[Any] = []
+    bench.manager.events.subscribe(
+        lambda event: told.append(event) if event.name == "two_sessions_presented" else None
+    )
+    header = "; ".join(f"__Secure-session_token={b.session_token}" for b in (eve, ada))
+    return bench, eve, ada, header, told
+
+
+def test_two_live_sessions_in_one_request_are_an_event() -> None:
+    bench, eve, ada, header, told = two_sessions()
+    bench.clock.advance(days=1)
+    assert eve.session is not None and ada.session is not None
+    before = bench.manager.store.find_session(ada.session.id)
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text.startswith(eve.session.id)
+    assert [(event.session_id, event.details) for event in told] == [
+        (eve.session.id, {"other_session_id": ada.session.id})
+    ]
+    assert bench.manager.store.find_session(ada.session.id) == before, "it was only looked at"
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_no_event_where_one_session_alone_lives(is_ended: bool) -> None:
+    bench, eve, ada, header, told = two_sessions()
+    assert eve.session is not None and ada.session is not None
+    bench.manager.revoke_session(ada.session.id)
+    if is_ended:
+        bench.manager.revoke_session(eve.session.id)
+
+    bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert told == []
+
+
+def test_two_sessions_are_never_decided_by_which_has_a_copy() -> None:
+    bench, eve, ada, header, told = two_sessions(cookie_cache=True)
+    assert eve.session is not None
+    copies = {name: value for name, value in ada.cookies.items() if name.endswith("_data")}
+    assert len(copies) == 1
+    header += "".join(f"; {name}={value}" for name, value in copies.items())
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text.startswith(eve.session.id)
+    assert len(told) == 1
+
+
+def test_an_event_about_the_other_session_fails_no_request() -> None:
+    bench, eve, ada, header, told = two_sessions()
+    assert eve.session is not None and ada.session is not None
+    other = ada.session.id
+    store: Any = bench.manager.store
+    find = store.find_session
+
+    def fail_for_the_other(session_id: str, **options: Any) -> Any:
+        if session_id == other:
+            raise StoreUnavailableError
+        return find(session_id, **options)
+
+    store.find_session = fail_for_the_other
+    try:
+        answer = bench.new_browser().get("/app", headers={"Cookie": header})
+    finally:
+        del store.find_session
+
+    assert answer.text.startswith(eve.session.id)
+    assert told == []
+
+
 def test_a_dead_session_beside_a_live_one_does_no_harm() -> None:
     bench, browser = opened()
     other = bench.new_browser()

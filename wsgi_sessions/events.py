@@ -21,6 +21,7 @@ logger = logging.getLogger("wsgi_sessions")
 _LEVELS = {
     "session_replayed": logging.WARNING,
     "ip_mismatch": logging.WARNING,
+    "two_sessions_presented": logging.WARNING,
     "sign_in_failed": logging.INFO,
     "throttled": logging.WARNING,
     "account_linked": logging.INFO,
@@ -37,10 +38,15 @@ class SessionEvent:
     """One thing that happened.
 
     ``name`` is one of: ``session_created``, ``session_refreshed``, ``session_rotated``,
-    ``session_ended``, ``session_replayed``, ``ip_mismatch``, ``sign_in_failed``,
-    ``throttled``, ``password_changed``, ``user_created``, ``user_updated``, ``user_deleted``,
-    ``account_linked``, ``provider_error``, ``data_dropped``, ``cookie_cache_too_large``,
-    ``clock_off``, ``purge_done``, ``database_error``.
+    ``session_ended``, ``session_replayed``, ``ip_mismatch``, ``two_sessions_presented``,
+    ``sign_in_failed``, ``throttled``, ``password_changed``, ``user_created``,
+    ``user_updated``, ``user_deleted``, ``account_linked``, ``provider_error``,
+    ``data_dropped``, ``cookie_cache_too_large``, ``clock_off``, ``purge_done``,
+    ``database_error``.
+
+    ``two_sessions_presented``: a request brought the tokens of two live sessions, as when a
+    sub-domain has planted one; ``session_id`` is the one that was taken, the first in the
+    header, and ``details["other_session_id"]`` the other.
     """
 
     name: str

@@ -81,14 +81,17 @@ class Validator:
         """
         now_ms = self._clock.now_ms()
         may_use_copy = self._config.cookie_cache.enabled and not options.authoritative
-        if presented.cached_texts and may_use_copy:
+        if presented.cached_texts and may_use_copy and _is_of_one_session(presented):
             copied = self._from_copy(presented, address=address, options=options, now_ms=now_ms)
             if copied is not None:
                 return copied
         refused: Validation | None = None
-        for token in _newest_of_each_session(presented.tokens):
+        tokens = _newest_of_each_session(presented.tokens)
+        for position, token in enumerate(tokens, start=1):
             found = self._from_database(token, address=address, options=options, now_ms=now_ms)
             if found.session is not None:
+                if position < len(tokens):
+                    self._report_others(found, tokens[position:], address=address, options=options)
                 return found
             if refused is None or refused.end_reason is None:
                 refused = found
@@ -205,6 +208,43 @@ class Validator:
             "try again"
         )
 
+    def _report_others(
+        self,
+        found: Validation,
+        others: tuple[PresentedToken, ...],
+        *,
+        address: str | None,
+        options: ReadOptions,
+    ) -> None:
+        """Tell of every other session that the request could have been taken for as well.
+
+        Nothing is done to them, and the request is not failed for the sake of an event.
+        """
+        assert found.session is not None
+        for token in others:
+            try:
+                other = self._store.find_session(token.session_id)
+            except StoreUnavailableError:
+                return
+            if other is None or (other[1] is None and other[0].user_id is not None):
+                continue
+            decision = judge(
+                other[0],
+                token.generation,
+                now_ms=found.now_ms,
+                address=address if options.knows_address else other[0].ip_address,
+                config=self._config,
+                allow_refresh=False,
+            )
+            if decision.is_accepted:
+                self._events.emit(
+                    "two_sessions_presented",
+                    session_id=found.session.id,
+                    user_id=found.session.user_id,
+                    address=address,
+                    details={"other_session_id": token.session_id},
+                )
+
     def _apply(
         self, record: SessionRecord, decision: Decision, *, address: str | None
     ) -> SessionRecord | None:
@@ -260,6 +300,13 @@ class Validator:
         if decision.must_end:
             self._events.emit("session_ended", **about, reason=reason)
         return True
+
+
+def _is_of_one_session(presented: PresentedCookies) -> bool:
+    """Tell whether a copy may decide: where several sessions come, which counts is no chance."""
+    if len(presented.token_texts) == 1:
+        return True
+    return len(_newest_of_each_session(presented.tokens)) < 2
 
 
 def _newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[PresentedToken, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from wsgi_sessions import SessionManager
+from wsgi_sessions.api import JsonApi
 
 from .client import EMAIL, PASSWORD, Client, FixedClock, make_manager
 
@@ -148,6 +149,31 @@ def test_callback_url_is_handed_back_for_the_client_to_follow(client: Client) ->
     client.sign_up()
     answer = client.sign_in(callbackURL="/account?tab=1")
     assert (answer.json["redirect"], answer.json["url"]) == (True, "/account?tab=1")
+
+
+def test_callback_url_is_also_the_location_as_it_was_given() -> None:
+    client = Client(make_manager(trusted_origins=["https://front.example.net"]))
+    client.sign_up()
+    for url in ("/account?tab=1#top", "https://front.example.net/home"):
+        answer = client.sign_in(callbackURL=url)
+        assert (answer.status, answer.header_list("Location")) == (200, [url])
+    assert client.sign_in().header_list("Location") == []
+    assert client.sign_in(callbackURL="").header_list("Location") == []
+
+
+@pytest.mark.parametrize(
+    "server", [{"wsgi.run_once": True}, {"SCGI": "1"}, {"mod_wsgi.process_group": "site"}]
+)
+def test_servers_that_redirect_by_a_location_get_none(
+    client: Client, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.sign_up()
+    call = JsonApi.__call__
+    monkeypatch.setattr(
+        JsonApi, "__call__", lambda api, environ, start: call(api, {**environ, **server}, start)
+    )
+    answer = client.sign_in(callbackURL="/account")
+    assert (answer.json["url"], answer.header_list("Location")) == ("/account", [])
 
 
 @pytest.mark.parametrize("path", ["/sign-in/email", "/sign-up/email"])

@@ -91,7 +91,7 @@ class JsonApi:
         iterable: Iterable[bytes] = response(environ, start_response)
         return iterable
 
-    def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> Response:
+    def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
         method = environ["REQUEST_METHOD"]
         with discarding_body(environ):
             route = self._find_route(environ)
@@ -104,7 +104,11 @@ class JsonApi:
         body = self._heard(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
             return _unavailable()
-        return _json(200, route.answer(Call(handle, body, mount_path(environ))))
+        value = route.answer(Call(handle, body, mount_path(environ)))
+        response = _json(200, value)
+        if isinstance(value, dict) and value.get("redirect"):
+            response.location_as_given = value["url"]
+        return response
 
     def _heard(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
         """Return the body of a request that may change something, or refuse to hear it."""
@@ -125,6 +129,36 @@ class JsonApi:
         return f"JsonApi({self._manager!r})"
 
 
+class _Response(Response):
+    """WebOb makes a ``Location`` absolute, by a Host that anybody can send; this one does not."""
+
+    location_as_given: str | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer (PEP 3333)."""
+        location = self.location_as_given
+        if location is None or _redirects_by_itself(environ):
+            plain: Iterable[bytes] = super().__call__(environ, start_response)
+            return plain
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, ("Location", location)], exc_info)
+
+        located: Iterable[bytes] = super().__call__(environ, start)
+        return located
+
+
+def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
+    """Tell whether the server takes 200 with a ``Location`` for a redirect of its own.
+
+    CGI does (RFC 3875, section 6.2.2), and so do SCGI and mod_wsgi's daemons; the client would
+    get that page in place of the answer.
+    """
+    return bool(
+        environ.get("wsgi.run_once") or environ.get("SCGI") or environ.get("mod_wsgi.process_group")
+    )
+
+
 def _query_of(environ: WSGIEnvironment) -> dict[str, str]:
     # WebOb's own reading raises on bytes that are not UTF-8.
     try:
@@ -140,18 +174,18 @@ def _is_true(text: str | None) -> bool:
     return text in ("true", "1")
 
 
-def _json(status: int, value: object) -> Response:
-    return Response(status=status, body=encode(value), content_type="application/json")
+def _json(status: int, value: object) -> _Response:
+    return _Response(status=status, body=encode(value), content_type="application/json")
 
 
-def _preflight(route: Route) -> Response:
-    response = Response(status=204)
+def _preflight(route: Route) -> _Response:
+    response = _Response(status=204)
     response.headers["Allow"] = route.allow
     response.headers.extend(preflight_headers(route.allow))
     return response
 
 
-def _refusal(error: RefusedError) -> Response:
+def _refusal(error: RefusedError) -> _Response:
     response = _json(status_of(error.code), {"code": error.code, "message": str(error)})
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = error.allow
@@ -160,7 +194,7 @@ def _refusal(error: RefusedError) -> Response:
     return response
 
 
-def _unavailable() -> Response:
+def _unavailable() -> _Response:
     response = _json(
         503,
         {"code": "SERVICE_UNAVAILABLE", "message": "the database is away; try again in a moment"},
@@ -169,7 +203,7 @@ def _unavailable() -> Response:
     return response
 
 
-def _tell_when_to_retry(response: Response, seconds: int) -> None:
+def _tell_when_to_retry(response: _Response, seconds: int) -> None:
     response.headers["Retry-After"] = str(seconds)
     # The header that Better Auth's client reads.
     response.headers["X-Retry-After"] = str(seconds)
