@@ -9,6 +9,8 @@ import pytest
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.cookies import CookieDoor, PresentedCookies
 from wsgi_sessions.tokens import TokenSigner
+from wsgi_sessions_testing import FakeClock
+from wsgi_sessions_testing.jar import CookieJar
 
 SECRET = "0123456789abcdef" * 2
 SIGNER = TokenSigner([SECRET])
@@ -331,6 +333,17 @@ class TestSet:
 
         assert fits is not None and len(fits[1]) == 4096
         assert door.set_cached_copy(longest + "C", is_secure=False, max_age_s=None) is None
+
+    def test_cookie_outlives_what_a_sub_domain_fills_the_jar_with(self) -> None:
+        """Chromium keeps 180 cookies of a site, and drops those of high priority last."""
+        jar = CookieJar(FakeClock())
+        line = make_door().set_token("T", is_secure=True, remember=True)[1]
+        jar.receive([line], url="https://example.org/")
+
+        planted = [f"c{number}=x; Secure; Domain=example.org" for number in range(200)]
+        jar.receive(planted, url="https://evil.example.org/")
+
+        assert jar["__Host-session_token"] == "T"
 
 
 class TestClear:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from wsgi_sessions import (
     get_session,
     get_user,
 )
+from wsgi_sessions.assembly import _warn_of_long_life
 from wsgi_sessions.environ import find_environ
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.records import RequestFacts
@@ -465,3 +467,20 @@ class TestEnviron:
 
         assert find_environ(request) is environ
         assert (get_user(request), get_end_reason(request)) == (None, None)
+
+
+def test_lifetime_that_browsers_cut_is_warned_of_once(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    _warn_of_long_life.cache_clear()
+    days_400, longer = timedelta(days=400), timedelta(days=400, seconds=1)
+    make(clock, expires_in=days_400)
+    assert caplog.messages == []
+
+    manager = make(clock, expires_in=longer)
+    make(clock, expires_in=longer)
+    with manager.reassembled():
+        manager.sibling()
+
+    assert len(caplog.messages) == 1
+    assert "400 days" in caplog.messages[0]

@@ -179,6 +179,19 @@ def test_the_least_recently_used_cookie_of_a_full_domain_is_evicted(jar: CookieJ
     assert [cookie.name for cookie in jar.gone] == ["first", "third"]
 
 
+def test_a_sub_domain_drives_out_cookies_but_not_those_of_high_priority(jar: CookieJar) -> None:
+    host = HERE.split("/")[2]
+    lines = ["ours=1; Path=/; Secure; Priority=High", "theirs=1; Path=/; Secure"]
+    jar.receive(
+        [*lines, "low=1; Secure; Priority=low", "odd=1; Secure; Priority=Highest"], url=HERE
+    )
+    jar.receive(["plain=1; Priority=HIGH"], url=HERE)
+    jar.receive([f"c{number}=1; Secure" for number in range(200)], url=f"https://evil.{host}/")
+
+    assert "ours" in jar
+    assert [cookie.name for cookie in jar.gone][:4] == ["low", "plain", "theirs", "odd"]
+
+
 def test_a_full_domain_evicts_from_no_other(jar: CookieJar) -> None:
     jar.receive(["a=1"], url="https://example.com/")
     jar.receive([f"c{number}=1" for number in range(300)], url=HERE)

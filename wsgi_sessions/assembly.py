@@ -6,8 +6,11 @@ Must not know a use case: it only says which room is given which others.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import peewee
@@ -29,7 +32,12 @@ from .store import Store
 from .tokens import TokenSigner
 from .validation import Validator
 
-__all__ = ["Assembly"]
+__all__ = ["LONGEST_COOKIE_LIFE", "Assembly"]
+
+logger = logging.getLogger("wsgi_sessions")
+
+LONGEST_COOKIE_LIFE = timedelta(days=400)
+"""Browsers cut what is longer (RFC 6265bis, section 5.5)."""
 
 Self = TypeVar("Self", bound="Assembly")
 
@@ -49,6 +57,8 @@ class Assembly:
             config = SessionConfig.from_mapping(settings)
         elif settings:
             config = config.replace(**settings)
+        if config.expires_in_ms > LONGEST_COOKIE_LIFE // timedelta(milliseconds=1):
+            _warn_of_long_life(config.expires_in)
         self._assemble(Connections(database), config, clock if clock is not None else SystemClock())
         self._has_warned_of_size = False
 
@@ -162,3 +172,13 @@ class Assembly:
         twin.events.subscribe(self.events.tell)
         twin._has_warned_of_size = False
         return twin
+
+
+@cache
+def _warn_of_long_life(expires_in: timedelta | int) -> None:
+    """Say once in this process that browsers forget the cookie before the session ends."""
+    logger.warning(
+        "expires_in is %s, but browsers keep no cookie longer than 400 days; who stays away "
+        "longer is signed out. Set expires_in to 400 days or less",
+        expires_in,
+    )

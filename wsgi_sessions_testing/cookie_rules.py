@@ -19,6 +19,7 @@ __all__ = [
     "is_trustworthy",
     "matches_domain",
     "matches_path",
+    "site_of",
     "split_url",
 ]
 
@@ -59,10 +60,11 @@ def is_same_site(first_url: str, second_url: str) -> bool:
     """
     first_scheme, first_host, _ = split_url(first_url)
     second_scheme, second_host, _ = split_url(second_url)
-    return first_scheme == second_scheme and _site(first_host) == _site(second_host)
+    return first_scheme == second_scheme and site_of(first_host) == site_of(second_host)
 
 
-def _site(host: str) -> str:
+def site_of(host: str) -> str:
+    """Return the registrable domain of a host, taken as in ``is_same_site``."""
     return host if _is_address(host) else ".".join(host.split(".")[-2:])
 
 

@@ -18,6 +18,7 @@ from .cookie_rules import (
     is_trustworthy,
     matches_domain,
     matches_path,
+    site_of,
     split_url,
 )
 from .set_cookie import SetCookie, UnreadableCookieError, parse_set_cookie
@@ -29,6 +30,16 @@ _LONG_AGO_MS = -1
 _MOST_OF_A_DOMAIN = 180
 """As in Chromium; RFC 6265bis asks for 50 at least (section 6.1)."""
 
+_EVICTION_ROUNDS = {
+    ("Low", False): 0,
+    ("Low", True): 1,
+    ("Medium", False): 2,
+    ("High", False): 3,
+    ("Medium", True): 4,
+    ("High", True): 5,
+}
+"""Which cookies go first, by priority and Secure, as in Chromium's ``CookieMonster``."""
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -38,7 +49,8 @@ class Cookie:
 
     ``expires_at_ms`` is None for a cookie that ends with the browser. ``is_host_only``: it had
     no Domain, so ``domain`` is exactly the host that set it. ``same_site`` is None when the
-    server did not say, which browsers treat as Lax.
+    server did not say, which browsers treat as Lax. ``priority`` is ``"Low"``, ``"Medium"`` or
+    ``"High"``, by which Chromium chooses what it drops first.
     """
 
     name: str
@@ -51,6 +63,7 @@ class Cookie:
     same_site: str | None
     expires_at_ms: int | None
     created_at_ms: int
+    priority: str = "Medium"
 
     def is_expired(self, now_ms: int) -> bool:
         return self.expires_at_ms is not None and has_passed(self.expires_at_ms, now_ms)
@@ -74,8 +87,8 @@ class CookieJar(Mapping[str, str]):
 
     Of several with one name the one a browser would send first is read. ``refused`` lists the
     lines that were not taken. A cookie that was over when the jar was used is gone for good, even
-    if the clock goes back; looking changes nothing. Of more than 180 of one domain the least
-    recently used is evicted, one without Secure before all others.
+    if the clock goes back; looking changes nothing. Of more than 180 of one site, sub-domains
+    included, the least recently used is evicted, one with ``Priority=High`` and Secure last.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -223,6 +236,7 @@ class CookieJar(Mapping[str, str]):
             same_site=parsed.same_site,
             expires_at_ms=self._expires_at_ms(parsed),
             created_at_ms=self._clock.now_ms(),
+            priority=parsed.priority,
         )
         if cookie.is_secure and not is_secure_origin:
             raise UnreadableCookieError(f"it is Secure but came over {scheme}")
@@ -255,9 +269,18 @@ class CookieJar(Mapping[str, str]):
         self._last_used.update((_key_of(cookie), self._turn) for cookie in cookies)
 
     def _evict_surplus(self, domain: str) -> None:
-        """Apply the end of section 5.7: who of a domain has to go, and in which order."""
-        rivals = [cookie for cookie in self._cookies.values() if cookie.domain == domain]
-        rivals.sort(key=lambda cookie: (cookie.is_secure, self._last_used[_key_of(cookie)]))
+        """Apply the end of section 5.7: who of a site has to go, and in which order.
+
+        A site is what browsers count by: the cookies of a sub-domain drive out those of others.
+        """
+        site = site_of(domain)
+        rivals = [cookie for cookie in self._cookies.values() if site_of(cookie.domain) == site]
+        rivals.sort(
+            key=lambda cookie: (
+                _EVICTION_ROUNDS[cookie.priority, cookie.is_secure],
+                self._last_used[_key_of(cookie)],
+            )
+        )
         for evicted in rivals[: max(0, len(rivals) - _MOST_OF_A_DOMAIN)]:
             self._drop(lambda cookie, evicted=evicted: cookie is evicted)  # type: ignore[misc]
 

@@ -35,7 +35,8 @@ class SetCookie:
     """What one Set-Cookie line says; an attribute that is absent or unreadable is None.
 
     ``max_age_s`` is not limited yet, and ``domain`` has no leading dot. ``same_site`` is
-    ``"Strict"``, ``"Lax"``, ``"None"`` or None for a missing or unknown word.
+    ``"Strict"``, ``"Lax"``, ``"None"`` or None for a missing or unknown word; ``priority`` is
+    ``"Low"``, ``"Medium"`` or ``"High"`` (Chromium's, of no standard).
     """
 
     name: str
@@ -47,6 +48,7 @@ class SetCookie:
     is_secure: bool = False
     is_http_only: bool = False
     same_site: str | None = None
+    priority: str = "Medium"
 
 
 def parse_set_cookie(line: str) -> SetCookie:
@@ -98,6 +100,8 @@ def _read_attribute(key: str, text: str) -> dict[str, Any]:
         return {"is_http_only": True}
     if key == "samesite":
         return {"same_site": {"strict": "Strict", "lax": "Lax", "none": "None"}.get(text.lower())}
+    if key == "priority":
+        return {"priority": {"low": "Low", "high": "High"}.get(text.lower(), "Medium")}
     return {}
 
 
