@@ -41,6 +41,9 @@ LONGEST_COOKIE_LIFE = timedelta(days=400)
 
 Self = TypeVar("Self", bound="Assembly")
 
+_away: set[object] = set()
+"""Databases that did not answer when an application was wrapped."""
+
 
 class Assembly:
     """The rooms below the use cases, each made once and known by name."""
@@ -120,11 +123,17 @@ class Assembly:
         """Look, before serving, whether the tables are there and are ours.
 
         Raises ``ConfigurationError`` where they are somebody else's or another user model's. A
-        database that does not answer is no reason not to start; the log says why.
+        database that does not answer is no reason not to start; the log says why, and it is not
+        waited for twice in a process.
         """
+        database: Any = self.database
+        place = (type(database), str(database.database), str(database.connect_params))
+        if place in _away:
+            return
         try:
             self.store.check_tables()
         except StoreUnavailableError as error:
+            _away.add(place)
             self.events.emit("database_error", details={"error": error})
 
     def close(self) -> None:

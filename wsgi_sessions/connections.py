@@ -198,18 +198,21 @@ class Connections:
         except self._errors as error:
             raise self._after_failure(error) from error
 
-    def visit(self) -> None:
-        """Have done what comes before the first use, and leave no connection behind.
-
-        A file that the application has not made yet is not made for that.
-        """
-        name = str(self.database.database)
-        if self.is_sqlite and not (self.is_owned or self._is_memory or Path(name).exists()):
+    def visit(self, look: Callable[[], bool]) -> None:
+        """Look at the database before the first use, and leave nothing behind: no file either."""
+        name = Path(str(self.database.database))
+        if self.is_sqlite and (self._is_memory or not name.exists()):
+            if not self._is_memory and not name.parent.exists():
+                raise StoreUnavailableError(
+                    f"there is no folder {name.parent} for the file of the database"
+                )
             return
         was_closed = self.database.is_closed()
-        self.run(lambda: None)
-        if was_closed and not self._is_memory:
-            self.close()
+        try:
+            self.prepare(look)
+        finally:
+            if was_closed:
+                self.close()
 
     def close(self) -> None:
         """Close this thread's connection to a database of our own."""

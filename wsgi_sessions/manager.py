@@ -10,6 +10,7 @@ from typing import Any
 
 from .admission import Admitted
 from .assembly import Assembly
+from .ending_store import EndedSessions
 from .environ import SESSION_KEY, find_environ, read_facts
 from .errors import InvalidIdTokenError
 from .policy import is_live
@@ -113,7 +114,7 @@ class SessionManager(Assembly):
         return SessionData(known, load=lambda: self.load_data(record.id))
 
     def list_sessions(self, user_id: Any) -> list[Session]:
-        """Return a user's live sessions, the latest seen first."""
+        """Return a user's live sessions, the latest seen first; at most 1000."""
         now_ms = self.clock.now_ms()
         user = self.store.find_user(user_id)
         return [
@@ -288,7 +289,9 @@ class SessionManager(Assembly):
         def begin_anew(user: UserRecord) -> tuple[UserRecord, Admitted]:
             others: tuple[str, ...] = ()
             if revoke_other_sessions:
-                others = self._end_user_sessions(user.id, reason=reason, except_id=replaces)
+                others = self._end_user_sessions(
+                    user.id, reason=reason, except_id=replaces
+                ).session_ids
             admitted = self.admission.begin(
                 user,
                 remember_me=remember_me,
@@ -390,7 +393,7 @@ class SessionManager(Assembly):
         is_deleted, ended = self.store.delete_user(
             user_id, now_ms=now_ms, skew_ms=self.config.rotation_grace_ms
         )
-        self._report_ended(ended, user_id=user_id, reason=reason)
+        self._report_ended(ended.session_ids, user_id=user_id, reason=reason)
         if is_deleted:
             self.events.emit("user_deleted", user_id=user_id, reason=reason)
         return is_deleted
@@ -406,12 +409,12 @@ class SessionManager(Assembly):
     def _end_all_of(self, user_id: Any, *, except_id: str | None) -> int:
         reason = EndReason.REVOKED
         ended = self._end_user_sessions(user_id, reason=reason, except_id=except_id)
-        self._report_ended(ended, user_id=user_id, reason=reason)
-        return len(ended)
+        self._report_ended(ended.session_ids, user_id=user_id, reason=reason)
+        return ended.number
 
     def _end_user_sessions(
         self, user_id: Any, *, reason: EndReason, except_id: str | None = None
-    ) -> tuple[str, ...]:
+    ) -> EndedSessions:
         return self.store.end_user_sessions(
             user_id,
             reason=reason,

@@ -14,13 +14,13 @@ import peewee
 from peewee import JOIN
 
 from .connections import Connections
+from .ending_store import LONGEST_LIST, EndingStore
 from .errors import SessionLimitReached
 from .instants import slack_ms
 from .models import Models
 from .records import Change, EndReason, SessionRecord, UserRecord
-from .statements import compile_query, slot
+from .statements import Statement, compile_query, slot
 from .tables import Tables
-from .upkeep_store import UpkeepStore
 from .user_store import is_spelled_alike
 
 __all__ = ["Store"]
@@ -32,7 +32,7 @@ Ended = tuple[tuple[str, EndReason], ...]
 _SESSION_FIELDS = len(SessionRecord._fields)
 
 
-class Store(UpkeepStore):
+class Store(EndingStore):
     """Sessions, the revocation feed and accounts in one database."""
 
     def __init__(
@@ -62,16 +62,12 @@ class Store(UpkeepStore):
         self._connections.prepare(self._tables.create)
 
     def check_tables(self) -> None:
-        """Ask the database once, before serving, whether the tables are ours.
+        """Look, before serving, whether the tables that are there are ours; write nothing.
 
-        One of our own gets the tables that are missing. Raises ``ConfigurationError`` as
-        ``create_tables`` does, and ``StoreUnavailableError`` when it does not answer.
+        Raises ``ConfigurationError`` as ``create_tables`` does, and ``StoreUnavailableError``
+        when the database does not answer.
         """
-        self._connections.visit()
-
-    def atomically(self, work: Callable[[], T]) -> T:
-        """Run several of these methods all or none; nested calls join."""
-        return self._connections.atomically(work)
+        self._connections.visit(self._tables.look)
 
     # Reading
 
@@ -101,13 +97,11 @@ class Store(UpkeepStore):
             UserRecord._make(row[_SESSION_FIELDS:]),
         )
 
-    def list_sessions(self, user_id: Any, now_ms: int) -> list[SessionRecord]:
+    def list_sessions(
+        self, user_id: Any, now_ms: int, *, at_most: int = LONGEST_LIST
+    ) -> list[SessionRecord]:
         """Return a user's sessions that are not ended and not expired, the latest seen first."""
-        statement = self._list
-        rows = self._connections.read_rows(
-            statement.sql, statement.fill({"user_id": self.key_or_null(user_id), "now": now_ms})
-        )
-        return [self._convert_session(row) for row in rows]
+        return self._list_by(self._list, user_id, now_ms, at_most)
 
     def _find_locked(self, session_id: str) -> tuple[SessionRecord, UserRecord | None] | None:
         # Alone: who locked the user with it would meet a sign-in, which takes them in turn.
@@ -121,12 +115,16 @@ class Store(UpkeepStore):
         user = None if record.user_id is None else self.find_user(record.user_id)
         return record, None if user is None or self._is_successor(user, record) else user
 
-    def _list_locked(self, user_id: Any, now_ms: int) -> list[SessionRecord]:
+    def _list_locked(self, user_id: Any, now_ms: int, at_most: int) -> list[SessionRecord]:
         """List a locked user's sessions as they are, not as they were at some first read."""
-        if not self._connections.may_read_the_past:
-            return self.list_sessions(user_id, now_ms)
-        values = {"user_id": self.key_or_null(user_id), "now": now_ms}
-        rows = self._connections.read_rows(self._lock_list.sql, self._lock_list.fill(values))
+        is_past = self._connections.may_read_the_past
+        return self._list_by(self._lock_list if is_past else self._list, user_id, now_ms, at_most)
+
+    def _list_by(
+        self, statement: Statement, user_id: Any, now_ms: int, at_most: int
+    ) -> list[SessionRecord]:
+        values = {"user_id": self.key_or_null(user_id), "now": now_ms, "at_most": at_most}
+        rows = self._connections.read_rows(statement.sql, statement.fill(values))
         return [self._convert_session(row) for row in rows]
 
     def _refuse_other_row(self, found: object, wanted: str) -> None:
@@ -171,7 +169,6 @@ class Store(UpkeepStore):
             if not self.lock_user(record.user_id):
                 raise LookupError(f"there is no user with the id {record.user_id!r}")
             admitted = record
-            going: list[tuple[str, EndReason]] = []
             ended: Ended = ()
             if replaces is not None and self.end_session(
                 replaces, reason=replaced_reason, now_ms=now_ms
@@ -183,32 +180,71 @@ class Store(UpkeepStore):
                     admitted = record._replace(data=old[0].data)
             # Before the list is locked: who has inserted waits for nobody's list any more.
             self.insert_session(admitted)
-            live = []
-            for known in self._list_locked(record.user_id, now_ms - skew_ms):
-                if known.id == record.id:
-                    continue
-                reason = find_end(known)
-                if reason is None:
-                    live.append(known)
-                else:
-                    going.append((known.id, reason))
-            if only_one:
-                going += [(known.id, EndReason.REVOKED) for known in live]
-            elif maximum_sessions is not None and len(live) >= maximum_sessions:
-                if on_limit == "reject":
-                    raise SessionLimitReached(
-                        f"you are signed in on {len(live)} devices, and {maximum_sessions} is "
-                        "the most; sign out on one of them first"
-                    )
-                going += [(known.id, EndReason.EVICTED) for known in live[maximum_sessions - 1 :]]
-            ended += tuple(
-                (session_id, reason)
-                for session_id, reason in going
-                if self.end_session(session_id, reason=reason, now_ms=now_ms)
-            )
+            limit = 1 if only_one else maximum_sessions
+            if limit is not None:
+                ended += self._make_room(
+                    record,
+                    limit,
+                    may_evict=only_one or on_limit != "reject",
+                    reason=EndReason.REVOKED if only_one else EndReason.EVICTED,
+                    find_end=find_end,
+                    since_ms=now_ms - skew_ms,
+                    now_ms=now_ms,
+                )
             return admitted, ended
 
         return self.atomically(admit)
+
+    def _make_room(
+        self,
+        record: SessionRecord,
+        maximum_sessions: int,
+        *,
+        may_evict: bool,
+        reason: EndReason,
+        find_end: Callable[[SessionRecord], EndReason | None],
+        since_ms: int,
+        now_ms: int,
+    ) -> Ended:
+        """End what is past a limit, and what is one too many beside a session just added."""
+        ended: Ended = ()
+        at_most = maximum_sessions + LONGEST_LIST
+        while True:
+            listed = self._list_locked(record.user_id, since_ms, at_most)
+            live = []
+            past: dict[EndReason, list[str]] = {}
+            for known in listed:
+                if known.id == record.id:
+                    continue
+                limit = find_end(known)
+                if limit is None:
+                    live.append(known.id)
+                else:
+                    past.setdefault(limit, []).append(known.id)
+            is_full = len(live) >= maximum_sessions
+            if is_full and not may_evict:
+                raise SessionLimitReached(
+                    f"you are signed in on {len(live)} devices, and {maximum_sessions} is "
+                    "the most; sign out on one of them first"
+                )
+            is_all = len(listed) < at_most
+            kept, over = live[: maximum_sessions - 1], live[maximum_sessions - 1 :]
+            if is_full and is_all:
+                past.setdefault(reason, []).extend(over)
+            for why, session_ids in past.items():
+                gone = self.end_listed(session_ids, reason=why, now_ms=now_ms)
+                ended += tuple((session_id, why) for session_id in gone)
+            if is_full and not is_all:
+                rest = self.end_all_but(
+                    record.user_id,
+                    [record.id, *kept],
+                    reason=reason,
+                    since_ms=since_ms,
+                    now_ms=now_ms,
+                )
+                ended += tuple((each, reason) for each in rest.session_ids)
+            if is_full or is_all:
+                return ended
 
     # Changing
 
@@ -216,7 +252,7 @@ class Store(UpkeepStore):
         """Write a change if the session still is what was judged; tell whether it landed."""
         values = {
             **{f"new_{name}": value for name, value in change._asdict().items()},
-            **self._judged_values(judged),
+            **self.judged_values(judged),
         }
         return self._write(self._change, values) > 0
 
@@ -265,90 +301,6 @@ class Store(UpkeepStore):
         )
         return (merged, version) if landed else None
 
-    # Ending
-
-    def end_session(
-        self,
-        session_id: str,
-        *,
-        reason: EndReason,
-        now_ms: int,
-        judged: SessionRecord | None = None,
-        with_feed: bool = True,
-    ) -> bool:
-        """End a live session; tell whether this call did it.
-
-        With ``judged``, only if it still is what was judged. The feed's row is written in the
-        same transaction; without it nothing tells cached copies.
-        """
-        values: dict[str, Any] = {"id": session_id, "reason": reason.value, "now": now_ms}
-        statement = self._end
-        if judged is not None:
-            statement = self._end_judged
-            values.update(self._judged_values(judged))
-
-        def end() -> bool:
-            if self._write(statement, values) == 0:
-                return False
-            if with_feed:
-                self.insert_revocation(session_id, now_ms=now_ms)
-            return True
-
-        return self.atomically(end) if with_feed else end()
-
-    def end_user_sessions(
-        self,
-        user_id: Any,
-        *,
-        reason: EndReason,
-        now_ms: int,
-        skew_ms: int,
-        except_id: str | None = None,
-    ) -> tuple[str, ...]:
-        """End all live sessions of a user, but one if it is named; return their ids.
-
-        One that expired less than ``skew_ms`` ago is ended too: a worker whose clock is behind
-        could still refresh it.
-        """
-
-        def end() -> tuple[str, ...]:
-            # Locked, or a sign-in under way could slip in between the list and the ends.
-            self.lock_user(user_id)
-            return tuple(
-                record.id
-                for record in self._list_locked(user_id, now_ms - skew_ms)
-                if record.id != except_id
-                and self.end_session(record.id, reason=reason, now_ms=now_ms)
-            )
-
-        return self.atomically(end)
-
-    def end_all_sessions(self, *, now_ms: int) -> int:
-        """End every session there is; return how many were not ended before."""
-
-        def end() -> int:
-            count = self._write(self._end_all, {"reason": EndReason.REVOKED.value, "now": now_ms})
-            self.insert_revocation(None, before_ms=now_ms, now_ms=now_ms)
-            return count
-
-        return self.atomically(end)
-
-    def delete_user(
-        self, user_id: Any, *, now_ms: int, skew_ms: int
-    ) -> tuple[bool, tuple[str, ...]]:
-        """Delete a user and their accounts and end their sessions, all or nothing.
-
-        Returns whether there was such a user, and the ids of the sessions that ended.
-        """
-
-        def delete() -> tuple[bool, tuple[str, ...]]:
-            ended = self.end_user_sessions(
-                user_id, reason=EndReason.USER_DELETED, now_ms=now_ms, skew_ms=skew_ms
-            )
-            return self.delete_user_row(user_id), ended
-
-        return self.atomically(delete)
-
     # Statements
 
     def _compile_session_statements(self) -> None:
@@ -356,15 +308,7 @@ class Store(UpkeepStore):
         key = user._meta.primary_key
         columns = [getattr(session, name) for name in SESSION_COLUMNS]
         live = session.ended_at.is_null()
-        # Written so that no planner takes the index of ended_at: MariaDB would lock a gap of it,
-        # and the ends of other sessions would wait.
-        is_live_row = (session.id == slot("id")) & (peewee.fn.COALESCE(session.ended_at, 0) == 0)
-        is_judged = (
-            is_live_row
-            & (session.generation == slot("judged_generation"))
-            & (session.expires_at == slot("judged_expires_at_ms"))
-            & (session.last_seen_at == slot("judged_last_seen_at_ms"))
-        )
+        is_live_row, is_judged = self.is_live_row(), self.is_judged()
         find = (
             session.select(*columns, *self.user_columns())
             .join(user, JOIN.LEFT_OUTER, on=(key == session.user_id))
@@ -375,6 +319,7 @@ class Store(UpkeepStore):
             session.select(*columns)
             .where((session.user_id == slot("user_id")) & live & (session.expires_at > slot("now")))
             .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
+            .limit(slot("at_most"))
         )
         self._lock_session_sql = compile_query(
             self.for_update(session.select(*columns).where(session.id == slot("id")))
@@ -389,6 +334,7 @@ class Store(UpkeepStore):
                     & (peewee.fn.COALESCE(session.expires_at, 0) > slot("now"))
                 )
                 .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
+                .limit(slot("at_most"))
             )
         )
         self._insert = compile_query(
@@ -405,10 +351,6 @@ class Store(UpkeepStore):
                 }
             ).where(is_judged)
         )
-        ending = {session.ended_at: slot("now"), session.end_reason: slot("reason")}
-        self._end = compile_query(session.update(ending).where(is_live_row))
-        self._end_judged = compile_query(session.update(ending).where(is_judged))
-        self._end_all = compile_query(session.update(ending).where(live))
         self._set_data = compile_query(
             session.update(
                 {session.data: slot("data"), session.data_version: slot("version")}
@@ -426,14 +368,6 @@ class Store(UpkeepStore):
         values["user_agent"] = clean_text(record.user_agent, longest=512)
         values["ip_address"] = clean_text(record.ip_address, longest=45)
         return values
-
-    def _judged_values(self, judged: SessionRecord) -> dict[str, Any]:
-        return {
-            "id": judged.id,
-            "judged_generation": judged.generation,
-            "judged_expires_at_ms": judged.expires_at_ms,
-            "judged_last_seen_at_ms": judged.last_seen_at_ms,
-        }
 
     def _convert_session(self, row: tuple[Any, ...]) -> SessionRecord:
         record = SessionRecord._make(row)

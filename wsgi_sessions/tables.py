@@ -52,6 +52,11 @@ class Tables:
         self._connections.is_ready_for = self.name
         return True
 
+    def look(self) -> bool:
+        """Raise as ``create`` does, but write nothing; return False: that is still to be done."""
+        self._refuse_others()
+        return False
+
     def check(self) -> bool:
         """Raise as ``create`` does, but create none; return False if one is missing."""
         if self._refuse_others():

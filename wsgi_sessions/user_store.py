@@ -5,8 +5,8 @@ Must not know how a user signs in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from uuid import UUID
 
 import peewee
@@ -19,6 +19,8 @@ from .records import UserRecord
 from .statements import Statement, compile_query, slot
 
 __all__ = ["UNSET", "UserStore"]
+
+T = TypeVar("T")
 
 
 class _Unset:
@@ -40,6 +42,10 @@ class UserStore:
         # None: rows come as they are; else the field that converts the user's key.
         self._user_key: Any = self._key if models.has_own_user else None
         self._compile_user_statements()
+
+    def atomically(self, work: Callable[[], T]) -> T:
+        """Run several of these methods all or none; nested calls join."""
+        return self._connections.atomically(work)
 
     def find_user(self, user_id: Any) -> UserRecord | None:
         """Return a user by primary key, or None; an id of the wrong type is nobody's."""

@@ -72,8 +72,8 @@ class TestAnotherUserModel:
         second = store_of(bare, user_model=user_model(bare, "staff"))
 
         uses: list[Callable[[], object]] = [
+            *([] if bare.kind == "sqlite-memory" else [second.check_tables]),
             second.create_tables,
-            second.check_tables,
             lambda: second.find_session("nobody"),
             lambda: second.insert_session(make_session()),
             lambda: second.find_session("nobody"),
@@ -146,8 +146,8 @@ class TestSomebodyElsesTable:
     def refuse(self, place: Place, *parts: str) -> None:
         store = store_of(place)
         uses: list[Callable[[], object]] = [
+            *([] if place.kind == "sqlite-memory" else [store.check_tables]),
             store.create_tables,
-            store.check_tables,
             lambda: store.find_session("nobody"),
             lambda: store.insert_session(make_session()),
         ]
@@ -247,7 +247,6 @@ class TestSomebodyElsesTable:
             return  # a database of our own gets it
         store = store_of(place)
         run_sql(place, 'ALTER TABLE "wsgi_sessions_session" RENAME TO "elsewhere"')
-        store.check_tables()
         with pytest.raises(StoreUnavailableError, match="call manager.create_tables"):
             store.find_session("nobody")
 
@@ -326,19 +325,36 @@ class TestAtStart:
         with pytest.raises(ConfigurationError, match="sessions of customer.id"):
             self.start(bare.connections.database, user_model=staff)
 
-    def test_no_connection_stays_and_no_file_is_made_for_the_application(
-        self, bare: Place, tmp_path: Path
-    ) -> None:
-        if bare.kind == "sqlite-memory":
-            return
+    def test_no_table_is_made_and_no_connection_stays(self, bare: Place) -> None:
         manager = self.start(bare.database)
+
         assert manager.database.is_closed()
-        manager.close()
-        missing = peewee.SqliteDatabase(str(tmp_path / "not-yet.db"))
+        tables: list[str] = []
+        bare.connections.run(lambda: tables.extend(bare.connections.database.get_tables()))
+        assert [name for name in tables if name.startswith("wsgi")] == []
 
-        self.start(missing)
+    @pytest.mark.parametrize("is_lent", [False, True])
+    def test_no_file_is_made(self, tmp_path: Path, is_lent: bool) -> None:
+        file = tmp_path / "not-yet.db"
 
-        assert not (tmp_path / "not-yet.db").exists()
+        self.start(peewee.SqliteDatabase(str(file)) if is_lent else f"sqlite:///{file}")
+
+        assert not file.exists()
+
+    def test_database_that_is_away_is_waited_for_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+
+        def away(_store: Store) -> None:
+            asked.append(1)
+            raise StoreUnavailableError("away")
+
+        monkeypatch.setattr(Store, "check_tables", away)
+        for _ in range(3):
+            self.start("postgresql://nobody@127.0.0.1:1/waited_for_once")
+
+        assert asked == [1]
 
     @pytest.mark.parametrize(
         "url",

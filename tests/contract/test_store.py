@@ -15,6 +15,7 @@ import pytest
 from playhouse.postgres_ext import DateTimeTZField
 
 from wsgi_sessions.connections import Connections
+from wsgi_sessions.ending_store import EndedSessions
 from wsgi_sessions.errors import (
     ConfigurationError,
     InvalidValueError,
@@ -68,7 +69,13 @@ def end_reason(store: Store, session_id: str = "session-1") -> str | None:
 
 def break_feed(store: Store) -> None:
     """Have every write to the feed fail."""
-    store._feed = Statement("INSERT INTO no_such_table VALUES (1)", ())
+    broken = Statement("INSERT INTO no_such_table VALUES (1)", ())
+    store._feed = broken
+
+    def insert(_session_ids: Any, *, now_ms: int) -> None:
+        store._write(broken, {"now": now_ms})
+
+    store.__dict__["_insert_revocations"] = insert
 
 
 class TestSession:
@@ -310,7 +317,8 @@ class TestEndMany:
 
         ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
 
-        assert set(ended) == {"a", "b"} == set(feed_ids(store))
+        assert ended.number == 2
+        assert set(ended.session_ids) == {"a", "b"} == set(feed_ids(store))
         assert end_reason(store, "a") == "revoked"
         assert live_ids(store, "user-2") == {"other"}
 
@@ -322,7 +330,7 @@ class TestEndMany:
             "user-1", reason=EndReason.PASSWORD_CHANGED, now_ms=NOW, skew_ms=0, except_id="b"
         )
 
-        assert ended == ("a",)
+        assert ended.session_ids == ("a",)
         assert live_ids(store) == {"b"}
 
     def test_of_a_user_ends_what_a_worker_behind_could_still_refresh(self, store: Store) -> None:
@@ -333,7 +341,7 @@ class TestEndMany:
 
         ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=60)
 
-        assert ended == ("just over",)
+        assert ended.session_ids == ("just over",)
 
     def test_of_a_user_is_all_or_nothing(self, store: Store) -> None:
         for session_id in ("a", "b"):
@@ -739,7 +747,10 @@ class TestUsers:
         store.insert_user(make_user(), make_account())
         store.insert_session(make_session(user_id="user-1"))
 
-        assert store.delete_user("user-1", now_ms=NOW, skew_ms=0) == (True, ("session-1",))
+        assert store.delete_user("user-1", now_ms=NOW, skew_ms=0) == (
+            True,
+            EndedSessions(("session-1",), 1),
+        )
 
         assert store.find_user("user-1") is None
         assert store.find_credential("user-1") is None
@@ -758,7 +769,7 @@ class TestUsers:
         assert end_reason(store) is None
 
     def test_delete_of_nobody_is_false(self, store: Store) -> None:
-        assert store.delete_user("nobody", now_ms=NOW, skew_ms=0) == (False, ())
+        assert store.delete_user("nobody", now_ms=NOW, skew_ms=0) == (False, EndedSessions())
 
 
 class TestPassword:
@@ -933,7 +944,10 @@ class TestOwnUserModel:
         assert store.update_user(user.id, name="Lovelace", now_ms=NOW + 1000)
         changed = store.find_user(user.id)
         assert changed == user._replace(name="Lovelace", updated_at_ms=NOW + 1000)
-        assert store.delete_user(user.id, now_ms=NOW, skew_ms=0) == (True, ("session-1",))
+        assert store.delete_user(user.id, now_ms=NOW, skew_ms=0) == (
+            True,
+            EndedSessions(("session-1",), 1),
+        )
         assert end_reason(store) == "user_deleted"
         assert store.find_user(user.id) is None
 
@@ -972,7 +986,7 @@ class TestOwnUserModel:
         assert not store.lock_user("1st")
         assert not store.update_user("1st", name="Eve", now_ms=NOW)
         assert not store.set_password_hash("1st", "hash", expected_hash=None, now_ms=NOW)
-        assert store.delete_user("1st", now_ms=NOW, skew_ms=0) == (False, ())
+        assert store.delete_user("1st", now_ms=NOW, skew_ms=0) == (False, EndedSessions())
         assert store.find_user(user.id) == user
 
     def test_address_of_somebody_stored_as_typed_is_taken(
@@ -1235,7 +1249,7 @@ class TestWithinTheApplicationsTransaction:
                 "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0
             )
 
-        assert ended == ("theirs",)
+        assert ended.session_ids == ("theirs",)
 
     def test_session_that_changed_is_read_as_it_is(self, server: Place, ours: Store) -> None:
         judged = make_session(user_id="user-1")

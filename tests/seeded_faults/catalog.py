@@ -126,7 +126,7 @@ FAULTS = (
     ),
     Fault(
         "an end is written nowhere",
-        "store.py",
+        "ending_store.py",
         "            if self._write(statement, values) == 0:",
         "            if self._write(self._feed, {'session_id': None, 'before': None, 'now': 0}) == 0:",
     ),
@@ -150,7 +150,7 @@ FAULTS = (
     ),
     Fault(
         "no row is written to the feed",
-        "store.py",
+        "ending_store.py",
         "            if with_feed:\n",
         "            if not with_feed:\n",
     ),
@@ -198,18 +198,18 @@ FAULTS = (
     Fault(
         "one session too many",
         "store.py",
-        "maximum_sessions is not None and len(live) >= maximum_sessions:",
-        "maximum_sessions is not None and len(live) > maximum_sessions:",
+        "is_full = len(live) >= maximum_sessions",
+        "is_full = len(live) > maximum_sessions",
     ),
     Fault(
         "the wrong session is evicted",
         "store.py",
-        "for known in live[maximum_sessions - 1 :]]",
-        "for known in live[: len(live) - maximum_sessions + 1]]",
+        "kept, over = live[: maximum_sessions - 1], live[maximum_sessions - 1 :]",
+        "over, kept = live[: 1 - maximum_sessions], live[1 - maximum_sessions :]",
     ),
     Fault(
         "the limit is not atomic",
-        "store.py",
+        "user_store.py",
         "        return self._connections.atomically(work)\n",
         "        return work()\n",
     ),
