@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 DIST = HERE / "dist"
+HASHED_ASSET = r"^/assets/.+-[A-Za-z0-9_-]{8}\.[a-z0-9]+$"
 
 
 def app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -48,7 +49,12 @@ def make_application(data_folder: Path, **settings: Any) -> WSGIApplication:
         **settings,
     )
     served: WSGIApplication = WhiteNoise(
-        SessionMiddleware(app, manager), root=DIST, index_file=True
+        SessionMiddleware(app, manager),
+        root=DIST,
+        index_file=True,
+        # The page names its assets by their content: it is asked for anew, they never are.
+        max_age=0,
+        immutable_file_test=HASHED_ASSET,
     )
     return served
 

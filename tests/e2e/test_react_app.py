@@ -8,6 +8,7 @@ from __future__ import annotations
 from .people import (
     EMAIL,
     FIREFOX,
+    FIREFOX_IN_WORDS,
     PASSWORD,
     People,
     held,
@@ -117,7 +118,7 @@ def test_get_session_tells_at_once_what_a_cached_copy_does_not_know(people: Peop
 
     laptop.get_by_role("button", name="End all others").click()
     laptop.get_by_text("this device").wait_for()
-    laptop.get_by_role("button", name=f"End session: {FIREFOX}").wait_for(state="detached")
+    laptop.get_by_role("button", name=f"End session: {FIREFOX_IN_WORDS}").wait_for(state="detached")
     check.click()
     wait_signed_out(phone)
 
@@ -130,7 +131,7 @@ def test_devices_are_listed_and_ended(people: People, service: Service) -> None:
     wait_signed_in(phone)
 
     laptop.reload()
-    end = laptop.get_by_role("button", name=f"End session: {FIREFOX}")
+    end = laptop.get_by_role("button", name=f"End session: {FIREFOX_IN_WORDS}")
     end.click()
     end.wait_for(state="detached")
     service.advance(2)

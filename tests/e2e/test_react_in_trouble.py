@@ -10,6 +10,7 @@ import pytest
 from .people import (
     EMAIL,
     FIREFOX,
+    FIREFOX_IN_WORDS,
     GET_SESSION,
     PASSWORD,
     People,
@@ -181,7 +182,7 @@ class TestADayAfterTheSignIn:
         wait_signed_in(phone)
         page.reload()
         listed = page.locator(".sessions li")
-        page.get_by_text(FIREFOX).wait_for()
+        page.get_by_text(FIREFOX_IN_WORDS).wait_for()
         assert listed.count() == 2
 
         service.advance(DAY + 1)
@@ -195,7 +196,7 @@ class TestADayAfterTheSignIn:
         page.get_by_role("button", name="Sign in").click()
         page.get_by_text("You signed in some time ago").wait_for(state="detached")
         page.get_by_text("this device").wait_for()
-        page.get_by_text(FIREFOX).wait_for(state="detached")
+        page.get_by_text(FIREFOX_IN_WORDS).wait_for(state="detached")
         assert listed.count() == 1
         assert ada.token["value"] != before
 

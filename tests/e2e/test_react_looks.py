@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .chromium import serious_findings
-from .people import FIREFOX, People, sign_in, sign_up, turn_to, wait_signed_in, wait_signed_out
+from .people import (
+    FIREFOX,
+    FIREFOX_IN_WORDS,
+    People,
+    sign_in,
+    sign_up,
+    turn_to,
+    wait_signed_in,
+    wait_signed_out,
+)
 from .service import Service, serving
 
 if TYPE_CHECKING:
@@ -66,7 +75,7 @@ def test_it_fits_and_axe_finds_nothing(
     sign_in(phone)
     wait_signed_in(phone)
     page.reload()
-    page.get_by_text(FIREFOX).wait_for()
+    page.get_by_text(FIREFOX_IN_WORDS).wait_for()
     found["two devices"] = flaws(page)
     page.get_by_role("button", name="Still signed in?").click()
     page.get_by_text("Yes, says the server.").wait_for()

@@ -18,9 +18,15 @@ export function Account({ user, session, refetch }) {
   return (
     <>
       <section className="card">
-        <h2>Hello, {user.name}!</h2>
+        <h2>
+          Hello, <bdi>{user.name}</bdi>!
+        </h2>
         <p>
-          You are signed in as <strong>{user.email}</strong> until{" "}
+          You are signed in as{" "}
+          <strong>
+            <bdi>{user.email}</bdi>
+          </strong>{" "}
+          until{" "}
           <time dateTime={session.expiresAt.toISOString()}>{INSTANT.format(session.expiresAt)}</time>
           .
         </p>
@@ -31,7 +37,9 @@ export function Account({ user, session, refetch }) {
         />
         <div className="actions">
           <form onSubmit={leaving.onSubmit}>
-            <button disabled={leaving.isBusy}>Sign out</button>
+            <button className="quiet" disabled={leaving.isBusy}>
+              Sign out
+            </button>
           </form>
           <form onSubmit={checking.onSubmit}>
             <button className="quiet" disabled={checking.isBusy}>

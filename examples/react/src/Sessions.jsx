@@ -4,6 +4,9 @@ import { auth } from "./auth.js";
 import { orUnreachable } from "./form.jsx";
 import { SignIn } from "./Welcome.jsx";
 
+// What the server calls a device that it has no name for.
+const UNKNOWN = "Unknown device";
+
 export function Sessions({ currentId, email }) {
   const [sessions, setSessions] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -47,8 +50,11 @@ export function Sessions({ currentId, email }) {
           {sessions.map((session) => (
             <li key={session.id}>
               <span>
-                <span className="agent">{session.userAgent || "Unknown device"}</span>
+                <strong>{session.device}</strong>
                 <small>
+                  {session.device === UNKNOWN && session.userAgent && (
+                    <bdi className="agent">{session.userAgent}</bdi>
+                  )}
                   {session.ipAddress || "no address"}
                   {session.id === currentId && " · this device"}
                 </small>
@@ -57,7 +63,7 @@ export function Sessions({ currentId, email }) {
                 <button
                   type="button"
                   className="quiet"
-                  aria-label={`End session: ${session.userAgent || "unknown device"}`}
+                  aria-label={`End session: ${session.device}, ${session.ipAddress || "no address"}`}
                   onClick={() => end(auth.revokeSession({ token: session.token }))}
                 >
                   End
