@@ -41,9 +41,20 @@ if TYPE_CHECKING:
     from .live import LiveServer
     from .machine import SessionMachine
     from .network import Fate, HeldResponse, LostResponse, Network
+    from .people import (
+        assert_data_follows_its_owner,
+        assert_ends_reach_whom_they_should,
+        assert_remembered_as_asked,
+    )
     from .randomness import SeededRandomness
     from .schedules import Schedules, TooManySchedules
     from .settings import CHEAP_PASSWORDS, TEST_SECRET, settings_for_tests
+    from .upkeep import (
+        assert_doubled_cookies_do_no_harm,
+        assert_freshness_ends,
+        assert_older_secrets_are_good,
+        assert_purge_is_safe,
+    )
     from .workers import Worker, Workers
     from .wrapping import find_session_middleware
 
@@ -77,12 +88,19 @@ __all__ = [
     "assert_bound_to_address",
     "assert_cached_copy_is_bounded",
     "assert_cookie_flags",
+    "assert_data_follows_its_owner",
+    "assert_doubled_cookies_do_no_harm",
+    "assert_ends_reach_whom_they_should",
     "assert_forged_token_refused",
+    "assert_freshness_ends",
     "assert_limit_holds",
     "assert_logout_is_final",
     "assert_no_session_fixation",
     "assert_not_shared_cacheable",
+    "assert_older_secrets_are_good",
     "assert_password_change_is_final",
+    "assert_purge_is_safe",
+    "assert_remembered_as_asked",
     "assert_revocation_is_final",
     "assert_revocation_within",
     "assert_rotated",
@@ -136,6 +154,13 @@ _ROOMS = {
     "assert_rotation_safe": "assertions",
     "assert_session_data_is_kept": "assertions",
     "assert_signed_in": "assertions",
+    "assert_data_follows_its_owner": "people",
+    "assert_ends_reach_whom_they_should": "people",
+    "assert_remembered_as_asked": "people",
+    "assert_doubled_cookies_do_no_harm": "upkeep",
+    "assert_freshness_ends": "upkeep",
+    "assert_older_secrets_are_good": "upkeep",
+    "assert_purge_is_safe": "upkeep",
     "assert_signed_out": "assertions",
     "find_session_middleware": "wrapping",
     "settings_for_tests": "settings",

@@ -11,6 +11,7 @@ from typing import Any
 
 from wsgi_sessions.records import EndReason
 
+from .answers import is_session_cookie
 from .browser import Browser
 from .network import Fate
 from .reasons import end_reason, find_standing, tokens_held, why_out
@@ -114,7 +115,8 @@ def assert_rotation_safe(browser: Browser, *, page: str | None = None) -> None:
     """Assert that rotation signs no honest browser out, and catches a thief.
 
     Plays a lost offer, two requests in parallel, a slow one in grace (if there is any) and a
-    stolen jar after it. The browser's session has ended afterwards, by the thief's replay.
+    stolen jar after it; then, signed in anew, one that is two generations behind in the grace.
+    The browser's session has ended afterwards, by the thief's replay.
     ``page`` is one that session cookies are sent to.
     """
     clock, config = fake_clock(browser.clock), browser.manager.config
@@ -125,6 +127,7 @@ def assert_rotation_safe(browser: Browser, *, page: str | None = None) -> None:
             browser.get(page)
 
     due_ms = _when_rotation_is_due(browser)
+    user = browser.session.user if browser.session is not None else None
     before = browser.session_token
     thief = browser.fork()
     wait_in_use(browser, due_ms - clock.now_ms(), lose_a_visit)
@@ -138,6 +141,8 @@ def assert_rotation_safe(browser: Browser, *, page: str | None = None) -> None:
     assert_signed_in(browser)
     if config.rotation_grace_ms:
         parallel.get(page)
+        if any(is_session_cookie(line, config.cookie) for line in parallel.history[-1].received):
+            fail("a request in grace was given a cookie, or a copy, for its old token", parallel)
         if session_seen_by_app(parallel) is None:
             fail("a request under way while the token was confirmed was signed out", parallel)
     wait_in_use(browser, config.rotation_grace_ms, lambda: browser.get(page))
@@ -145,6 +150,24 @@ def assert_rotation_safe(browser: Browser, *, page: str | None = None) -> None:
         fail("the browser was signed out by its own rotation", browser)
     if session_seen_by_app(thief) is not None:
         fail("a stolen token is still taken after the grace", thief)
+    if config.on_replay == "revoke":
+        assert_signed_out(browser, reason="replayed")
+    if user is not None and config.rotation_grace_ms and config.absolute_timeout_ms is None:
+        browser.sign_in(user)
+        _assert_two_behind_is_refused(browser, page)
+
+
+def _assert_two_behind_is_refused(browser: Browser, page: str) -> None:
+    config, thief = browser.manager.config, browser.fork()
+    for _ in range(2):
+        wait_in_use(browser, config.update_age_ms, lambda: browser.get(page))
+        visit(browser, page)
+        visit(browser, page)
+    held = browser.manager.signer.read(browser.session_token or "")
+    if held is None or held.generation != 2:
+        fail("the browser's token was not rotated twice in two turns", browser)
+    if session_seen_by_app(thief) is not None:
+        fail("a stolen token two generations behind is taken in grace", thief)
     if config.on_replay == "revoke":
         assert_signed_out(browser, reason="replayed")
 

@@ -6,11 +6,12 @@ Must not look where an attacker could not, but for what the product says of a se
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.config import SessionConfig
 from wsgi_sessions.manager import SessionManager
+from wsgi_sessions.session import User
 
 from .browser import Browser
 from .clock import FakeClock
@@ -107,8 +108,10 @@ def assert_bound_to_address(browser: Browser, *, elsewhere: str | None = None) -
     """Assert that a copied jar is worth nothing elsewhere, whatever headers come with it.
 
     Needs ``ip_binding``. ``elsewhere`` is the thief's address, of another network; without it
-    one is chosen. With ``on_ip_mismatch="revoke"`` the session has ended afterwards. Raises
-    ``ValueError`` for an address at which the settings let the session in.
+    that next to the browser's is tried, and one far away. With ``trusted_proxies`` the thief
+    also comes through one of them, which adds the thief's address to what they claim. With
+    ``on_ip_mismatch="revoke"`` the session has ended afterwards. Raises ``ValueError`` for an
+    address at which the settings let the session in.
     """
     config = browser.manager.config
     if config.ip_binding == "off":
@@ -125,27 +128,71 @@ def assert_bound_to_address(browser: Browser, *, elsewhere: str | None = None) -
             'one: new_browser(address="192.0.2.7")',
             browser,
         )
-    thief_address = elsewhere or next(
-        address for address in ELSEWHERE if _why_let_in(address, home, config) is None
-    )
-    why = _why_let_in(thief_address, home, config)
+    why = None if elsewhere is None else _why_let_in(elsewhere, home, config)
     if why is not None:
         raise ValueError(f"elsewhere is {elsewhere}, {why}; give an address of another network")
+    places = [elsewhere]
+    if elsewhere is None:
+        far = (place for place in ELSEWHERE if _why_let_in(place, home, config) is None)
+        near = (place for place in _next_to(home, config) if not _why_let_in(place, home, config))
+        places = [*near, next(far)]
     claims = {
         "X-Forwarded-For": home,
-        "Forwarded": f'for="[{home}]"' if ":" in home else f"for={home}",
+        "Forwarded": _forwarded(home),
         "X-Real-IP": home,
     }
-    user = None if session.user is None else session.user
-    for headers in ({}, *({name: value} for name, value in claims.items()), claims):
-        if browser.session is None and user is not None:
-            browser.sign_in(user)  # the one before was ended by the thief
-        thief = browser.fork()
-        thief.address = thief_address
-        if session_seen_by_app(thief, headers) is not None:
-            fail(f"a copy of the cookies is let in from {thief_address}", thief)
-        if not thief.history[-1].is_by_app:
-            fail("a layer around SessionMiddleware answered by itself", thief)
+    for place in places:
+        assert place is not None
+        for headers in ({}, *({name: value} for name, value in claims.items()), claims):
+            _assert_refused(browser, session.user, place, headers)
+        for header in _through_proxies(home, place):
+            for proxy in _addresses_of_proxies(config):
+                _assert_refused(browser, session.user, place, header, by=proxy)
+
+
+def _assert_refused(
+    browser: Browser,
+    user: User | None,
+    place: str,
+    headers: dict[str, str],
+    *,
+    by: str | None = None,
+) -> None:
+    """Have a thief come from a place, or by a proxy that says so, with a copy of the jar."""
+    if browser.session is None and user is not None:
+        browser.sign_in(user)  # the one before was ended by the thief
+    thief = browser.fork()
+    thief.address = place if by is None else by
+    if session_seen_by_app(thief, headers) is not None:
+        way = "" if by is None else f", by the proxy {by}"
+        fail(f"a copy of the cookies is let in from {place}{way}", thief)
+    if not thief.history[-1].is_by_app:
+        fail("the thief could not be sent through every layer of the app", thief)
+
+
+def _next_to(home: str, config: SessionConfig) -> Iterator[str]:
+    """Return the address that differs in the last bit that the settings ask for."""
+    place = ipaddress.ip_address(home)
+    prefix = config.ip_prefix_v4 if place.version == 4 else config.ip_prefix_v6
+    if config.ip_binding == "exact":
+        prefix = place.max_prefixlen
+    if prefix:
+        yield str(type(place)(int(place) ^ 1 << (place.max_prefixlen - prefix)))
+
+
+def _through_proxies(home: str, place: str) -> Iterator[dict[str, str]]:
+    """Return what a proxy hands on that adds the address of a thief to the thief's claim."""
+    yield {"X-Forwarded-For": f"{home}, {place}"}
+    yield {"Forwarded": f"{_forwarded(home)}, {_forwarded(place)}"}
+
+
+def _forwarded(address: str) -> str:
+    return f'for="[{address}]"' if ":" in address else f"for={address}"
+
+
+def _addresses_of_proxies(config: SessionConfig) -> Iterator[str]:
+    for network in config.trusted_proxies[:2]:
+        yield str(network[min(1, network.num_addresses - 1)])
 
 
 def _why_let_in(address: str, home: str, config: SessionConfig) -> str | None:

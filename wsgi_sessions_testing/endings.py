@@ -108,6 +108,9 @@ def assert_revocation_within(
     behind_ms = min(config.rotation_grace_ms // 2, 10_000)
     clock_behind = fake_clock(clock).skewed(timedelta(milliseconds=-behind_ms))
     browser.manager.sibling(clock=clock_behind).revoke_session(session.id)
+    for seat in seats:
+        if seat.manager.get_session(seat._look(), authoritative=True) is not None:
+            fail("the end of a session is not known to who asks past the cache", seat)
     advance(clock, round(seconds * 1000))
     for seat in seats:
         if session_seen_by_app(seat) is not None:

@@ -16,18 +16,19 @@ from hypothesis.stateful import precondition, rule
 from wsgi_sessions.errors import SessionLimitReached
 
 from .browser import Browser
-from .machine_ground import KEYS, PLACES, MachineGround, standing_of
+from .machine_ground import KEYS, PLACES, standing_of
+from .machine_jars import JarRules
+from .machine_people import PEOPLE, PeopleRules
 from .oracle import ReferenceSession
 from .schedules import Schedules
 from .staging import plant, session_seen_by_app
 
 __all__ = ["SessionMachine"]
 
-PEOPLE = ("ada@example.org", "bob@example.org")
 MOST_VISITS = 40
 
 
-class SessionMachine(MachineGround):
+class SessionMachine(PeopleRules, JarRules):
     """A state machine that knows how sessions behave; point it at your application:
 
     ``class MyMachine(SessionMachine):`` with ``def make_app(self): return create_app()``, and
@@ -49,6 +50,9 @@ class SessionMachine(MachineGround):
         before = self._held(browser)
         replaced = self._reference(before)
         user = self.bench.factories.find_or_make_user(who)
+        gone = replaced if replaced is not None and replaced.is_user_gone else None
+        if gone is not None:
+            replaced = None
         if before is not None and replaced is not None:
             expected = self._expect(browser, 0)
             self._apply(before, expected, 0)
@@ -67,6 +71,8 @@ class SessionMachine(MachineGround):
         assert before is None or made.id != before.session_id, self._told(
             "a sign-in kept the session id"
         )
+        if gone is not None:
+            self._note_end_of_gone(gone)
         self.data[made.id] = {}
         if replaced is not None:
             if replaced.user_id is None and replaced.end_reason is None:
@@ -118,7 +124,10 @@ class SessionMachine(MachineGround):
         assert browser.session_token is None, self._told("a sign-out left the cookie")
         session = self._reference(held)
         if held is not None and session is not None:
-            self._apply(held, expected, 0)
+            if session.is_user_gone:
+                self._note_end_of_gone(session)
+            else:
+                self._apply(held, expected, 0)
             if expected.is_accepted:
                 session.end("signed_out", self.clock.now_ms())
             assert thief.session is None, self._told("a sign-out left the session")
@@ -203,9 +212,7 @@ class SessionMachine(MachineGround):
     def rotate(self, which: int, worker: int) -> None:
         """A day passes; the token is offered and confirmed."""
         self._be_signed_in(which)
-        self._advance(self.config.update_age_ms)
-        self._look(self.browsers[which], worker)
-        self._look(self.browsers[which], worker)
+        self._rotate(which, worker)
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def come_every_day(self, which: int, worker: int) -> None:
@@ -218,7 +225,7 @@ class SessionMachine(MachineGround):
 
     # A thief
 
-    @rule(which=st.integers(0, 2), place=st.integers(0, 3))
+    @rule(which=st.integers(0, 2), place=st.integers(0, len(PLACES) - 1))
     def steal(self, which: int, place: int) -> None:
         """Copy a jar, and carry it elsewhere if that makes a difference."""
         self._be_signed_in(which)
@@ -233,15 +240,6 @@ class SessionMachine(MachineGround):
     def use_loot(self, data: st.DataObject, worker: int) -> None:
         """A stolen jar is used, wherever its token stands by now."""
         self._look(data.draw(st.sampled_from(self.loot)), worker)
-
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), late=st.sampled_from([-1, 0, 1]))
-    def steal_before_rotation(self, which: int, worker: int, late: int) -> None:
-        """A jar stolen yesterday is used about when the grace ends."""
-        self._be_signed_in(which)
-        thief = self.browsers[which].fork()
-        self.rotate(which, worker)
-        self._advance(self.config.rotation_grace_ms + late)
-        self._look(thief, worker)
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def forge(self, which: int, worker: int) -> None:
@@ -297,7 +295,7 @@ class SessionMachine(MachineGround):
     @precondition(lambda self: self.is_bound)
     @rule(
         which=st.integers(0, 2),
-        place=st.integers(0, 3),
+        place=st.integers(0, len(PLACES) - 1),
         worker=st.integers(0, 1),
         lies=st.booleans(),
     )
@@ -313,7 +311,7 @@ class SessionMachine(MachineGround):
         setting=st.sampled_from(
             [
                 *["expires_in", "update_age", "rotation_grace", "idle_timeout", "touch_interval"],
-                *["absolute_timeout", "short_expires_in", "revocation_lag"],
+                *["absolute_timeout", "short_expires_in", "revocation_lag", "fresh_age"],
             ]
         ),
         off_by=st.sampled_from([-1, 0, 0, 1]),
@@ -336,11 +334,6 @@ class SessionMachine(MachineGround):
         if rest_ms > 0:
             self._advance(rest_ms)
         self._look(self.browsers[which], worker)
-
-    @rule(which=st.integers(0, 2))
-    def restart(self, which: int) -> None:
-        """A browser is closed and opened."""
-        self.browsers[which].restart()
 
     # In parallel
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from .browser import Browser
 from .network import LostResponse
 from .oracle import Expected, ReferenceSession, Standing
 from .seam import SessionReads, unwatched
+from .set_cookie import parse_set_cookie
 from .settings import with_changes
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "KEYS", "PLACES", "MachineGround", "standing_of"]
 
 DEVICES = ("Firefox on Linux", "Safari on iPhone", "Chrome on Windows")
-PLACES = ("127.0.0.1", "127.0.0.77", "203.0.113.66", "2001:db8:66::66")
+PLACES = (
+    *("127.0.0.1", "127.0.0.77", "203.0.113.66"),
+    *("2001:db8:66::66", "2001:db8:66::77", "2001:db8:66:1::66"),
+)
 """Where browsers are, one after the other, if sessions are bound to addresses."""
 KEYS = ("session_machine: a", "session_machine: b")
 """What the machine keeps in the data of sessions; the app's own keys are its own affair."""
@@ -110,7 +114,7 @@ class MachineGround(RuleBasedStateMachine):
         for session in self.sessions.values():
             found = unwatched(self.bench.manager.store).find_session(session.id)
             if found is None:
-                assert session.end_reason or not self._is_live(session), self._told("a row is gone")
+                assert self._may_be_purged(session), self._told("a row is gone")
                 continue
             row = found[0]
             reason = session.end_reason
@@ -134,6 +138,23 @@ class MachineGround(RuleBasedStateMachine):
             stored = json.loads(row.data)
             kept = {key: value for key, value in stored.items() if key in KEYS}
             assert kept == self.data[session.id], self._told("session data was lost")
+
+    def _may_be_purged(self, session: ReferenceSession) -> bool:
+        """Tell whether a session has been over for as long as its record is kept."""
+        over_at_ms = session.tell().expires_at_ms
+        if session.ended_at_ms is not None:
+            over_at_ms = min(over_at_ms, session.ended_at_ms)
+        return self.clock.now_ms() + self.skew_ms >= over_at_ms + self.config.keep_ended_ms
+
+    def _be_signed_in(self, which: int) -> None:
+        """Sign in where nobody is: most of what can happen, happens to those who are."""
+        raise NotImplementedError
+
+    def _rotate(self, which: int, worker: int) -> None:
+        """Let a day pass; the token is offered and confirmed."""
+        self._advance(self.config.update_age_ms)
+        self._look(self.browsers[which], worker)
+        self._look(self.browsers[which], worker)
 
     def _seat(self, which: int, worker: int) -> Browser:
         return self.browsers[which].through(self.workers[worker])
@@ -171,7 +192,14 @@ class MachineGround(RuleBasedStateMachine):
     def _expect_now(self, session: ReferenceSession) -> Expected:
         return session.expect(1 << 20, self.clock.now_ms())
 
-    def _expect(self, browser: Browser, worker: int) -> Expected:
+    def _expect(
+        self,
+        browser: Browser,
+        worker: int,
+        *,
+        place: str | None = None,
+        is_reissued: bool = False,
+    ) -> Expected:
         held = self._held(browser)
         session = self._reference(held)
         if held is None or session is None:
@@ -179,7 +207,8 @@ class MachineGround(RuleBasedStateMachine):
         return session.expect(
             held.generation,
             self.workers[worker].clock.now_ms(),
-            is_elsewhere=session.is_elsewhere(browser.address),
+            is_elsewhere=session.is_elsewhere(place or browser.address),
+            is_reissued=is_reissued,
         )
 
     def _apply(self, held: PresentedToken, expected: Expected, worker: int) -> None:
@@ -190,27 +219,69 @@ class MachineGround(RuleBasedStateMachine):
         elif expected.end_reason is not None:
             session.end(expected.end_reason, self.clock.now_ms())
 
-    def _look(self, jar: Browser, worker: int) -> None:
+    def _look(
+        self,
+        jar: Browser,
+        worker: int,
+        act: Callable[[Any], Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        place: str | None = None,
+        leaves: bool = False,
+        is_reissued: bool = False,
+    ) -> Any:
+        """Send a request and check what it comes to; return the session that was let in.
+
+        ``act`` is done with the handle if there is a session. ``place`` is where the request
+        comes from, if that is not the browser's address. ``leaves``: it ends its own session.
+        """
         browser = jar.through(self.workers[worker])
-        held, expected = self._held(browser), self._expect(browser, worker)
+        held = self._held(browser)
+        expected = self._expect(browser, worker, place=place, is_reissued=is_reissued)
         before = browser.session_token
-        self.reads.count = 0
-        seen = browser._with_handle("look", lambda handle: handle.session)
+        self.reads.count = read_count = 0
+
+        def look(handle: Any) -> Any:
+            nonlocal read_count
+            read_count, seen = self.reads.count, handle.session
+            if seen is not None and act is not None:
+                act(handle)
+            return seen
+
+        seen = browser._with_handle("look", look, headers=headers)
         if held is None or held.session_id not in self.sessions:
             assert seen is None, self._told("a session came from nowhere")
-            return
+            return None
         session = self.sessions[held.session_id]
         assert seen is None or seen.id == held.session_id, self._told("another session was given")
-        if self.reads.count == 0:
+        if seen is not None:
+            at_ms = self.workers[worker].clock.now_ms()
+            assert seen.is_fresh == session.is_fresh(at_ms), self._told(
+                f"a session is {'fresh' if seen.is_fresh else 'not fresh'}, and should not be so"
+            )
+        if read_count == 0:
             self._check_cached(session, seen, expected, worker)
-            return
+            return seen
         assert (seen is not None) == expected.is_accepted, self._told(
             f"{'let in' if seen else 'refused'}, and should have been "
             f"{'let in' if expected.is_accepted else f'refused as {expected.end_reason}'}"
         )
+        is_late = held.generation < session.tell().generation
         self._apply(held, expected, worker)
+        if leaves and seen is not None:
+            return seen
         self._check_token(browser, before, expected)
         self._check_cookie(browser)
+        if is_late and seen is not None:
+            lines = browser.history[-1].received
+            assert not any(is_session_cookie(line, self.config.cookie) for line in lines), (
+                self._told("a request in grace was given a cookie")
+            )
+        if is_reissued and seen is not None and expected.offer is not None:
+            now = self._held(browser)
+            is_replaced = now is not None and now.is_signed_by_newest
+            assert is_replaced, self._told("a token under an older secret was not replaced")
+        return seen
 
     def _check_cached(
         self, session: ReferenceSession, seen: Any, expected: Expected, worker: int
@@ -222,6 +293,8 @@ class MachineGround(RuleBasedStateMachine):
         assert age_ms < self.config.cookie_cache.max_age_ms, self._told(
             f"a cached copy was taken {age_ms} ms after the session was last validated"
         )
+        if session.is_user_gone:
+            return  # which no copy can know
         if session.ended_at_ms is None:
             assert expected.is_accepted, self._told(
                 f"a cached copy was taken, and should have been refused as {expected.end_reason}"
@@ -254,8 +327,24 @@ class MachineGround(RuleBasedStateMachine):
         flags = CookieFlags.of(self.config.cookie, is_https=exchange.url.startswith("https:"))
         for line in exchange.received:
             if is_session_cookie(line, self.config.cookie):
-                fault = flags.find_fault(line)
+                fault = flags.find_fault(line) or self._find_fault_of_life(line)
                 assert fault is None, self._told(str(fault))
+
+    def _find_fault_of_life(self, line: str) -> str | None:
+        """Return why a token's cookie lasts too long, or not long enough."""
+        cookie = parse_set_cookie(line)
+        session = self._reference(self.bench.manager.signer.read(cookie.value))
+        if session is None:
+            return None
+        if not session.is_remembered:
+            is_lasting = cookie.max_age_s is not None or cookie.expires_at_ms is not None
+            return "a cookie outlives the browser, and should not" if is_lasting else None
+        if cookie.max_age_s is None:
+            return "a cookie ends with the browser, and should not"
+        ends_at_ms = self.clock.now_ms() + cookie.max_age_s * 1000
+        # Seconds are whole, and the worker's clock may be ahead.
+        is_short = ends_at_ms + 1000 + self.skew_ms < session.tell().expires_at_ms
+        return "a cookie ends before its session" if is_short else None
 
     def _check_caching(self, answer: Response) -> None:
         answer = answer.unseen if isinstance(answer, LostResponse) else answer
@@ -286,9 +375,13 @@ class MachineGround(RuleBasedStateMachine):
         self.held_since_ms = None
 
     def _row(self, session_id: str) -> Any:
+        row = self._find_row(session_id)
+        assert row is not None, self._told("a row is gone")
+        return row
+
+    def _find_row(self, session_id: str) -> Any:
         found = unwatched(self.bench.manager.store).find_session(session_id)
-        assert found is not None, self._told("a row is gone")
-        return found[0]
+        return None if found is None else found[0]
 
     def _told(self, what: str) -> str:
         stories = [f"{browser!r}\n{browser.story()}" for browser in (*self.browsers, *self.loot)]

@@ -50,6 +50,9 @@ class ReferenceSession:
     requests: list[tuple[int, int]] = field(default_factory=list)
     """Generation presented and instant of each validated request that was let in."""
 
+    is_user_gone: bool = False
+    """Whether the row of its user was deleted, past the product."""
+
     base: Standing | None = None
     """Where the session stood when the past that is told began; None is at the sign-in."""
 
@@ -96,10 +99,22 @@ class ReferenceSession:
         prefix = self.config.ip_prefix_v4 if home.version == 4 else self.config.ip_prefix_v6
         return place not in ipaddress.ip_network(f"{home}/{prefix}", strict=False)
 
-    def expect(self, generation: int, at_ms: int, *, is_elsewhere: bool = False) -> Expected:
-        """Return what a request must come to that presents a generation at an instant."""
+    def expect(
+        self,
+        generation: int,
+        at_ms: int,
+        *,
+        is_elsewhere: bool = False,
+        is_reissued: bool = False,
+    ) -> Expected:
+        """Return what a request must come to that presents a generation at an instant.
+
+        ``is_reissued``: its token is under an older secret.
+        """
         if self.end_reason is not None:
             return Expected(False, self.end_reason)
+        if self.is_user_gone:
+            return Expected(False, "user_deleted")
         state = self.tell()
         limit_ms = self._limit_ms()
         idle_ms = self.config.idle_timeout_ms
@@ -118,7 +133,11 @@ class ReferenceSession:
             return Expected(True)
         if behind > 0:
             return Expected(False, "replayed" if self.config.on_replay == "revoke" else None)
-        return Expected(True, offer=self._offer(state, generation, at_ms))
+        return Expected(True, offer=self._offer(state, generation, at_ms, is_reissued=is_reissued))
+
+    def is_fresh(self, at_ms: int) -> bool:
+        """Tell whether the sign-in is younger than ``fresh_age``; a visitor's never is."""
+        return self.user_id is not None and at_ms < self.signed_in_at_ms + self.config.fresh_age_ms
 
     def accept(self, generation: int, at_ms: int) -> None:
         """Add a validated request that was let in to the past."""
@@ -136,8 +155,10 @@ class ReferenceSession:
         if self.end_reason is None:
             self.end_reason, self.ended_at_ms = reason, at_ms
 
-    def _offer(self, state: Standing, generation: int, at_ms: int) -> int | None:
-        needs_cookie = self._refreshed(state, at_ms) is not None
+    def _offer(
+        self, state: Standing, generation: int, at_ms: int, *, is_reissued: bool
+    ) -> int | None:
+        needs_cookie = is_reissued or self._refreshed(state, at_ms) is not None
         if self._must_wait(state, generation, at_ms):
             return None
         if generation == state.generation and self.config.rotate_tokens:

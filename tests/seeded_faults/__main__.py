@@ -21,6 +21,7 @@ MACHINE_WITH = {
     "CachedMachine": ", cached",
     "CachedLimitedMachine": ", cached, with limits",
     "BoundMachine": ", bound",
+    "JarMachine": ", with two secrets and a domain",
 }
 
 

@@ -18,29 +18,39 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.errors import NotSignedInError
 from wsgi_sessions_testing import (
+    TEST_SECRET,
     Bench,
     SessionMachine,
     assert_bound_to_address,
     assert_cached_copy_is_bounded,
     assert_cookie_flags,
+    assert_data_follows_its_owner,
+    assert_doubled_cookies_do_no_harm,
+    assert_ends_reach_whom_they_should,
     assert_forged_token_refused,
+    assert_freshness_ends,
     assert_limit_holds,
     assert_logout_is_final,
     assert_no_session_fixation,
     assert_not_shared_cacheable,
+    assert_older_secrets_are_good,
     assert_password_change_is_final,
+    assert_purge_is_safe,
+    assert_remembered_as_asked,
     assert_revocation_is_final,
     assert_revocation_within,
     assert_rotation_safe,
     assert_session_data_is_kept,
     assert_signed_in,
+    settings_for_tests,
 )
 from wsgi_sessions_testing.bench import config_for_tests
 
 EXAMPLES = 100
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = 90
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -49,10 +59,12 @@ def app(environ: Any, start_response: Any) -> list[bytes]:
     return [b"nobody" if user is None else user.email.encode()]
 
 
-def signed_in(check: Callable[[Bench, Any], None], **options: Any) -> None:
+def signed_in(
+    check: Callable[[Bench, Any], None], *, address: str = "127.0.0.1", **options: Any
+) -> None:
     """Check something of a browser that is signed in."""
     with Bench(app, **options) as bench:
-        browser = bench.new_browser()
+        browser = bench.new_browser(address=address)
         browser.sign_in("ada@example.org")
         check(bench, browser)
 
@@ -101,6 +113,13 @@ def abrupt() -> None:
         assert_signed_in(browser)
 
 
+def with_settings(check: Callable[[Any], None], **settings: Any) -> None:
+    """Check an app whose middleware has other settings."""
+    manager = SessionManager("sqlite:///:memory:", config=settings_for_tests(**settings))
+    check(SessionMiddleware(app, manager))
+    manager.close()
+
+
 def limit(**changes: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = config_for_tests(app).replace(**changes)
@@ -119,6 +138,9 @@ ASSERTIONS: dict[str, Callable[[], None]] = {
         lambda _, browser: assert_logout_is_final(browser), cookie_cache=True
     ),
     "assert_rotation_safe": lambda: signed_in(lambda _, browser: assert_rotation_safe(browser)),
+    "assert_rotation_safe, cached": lambda: signed_in(
+        lambda _, browser: assert_rotation_safe(browser), cookie_cache=True
+    ),
     "assert_revocation_within": lambda: signed_in(revocation, cookie_cache=True),
     "assert_revocation_is_final": lambda: signed_in(
         lambda _, browser: assert_revocation_is_final(browser)
@@ -144,6 +166,28 @@ ASSERTIONS: dict[str, Callable[[], None]] = {
     "assert_bound_to_address, a neighbour": lambda: signed_in(
         lambda _, browser: assert_bound_to_address(browser, elsewhere="127.0.0.77"),
         ip_binding="exact",
+    ),
+    "assert_bound_to_address, IPv6": lambda: signed_in(
+        lambda _, browser: assert_bound_to_address(browser),
+        address="2001:db8:1:2::3",
+        ip_binding="subnet",
+        cookie_cache=True,
+        trusted_proxies=["192.0.2.0/24"],
+    ),
+    "assert_data_follows_its_owner": lambda: assert_data_follows_its_owner(app),
+    "assert_remembered_as_asked": lambda: assert_remembered_as_asked(app),
+    "assert_ends_reach_whom_they_should": lambda: assert_ends_reach_whom_they_should(app),
+    "assert_ends_reach_whom_they_should, cached": lambda: with_settings(
+        assert_ends_reach_whom_they_should, cookie_cache=True
+    ),
+    "assert_freshness_ends": lambda: signed_in(lambda _, browser: assert_freshness_ends(browser)),
+    "assert_purge_is_safe": lambda: signed_in(lambda _, browser: assert_purge_is_safe(browser)),
+    "assert_purge_is_safe, cached": lambda: signed_in(
+        lambda _, browser: assert_purge_is_safe(browser), cookie_cache=True, keep_ended=60
+    ),
+    "assert_older_secrets_are_good": lambda: assert_older_secrets_are_good(app),
+    "assert_doubled_cookies_do_no_harm": lambda: with_settings(
+        assert_doubled_cookies_do_no_harm, cookie={"domain": "example.org"}
     ),
     "assert_password_change_is_final": lambda: assert_password_change_is_final(app),
     "assert_signed_in, after an answer that broke off": abrupt,
@@ -194,7 +238,23 @@ class BoundMachine(Machine):
     }
 
 
-MACHINES = (Machine, LimitedMachine, CachedMachine, CachedLimitedMachine, BoundMachine)
+class JarMachine(Machine):
+    """… with cookies of a whole domain, two secrets, networks for addresses, and short records."""
+
+    settings: ClassVar[dict[str, Any]] = {
+        "cookie": {"domain": "example.org"},
+        "secret": ["for-tests-alone:the-newer-one-" * 2, TEST_SECRET],
+        "ip_binding": "subnet",
+        "trusted_proxies": ["192.0.2.0/24"],
+        "keep_ended": 86400 * 2,
+        "cookie_cache": True,
+    }
+
+
+MACHINES = (
+    *(Machine, LimitedMachine, CachedMachine, CachedLimitedMachine, BoundMachine),
+    JarMachine,
+)
 
 
 def find_fault(examples: int = EXAMPLES) -> str | None:
