@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 HEADERS = {"Content-Type": "application/json", "Cookie": "theme=dark"}
 
 
-@pytest.fixture(scope="module", params=["sync", "gthread", "waitress"])
+@pytest.fixture(scope="module", params=["sync", "gthread", "gevent", "waitress", "uwsgi"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
@@ -40,6 +40,8 @@ def server(
 def test_a_refused_body_gets_its_answer(
     path: str, origin: str | None, status: int, is_chunked: bool, server: Server
 ) -> None:
+    if server.is_uwsgi and is_chunked:
+        return  # It gives the application none of it, so there is nothing to read on.
     own = f"http://127.0.0.1:{server.port}"
     for _ in range(5):  # a reset is a race, which the client does not lose every time
         # Waitress tells of no chunks: it has the whole body, and hands over its length.
