@@ -31,8 +31,8 @@ FLAGS = [
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """Run Chromium until the end of the block."""
+def launched(*flags: str) -> Iterator[Browser]:
+    """Run Chromium until the end of the block, with flags beside those of every test."""
     if find_spec("playwright") is None:
         pytest.skip("playwright is not installed; it comes with the extra dev")
     if not CHROMIUM.exists():
@@ -40,7 +40,7 @@ def launched() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags])
         yield browser
         browser.close()
 
