@@ -115,6 +115,19 @@ class Assembly:
         database: peewee.Database = self.connections.database
         return database
 
+    def is_same_as(self, other: Assembly) -> bool:
+        """Tell whether another manager has the same sessions: this one, or one made alike."""
+        if other is self:
+            return True
+        ours, theirs = self.database, other.database
+        is_same_database = ours is theirs or (
+            type(ours) is type(theirs)
+            and ours.database == theirs.database
+            and ours.database not in (None, "", ":memory:")
+            and ours.connect_params == theirs.connect_params
+        )
+        return is_same_database and self.config == other.config
+
     def create_tables(self) -> None:
         """Create the tables that are missing; a URL's own database gets them by itself."""
         self.store.create_tables()

@@ -109,6 +109,7 @@ class SessionConfig:
     social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = ()
     session_fields: Mapping[str, str] = field(default_factory=dict)
     on_database_error: Literal["unavailable", "anonymous"] = "unavailable"
+    on_lost_data: Literal["event", "conflict"] = "event"
     purge_interval: Duration = timedelta(seconds=3600)
     keep_ended: Duration = timedelta(days=30)
     auto_sign_in: bool = True
@@ -166,6 +167,7 @@ class SessionConfig:
         check_choice("ip_binding", self.ip_binding, ("off", "subnet", "exact"))
         check_choice("on_ip_mismatch", self.on_ip_mismatch, ("reject", "revoke"))
         check_choice("on_database_error", self.on_database_error, ("unavailable", "anonymous"))
+        check_choice("on_lost_data", self.on_lost_data, ("event", "conflict"))
         check_count("ip_prefix_v4", self.ip_prefix_v4, at_least=0, at_most=32)
         check_count("ip_prefix_v6", self.ip_prefix_v6, at_least=0, at_most=128)
         put(self, "trusted_proxies", _networks(self.trusted_proxies))

@@ -13,6 +13,8 @@ from .config import SessionConfig
 from .records import EndReason, RequestFacts
 
 if TYPE_CHECKING:
+    from .exchange import Exchange
+    from .manager import SessionManager
     from .request import SessionRequest
     from .session import Session, User
 
@@ -22,6 +24,7 @@ __all__ = [
     "SESSION_KEY",
     "USER_KEY",
     "find_environ",
+    "find_handle",
     "get_end_reason",
     "get_request",
     "get_session",
@@ -59,7 +62,7 @@ def inject(
     environ: dict[str, Any],
     *,
     session: Session | None,
-    request: SessionRequest,
+    request: Exchange,
     end_reason: EndReason | None,
 ) -> None:
     """Pin the badge on: what the app finds in its environ."""
@@ -74,6 +77,15 @@ def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
     if REQUEST_KEY not in environ:
         return environ
     return {key: value for key, value in environ.items() if key not in _KEYS}
+
+
+def find_handle(environ: Mapping[str, Any], manager: SessionManager) -> SessionRequest | None:
+    """Return the handle of a manager in an environ, also beneath that of another manager."""
+    handle: Any = environ.get(REQUEST_KEY)
+    while handle is not None and not manager.is_same_as(handle.manager):
+        handle = handle.outer
+    found: SessionRequest | None = handle
+    return found
 
 
 def find_environ(source: Any) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ __all__ = [
     "RefusedError",
     "ResponseStartedError",
     "ServerBusyError",
+    "SessionDataLostError",
     "SessionLimitReached",
     "SessionNotFreshError",
     "StoreUnavailableError",
@@ -189,6 +190,15 @@ class ServerBusyError(RefusedError):
 
     code = "SERVER_BUSY"
     retry_after_seconds = 5
+
+
+class SessionDataLostError(RefusedError):
+    """What was set in ``session.data`` can't be kept, as the session is over; do it again.
+
+    Raised with ``on_lost_data="conflict"`` alone.
+    """
+
+    code = "SESSION_DATA_LOST"
 
 
 class TooManyTriesError(RefusedError):

@@ -11,7 +11,7 @@ from typing import Any
 from .admission import Admitted
 from .assembly import Assembly
 from .ending_store import EndedSessions
-from .environ import SESSION_KEY, find_environ, read_facts
+from .environ import REQUEST_KEY, SESSION_KEY, find_environ, find_handle, read_facts
 from .errors import InvalidIdTokenError
 from .policy import is_live
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
@@ -63,7 +63,13 @@ class SessionManager(Assembly):
         browser came by http. For an environ ``is_https`` takes the place of its own scheme.
         """
         source = find_environ(source)
-        if SESSION_KEY in source and not authoritative:
+        handle = find_handle(source, self)
+        if handle is not None:
+            if not authoritative:
+                return handle.session
+            if handle.session is not None and handle.is_from_database:
+                return self._look_again(handle.session.id)
+        elif SESSION_KEY in source and REQUEST_KEY not in source and not authoritative:
             known: Session | None = source[SESSION_KEY]
             return known
         header, facts = source.get("HTTP_COOKIE"), NO_FACTS
@@ -92,12 +98,18 @@ class SessionManager(Assembly):
         One SELECT, past every cache. Nothing is touched: an idle limit goes on counting.
         """
         found = self.store.find_session(session_id)
-        if found is None:
-            return False
-        record, user = found
-        if user is None and record.user_id is not None:
-            return False
-        return is_live(record, now_ms=self.clock.now_ms(), config=self.config)
+        return found is not None and self._goes_on(*found)
+
+    def _look_again(self, session_id: str) -> Session | None:
+        found = self.store.find_session(session_id)
+        if found is None or not self._goes_on(*found):
+            return None
+        return self.show(*found, now_ms=self.clock.now_ms(), open_data=self.open_data)
+
+    def _goes_on(self, record: SessionRecord, user: UserRecord | None) -> bool:
+        is_orphan = user is None and record.user_id is not None
+        now_ms = self.clock.now_ms()
+        return not is_orphan and is_live(record, now_ms=now_ms, config=self.config)
 
     def load_data(self, session_id: str) -> tuple[str, int] | None:
         """Return the JSON text and version of a live session's data, or None."""

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from .arguments import check_app, check_manager
-from .environ import without_sessions
+from .environ import REQUEST_KEY, find_handle, without_sessions
 from .errors import (
     NotSignedInError,
     ProviderUnavailableError,
     RefusedError,
     ServerBusyError,
+    SessionDataLostError,
     SessionNotFreshError,
     StoreUnavailableError,
     TooManyTriesError,
@@ -30,6 +31,8 @@ from .response_headers import HeaderLines, with_our_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .exchange import Exchange
 
 __all__ = ["Endpoints", "SessionMiddleware"]
 
@@ -85,40 +88,46 @@ class SessionMiddleware:
         exempt_paths = self.manager.config.exempt_paths
         if exempt_paths and is_exempt(path, exempt_paths):
             return self.app(without_sessions(environ), start_response)
+        app, options = self.app, _AS_USUAL
+        runs_without_database = self.manager.config.on_database_error == "anonymous"
         for endpoints in self._endpoints:
             if endpoints.answers(path):
-                return self._serve(
-                    endpoints,
-                    environ,
-                    start_response,
-                    options=endpoints.read_options(environ),
-                    runs_without_database=True,
-                )
-        return self._serve(
-            self.app,
-            environ,
-            start_response,
-            options=_AS_USUAL,
-            runs_without_database=self.manager.config.on_database_error == "anonymous",
-        )
+                app, options = endpoints, endpoints.read_options(environ)
+                runs_without_database = True
+                break
+        request: SessionRequest | None = None
+        outer: Exchange | None = None
+        if REQUEST_KEY in environ:
+            handle = find_handle(environ, self.manager)
+            if environ[REQUEST_KEY] is not handle:
+                # Another manager's keys stay what they are for whatever is outside of this.
+                environ = dict(environ)
+            if handle is not None and handle.is_within(environ):
+                handle.join(environ)
+                if options.authoritative:
+                    handle.ask_database()
+                return app(environ, start_response)
+            if handle is not None and handle.may_go_on(environ):
+                request = handle
+                request.go_on(environ)
+            outer = environ[REQUEST_KEY] if handle is None else handle.outer
+        if request is None:
+            request = SessionRequest(self.manager, environ, outer=outer)
+            try:
+                request.validate(options)
+            except StoreUnavailableError as error:
+                self.manager.events.emit("database_error", details={"error": error})
+                if not runs_without_database:
+                    return _answer(error, request, start_response)
+        return self._serve(app, request, environ, start_response)
 
     def _serve(
         self,
         app: WSGIApplication,
+        request: SessionRequest,
         environ: WSGIEnvironment,
         start_response: StartResponse,
-        *,
-        options: ReadOptions,
-        runs_without_database: bool,
     ) -> Iterable[bytes]:
-        request = SessionRequest(self.manager, environ)
-        try:
-            request.validate(options)
-        except StoreUnavailableError as error:
-            self.manager.events.emit("database_error", details={"error": error})
-            if not runs_without_database:
-                return _answer(error, request, start_response)
-
         files = FileWatch(environ) if FILE_WRAPPER_KEY in environ else None
         has_begun = False
 
@@ -127,15 +136,23 @@ class SessionMiddleware:
             ours = request.begin()
             has_begun = True
             if exc_info is None:
-                return start_response(status, with_our_headers(headers, ours))
+                try:
+                    return start_response(status, with_our_headers(headers, ours))
+                except BaseException:
+                    request.take_back_beginning()
+                    raise
             try:
                 return start_response(status, with_our_headers(headers, ours), exc_info)
             finally:
                 exc_info = None  # PEP 3333: no circular reference through the traceback
 
+        request.is_serving = True
+        is_handed_back = False
         try:
             iterable = app(environ, begin)
-            return self._hand_back(request, iterable, start_response, has_begun, files)
+            answer = self._hand_back(request, iterable, start_response, has_begun, files)
+            is_handed_back = True
+            return answer
         except (StoreUnavailableError, RefusedError) as error:
             if isinstance(error, StoreUnavailableError):
                 self.manager.events.emit("database_error", details={"error": error})
@@ -143,6 +160,9 @@ class SessionMiddleware:
             # test clients raise what they are handed here, whatever they have sent.
             exc_info = sys.exc_info() if has_begun else None
             return _answer(error, request, start_response, exc_info=exc_info)
+        finally:
+            if not is_handed_back:
+                request.is_serving = False
 
     def _hand_back(
         self,
@@ -248,6 +268,8 @@ def _told(error: StoreUnavailableError | RefusedError) -> tuple[str, str, Header
     text = f"{error}\n"
     if isinstance(error, NotSignedInError):
         return "401 Unauthorized", text, []
+    if isinstance(error, SessionDataLostError):
+        return "409 Conflict", text, []
     if isinstance(error, SessionNotFreshError) or error.code in _ORIGIN_REFUSALS:
         return "403 Forbidden", text, []
     if isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):

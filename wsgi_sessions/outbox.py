@@ -38,6 +38,12 @@ class Outbox:
         self._copied_token: str | None = None
         self._is_outdated = False
 
+    def copy(self) -> Outbox:
+        """Return an outbox with the same cookies, to be posted to apart from this one."""
+        twin = Outbox(self._manager, is_secure=self._is_secure)
+        twin.lines, twin._copied_token = list(self.lines), self._copied_token
+        return twin
+
     def post_after_validation(self, found: Validation, presented: PresentedCookies) -> None:
         """Post the token that was offered, or a cached copy where one is missing or outdated."""
         record, token = found.session, found.token

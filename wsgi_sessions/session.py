@@ -180,6 +180,12 @@ class Session:
                 self._data = self._open_data(self)
         return self._data
 
+    def renew(self, record: SessionRecord, user: UserRecord | None, *, judged_at_ms: int) -> None:
+        """Take over what the database says, of a session that a cached copy has shown so far."""
+        self.record = record
+        self.user = None if user is None else User(user)
+        self._judged_at_ms = judged_at_ms
+
     def __repr__(self) -> str:
         return f"Session(id={self.record.id!r}, user_id={self.record.user_id!r})"
 

@@ -40,6 +40,8 @@ class Validation(NamedTuple):
 
     ``offer`` is the generation to set as a cookie, or None. ``is_from_copy``: the database was
     not asked. ``may_be_copied``: the token is the browser's newest, so a copy may be sealed.
+    ``is_hidden``: a well-signed token was refused whose session may live on, in
+    ``elsewhere_id`` if it was for its address.
     """
 
     now_ms: int
@@ -50,6 +52,8 @@ class Validation(NamedTuple):
     end_reason: EndReason | None = None
     is_from_copy: bool = False
     may_be_copied: bool = False
+    is_hidden: bool = False
+    elsewhere_id: str | None = None
 
 
 class Validator:
@@ -93,8 +97,10 @@ class Validator:
                 if position < len(tokens):
                     self._report_others(found, tokens[position:], address=address, options=options)
                 return found
-            if refused is None or refused.end_reason is None:
+            if refused is None or (refused.end_reason is None and not refused.is_hidden):
                 refused = found
+            elif found.is_hidden and not refused.is_hidden:
+                refused = found._replace(end_reason=refused.end_reason)
         return refused if refused is not None else Validation(now_ms)
 
     def find_good_copy(
@@ -196,13 +202,20 @@ class Validator:
                     decision.offer,
                     may_be_copied=decision.offer is None and token.generation == landed.generation,
                 )
-            if not (options.allow_refresh or options.is_change):
-                # A reader may be late, in a stream that began long ago: it ends nothing.
-                is_over = decision.outcome not in _ONLY_REFUSED
-                return Validation(now_ms, end_reason=decision.end_reason if is_over else None)
-            if not self._refuse(record, decision, address=address, now_ms=now_ms):
-                continue
-            return Validation(now_ms, end_reason=decision.end_reason)
+            # A reader may be late, in a stream that began long ago: it ends nothing.
+            is_reader = not (options.allow_refresh or options.is_change)
+            is_over = decision.outcome not in _ONLY_REFUSED
+            if not is_reader:
+                if not self._refuse(record, decision, address=address, now_ms=now_ms):
+                    continue
+                is_over = is_over or decision.must_end
+            is_elsewhere = not is_over and decision.outcome is Outcome.IP_MISMATCH
+            return Validation(
+                now_ms,
+                end_reason=decision.end_reason if is_over else None,
+                is_hidden=not is_over,
+                elsewhere_id=record.id if is_elsewhere else None,
+            )
         raise StoreUnavailableError(
             f"session {token.session_id} changed {_MOST_JUDGEMENTS} times while it was judged; "
             "try again"

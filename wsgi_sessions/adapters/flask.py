@@ -15,7 +15,7 @@ from werkzeug.local import LocalProxy
 
 from ..arguments import check_app, check_manager
 from ..environ import REQUEST_KEY, get_request, get_session, get_user
-from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
+from ..errors import ConfigurationError, NotSignedInError, RefusedError, StoreUnavailableError
 from ..exempt_paths import is_exempt
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
@@ -153,7 +153,10 @@ def _guarded(view: Callable[P, R], *, needs_fresh: bool) -> Callable[P, R]:
         if not current_user:
             return _send_away()
         if needs_fresh:
-            session_request.require_fresh()
+            try:
+                session_request.require_fresh()
+            except NotSignedInError:  # the database says so, and the cached copy did not
+                return _send_away()
         return current_app.ensure_sync(view)(*args, **kwargs)
 
     return guarded

@@ -348,7 +348,7 @@ ROUTES: Mapping[str, Route] = {
         update_session,
         "UpdateSession",
         "UpdatedSession",
-        ("UNAUTHORIZED", "FIELD_NOT_ALLOWED"),
+        ("UNAUTHORIZED", "FIELD_NOT_ALLOWED", "SESSION_DATA_LOST"),
     ),
     "/delete-user": Route(
         "POST",
