@@ -411,6 +411,19 @@ class TestPurge:
 
         assert manager.purger.is_due()
 
+    def test_it_does_not_sleep_for_a_month_because_its_clock_was_ahead(
+        self, manager: SessionManager, clock: FakeClock
+    ) -> None:
+        clock.advance(days=30)
+        sign_up(manager)
+        manager.purger.purge_if_due()
+        assert not manager.purger.is_due()
+
+        clock.advance(seconds=-30)
+        assert not manager.purger.is_due()
+        clock.advance(milliseconds=-1)
+        assert manager.purger.is_due()
+
     def test_failing_database_is_reported_and_fails_nothing(
         self, manager: SessionManager, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

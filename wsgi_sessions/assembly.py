@@ -99,7 +99,7 @@ class Assembly:
         )
         clock_check = ClockCheck(clock, config, self.events)
         self.feed = RevocationFeed(self.store, clock, config, clock_check)
-        self.purger = Purger(self.store, clock, config, self.events)
+        self.purger = Purger(self.store, clock, config, self.events, clock_check)
         self.validator = Validator(
             store=self.store,
             cache=self.cache,

@@ -9,6 +9,7 @@ import threading
 
 from .clock import Clock, has_passed
 from .config import SessionConfig
+from .database_clock import ClockCheck
 from .errors import StoreUnavailableError
 from .events import Events
 from .forks import notice_fork, renew_locks_in_child
@@ -19,13 +20,25 @@ __all__ = ["Purger"]
 
 
 class Purger:
-    """Deletes what has had its time: ended sessions, old feed rows and attempts."""
+    """Deletes what has had its time: ended sessions, old feed rows and attempts.
 
-    def __init__(self, store: Store, clock: Clock, config: SessionConfig, events: Events) -> None:
+    Not by a clock that is off: one that is ahead would delete live sessions, and rows of the
+    feed that other processes still need.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        config: SessionConfig,
+        events: Events,
+        clock_check: ClockCheck,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._config = config
         self._events = events
+        self._clock_check = clock_check
         self.renew_locks()
         renew_locks_in_child(self)
         self._due_at_ms = clock.now_ms() + config.purge_interval_ms
@@ -35,14 +48,24 @@ class Purger:
         self._lock = threading.Lock()
 
     def is_due(self) -> bool:
-        """Tell whether ``purge_interval`` has gone by since this process last cleaned up."""
-        return has_passed(self._due_at_ms, self._clock.now_ms())
+        """Tell whether ``purge_interval`` has gone by since this process last cleaned up.
+
+        Also where it would have to wait for longer than that: then the clock was ahead.
+        """
+        now_ms = self._clock.now_ms()
+        longest_ms = self._config.purge_interval_ms + self._config.clock_difference_ms
+        return has_passed(self._due_at_ms, now_ms) or self._due_at_ms - now_ms > longest_ms
 
     def purge(self, *, batch_rows: int = 500) -> int:
         """Delete at most a batch of each kind; return how many rows, 0 when done."""
         throttle = self._config.throttle
+        now_ms = self._clock.now_ms()
+        if self._clock_check.is_needed and not self._clock_check.is_right(
+            self._store.read_clock(), asked_at_ms=now_ms
+        ):
+            return 0
         return self._store.purge(
-            self._clock.now_ms(),
+            now_ms,
             keep_ended_ms=self._config.keep_ended_ms,
             feed_age_ms=feed_age_ms(self._config),
             attempt_age_ms=0 if throttle is None else throttle.window_ms,

@@ -44,6 +44,11 @@ class UpkeepStore(AccountStore):
                 database_secret, database_now_ms = secret, at_ms
         return FeedPage(found, database_secret, database_now_ms)
 
+    def read_clock(self) -> int | None:
+        """Return what the server's clock says, epoch milliseconds UTC; None on SQLite."""
+        row = self._connections.read_row(self._read_clock_sql, ())
+        return None if row is None else row[0]
+
     def make_database_secret(self, secret: str) -> str:
         """Keep a secret for the key of cached copies unless there is one; return what is kept."""
         return self.write_meta_once(_SECRET_NAME, secret)
@@ -69,11 +74,11 @@ class UpkeepStore(AccountStore):
         """Note a try at a password."""
         self._write(self._insert_attempt, {"key": key, "now": now_ms})
 
-    def count_attempts(self, key: str, since_ms: int) -> tuple[int, int | None]:
-        """Return how many tries came after an instant, and when the first of them was."""
+    def count_attempts(self, key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
+        """Return how many tries came after an instant and up to another, and when the first."""
         statement = self._count_attempts
         row = self._connections.read_row(
-            statement.sql, statement.fill({"key": key, "since": since_ms})
+            statement.sql, statement.fill({"key": key, "since": since_ms, "until": until_ms})
         )
         return (0, None) if row is None else (int(row[0]), row[1])
 
@@ -172,13 +177,16 @@ class UpkeepStore(AccountStore):
             meta.name == _SECRET_NAME
         )
         self._find_feed = compile_query(rows.union_all(terms))
+        self._read_clock_sql = f"SELECT {self._now().sql}"
 
         self._insert_attempt = compile_query(
             attempt.insert({attempt.key: slot("key"), attempt.created_at: slot("now")})
         )
         self._count_attempts = compile_query(
             attempt.select(peewee.fn.COUNT(attempt.id), peewee.fn.MIN(attempt.created_at)).where(
-                (attempt.key == slot("key")) & (attempt.created_at > slot("since"))
+                (attempt.key == slot("key"))
+                & (attempt.created_at > slot("since"))
+                & (attempt.created_at <= slot("until"))
             )
         )
 

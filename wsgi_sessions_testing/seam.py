@@ -33,7 +33,7 @@ _POINTS = {
         [
             *["find_session", "list_sessions", "find_revocations", "find_user"],
             *["find_user_by_email", "find_credential_by_email", "find_credential"],
-            *["count_attempts", "read_meta"],
+            *["count_attempts", "read_meta", "read_clock"],
         ],
         READ,
     ),
@@ -43,6 +43,7 @@ _POINTS = {
             *["end_user_sessions", "end_all_sessions", "delete_user", "purge", "atomically"],
             *["insert_user", "update_user", "insert_account", "set_password_hash"],
             *["insert_attempt", "write_meta_once", "replace_meta"],
+            *["make_database_secret", "renew_database_secret"],
         ],
         WRITE,
     ),

@@ -94,8 +94,12 @@ class FakeStore:
     def insert_attempt(self, key: str, now_ms: int) -> None:
         self.attempts.append((key, now_ms))
 
-    def count_attempts(self, key: str, since_ms: int) -> tuple[int, int | None]:
-        instants = [at_ms for known, at_ms in self.attempts if known == key and at_ms > since_ms]
+    def count_attempts(self, key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
+        instants = [
+            at_ms
+            for known, at_ms in self.attempts
+            if known == key and since_ms < at_ms <= until_ms
+        ]
         return len(instants), min(instants, default=None)
 
     def atomically(self, work: Callable[[], T]) -> T:

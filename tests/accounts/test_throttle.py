@@ -127,8 +127,8 @@ def test_tries_at_one_moment_do_not_slip_through_together() -> None:
     throttle = make_throttle(store)
     count, is_first = store.count_attempts, [True]
 
-    def count_late(key: str, since_ms: int) -> tuple[int, int | None]:
-        found = count(key, since_ms)
+    def count_late(key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
+        found = count(key, since_ms, until_ms=until_ms)
         if is_first.pop() if is_first else False:
             for _ in range(10):
                 store.insert_attempt(throttle_keys(None, "ada")[0], NOW)
@@ -137,6 +137,21 @@ def test_tries_at_one_moment_do_not_slip_through_together() -> None:
     store.count_attempts = count_late  # type: ignore[method-assign]
     with pytest.raises(TooManyTriesError):
         throttle.check(None, "ada", now_ms=NOW)
+
+
+def test_tries_by_a_clock_that_was_ahead_are_not_waited_for() -> None:
+    throttle = make_throttle(FakeStore())
+    use_up(throttle)
+    throttle.check("192.0.2.1", "ada", now_ms=NOW - 30 * 86_400_000)
+
+
+def test_tries_by_a_clock_a_little_ahead_count() -> None:
+    throttle = make_throttle(FakeStore())
+    use_up(throttle)
+    with pytest.raises(TooManyTriesError) as caught:
+        throttle.check("192.0.2.1", "ada", now_ms=NOW - 30_000)
+    assert caught.value.retry_after_seconds == 90
+    throttle.check("192.0.2.1", "ada", now_ms=NOW - 30_001)
 
 
 class RollingBackStore(FakeStore):
@@ -160,6 +175,18 @@ def test_tries_that_the_application_undoes_count_in_this_process() -> None:
     assert caught.value.retry_after_seconds == 40
 
     throttle.check("192.0.2.1", "ada", now_ms=NOW + 60_000)
+
+
+def test_what_a_process_noted_by_a_clock_that_was_ahead_is_not_waited_for() -> None:
+    store = RollingBackStore()
+    throttle = make_throttle(store)
+    for _ in range(10):
+        throttle.check("192.0.2.1", "ada", now_ms=NOW)
+        store.undo()
+    with pytest.raises(TooManyTriesError):
+        throttle.check("192.0.2.1", "ada", now_ms=NOW - 30_000)
+
+    throttle.check("192.0.2.1", "ada", now_ms=NOW - 30_001)
 
 
 def test_what_a_process_notes_is_forgotten_after_the_window() -> None:

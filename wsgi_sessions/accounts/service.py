@@ -51,7 +51,9 @@ class AccountService:
         self._config = config
         self._events = events
         self._hasher = PasswordHasher(config.password)
-        self._throttle = Throttle(store, config.throttle)
+        self._throttle = Throttle(
+            store, config.throttle, clock_difference_ms=config.clock_difference_ms
+        )
 
     def sign_up(
         self,

@@ -29,11 +29,15 @@ class Throttle:
     what a refused password often leads to. So there this process counts for itself, too.
     """
 
-    __slots__ = ("__weakref__", "_config", "_lock", "_noted", "_store")
+    __slots__ = ("__weakref__", "_clock_difference_ms", "_config", "_lock", "_noted", "_store")
 
-    def __init__(self, store: Store, config: ThrottleConfig | None) -> None:
+    def __init__(
+        self, store: Store, config: ThrottleConfig | None, *, clock_difference_ms: int = 30_000
+    ) -> None:
+        """``clock_difference_ms``: a try noted further in the future was noted by a wrong clock."""
         self._store = store
         self._config = config
+        self._clock_difference_ms = clock_difference_ms
         self._noted: dict[str, list[int]] = {}
         self.renew_locks()
         renew_locks_in_child(self)
@@ -65,7 +69,9 @@ class Throttle:
         assert self._config is not None
         window_ms = self._config.window_ms
         # After that instant: an attempt of exactly a window ago is over, as every deadline is.
-        count, oldest_ms = self._store.count_attempts(key, now_ms - window_ms)
+        count, oldest_ms = self._store.count_attempts(
+            key, now_ms - window_ms, until_ms=now_ms + self._clock_difference_ms
+        )
         noted = self._still_noted(key, now_ms)
         if len(noted) > count:
             count, oldest_ms = len(noted), min(noted)
@@ -87,7 +93,10 @@ class Throttle:
         assert self._config is not None
         window_ms = self._config.window_ms
         return [
-            at_ms for at_ms in self._noted.get(key, ()) if not has_passed(at_ms + window_ms, now_ms)
+            at_ms
+            for at_ms in self._noted.get(key, ())
+            if not has_passed(at_ms + window_ms, now_ms)
+            and at_ms <= now_ms + self._clock_difference_ms
         ]
 
 
