@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.databases import DAY, NOW, make_session
 from wsgi_sessions import SessionConfig
-from wsgi_sessions.policy import cached_copy_end_ms, is_bound_elsewhere, judge
+from wsgi_sessions.policy import cached_copy_end_ms, is_bound_elsewhere, judge, put_clock_right
 from wsgi_sessions.records import Decision, EndReason, Outcome
 
 SECOND = 1000
@@ -273,3 +273,49 @@ def test_copy_ends_before_anything_is_due(
     found = cached_copy_end_ms(make_session(**row), now_ms=NOW, config=config)
 
     assert found - NOW == end
+
+
+# What a clock that was ahead has written
+
+
+def put_right(settings: dict[str, Any] | None = None, **row: Any) -> dict[str, Any]:
+    """Return what changes of a session when a clock that is right sees it at ``NOW``."""
+    record = make_session(**row)
+    config = SessionConfig(secret="x" * 32, **(settings or {}))
+    judged = put_clock_right(record, now_ms=NOW, config=config)
+    if judged == record:
+        assert judged is record
+    return {
+        name: value for name, value in judged._asdict().items() if value != getattr(record, name)
+    }
+
+
+@pytest.mark.parametrize("name", ["last_seen_at_ms", "confirmed_at_ms", "authenticated_at_ms"])
+@pytest.mark.parametrize(
+    ("settings", "allowed_ms"),
+    [({}, GRACE), ({"rotate_tokens": False, "rotation_grace": 0, "clock_difference": 7}, 7000)],
+)
+def test_instant_further_ahead_than_clocks_differ_counts_from_now(
+    name: str, settings: dict[str, Any], allowed_ms: int
+) -> None:
+    assert put_right(settings, **{name: NOW + allowed_ms}) == {}
+    assert put_right(settings, **{name: NOW + allowed_ms + 1}) == {name: NOW}
+
+
+def test_session_that_would_live_too_long_is_to_be_refreshed() -> None:
+    assert put_right(expires_at_ms=NOW + WEEK + GRACE) == {}
+    assert put_right(expires_at_ms=NOW + WEEK + GRACE + 1) == {"expires_at_ms": NOW + WEEK - DAY}
+
+
+def test_session_that_ends_with_the_browser_lives_no_longer_than_it_may() -> None:
+    latest_ms = NOW + DAY + GRACE
+    assert put_right(remember=False, expires_at_ms=latest_ms) == {}
+    assert put_right(remember=False, expires_at_ms=latest_ms + 1) == {"expires_at_ms": NOW + DAY}
+
+
+def test_what_was_put_right_is_written_though_nothing_is_due() -> None:
+    decision = decide(options={"must_write": True}, row={"authenticated_at_ms": NOW - 5})
+    assert decision.change is not None
+    assert decision.change.is_touch_only
+    assert decision.change.authenticated_at_ms == NOW - 5
+    assert decide(options={"must_write": True, "allow_refresh": False}).change is None

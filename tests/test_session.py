@@ -61,6 +61,17 @@ def test_session_is_fresh_until_fresh_age(age_ms: int, is_fresh: bool) -> None:
     assert session.is_fresh is is_fresh
 
 
+@pytest.mark.parametrize(("ahead_ms", "is_fresh"), [(30, True), (31, False)])
+def test_session_of_the_future_is_not_fresh(ahead_ms: int, is_fresh: bool) -> None:
+    record = make_session(user_id="user-1")
+
+    session = Session(
+        record, None, judged_at_ms=NOW - ahead_ms, fresh_age_ms=1000, clock_difference_ms=30
+    )
+
+    assert session.is_fresh is is_fresh
+
+
 def test_anonymous_session_is_never_fresh() -> None:
     assert not Session(make_session(), None, judged_at_ms=NOW, fresh_age_ms=1000).is_fresh
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions.records import SessionRecord
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser import Browser
 from wsgi_sessions_testing.seam import SessionReads, WatchedStore
@@ -562,6 +564,112 @@ def test_session_data_is_read_from_the_database_beside_a_copy() -> None:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
         assert [browser.get("/").text for _ in range(4)] == ["1", "2", "3", "4"]
+
+
+# Clocks that were ahead and are put right
+
+MONTH = timedelta(days=30)
+
+
+def signed_in_by_a_clock_that_was_ahead(**settings: Any) -> tuple[Bench, Browser]:
+    bench = Bench(app, **settings)
+    bench.__enter__()
+    bench.clock.advance(MONTH)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    bench.clock.advance(-MONTH)
+    return bench, browser
+
+
+def stored(bench: Bench) -> SessionRecord:
+    session = bench.manager.models.session.select().get()
+    found = bench.manager.store.find_session(session.id)
+    assert found is not None
+    return found[0]
+
+
+def test_session_of_a_clock_that_was_ahead_is_kept_in_use() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+    assert stored(bench).expires_at_ms == bench.clock.now_ms() + 7 * 86_400_000
+    for _ in range(4):
+        bench.clock.advance(days=6)
+        assert is_in(browser)
+
+
+def test_session_of_a_clock_that_was_ahead_ends_when_it_is_not_used() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    assert is_in(browser)
+    token = browser_header(browser)
+    bench.clock.advance(days=7)
+    assert bench.new_browser().get("/", headers={"Cookie": token}).text == f"{NOBODY} expired"
+
+
+def test_session_that_ends_with_the_browser_is_bounded_after_a_clock_was_ahead() -> None:
+    bench = Bench(app)
+    bench.__enter__()
+    bench.clock.advance(MONTH)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org", remember_me=False)
+    bench.clock.advance(-MONTH)
+    assert is_in(browser)
+    bench.clock.advance(days=1)
+    assert reason(browser) == "expired"
+
+
+def test_limits_hold_after_a_clock_was_ahead() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead(idle_timeout=600)
+    assert is_in(browser)
+    bench.clock.advance(seconds=600)
+    assert reason(browser) == "idle"
+
+    bench, browser = signed_in_by_a_clock_that_was_ahead(absolute_timeout=3 * 86_400)
+    for _ in range(3):
+        assert is_in(browser)
+        bench.clock.advance(days=1)
+    assert reason(browser) == "absolute"
+
+
+def test_tokens_rotate_after_a_clock_was_ahead() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    before = browser.session_token
+    assert is_in(browser)
+    bench.clock.advance(days=1)
+    assert is_in(browser)
+    assert browser.session_token != before
+
+
+def test_grace_does_not_last_as_long_as_a_clock_was_ahead() -> None:
+    bench = Bench(app)
+    bench.__enter__()
+    bench.clock.advance(MONTH)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    thief = browser.fork()
+    bench.clock.advance(days=1)
+    browser.get("/")
+    assert is_in(browser) and browser.session_token != thief.session_token
+    bench.clock.advance(-MONTH)
+    assert is_in(browser)
+    bench.clock.advance(seconds=60)
+    assert reason(thief) == "replayed"
+
+
+def test_last_seen_is_written_after_a_clock_was_ahead_though_no_touch_is_due() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    assert is_in(browser)
+    record = stored(bench)
+    now_ms = bench.clock.now_ms()
+    assert (record.last_seen_at_ms, record.confirmed_at_ms) == (now_ms, now_ms)
+    assert record.authenticated_at_ms == now_ms
+
+
+def test_reading_only_puts_nothing_right() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    before = stored(bench)
+    assert bench.manager.get_session({"Cookie": browser_header(browser)}) is not None
+    assert stored(bench) == before
 
 
 # What is gone or in flux

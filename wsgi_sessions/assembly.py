@@ -106,6 +106,7 @@ class Assembly:
             feed=self.feed,
             events=self.events,
             clock=clock,
+            clock_check=clock_check,
             config=config,
         )
 

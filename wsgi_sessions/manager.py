@@ -149,6 +149,7 @@ class SessionManager(Assembly):
             None if user is None else User(user),
             judged_at_ms=now_ms,
             fresh_age_ms=self.config.fresh_age_ms,
+            clock_difference_ms=self.config.clock_difference_ms,
             open_data=open_data,
         )
 

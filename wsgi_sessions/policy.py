@@ -18,6 +18,7 @@ __all__ = [
     "is_bound_elsewhere",
     "is_live",
     "judge",
+    "put_clock_right",
     "touch_interval_ms",
 ]
 
@@ -40,6 +41,7 @@ def judge(
     allow_refresh: bool = True,
     must_reissue: bool = False,
     is_user_missing: bool = False,
+    must_write: bool = False,
 ) -> Decision:
     """Decide what a request that presents a token of a generation does to the stored session.
 
@@ -48,6 +50,7 @@ def judge(
     offered or confirmed; the next request does it.
     ``must_reissue``: the token is signed by an older secret, so the browser needs another.
     ``is_user_missing``: the session names a user whose row is gone.
+    ``must_write``: the record is not quite what is stored (``put_clock_right``).
     """
     if record is None:
         return UNKNOWN
@@ -89,6 +92,40 @@ def judge(
         now_ms=now_ms,
         config=config,
         must_reissue=must_reissue,
+        must_write=must_write,
+    )
+
+
+def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> SessionRecord:
+    """Return a record with no instant further in the future than clocks may differ.
+
+    The record itself if there is none. A clock that was ahead by a month and is put right would
+    leave a grace that lasts a month, no rotation, refresh or touch for as long, and limits that
+    are never reached. What it wrote happened in the past, nobody knows when; so it counts from
+    now on.
+    """
+    latest_ms = now_ms + max(config.clock_difference_ms, config.rotation_grace_ms)
+    lifetime_ms = config.expires_in_ms if record.remember else config.short_expires_in_ms
+    if (
+        record.last_seen_at_ms <= latest_ms
+        and record.confirmed_at_ms <= latest_ms
+        and record.authenticated_at_ms <= latest_ms
+        and record.expires_at_ms <= latest_ms + lifetime_ms
+    ):
+        return record
+
+    def put_right(instant_ms: int) -> int:
+        return now_ms if instant_ms > latest_ms else instant_ms
+
+    expires_at_ms = record.expires_at_ms
+    if expires_at_ms > latest_ms + lifetime_ms:
+        # A refresh is due then, which sends the browser its cookie anew.
+        expires_at_ms = now_ms + lifetime_ms - (config.update_age_ms if record.remember else 0)
+    return record._replace(
+        last_seen_at_ms=put_right(record.last_seen_at_ms),
+        confirmed_at_ms=put_right(record.confirmed_at_ms),
+        authenticated_at_ms=put_right(record.authenticated_at_ms),
+        expires_at_ms=expires_at_ms,
     )
 
 
@@ -104,6 +141,7 @@ def _accept(
     now_ms: int,
     config: SessionConfig,
     must_reissue: bool,
+    must_write: bool,
 ) -> Decision:
     confirms = outcome is Outcome.CONFIRM
     expires_at_ms = record.expires_at_ms
@@ -132,7 +170,7 @@ def _accept(
                 or (touches and _is_repeat_due(record, now_ms=now_ms, config=config))
             ),
         )
-    if not (confirms or refreshes or touches):
+    if not (confirms or refreshes or touches or must_write):
         if offer is None:
             return _ACCEPTED_AS_IS[outcome]
         return Decision(outcome, is_accepted=True, offer=offer)
@@ -143,6 +181,7 @@ def _accept(
         last_seen_at_ms=max(now_ms, record.last_seen_at_ms),
         expires_at_ms=expires_at_ms,
         is_touch_only=not (confirms or refreshes),
+        authenticated_at_ms=record.authenticated_at_ms,
     )
     return Decision(outcome, is_accepted=True, change=change, offer=offer)
 

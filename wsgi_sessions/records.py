@@ -172,6 +172,8 @@ class Change(NamedTuple):
     expires_at_ms: int
     is_touch_only: bool
     """Only ``last_seen_at`` moves, so losing the write loses nothing."""
+    authenticated_at_ms: int | None = None
+    """None leaves it; another instant only where a clock was ahead when it was written."""
 
 
 class Decision(NamedTuple):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .clock import datetime_from_ms, has_passed
+from .clock import datetime_from_ms
 from .devices import device_in_words
 from .records import SessionRecord, UserRecord
 from .secrecy import refuse_to_pickle
@@ -82,7 +82,15 @@ class Session:
     ``id`` is public and gives no access: it may be shown, logged and used to revoke.
     """
 
-    __slots__ = ("_data", "_fresh_age_ms", "_judged_at_ms", "_open_data", "record", "user")
+    __slots__ = (
+        "_clock_difference_ms",
+        "_data",
+        "_fresh_age_ms",
+        "_judged_at_ms",
+        "_open_data",
+        "record",
+        "user",
+    )
 
     def __init__(
         self,
@@ -91,8 +99,10 @@ class Session:
         *,
         judged_at_ms: int,
         fresh_age_ms: int,
+        clock_difference_ms: int = 0,
         open_data: Callable[[Session], SessionData] | None = None,
     ) -> None:
+        self._clock_difference_ms = clock_difference_ms
         self.record = record
         self.user = user
         self._judged_at_ms = judged_at_ms
@@ -161,10 +171,12 @@ class Session:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the last authentication is younger than ``fresh_age``."""
-        return not self.is_anonymous and not has_passed(
-            self.record.authenticated_at_ms + self._fresh_age_ms, self._judged_at_ms
-        )
+        """Whether the last authentication is younger than ``fresh_age``.
+
+        One in the future, by more than clocks may differ, is of a clock that was wrong.
+        """
+        age_ms = self._judged_at_ms - self.record.authenticated_at_ms
+        return not self.is_anonymous and -self._clock_difference_ms <= age_ms < self._fresh_age_ms
 
     @property
     def data(self) -> SessionData:

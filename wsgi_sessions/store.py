@@ -254,6 +254,8 @@ class Store(EndingStore):
             **{f"new_{name}": value for name, value in change._asdict().items()},
             **self.judged_values(judged),
         }
+        if change.authenticated_at_ms is None:
+            values["new_authenticated_at_ms"] = judged.authenticated_at_ms
         return self._write(self._change, values) > 0
 
     def merge_data(
@@ -345,6 +347,7 @@ class Store(EndingStore):
                 {
                     session.generation: slot("new_generation"),
                     session.confirmed_at: slot("new_confirmed_at_ms"),
+                    session.authenticated_at: slot("new_authenticated_at_ms"),
                     session.updated_at: slot("new_updated_at_ms"),
                     session.last_seen_at: slot("new_last_seen_at_ms"),
                     session.expires_at: slot("new_expires_at_ms"),

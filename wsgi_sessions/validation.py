@@ -12,9 +12,10 @@ from .clock import Clock
 from .config import SessionConfig
 from .cookie_cache import CookieCache
 from .cookies import PresentedCookies
+from .database_clock import ClockCheck
 from .errors import StoreUnavailableError
 from .events import Events
-from .policy import end_reason_at, is_bound_elsewhere, judge
+from .policy import end_reason_at, is_bound_elsewhere, judge, put_clock_right
 from .records import (
     CachedCopy,
     Decision,
@@ -67,9 +68,11 @@ class Validator:
         feed: RevocationFeed,
         events: Events,
         clock: Clock,
+        clock_check: ClockCheck,
         config: SessionConfig,
     ) -> None:
         self._store = store
+        self._clock_check = clock_check
         self._cache = cache
         self._feed = feed
         self._events = events
@@ -176,8 +179,9 @@ class Validator:
             record, user = (None, None) if found is None else found
             if record is not None and not options.knows_address:
                 address = record.ip_address
+            judged = record if record is None else self._put_right(record, now_ms=now_ms)
             decision = judge(
-                record,
+                judged,
                 token.generation,
                 now_ms=now_ms,
                 address=address,
@@ -187,6 +191,7 @@ class Validator:
                 is_user_missing=(
                     record is not None and user is None and record.user_id is not None
                 ),
+                must_write=judged is not record,
             )
             if record is None:
                 return Validation(now_ms)
@@ -258,6 +263,20 @@ class Validator:
                     details={"other_session_id": token.session_id},
                 )
 
+    def _put_right(self, record: SessionRecord, *, now_ms: int) -> SessionRecord:
+        """Return a record without what a clock that was ahead has written, if ours is right."""
+        judged = put_clock_right(record, now_ms=now_ms, config=self._config)
+        if judged is record:
+            return record
+        if not self._clock_check.is_needed:
+            return judged
+        asked_at_ms = self._clock.now_ms()
+        try:
+            said_ms = self._store.read_clock()
+        except StoreUnavailableError:
+            return record
+        return judged if self._clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
+
     def _apply(
         self, record: SessionRecord, decision: Decision, *, address: str | None
     ) -> SessionRecord | None:
@@ -280,6 +299,7 @@ class Validator:
             updated_at_ms=change.updated_at_ms,
             last_seen_at_ms=change.last_seen_at_ms,
             expires_at_ms=change.expires_at_ms,
+            authenticated_at_ms=change.authenticated_at_ms or record.authenticated_at_ms,
         )
         about = {"session_id": record.id, "user_id": record.user_id, "address": address}
         if change.generation != record.generation:

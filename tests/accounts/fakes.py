@@ -96,9 +96,7 @@ class FakeStore:
 
     def count_attempts(self, key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
         instants = [
-            at_ms
-            for known, at_ms in self.attempts
-            if known == key and since_ms < at_ms <= until_ms
+            at_ms for known, at_ms in self.attempts if known == key and since_ms < at_ms <= until_ms
         ]
         return len(instants), min(instants, default=None)
 

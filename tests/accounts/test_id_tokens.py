@@ -568,6 +568,17 @@ def test_known_keys_outlive_an_outage_by_a_day(
     assert {event.name for event in verify.seen} == {"provider_error"}
 
 
+def test_keys_of_a_clock_that_was_ahead_outlive_no_outage(
+    issuer: LocalIssuer, verify: Verifier, clock: FakeClock
+) -> None:
+    clock.advance(days=30)
+    verify(issuer.id_token("ada"))
+    issuer.stop()
+    clock.advance(days=-30)
+    with pytest.raises(ProviderUnavailableError, match="corp does not answer"):
+        verify(issuer.id_token("ada"))
+
+
 def test_keys_are_looked_at_anew_after_an_hour(
     issuer: LocalIssuer, verify: Verifier, clock: FakeClock
 ) -> None:
@@ -665,10 +676,23 @@ def test_a_provider_that_drips_its_answer_is_left(
         thread = threading.Thread(target=serve, args=(listening,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/keys"
-        deadline = fetching.Deadline(clock, clock.now_ms() + provider_keys.LONGEST_FETCH_MS)
+        deadline = deadline_of(clock)
         with pytest.raises(OSError, match="takes too long"):
             fetching.fetch_json(url, deadline)
         thread.join()
+
+
+def deadline_of(clock: FakeClock) -> fetching.Deadline:
+    longest_ms = provider_keys.LONGEST_FETCH_MS
+    return fetching.Deadline(clock, clock.now_ms() + longest_ms, longest_ms)
+
+
+def test_nobody_waits_for_as_long_as_a_clock_was_ahead(clock: FakeClock) -> None:
+    deadline = deadline_of(clock)
+    assert deadline.seconds_to_wait() == fetching.TIMEOUT_SECONDS
+    clock.advance(days=-30)
+    with pytest.raises(TimeoutError):
+        deadline.seconds_to_wait()
 
 
 def make_certificate(folder: Path) -> Path:
@@ -714,7 +738,7 @@ def test_https_is_that_of_a_certificate_one_knows(
         thread = threading.Thread(target=serve, args=(listening,), daemon=True)
         thread.start()
         url = f"https://localhost:{listening.getsockname()[1]}/keys"
-        deadline = fetching.Deadline(clock, clock.now_ms() + provider_keys.LONGEST_FETCH_MS)
+        deadline = deadline_of(clock)
         with nullcontext() if is_known else pytest.raises(OSError, match="CERTIFICATE"):
             assert fetching.fetch_json(url, deadline) == {"keys": []}
         thread.join()

@@ -28,15 +28,19 @@ LARGEST_ANSWER_BYTES = 256 * 1024
 
 
 class Deadline(NamedTuple):
-    """The instant up to which somebody waits, however many answers it takes."""
+    """The instant up to which somebody waits, however many answers it takes.
+
+    Further away than ``longest_ms`` it is over, too: the clock was put back meanwhile.
+    """
 
     clock: Clock
     at_ms: int
+    longest_ms: int
 
     def seconds_to_wait(self) -> float:
         """Return how long one step may take; ``TimeoutError`` if nothing is left."""
         left_ms = self.at_ms - self.clock.now_ms()
-        if left_ms <= 0:
+        if not 0 < left_ms <= self.longest_ms:
             raise TimeoutError("the answer takes too long")
         return min(TIMEOUT_SECONDS, left_ms / 1000)
 

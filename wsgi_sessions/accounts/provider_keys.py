@@ -139,7 +139,7 @@ class KeyStore:
         if state.outcome is _Outcome.HAS_NO_KEYS:
             raise IdTokenNotSupportedError(f"{name} publishes no keys to check ID tokens with")
         is_away = not keys and state.outcome is _Outcome.DID_NOT_ANSWER
-        if known is None or is_away or now_ms - known.fetched_at_ms >= KEPT_MS:
+        if known is None or is_away or abs(now_ms - known.fetched_at_ms) >= KEPT_MS:
             raise ProviderUnavailableError(
                 f"{name} does not answer, so its ID tokens can't be checked; try again in a moment"
             )
@@ -172,7 +172,7 @@ class KeyStore:
     def _fetch(self, now_ms: int) -> _Fetched:
         from .fetching import Deadline, fetch_json
 
-        deadline = Deadline(self._clock, self._clock.now_ms() + LONGEST_FETCH_MS)
+        deadline = Deadline(self._clock, self._clock.now_ms() + LONGEST_FETCH_MS, LONGEST_FETCH_MS)
         provider = self._provider
         issuers, jwks_url = provider.issuers, provider.jwks_url
         if provider.discovery_url is not None:
