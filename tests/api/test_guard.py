@@ -178,6 +178,8 @@ def test_endless_origin_is_nobodys() -> None:
     patterns = ("https://a*a*a*a*a*a.example.net",)
     assert is_trusted("https://aaaaaaaa.example.net", trusted_origins=patterns)
     assert not is_trusted(f"https://{'a' * 60_000}.example.net", trusted_origins=patterns)
+    # Within the longest name a search that goes back would take centuries.
+    assert not is_trusted(f"https://{'a' * 200}b.example.net", trusted_origins=patterns)
 
 
 def test_default_port_and_case_make_no_other_origin() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from publicsuffixlist import PublicSuffixList
 
 from wsgi_sessions import RefusedError, SessionConfig
 from wsgi_sessions.addresses import read_address_and_scheme, read_client
-from wsgi_sessions.api.guard import check_origin
+from wsgi_sessions.api.guard import _is_label_of, check_origin
 from wsgi_sessions.cookies import CookieDoor
 from wsgi_sessions.forwarded import read_elements
 from wsgi_sessions.public_suffixes import covers_public_suffix
@@ -180,6 +181,16 @@ def test_only_our_own_name_is_heard(
         assert named.lower().startswith("https://app.example.org")
     else:
         assert cookie is None and site in (None, "none", "")
+
+
+@SOME
+@given(pattern=st.text("ab*-", min_size=1, max_size=8), label=st.text("ab-._", max_size=8))
+def test_star_stands_for_any_part_of_a_label(pattern: str, label: str) -> None:
+    assume("*" in pattern)
+    expression = re.escape(pattern).replace(r"\*", "[a-z0-9_-]*")
+    expected = label != "" and re.fullmatch(expression, label) is not None
+
+    assert _is_label_of(pattern, label) is expected
 
 
 LIST = PublicSuffixList()
