@@ -88,7 +88,11 @@ class Validator:
         """
         now_ms = self._clock.now_ms()
         may_use_copy = self._config.cookie_cache.enabled and not options.authoritative
-        if presented.cached_texts and may_use_copy and _is_of_one_session(presented):
+        if (
+            presented.cached_texts
+            and may_use_copy
+            and (len(presented.token_texts) == 1 or _is_of_one_session(presented))
+        ):
             copied = self._from_copy(presented, address=address, options=options, now_ms=now_ms)
             if copied is not None:
                 return copied
@@ -337,8 +341,6 @@ class Validator:
 
 def _is_of_one_session(presented: PresentedCookies) -> bool:
     """Tell whether a copy may decide: where several sessions come, which counts is no chance."""
-    if len(presented.token_texts) == 1:
-        return True
     return len(_newest_of_each_session(presented.tokens)) < 2
 
 

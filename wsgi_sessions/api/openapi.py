@@ -63,7 +63,8 @@ def describe(
             "title": "Sessions",
             "version": _VERSION,
             "description": "Sign-up, sign-in and sessions, in the wire format of Better Auth's "
-            "client. A change that comes with a cookie must come from a trusted origin.",
+            "client. A change that names an origin, or comes with a cookie, must come from a "
+            "trusted one.",
         },
         "servers": [{"url": mount_path + (config.api_path or "/")}],
         "paths": {path: _path(path, route) for path, route in routes.items()},
