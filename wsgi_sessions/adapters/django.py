@@ -19,7 +19,7 @@ from django.urls import get_resolver, get_urlconf
 from django.utils.module_loading import import_string
 from django.views.defaults import bad_request
 
-from ..environ import REQUEST_KEY, get_request, get_session, get_user
+from ..environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
 from ..errors import NotSignedInError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
@@ -84,7 +84,8 @@ class SessionsMiddleware:
         environ = getattr(request, "environ", None)
         if environ is None:
             raise ImproperlyConfigured("SessionsMiddleware needs WSGI; this request is ASGI's")
-        if REQUEST_KEY in environ:
+        handle = find_handle(environ, get_manager())
+        if handle is not None and environ[REQUEST_KEY] is handle and handle.is_within(environ):
             return self._get_response(_with_names(request))
         request.get_host()  # ALLOWED_HOSTS are for the JSON API, too
         if self._door is None:
@@ -94,6 +95,9 @@ class SessionsMiddleware:
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bridge: _Bridge = environ.pop(_BRIDGE_KEY)
+        if environ is not bridge.request.environ and REQUEST_KEY in environ:
+            # A copy, made beneath another manager's middleware; the request keeps its own.
+            get_request(environ).join(bridge.request.environ)
         bridge.response = response = self._get_response(_with_names(bridge.request))
         headers = [(name, value) for name, value in response.items() if value.isascii()]
         start_response(f"{response.status_code} {response.reason_phrase}", headers)

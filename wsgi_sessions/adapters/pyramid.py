@@ -22,7 +22,7 @@ from pyramid.interfaces import PHASE3_CONFIG, ITweens
 from pyramid.tweens import INGRESS
 
 from ..arguments import check_manager
-from ..environ import REQUEST_KEY, get_request, get_session, get_user
+from ..environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
 from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
@@ -85,13 +85,21 @@ def sessions_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[An
 
     def pass_on(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = environ.pop(_BRIDGE_KEY)
+        if environ is not request.environ and REQUEST_KEY in environ:
+            # A copy, made beneath another manager's middleware; the request keeps its own.
+            get_request(environ).join(request.environ)
         answer: Iterable[bytes] = handler(request)(environ, start_response)
         return answer
 
     door = SessionMiddleware(pass_on, registry["wsgi_sessions"])
 
     def tween(request: Any) -> Any:
-        if REQUEST_KEY in request.environ:
+        handle = find_handle(request.environ, door.manager)
+        if (
+            handle is not None
+            and request.environ[REQUEST_KEY] is handle
+            and handle.is_within(request.environ)
+        ):
             return handler(request)
         request.environ[_BRIDGE_KEY] = request
         status, headers, body = request.call_application(door)
