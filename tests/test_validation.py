@@ -9,6 +9,7 @@ import pytest
 
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
 from wsgi_sessions.records import SessionRecord
+from wsgi_sessions.store import Store
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser import Browser
 from wsgi_sessions_testing.seam import SessionReads, WatchedStore
@@ -712,6 +713,18 @@ def test_a_row_that_never_holds_still_is_a_database_in_trouble() -> None:
         patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
         assert browser.get("/").status_int == 503
     assert is_in(browser)
+
+
+def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "is_within_app_transaction", True)
+        patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
+        patch.setattr(bench.manager.store, "end_session", lambda *_, **__: False)
+        assert is_in(browser)
+        bench.clock.advance(days=7)
+        assert not is_in(browser)
 
 
 def test_a_failed_touch_fails_nothing() -> None:

@@ -61,6 +61,10 @@ class Connections:
             *self._errors,
             StoreUnavailableError,
         )
+        # What we lock and then read has to be what is there now, whatever a role's default says.
+        self._kind_of_transaction: tuple[str, ...] = (
+            ("IMMEDIATE",) if self.is_sqlite else () if self.is_mysql else ("READ COMMITTED",)
+        )
         self._local = threading.local()
         self._is_memory = self.is_sqlite and is_in_memory(str(self.database.database))
         # One connection in memory is all there is, so its users take turns.
@@ -165,7 +169,7 @@ class Connections:
             try:
                 with self._taken():
                     is_inner = self.database.in_transaction()
-                    kind = ("IMMEDIATE",) if self.is_sqlite and not is_inner else ()
+                    kind = () if is_inner else self._kind_of_transaction
                     self._local.depth = 1
                     self._local.has_begun = not is_inner
                     try:
@@ -180,12 +184,12 @@ class Connections:
                 # A try may itself wait for a lock, and whoever asked waits with it.
                 is_last = attempt == _MOST_TRIES or monotonic_ms() - began_ms >= _PATIENCE_MS
                 if self.database.in_transaction() or is_last:
-                    raise self._after_failure(error) from error
+                    raise self._after_failure(error) from cause
                 if not is_conflict(cause):
                     # Once begun it may have been committed, so it is not sent again.
                     is_unsent = not has_begun and self._is_dead_at_begin(cause, attempt)
                     if cause is None or not (is_unsent and self._renew(cause)):
-                        raise self._after_failure(error) from error
+                        raise self._after_failure(error) from cause
                     continue
             time.sleep(0.005 * 2**attempt)
         raise AssertionError("unreachable")

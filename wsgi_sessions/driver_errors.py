@@ -15,10 +15,19 @@ import peewee
 
 from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 
-__all__ = ["IntegrityConflict", "driver_errors", "is_conflict", "is_gone", "translate"]
+__all__ = [
+    "IntegrityConflict",
+    "driver_errors",
+    "is_conflict",
+    "is_gone",
+    "is_overtaken",
+    "translate",
+]
 
-# MariaDB: deadlock, lock wait timeout, Galera certification; PostgreSQL: serialization, deadlock.
-_CONFLICT_CODES = frozenset({1213, 1205, 1020, "40001", "40P01"})
+# MariaDB: deadlock, a record that changed since the snapshot; PostgreSQL: serialization, deadlock.
+_OVERTAKEN_CODES = frozenset({1213, 1020, "40001", "40P01"})
+# And MariaDB's lock wait timeout.
+_CONFLICT_CODES = _OVERTAKEN_CODES | {1205}
 # MariaDB and MySQL call these operational: a column without a default, a check that failed.
 _REFUSED_CODES = frozenset({1364, 3819, 4025})
 _DUPLICATE_CODES = frozenset({1062, "23505"})
@@ -83,6 +92,14 @@ def is_conflict(error: BaseException | None) -> bool:
         text = str(error)
         return "locked" in text or "busy" in text
     return bool(_codes(error) & _CONFLICT_CODES)
+
+
+def is_overtaken(error: BaseException | None) -> bool:
+    """Tell whether a server undid a statement because somebody else's came first.
+
+    What is sent again then meets what they have left; who only waited in vain is not meant.
+    """
+    return error is not None and bool(_codes(error) & _OVERTAKEN_CODES)
 
 
 def is_gone(error: BaseException, connection: Any) -> bool:

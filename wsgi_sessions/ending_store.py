@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import peewee
 
 from .connections import Connections
+from .errors import StoreUnavailableError
 from .models import Models
 from .records import EndReason, SessionRecord
 from .statements import Statement, compile_query, slot
@@ -65,7 +66,14 @@ class EndingStore(UpkeepStore):
                 self.insert_revocation(session_id, now_ms=now_ms)
             return True
 
-        return self.atomically(end) if with_feed else end()
+        try:
+            return (
+                self.atomically(end) if with_feed else self._write_compared(statement, values) > 0
+            )
+        except StoreUnavailableError as error:
+            if judged is None or not self._was_overtaken(error):
+                raise
+            return False
 
     def end_listed(
         self, session_ids: Sequence[str], *, reason: EndReason, now_ms: int

@@ -256,7 +256,7 @@ class Store(EndingStore):
         }
         if change.authenticated_at_ms is None:
             values["new_authenticated_at_ms"] = judged.authenticated_at_ms
-        return self._write(self._change, values) > 0
+        return self._write_compared(self._change, values) > 0
 
     def merge_data(
         self,

@@ -12,7 +12,8 @@ from uuid import UUID
 import peewee
 
 from .connections import Connections
-from .errors import ConfigurationError, InvalidValueError
+from .driver_errors import is_overtaken
+from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 from .instants import ms_from_column, ms_to_column
 from .models import USER_ATTRIBUTES, Models
 from .records import UserRecord
@@ -21,6 +22,8 @@ from .statements import Statement, compile_query, slot
 __all__ = ["UNSET", "UserStore"]
 
 T = TypeVar("T")
+
+_MOST_TRIES = 8
 
 
 class _Unset:
@@ -167,7 +170,40 @@ class UserStore:
         return compile_query(query.bind(self._connections.database))
 
     def _write(self, statement: Statement, values: Mapping[str, Any]) -> int:
-        return self._connections.write(statement.sql, statement.fill(values))
+        """Run a write and return how many rows it changed.
+
+        Alone, it is sent again where somebody was faster: under repeatable read PostgreSQL
+        refuses it then, instead of looking at the row once more.
+        """
+        parameters = statement.fill(values)
+        for _ in range(_MOST_TRIES):
+            try:
+                return self._connections.write(statement.sql, parameters)
+            except StoreUnavailableError as error:
+                if not self._was_overtaken(error) or self._connections.database.in_transaction():
+                    raise
+        return self._connections.write(statement.sql, parameters)
+
+    def _write_compared(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Run a compare-and-set as ``_write`` does; 0 also where the application can't see why.
+
+        Its transaction on PostgreSQL may be one that does not see what others have changed
+        since it began; a savepoint keeps it usable.
+        """
+        connections = self._connections
+        if connections.is_sqlite or connections.is_mysql:
+            return self._write(statement, values)
+        if not connections.is_within_app_transaction:
+            return self._write(statement, values)
+        try:
+            return connections.atomically(lambda: self._write(statement, values))
+        except StoreUnavailableError as error:
+            if not self._was_overtaken(error):
+                raise
+            return 0
+
+    def _was_overtaken(self, error: StoreUnavailableError) -> bool:
+        return is_overtaken(error.__cause__)
 
     def for_update(self, query: Any) -> Any:
         """Lock the rows of a query; SQLite locks the file when a transaction begins."""

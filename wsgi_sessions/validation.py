@@ -176,8 +176,14 @@ class Validator:
         self, token: PresentedToken, *, address: str | None, options: ReadOptions, now_ms: int
     ) -> Validation:
         find_session = self._store.find_session
+        before: object = None
         for _ in range(_MOST_JUDGEMENTS):
             found = find_session(token.session_id)
+            # Somebody was faster, and the application's transaction does not see with what.
+            is_unseen = (
+                found is not None and found == before and self._store.is_within_app_transaction
+            )
+            before = found
             # What is judged once more has changed since it was read.
             find_session = partial(self._store.find_session, anew=True)
             record, user = (None, None) if found is None else found
@@ -199,6 +205,8 @@ class Validator:
             )
             if record is None:
                 return Validation(now_ms)
+            if decision.is_accepted and is_unseen:
+                return Validation(now_ms, record, user, token)
             if decision.is_accepted:
                 landed = self._apply(record, decision, address=address)
                 if landed is None:
@@ -215,7 +223,8 @@ class Validator:
             is_reader = not (options.allow_refresh or options.is_change)
             is_over = decision.outcome not in _ONLY_REFUSED
             if not is_reader:
-                if not self._refuse(record, decision, address=address, now_ms=now_ms):
+                told = is_unseen or self._refuse(record, decision, address=address, now_ms=now_ms)
+                if not told:
                     continue
                 is_over = is_over or decision.must_end
             is_elsewhere = not is_over and decision.outcome is Outcome.IP_MISMATCH

@@ -1,0 +1,206 @@
+"""Roles and databases of PostgreSQL whose transactions see the rows of their first statement."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pymysql
+import pytest
+
+from wsgi_sessions.connections import Connections
+from wsgi_sessions.errors import StoreUnavailableError
+from wsgi_sessions.models import build_models
+from wsgi_sessions.records import Change, EndReason
+from wsgi_sessions.store import Store
+
+from .databases import (
+    NOW,
+    WAIT_SECONDS,
+    Place,
+    fresh_server_database,
+    in_parallel,
+    make_session,
+    make_user,
+    run_on_server,
+    stored_session,
+)
+
+CHANGE = Change(1, NOW + 1, NOW + 1, NOW + 1, NOW + 10_000, is_touch_only=False)
+OTHERS = "UPDATE wsgi_sessions_session SET last_seen_at = last_seen_at + 5 WHERE id = 'session-1'"
+
+
+@pytest.fixture(params=["repeatable read", "serializable"])
+def strict(request: pytest.FixtureRequest) -> Generator[Place]:
+    """A database whose transactions are strict unless they say otherwise."""
+    with fresh_server_database("postgres") as url:
+        name = urlsplit(url).path[1:]
+        run_on_server(
+            "postgres",
+            f"ALTER DATABASE {name} SET default_transaction_isolation = '{request.param}'",
+        )
+        place = Place("postgres", url)
+        try:
+            yield place
+        finally:
+            place.connections.close()
+
+
+@pytest.fixture
+def lent(strict: Place) -> Iterator[Store]:
+    connections = Connections(Connections(str(strict.database)).database)
+    strict.store.create_tables()
+    yield Store(connections, build_models(connections.database))
+    if not connections.database.is_closed():
+        connections.database.close()
+
+
+@contextmanager
+def others_hold_the_row(place: Place) -> Iterator[None]:
+    """Change the session's row in another transaction, and commit once somebody waits for it."""
+    with psycopg.connect(str(place.database), autocommit=False) as connection:
+        connection.execute(OTHERS)
+
+        def commit_when_waited_for() -> None:
+            waiting = """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE wait_event_type = 'Lock' AND datname = current_database()
+            """
+            with psycopg.connect(str(place.database), autocommit=True) as watch:
+                until = time.monotonic() + WAIT_SECONDS
+                while time.monotonic() < until:
+                    row = watch.execute(waiting.encode()).fetchone()
+                    if row is not None and row[0]:
+                        break
+                    time.sleep(0.01)
+            connection.commit()
+
+        thread = threading.Thread(target=commit_when_waited_for)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join(WAIT_SECONDS)
+
+
+@pytest.mark.parametrize("is_lent", [False, True])
+class TestAlone:
+    def test_change_that_came_second_is_told_so(
+        self, strict: Place, lent: Store, is_lent: bool
+    ) -> None:
+        judged = make_session()
+        strict.store.insert_session(judged)
+        store = lent if is_lent else strict.store
+        with others_hold_the_row(strict):
+            assert store.apply_change(judged, CHANGE) is False
+
+        assert stored_session(strict.store).generation == 0
+        assert store.apply_change(stored_session(strict.store), CHANGE) is True
+
+    def test_end_of_what_was_judged_is_told_so(
+        self, strict: Place, lent: Store, is_lent: bool
+    ) -> None:
+        judged = make_session()
+        strict.store.insert_session(judged)
+        store = lent if is_lent else strict.store
+        with others_hold_the_row(strict):
+            assert not store.end_session(
+                "session-1", reason=EndReason.REPLAYED, now_ms=NOW, judged=judged
+            )
+
+        assert stored_session(strict.store).ended_at_ms is None
+
+    def test_sign_out_ends_it_whoever_touched_it(
+        self, strict: Place, lent: Store, is_lent: bool
+    ) -> None:
+        strict.store.insert_session(make_session())
+        store = lent if is_lent else strict.store
+        with others_hold_the_row(strict):
+            assert store.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
+
+    def test_data_is_merged_whoever_touched_it(
+        self, strict: Place, lent: Store, is_lent: bool
+    ) -> None:
+        strict.store.insert_session(make_session())
+        store = lent if is_lent else strict.store
+        with others_hold_the_row(strict):
+            assert store.merge_data("session-1", {"a": "1"}, known=("{}", 0)) == ('{"a":1}', 1)
+
+
+def test_sign_ins_at_once_keep_the_limit(strict: Place) -> None:
+    strict.store.insert_user(make_user())
+
+    def sign_in(number: int) -> None:
+        strict.store.admit_session(
+            make_session(f"session-{number}", user_id="user-1"),
+            replaces=None,
+            maximum_sessions=2,
+            on_limit="evict",
+            only_one=False,
+            find_end=lambda _record: None,
+            skew_ms=0,
+            now_ms=NOW,
+        )
+
+    in_parallel(sign_in, 8)
+
+    assert len(strict.store.list_sessions("user-1", NOW)) == 2
+
+
+class TestWithinTheApplicationsTransaction:
+    def test_what_it_does_not_see_is_told_and_breaks_nothing(
+        self, strict: Place, lent: Store
+    ) -> None:
+        strict.store.insert_session(make_session())
+        with lent._connections.database.atomic():
+            judged = stored_session(lent)
+            strict.connections.write(OTHERS, ())
+
+            assert lent.apply_change(judged, CHANGE) is False
+            assert not lent.end_session(
+                "session-1", reason=EndReason.REPLAYED, now_ms=NOW, judged=judged
+            )
+            assert stored_session(lent) == judged
+
+        assert stored_session(strict.store).ended_at_ms is None
+
+    def test_sign_out_of_what_changed_is_for_the_application_to_repeat(
+        self, strict: Place, lent: Store
+    ) -> None:
+        strict.store.insert_session(make_session())
+        with lent._connections.database.atomic():
+            stored_session(lent)
+            strict.connections.write(OTHERS, ())
+
+            with pytest.raises(StoreUnavailableError):
+                lent.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
+            assert stored_session(lent).ended_at_ms is None
+
+
+@pytest.mark.parametrize("code", [1213, 1020])
+@pytest.mark.parametrize(("failures", "tells"), [(3, True), (100, None)])
+def test_statement_that_mariadb_undid_is_sent_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, code: int, failures: int, tells: Any
+) -> None:
+    place.store.insert_session(make_session())
+    write, left = place.connections.write, [failures]
+
+    def undone(sql: str, parameters: Any) -> int:
+        if left[0]:
+            left[0] -= 1
+            raise StoreUnavailableError("undone") from pymysql.OperationalError(code, "undone")
+        return write(sql, parameters)
+
+    monkeypatch.setattr(place.connections, "write", undone)
+
+    if tells is None:
+        with pytest.raises(StoreUnavailableError):
+            place.store.apply_change(make_session(), CHANGE)
+        assert left[0] > failures - 20
+    else:
+        assert place.store.apply_change(make_session(), CHANGE) is tells
