@@ -269,6 +269,13 @@ HEADER_TEXTS = latin | st.sampled_from(
         *["null", "http://app.example.org", "https://evil.example", "[::1]:80", 'for="[::1"', "-1"],
         *["10.0.0.1, unknown, 192.0.2.7", "fe80::1%eth0", "9" * 30, "chunked", "text/plain"],
         *["application/json; charset=utf-16", "for=1.2.3.4;proto=https,for=_x", "\xff\xfe"],
+        *[
+            'for="1.2.3.4',
+            r'for="\"192.0.2.1, for=1.2.3.4"',
+            "for=a;for=b",
+            'for="[::1]:_x";proto=wss',
+        ],
+        *["wss", "same-origin", "same-origin, cross-site", "1.2.3.4, , 192.0.2.1", "[::1", "%"],
         *["A" * 9000, "http://[", "http://app.example.org:99999", "٣", "1_000", " 5 "],
     ]
 )
