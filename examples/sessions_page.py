@@ -15,44 +15,64 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 from wsgiref.simple_server import make_server
 
+from quickstart_site.app import read_form
+from quickstart_site.static import with_static_files
+
 from wsgi_sessions import (
-    InvalidCredentialsError,
+    RefusedError,
     SessionManager,
     SessionMiddleware,
     get_request,
     get_user,
 )
-from wsgi_sessions.adapters.views import check_form_origin, safe_next
+from wsgi_sessions.adapters.views import check_form_origin, refusal_of, safe_next
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
 PAGES_PATH = "/account/sessions"
-LARGEST_FORM_BYTES = 4096
+TITLE = "An app"
 
 FRAME = """\
 <!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>
-body {{ max-width: 30rem; margin: 3rem auto; padding: 0 1rem }}
-body, input, button {{ font: 1rem/1.6 system-ui, sans-serif }}
-input, button {{ display: block; width: 100%; min-height: 2.75rem; margin-bottom: 0.75rem }}
-</style>
-<h1>{title}</h1>
-{body}
+<title>{title} · wsgi-sessions example</title>
+<link rel="icon" href="/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<header><a href="/"><img src="/icon.svg" alt="" width="28" height="28"> wsgi-sessions
+<span>sessions page</span></a></header>
+<main><h1>{title}</h1>
+{body}</main>
+</body>
+</html>
 """
 SIGN_IN_FORM = """\
-{said}<form method="post" action="/sign-in?next={next}">
-<label>E-mail <input name="email" type="email" autocomplete="username" value="{email}"></label>
-<label>Password <input name="password" type="password" autocomplete="current-password"></label>
+<div class="pair"><section class="card"><form method="post" action="/sign-in?next={next}">
+<label for="email">E-mail</label>
+<input id="email" name="email" type="email" autocomplete="username" required value="{email}">
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
 <button>Sign in</button>
-</form>
-<p>The password is <code>{password}</code>. Sign in with a second browser to see both.</p>"""
+</form></section></div>
+<p></p>
+<p class="hint">The password is <code>{password}</code>. Sign in with a second browser to see
+both.</p>"""
+PASSWORD_FORM = """\
+<div class="pair"><section class="card"><form method="post" action="/password">
+<label for="current">Current password</label>
+<input id="current" name="current" type="password" autocomplete="current-password" required>
+<label for="new">New password</label>
+<input id="new" name="new" type="password" autocomplete="new-password" minlength="8" required>
+<button>Change the password</button>
+</form></section></div>"""
+PROBLEM = '<p class="problem" role="alert">{}</p>\n'
 
 
 def make_application() -> WSGIApplication:
@@ -62,24 +82,39 @@ def make_application() -> WSGIApplication:
         secret=secrets.token_urlsafe(32),
         pages_path=PAGES_PATH,
         sign_in_url="/sign-in",
+        pages_title=TITLE,
+        change_password_url="/password",
         auto_sign_in=False,
     )
     manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
-    return SessionMiddleware(app, manager)
+    return with_static_files(SessionMiddleware(app, manager))
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Show a front page, and sign in whoever knows the password."""
-    if environ["PATH_INFO"] == "/sign-in":
-        return sign_in(environ, start_response)
-    if environ["PATH_INFO"] != "/":
-        return show("404 Not Found", "There is no such page", "", start_response)
+    """Answer one request."""
+    path = environ["PATH_INFO"]
+    try:
+        if path == "/sign-in":
+            return sign_in(environ, start_response)
+        if path == "/password":
+            return change_password(environ, start_response)
+    except RefusedError as error:
+        refusal = refusal_of(error)
+        status = f"{refusal.status} Refused"
+        return show(status, "That was refused", PROBLEM.format(sentence(error)), start_response)
+    except ValueError as error:
+        text = PROBLEM.format(escape(str(error)))
+        return show("413 Content Too Large", "That is too large", text, start_response)
+    if path != "/":
+        body = '<p><a href="/">To the front page</a></p>'
+        return show("404 Not Found", "There is no such page", body, start_response)
     user = get_user(environ)
     if user is None:
         body = '<p><a href="/sign-in">Sign in</a></p>'
     else:
-        body = f'<p>Hello, {escape(user.name or "")}! <a href="{PAGES_PATH}">Your sessions</a></p>'
-    return show("200 OK", "An app", body, start_response)
+        name = escape(user.name or "")
+        body = f'<p>Hello, <bdi>{name}</bdi>! <a href="{PAGES_PATH}">Your sessions</a></p>'
+    return show("200 OK", TITLE, body, start_response)
 
 
 def sign_in(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -87,30 +122,49 @@ def sign_in(environ: WSGIEnvironment, start_response: StartResponse) -> list[byt
     query = parse_qs(environ.get("QUERY_STRING", ""))
     # Anybody can write a link to this page, so where it leads afterwards is checked.
     target = safe_next(environ, query.get("next", [None])[0], default=PAGES_PATH)
-    said = ""
+    status, said, email = "200 OK", "", EMAIL
+    if environ["REQUEST_METHOD"] == "POST":
+        check_form_origin(environ)
+        form = read_form(environ)
+        email = form.get("email", "")
+        try:
+            get_request(environ).sign_in_email(email=email, password=form.get("password", ""))
+        except RefusedError as error:
+            status, said = f"{refusal_of(error).status} Refused", PROBLEM.format(sentence(error))
+        else:
+            return go_to(target, start_response)
+    body = SIGN_IN_FORM.format(next=quote(target, safe=""), email=escape(email), password=PASSWORD)
+    return show(status, "Sign in", said + body, start_response)
+
+
+def change_password(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Show the form, or take it: the user's other sessions end with the old password."""
+    handle = get_request(environ)
+    if handle.user is None:
+        return go_to("/sign-in?next=%2Fpassword", start_response)
+    status, said = "200 OK", ""
     if environ["REQUEST_METHOD"] == "POST":
         check_form_origin(environ)
         form = read_form(environ)
         try:
-            get_request(environ).sign_in_email(
-                email=form.get("email", ""), password=form.get("password", "")
+            handle.change_password(
+                current_password=form.get("current", ""), new_password=form.get("new", "")
             )
-        except InvalidCredentialsError:
-            said = '<p role="alert">E-mail or password is wrong.</p>\n'
+        except RefusedError as error:
+            status, said = f"{refusal_of(error).status} Refused", PROBLEM.format(sentence(error))
         else:
-            start_response("303 See Other", [("Location", target)])
-            return []
-    body = SIGN_IN_FORM.format(
-        said=said, next=quote(target, safe=""), email=EMAIL, password=PASSWORD
-    )
-    return show("200 OK", "Sign in", body, start_response)
+            return go_to(PAGES_PATH, start_response)
+    return show(status, "Change your password", said + PASSWORD_FORM, start_response)
 
 
-def read_form(environ: WSGIEnvironment) -> dict[str, str]:
-    length = environ.get("CONTENT_LENGTH") or "0"
-    length_bytes = min(int(length), LARGEST_FORM_BYTES) if length.isdecimal() else 0
-    text = environ["wsgi.input"].read(length_bytes).decode("utf-8", "replace")
-    return {name: values[0] for name, values in parse_qs(text).items()}
+def sentence(error: RefusedError) -> str:
+    text = str(error)
+    return escape(f"{text[:1].upper()}{text[1:].rstrip('.')}.")
+
+
+def go_to(url: str, start_response: StartResponse) -> list[bytes]:
+    start_response("303 See Other", [("Location", url), ("Content-Length", "0")])
+    return []
 
 
 def show(status: str, title: str, body: str, start_response: StartResponse) -> list[bytes]:

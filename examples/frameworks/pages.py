@@ -19,11 +19,11 @@ _FRAME = """\
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
-body {{ max-width: 30rem; margin: 3rem auto; padding: 0 1rem }}
+body {{ max-width: 30rem; margin: 3rem auto; padding: 0 1rem; overflow-wrap: anywhere }}
 body, input, button {{ font: 1rem/1.6 system-ui, sans-serif }}
 input, button {{ display: block; width: 100%; min-height: 2.75rem; margin-bottom: 0.75rem }}
 </style>
-<h1>{title}</h1>
+<h1>{heading}</h1>
 {body}
 </html>
 """
@@ -43,20 +43,24 @@ def entrance(*, csrf_field: str = "") -> str:
     new = csrf_field + _NAME + _EMAIL + _PASSWORD.format("new-password")
     sign_in = _FORM.format(action="/sign-in", fields=known, label="Sign in")
     sign_up = _FORM.format(action="/sign-up", fields=new, label="Sign up")
-    return _FRAME.format(title="Sign in", body=f"{sign_in}\n<h2>New here?</h2>\n{sign_up}")
+    return _FRAME.format(
+        title="Sign in", heading="Sign in", body=f"{sign_in}\n<h2>New here?</h2>\n{sign_up}"
+    )
 
 
 def account(name: str, *, csrf_field: str = "") -> str:
     """Return the page that signed-in users see."""
     sign_out = _FORM.format(action="/sign-out", fields=csrf_field, label="Sign out")
     body = f"<p>This page is for people who are signed in.</p>\n{sign_out}"
-    return _FRAME.format(title=f"Hello, {escape(name)}!", body=body)
+    # In a box of its own, so that right-to-left text and its marks stay in there.
+    greeting = f"Hello, <bdi>{escape(name)}</bdi>!"
+    return _FRAME.format(title="Your account", heading=greeting, body=body)
 
 
 def error(title: str, text: str) -> str:
     """Return a page of the application's own for what went wrong."""
     body = f'<p>{escape(text)}</p>\n<p><a href="/">To the front page</a></p>'
-    return _FRAME.format(title=escape(title), body=body)
+    return _FRAME.format(title=escape(title), heading=escape(title), body=body)
 
 
 def count_visit(data: MutableMapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from wsgi_sessions import (
     InvalidValueError,
     NotSignedInError,
     RefusedError,
+    ServerBusyError,
     SessionRequest,
     TooManyTriesError,
     get_end_reason,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["site"]
 
 LARGEST_FORM_BYTES = 16 * 1024
+MOST_READ_ON_BYTES = 1024 * 1024
 MOST_FORM_FIELDS = 10
 
 CONTENT_SECURITY_POLICY = (
@@ -151,9 +153,10 @@ def _act(environ: WSGIEnvironment, path: str) -> Answer:
         return _see_front_page()  # which tells why the session is over
     except RefusedError as error:
         page = _front_page(environ, problem=pages.Problem(path, error.code, str(error), form))
-        if isinstance(error, TooManyTriesError):
-            wait = ("Retry-After", str(error.retry_after_seconds))
-            return Answer("429 Too Many Requests", page, (wait,))
+        if isinstance(error, (ServerBusyError, TooManyTriesError)):
+            is_busy = isinstance(error, ServerBusyError)
+            status = "503 Service Unavailable" if is_busy else "429 Too Many Requests"
+            return Answer(status, page, (("Retry-After", str(error.retry_after_seconds)),))
         return Answer("422 Unprocessable Content", page)
     return _see_front_page(notice)
 
@@ -197,8 +200,13 @@ def is_from_our_own_page(environ: WSGIEnvironment) -> bool:
 def read_form(environ: WSGIEnvironment) -> dict[str, str]:
     """Return the fields of a form, the last of each name; ``ValueError`` for too large a one."""
     length_text = environ.get("CONTENT_LENGTH") or "0"
-    length = int(length_text) if length_text.isdecimal() else LARGEST_FORM_BYTES + 1
+    # Short, because int() refuses thousands of digits.
+    is_number = length_text.isascii() and length_text.isdecimal() and len(length_text) < 10
+    length = int(length_text) if is_number else MOST_READ_ON_BYTES
     if length > LARGEST_FORM_BYTES:
+        if is_number:
+            # Read on: a browser that is cut off while it sends never sees the answer.
+            environ["wsgi.input"].read(min(length, MOST_READ_ON_BYTES))
         raise ValueError("What was sent is larger than the forms of this site.")
     body = environ["wsgi.input"].read(length).decode("utf-8", "replace")
     try:

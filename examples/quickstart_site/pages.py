@@ -12,7 +12,7 @@ from html import escape
 
 from wsgi_sessions import EndReason, Session
 
-from .words import device_in_words, instant_in_words, span_in_words, time_ago
+from .words import instant_in_words, span_in_words, time_ago
 
 __all__ = ["Problem", "show_entrance", "show_message", "show_sessions"]
 
@@ -107,7 +107,7 @@ def show_sessions(
         "Your sessions",
         f"""
         <div class="title">
-          <h1>Hello, {escape(name)}</h1>
+          <h1>Hello, <bdi>{escape(name)}</bdi></h1>
           <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
         </div>
         {message}
@@ -203,7 +203,8 @@ def _facts(session: Session, now: datetime) -> str:
     assert session.user is not None
     rotated = "rotated once" if session.generation == 1 else f"rotated {session.generation} times"
     rows = (
-        ("User", f"{session.user.name} <{session.user.email}>", "session.user"),
+        ("User", session.user.name or "", "session.user.name"),
+        ("E-mail", session.user.email or "", "session.user.email"),
         (
             "Expires",
             f"in {span_in_words(session.expires_at - now)}, {instant_in_words(session.expires_at)}",
@@ -214,7 +215,7 @@ def _facts(session: Session, now: datetime) -> str:
             f"generation {session.generation}, {rotated if session.generation else 'new'}",
             "session.generation",
         ),
-        ("Device", device_in_words(session.user_agent), "session.user_agent"),
+        ("Device", session.device, "session.device"),
         ("Address", session.ip_address or "unknown", "session.ip_address"),
         ("Signed in", time_ago(session.authenticated_at, now), "session.authenticated_at"),
     )
@@ -222,7 +223,7 @@ def _facts(session: Session, now: datetime) -> str:
         (
             '<dl class="facts">',
             *(
-                f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd>"
+                f"<div><dt>{escape(label)}</dt><dd><bdi>{escape(value)}</bdi></dd>"
                 f'<dd class="source"><code>{escape(source)}</code></dd></div>'
                 for label, value, source in rows
             ),
@@ -232,10 +233,11 @@ def _facts(session: Session, now: datetime) -> str:
 
 
 def _session_item(session: Session, now: datetime, *, is_own: bool) -> str:
-    device = escape(device_in_words(session.user_agent))
+    device = escape(session.device)
     address = escape(session.ip_address or "address unknown")
     signed_in, seen = (
-        f'<time datetime="{instant:%Y-%m-%dT%H:%M:%SZ}">{time_ago(instant, now)}</time>'
+        f'<time datetime="{instant:%Y-%m-%dT%H:%M:%SZ}" title="{instant_in_words(instant)}">'
+        f"{time_ago(instant, now)}</time>"
         for instant in (session.created_at, session.last_seen_at)
     )
     if is_own:

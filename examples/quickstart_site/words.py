@@ -1,52 +1,13 @@
-"""Says devices and times in words.
+"""Says times in words.
 
-Must not produce HTML; what a browser calls itself comes out as plain, unescaped text.
+Must not produce HTML.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-__all__ = ["device_in_words", "instant_in_words", "span_in_words", "time_ago"]
-
-# The first that is found counts: browsers also name those whose habits they share.
-_BROWSERS = (
-    ("Edg", "Edge"),
-    ("OPR/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("CriOS/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-    ("curl/", "curl"),
-    ("Python-urllib/", "Python"),
-)
-_SYSTEMS = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("CrOS", "ChromeOS"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "Mac"),
-    ("Linux", "Linux"),
-)
-
-
-def device_in_words(user_agent: str | None) -> str:
-    """Name browser and system of a User-Agent header.
-
-    >>> device_in_words("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0")
-    'Firefox on Linux'
-    >>> device_in_words("curl/8.5.0"), device_in_words(None)
-    ('curl', 'Unknown device')
-    """
-    text = user_agent or ""
-    browser = next((name for mark, name in _BROWSERS if mark in text), None)
-    system = next((name for mark, name in _SYSTEMS if mark in text), None)
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or "Unknown device"
+__all__ = ["instant_in_words", "span_in_words", "time_ago"]
 
 
 def span_in_words(span: timedelta) -> str:

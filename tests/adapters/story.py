@@ -59,7 +59,7 @@ class Story:
 
         account = site.get("/account")
         assert account.status == 200
-        assert "Hello, Ada &lt;3!" in account.text
+        assert "Hello, <bdi>Ada &lt;3</bdi>!" in account.text
         assert account.cookies == []
 
         signed_out = site.post("/sign-out", {})

@@ -119,14 +119,14 @@ def test_from_sign_up_to_sign_out_with_a_second_device(url: str) -> None:
 
     page = laptop.sign_up("ada@example.org")
     assert page.status == 200
-    assert "Hello, Ada Lovelace" in page.text
+    assert "Hello, <bdi>Ada Lovelace</bdi>" in page.text
     assert "ada@example.org" in page.text
     assert "Firefox on Linux" in page.text
     assert "in 7 days" in page.text
     assert "generation 0" in page.text
     assert "127.0.0.1" in page.text
 
-    assert "Hello, Ada Lovelace" in phone.sign_in("ada@example.org").text
+    assert "Hello, <bdi>Ada Lovelace</bdi>" in phone.sign_in("ada@example.org").text
     page = laptop.open()
     assert "Safari on iPhone" in page.text
 
