@@ -59,6 +59,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert config.table_prefix == "wsgi_sessions_"
     assert (config.password.min_length, config.password.max_length) == (8, 128)
     assert (config.api_path, config.on_database_error) == ("/api/auth", "unavailable")
+    assert (config.database_patience, config.max_connections) == (timedelta(seconds=5), 20)
     assert (config.purge_interval, config.keep_ended) == (timedelta(hours=1), timedelta(days=30))
 
 
@@ -196,6 +197,7 @@ DURATIONS = (
     *["expires_in", "update_age", "idle_timeout", "absolute_timeout", "fresh_age"],
     *["short_expires_in", "rotation_grace", "touch_interval", "revocation_lag"],
     *["purge_interval", "keep_ended", "cookie_cache.max_age", "throttle.window"],
+    *["database_patience"],
     *["clock_difference", "longest_transaction"],
 )
 MAY_BE_ZERO = {

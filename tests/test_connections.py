@@ -19,7 +19,7 @@ import pytest
 
 from tests.contract.databases import fresh_server_database, in_parallel, run_on_server
 from wsgi_sessions import ConfigurationError, SessionManager, StoreUnavailableError
-from wsgi_sessions.connections import Connections, IntegrityConflict, _close_in_process
+from wsgi_sessions.connections import Connections, IntegrityConflict
 from wsgi_sessions.errors import InvalidValueError
 
 SECRET = "x" * 32
@@ -42,6 +42,19 @@ def count(connections: Connections) -> Any:
     row = connections.read_row("SELECT COUNT(*) FROM thing", ())
     assert row is not None
     return row[0]
+
+
+def idle_one(connections: Connections) -> Any:
+    """Return the connection that is taken next."""
+    if not connections._pool._idle:
+        connections.read_row("SELECT 1", ())
+    return connections._pool._idle[-1].connection
+
+
+def lent_open(connections: Connections) -> Connections:
+    """Return the same database as one that an application lends, open as it is."""
+    connections.database.connect()
+    return Connections(connections.database)
 
 
 def put(connections: Connections, word: str) -> int:
@@ -177,33 +190,28 @@ class TestGivenDatabase:
 
 
 class TestOwned:
-    def test_each_thread_has_a_connection_that_stays_open(self, owned: Connections) -> None:
-        def look(_: int) -> tuple[Any, Any]:
-            return owned._connection(), owned._connection()
+    def test_connection_given_back_is_taken_by_the_next(self, owned: Connections) -> None:
+        first = idle_one(owned)
+        put(owned, "a")
+        owned.atomically(lambda: put(owned, "b"))
 
-        found = [look(0), *in_parallel(look, 3)]
+        found = in_parallel(lambda _: count(owned), 3)
 
-        assert all(first is second for first, second in found)
-        assert len({id(first) for first, _ in found}) == 4
+        assert found == [2, 2, 2]
+        assert first in [entry.connection for entry in owned._pool._idle]
 
-    def test_connection_is_closed_when_its_thread_ends(self, owned: Connections) -> None:
-        seen: list[sqlite3.Connection] = []
-
-        def use() -> None:
-            seen.append(owned._connection())
-
-        thread = threading.Thread(target=use)
+    def test_connection_taken_by_a_thread_outlives_it(self, owned: Connections) -> None:
+        thread = threading.Thread(target=lambda: count(owned))
         thread.start()
         thread.join()
         gc.collect()
 
-        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            seen[0].execute("SELECT 1")
+        assert idle_one(owned).execute("SELECT 1").fetchone() == (1,)
 
     def test_connection_of_a_database_that_is_dropped_is_closed(self, file: Path) -> None:
         connections: Connections | None = Connections(f"sqlite:///{file}")
         assert connections is not None
-        connection = connections._connection()
+        connection = idle_one(connections)
 
         connections = None
         gc.collect()
@@ -214,12 +222,12 @@ class TestOwned:
     def test_read_sends_one_statement(self, owned: Connections) -> None:
         count(owned)
         sent: list[str] = []
-        owned._connection().set_trace_callback(sent.append)
+        idle_one(owned).set_trace_callback(sent.append)
 
         owned.read_row("SELECT word FROM thing WHERE id = ?", (7,))
         owned.read_rows("SELECT word FROM thing WHERE id = ?", (8,))
 
-        owned._connection().set_trace_callback(None)
+        idle_one(owned).set_trace_callback(None)
         assert sent == [
             "SELECT word FROM thing WHERE id = 7",
             "SELECT word FROM thing WHERE id = 8",
@@ -228,11 +236,11 @@ class TestOwned:
     def test_write_sends_one_statement(self, owned: Connections) -> None:
         count(owned)
         sent: list[str] = []
-        owned._connection().set_trace_callback(sent.append)
+        idle_one(owned).set_trace_callback(sent.append)
 
         put(owned, "a")
 
-        owned._connection().set_trace_callback(None)
+        idle_one(owned).set_trace_callback(None)
         assert sent == ["INSERT INTO thing (word) VALUES ('a')"]
 
     def test_write_tells_how_many_rows_it_changed(self, owned: Connections) -> None:
@@ -252,31 +260,31 @@ class TestOwned:
 
     def test_read_within_a_transaction_fails_with_it(self, owned: Connections) -> None:
         sent: list[str] = []
-        owned._connection().set_trace_callback(sent.append)
+        idle_one(owned).set_trace_callback(sent.append)
 
         with pytest.raises(StoreUnavailableError):
             owned.atomically(lambda: owned.read_row("SELECT * FROM broken", ()))
-        owned._connection().set_trace_callback(None)
+        idle_one(owned).set_trace_callback(None)
 
         assert sent == ["BEGIN IMMEDIATE", "ROLLBACK"]
 
     def test_failed_read_is_not_sent_again_within_a_transaction(self, owned: Connections) -> None:
         sent: list[str] = []
         overflow = "SELECT abs(-9223372036854775807 - 1)"
-        owned._connection().set_trace_callback(sent.append)
+        idle_one(owned).set_trace_callback(sent.append)
 
         with pytest.raises(StoreUnavailableError):
             owned.atomically(lambda: owned.read_row(overflow, ()))
-        owned._connection().set_trace_callback(None)
+        idle_one(owned).set_trace_callback(None)
 
         assert sent == ["BEGIN IMMEDIATE", overflow, "ROLLBACK"]
 
     def test_inner_transaction_joins_the_outer(self, owned: Connections) -> None:
         sent: list[str] = []
-        owned._connection().set_trace_callback(sent.append)
+        idle_one(owned).set_trace_callback(sent.append)
 
         owned.atomically(lambda: owned.atomically(lambda: put(owned, "a")))
-        owned._connection().set_trace_callback(None)
+        idle_one(owned).set_trace_callback(None)
 
         assert sent == ["BEGIN IMMEDIATE", "INSERT INTO thing (word) VALUES ('a')", "COMMIT"]
 
@@ -385,8 +393,8 @@ class TestOwned:
         owned.write("PRAGMA busy_timeout = 0", ())
         other = sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        took_ms = iter([0, 5000])
-        monkeypatch.setattr("wsgi_sessions.connections.monotonic_ms", lambda: next(took_ms))
+        took_ms = iter([0, 0, 5000])
+        monkeypatch.setattr("wsgi_sessions.patience.monotonic_ms", lambda: next(took_ms, 5000))
         monkeypatch.setattr("wsgi_sessions.connections.time.sleep", pytest.fail)
 
         with pytest.raises(StoreUnavailableError):
@@ -413,15 +421,7 @@ class TestOwned:
 
 
 class TestFork:
-    def test_connection_of_another_process_is_kept_from_being_closed(self, file: Path) -> None:
-        connection = sqlite3.connect(file)
-
-        _close_in_process(connection, os.getpid() + 1)
-
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-        connection.close()
-
-    def test_connection_that_can_not_be_closed_is_let_go(self) -> None:
+    def test_connection_that_can_not_be_closed_is_let_go(self, owned: Connections) -> None:
         class Gone:
             closed = 0
 
@@ -429,7 +429,9 @@ class TestFork:
                 Gone.closed += 1
                 raise OSError("the server is gone")
 
-        _close_in_process(Gone(), os.getpid())
+        owned._pool._idle[-1].connection.close()
+        owned._pool._idle[-1].connection = Gone()
+        owned.close()
 
         assert Gone.closed == 1
 
@@ -466,10 +468,10 @@ class TestFork:
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_child_has_a_connection_of_its_own(self, owned: Connections) -> None:
         put(owned, "parent")
-        parents = id(owned._connection())
+        parents = id(idle_one(owned))
 
         def in_child() -> str:
-            own = id(owned._connection()) != parents
+            own = id(idle_one(owned)) != parents
             put(owned, "child")
             gc.collect()
             return f"{own} {count(owned)}"
@@ -539,7 +541,9 @@ class TestServer:
         assert row is not None
         run_on_server(
             server,
-            f"SELECT pg_terminate_backend({row[0]})" if server == "postgres" else f"KILL {row[0]}",
+            f"SELECT pg_terminate_backend({row[0]}, 5000)"
+            if server == "postgres"
+            else f"KILL {row[0]}",
         )
 
     @pytest.fixture
@@ -569,10 +573,23 @@ class TestServer:
 
         assert count(connections) == 1
 
-    def test_write_over_a_killed_connection_is_told_and_the_next_lands(
+    def test_killed_connection_is_replaced_by_the_next_write(
         self, server: str, connections: Connections
     ) -> None:
-        # Whether it landed can't be known, so it is not sent again.
+        """The server has told its end while nothing was under way, so nothing was sent."""
+        self.kill(server, connections)
+
+        assert put(connections, "a") == 1
+        assert count(connections) == 1
+
+    def test_write_whose_connection_dies_under_it_is_not_sent_again(
+        self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Whether it landed can't be known.
+        count(connections)
+        monkeypatch.setattr(
+            "wsgi_sessions.connection_source.has_something_unread", lambda *given, **more: False
+        )
         self.kill(server, connections)
 
         with pytest.raises(StoreUnavailableError):
@@ -626,7 +643,7 @@ class TestServer:
     def conflicts(self, server: str) -> list[Exception]:
         if server == "postgres":
             return [psycopg.errors.lookup(state)() for state in ("40001", "40P01")]
-        return [pymysql.err.OperationalError(code, "conflict") for code in (1213, 1205, 1020)]
+        return [pymysql.err.OperationalError(code, "conflict") for code in (1213, 1020)]
 
     def test_conflict_is_tried_again_until_it_is_over(
         self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
@@ -665,8 +682,10 @@ class TestServer:
     ) -> None:
         before = connections.read_row(connection_id(server), ())
 
-        with pytest.raises(StoreUnavailableError), connections.database.atomic():
-            connections.write("INSERT INTO missing (word) VALUES ('a')", ())
+        with pytest.raises(StoreUnavailableError):
+            connections.atomically(
+                lambda: connections.write("INSERT INTO missing (word) VALUES ('a')", ())
+            )
 
         assert connections.read_row(connection_id(server), ()) == before
 
@@ -731,14 +750,14 @@ class TestServer:
                 return real(cursor, query, *given, **more)
 
             monkeypatch.setattr(psycopg.Cursor, "execute", note)
-        assert connections._connection().autocommit, "no BEGIN goes before"
+        assert idle_one(connections).autocommit, "no BEGIN goes before"
         connections.read_row("SELECT 1", ())
         return len(self.sent)
 
     def test_borrowed_connection_that_was_killed_is_replaced_by_the_next_read(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = Connections(connections.database)
+        borrowed = lent_open(connections)
         before = borrowed.read_row(connection_id(server), ())
         self.kill(server, borrowed)
 
@@ -750,7 +769,7 @@ class TestServer:
     def test_borrowed_connection_that_was_killed_is_replaced_by_the_next_transaction(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = Connections(connections.database)
+        borrowed = lent_open(connections)
         self.kill(server, borrowed)
 
         borrowed.atomically(lambda: put(borrowed, "a"))
@@ -762,7 +781,7 @@ class TestServer:
         self, server: str, connections: Connections
     ) -> None:
         """What the application did before is undone, and only it can do that again."""
-        borrowed = Connections(connections.database)
+        borrowed = lent_open(connections)
 
         with (
             suppress(peewee.InterfaceError, peewee.OperationalError),
@@ -775,7 +794,7 @@ class TestServer:
     def test_borrowed_connection_that_only_failed_is_kept(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = Connections(connections.database)
+        borrowed = lent_open(connections)
         before = borrowed.read_row(connection_id(server), ())
 
         with pytest.raises(StoreUnavailableError):
@@ -786,7 +805,7 @@ class TestServer:
     def test_borrowed_connection_whose_server_is_gone_is_told(
         self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        borrowed = Connections(connections.database)
+        borrowed = lent_open(connections)
         self.kill(server, borrowed)
 
         def refuse() -> None:
@@ -812,13 +831,15 @@ class TestServer:
     def test_conflict_that_took_long_is_not_tried_again(
         self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        took_ms = iter([0, 4999, 5000])
-        monkeypatch.setattr("wsgi_sessions.connections.monotonic_ms", lambda: next(took_ms))
+        count(connections)
+        now_ms = [0]
+        monkeypatch.setattr("wsgi_sessions.patience.monotonic_ms", lambda: now_ms[0])
         monkeypatch.setattr("wsgi_sessions.connections.time.sleep", lambda seconds: None)
         tries: list[int] = []
 
         def work() -> None:
             tries.append(1)
+            now_ms[0] += 2500
             raise self.conflicts(server)[1]
 
         with pytest.raises(StoreUnavailableError):
@@ -887,7 +908,7 @@ class TestServer:
     def test_savepoint_within_the_applications_transaction(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = Connections(connections.database)
+        borrowed = lent_open(connections)
 
         def fail() -> None:
             put(borrowed, "b")

@@ -319,7 +319,7 @@ class TestMemory:
         is_taken, is_over = threading.Event(), threading.Event()
 
         def use() -> None:
-            with connections._turn:
+            with connections._taken():
                 is_taken.set()
                 is_over.wait(WAIT_SECONDS)
 

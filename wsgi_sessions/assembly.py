@@ -62,7 +62,8 @@ class Assembly:
             config = config.replace(**settings)
         if config.expires_in_ms > LONGEST_COOKIE_LIFE // timedelta(milliseconds=1):
             _warn_of_long_life(config.expires_in)
-        self._assemble(Connections(database), config, clock if clock is not None else SystemClock())
+        connections = _connect(database, config)
+        self._assemble(connections, config, clock if clock is not None else SystemClock())
         self._has_warned_of_size = False
 
     def _assemble(
@@ -168,7 +169,10 @@ class Assembly:
         ``wrap_store`` may stand something before the store that watches or breaks its calls.
         """
         before = dict(self.__dict__)
-        connections = self.connections if database is None else Connections(database)
+        if database is None:
+            connections = self.connections
+        else:
+            connections = _connect(database, config or self.config)
         try:
             self._assemble(
                 connections, config or self.config, clock or self.clock, wrap_store=wrap_store
@@ -204,4 +208,14 @@ def _warn_of_long_life(expires_in: timedelta | int) -> None:
         "expires_in is %s, but browsers keep no cookie longer than 400 days; who stays away "
         "longer is signed out. Set expires_in to 400 days or less",
         expires_in,
+    )
+
+
+def _connect(
+    database: str | peewee.Database | peewee.DatabaseProxy, config: SessionConfig
+) -> Connections:
+    return Connections(
+        database,
+        max_connections=config.max_connections,
+        patience_ms=config.database_patience_ms,
     )

@@ -110,6 +110,8 @@ class SessionConfig:
     session_fields: Mapping[str, str] = field(default_factory=dict)
     on_database_error: Literal["unavailable", "anonymous"] = "unavailable"
     on_lost_data: Literal["event", "conflict"] = "event"
+    database_patience: Duration = timedelta(seconds=5)
+    max_connections: int = 20
     purge_interval: Duration = timedelta(seconds=3600)
     keep_ended: Duration = timedelta(days=30)
     auto_sign_in: bool = True
@@ -129,6 +131,7 @@ class SessionConfig:
     longest_transaction_ms: int = twin()
     touch_interval_ms: int = twin()
     revocation_lag_ms: int = twin()
+    database_patience_ms: int = twin()
     purge_interval_ms: int = twin()
     keep_ended_ms: int = twin()
 
@@ -155,6 +158,7 @@ class SessionConfig:
             longest_transaction=(False, True),
             touch_interval=(False, True),
             revocation_lag=(False, True),
+            database_patience=(False, False),
             purge_interval=(False, True),
             keep_ended=(False, True),
         )
@@ -168,6 +172,7 @@ class SessionConfig:
         check_choice("on_ip_mismatch", self.on_ip_mismatch, ("reject", "revoke"))
         check_choice("on_database_error", self.on_database_error, ("unavailable", "anonymous"))
         check_choice("on_lost_data", self.on_lost_data, ("event", "conflict"))
+        check_count("max_connections", self.max_connections, at_least=1, at_most=10_000)
         check_count("ip_prefix_v4", self.ip_prefix_v4, at_least=0, at_most=32)
         check_count("ip_prefix_v6", self.ip_prefix_v6, at_least=0, at_most=128)
         put(self, "trusted_proxies", _networks(self.trusted_proxies))

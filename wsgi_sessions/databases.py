@@ -5,6 +5,7 @@ Must not connect to it.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,16 +13,23 @@ import peewee
 
 from .errors import ConfigurationError
 
-__all__ = ["BUSY_TIMEOUT_MS", "find_database", "is_in_memory", "open_url"]
+__all__ = ["DEFAULT_PATIENCE_MS", "find_database", "is_in_memory", "open_url"]
 
-BUSY_TIMEOUT_MS = 5000
-"""How long a connection of ours waits for a lock that others hold."""
+DEFAULT_PATIENCE_MS = 5000
+"""How long whoever needs the database waits for it, unless told otherwise."""
 
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
-    "busy_timeout": BUSY_TIMEOUT_MS,
     "foreign_keys": 1,
     "synchronous": "normal",
+}
+_CONNECT_SECONDS = 5
+_KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
 }
 _SCHEMES = {
     "sqlite": "sqlite",
@@ -43,6 +51,11 @@ def find_database(given: object) -> peewee.Database | None:
         found = found.obj
         if found is None:
             return None
+    if any(kind.__name__ == "SqliteQueueDatabase" for kind in type(found).__mro__):
+        raise ConfigurationError(
+            "the database is a SqliteQueueDatabase, which has no transactions and answers before "
+            "it has written; give its file as a URL (sqlite:///file.db), or a SqliteDatabase"
+        )
     if isinstance(found, peewee.Database):
         return found
     raise ConfigurationError(
@@ -109,7 +122,19 @@ def _open_server(known: str, rest: str) -> peewee.Database:
     if "@" in urlsplit(f"{known}:{rest}").path:
         raise ValueError("a slash in the password has cut the URL in two")
     database: peewee.Database = database_from_url(f"{known}:{rest}", **options)
+    if "passwd" in database.connect_params:
+        # The older name of it, which PyMySQL warns of.
+        database.connect_params["password"] = database.connect_params.pop("passwd")
+    for name, value in _network_defaults(known).items():
+        database.connect_params.setdefault(name, value)
     return database
+
+
+def _network_defaults(known: str) -> dict[str, Any]:
+    """Return what a URL says of the network where it says nothing else."""
+    if known == "mysql":
+        return {"connect_timeout": _CONNECT_SECONDS}
+    return {"connect_timeout": _CONNECT_SECONDS, **_KEEPALIVES}
 
 
 def _open_sqlite(rest: str) -> peewee.Database:
@@ -121,10 +146,36 @@ def _open_sqlite(rest: str) -> peewee.Database:
         )
     name = rest[3:] or ":memory:"
     is_memory = name == ":memory:"
-    return peewee.SqliteDatabase(
+    return (_MemoryDatabase if is_memory else peewee.SqliteDatabase)(
         name,
         pragmas=_SQLITE_PRAGMAS,
-        thread_safe=not is_memory,
         check_same_thread=False,
-        timeout=BUSY_TIMEOUT_MS / 1000,
+        timeout=DEFAULT_PATIENCE_MS / 1000,
     )
+
+
+class _MemoryDatabase(peewee.SqliteDatabase):
+    """One database in memory, which every thread gets the one connection to."""
+
+    _only: Any = None
+
+    def _connect(self) -> Any:
+        if self._only is None or _is_closed(self._only):
+            self._only = super()._connect()  # type: ignore[misc]
+        return self._only
+
+    def take_connection(self) -> Any:
+        """Return the connection; the next one leads to an empty database."""
+        connection, self._only = self._only, None
+        return connection
+
+    def _close(self, conn: Any) -> None:
+        """Leave it open: others have it, too."""
+
+
+def _is_closed(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.total_changes  # noqa: B018
+    except sqlite3.ProgrammingError:
+        return True
+    return False

@@ -20,14 +20,18 @@ __all__ = [
     "driver_errors",
     "is_conflict",
     "is_gone",
+    "is_out_of_connections",
     "is_overtaken",
+    "is_timeout",
     "translate",
 ]
 
 # MariaDB: deadlock, a record that changed since the snapshot; PostgreSQL: serialization, deadlock.
 _OVERTAKEN_CODES = frozenset({1213, 1020, "40001", "40P01"})
-# And MariaDB's lock wait timeout.
-_CONFLICT_CODES = _OVERTAKEN_CODES | {1205}
+# A lock or a statement that was waited for in vain: lock_wait_timeout, lock_timeout and the like.
+_TIMEOUT_CODES = frozenset({1205, 1969, 3024, "55P03", "57014"})
+# Too many connections: of all, of this user; or only a superuser's places are left.
+_FULL_CODES = frozenset({1040, 1203, 1226, "53300"})
 # MariaDB and MySQL call these operational: a column without a default, a check that failed.
 _REFUSED_CODES = frozenset({1364, 3819, 4025})
 _DUPLICATE_CODES = frozenset({1062, "23505"})
@@ -51,6 +55,10 @@ class IntegrityConflict(Exception):  # noqa: N818  a word of these rooms, never 
 def driver_errors(database: peewee.Database) -> tuple[type[Exception], ...]:
     """Return what a database of this kind raises when something is wrong."""
     errors: list[type[Exception]] = [peewee.PeeweeException]
+    if hasattr(database, "_max_connections"):
+        from playhouse.pool import MaxConnectionsExceeded  # it loads every driver
+
+        errors.append(MaxConnectionsExceeded)
     if isinstance(database, peewee.SqliteDatabase):
         errors.append(sqlite3.Error)
     elif isinstance(database, peewee.PostgresqlDatabase):
@@ -81,6 +89,16 @@ def translate(error: BaseException) -> Exception:
         return StoreUnavailableError(
             "a table is missing; call manager.create_tables() once, before serving"
         )
+    if "MaxConnectionsExceeded" in names:
+        return StoreUnavailableError(
+            "the application's connection pool has no connection left; raise its "
+            "max_connections, or give it a timeout to wait for one"
+        )
+    if "25P02" in codes:
+        return StoreUnavailableError(
+            "the application's connection is in a transaction that failed and was not rolled "
+            "back; roll it back, or close the connection"
+        )
     return StoreUnavailableError(f"the database did not answer ({type(error).__name__})")
 
 
@@ -91,7 +109,7 @@ def is_conflict(error: BaseException | None) -> bool:
     if isinstance(_driver_error(error), sqlite3.OperationalError):
         text = str(error)
         return "locked" in text or "busy" in text
-    return bool(_codes(error) & _CONFLICT_CODES)
+    return bool(_codes(error) & _OVERTAKEN_CODES)
 
 
 def is_overtaken(error: BaseException | None) -> bool:
@@ -100,6 +118,24 @@ def is_overtaken(error: BaseException | None) -> bool:
     What is sent again then meets what they have left; who only waited in vain is not meant.
     """
     return error is not None and bool(_codes(error) & _OVERTAKEN_CODES)
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Tell whether something was waited for until the time was over."""
+    error = _driver_error(error)
+    if _codes(error) & _TIMEOUT_CODES:
+        return True
+    # What the drivers make of a socket's time-out.
+    return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+
+
+def is_out_of_connections(error: BaseException) -> bool:
+    """Tell whether a server refused a connection because it has too many."""
+    if _codes(error) & _FULL_CODES:
+        return True
+    # While it connects, PostgreSQL's driver gives the text alone.
+    text = str(_driver_error(error))
+    return "too many c" in text or "remaining connection slots" in text
 
 
 def is_gone(error: BaseException, connection: Any) -> bool:

@@ -25,6 +25,7 @@ from .errors import (
 from .exempt_paths import is_exempt
 from .file_wrapper import FILE_WRAPPER_KEY, FileWatch
 from .manager import SessionManager
+from .patience import begin_budget, end_budget
 from .records import ReadOptions
 from .request import SessionRequest
 from .response_headers import HeaderLines, with_our_headers
@@ -88,6 +89,15 @@ class SessionMiddleware:
         exempt_paths = self.manager.config.exempt_paths
         if exempt_paths and is_exempt(path, exempt_paths):
             return self.app(without_sessions(environ), start_response)
+        budget = begin_budget(self.manager.config.database_patience_ms)
+        try:
+            return self._answer_within_budget(environ, start_response, path)
+        finally:
+            end_budget(budget)
+
+    def _answer_within_budget(
+        self, environ: WSGIEnvironment, start_response: StartResponse, path: str
+    ) -> Iterable[bytes]:
         app, options = self.app, _AS_USUAL
         runs_without_database = self.manager.config.on_database_error == "anonymous"
         for endpoints in self._endpoints:

@@ -13,10 +13,14 @@ from .database_clock import ClockCheck
 from .errors import StoreUnavailableError
 from .events import Events
 from .forks import notice_fork, renew_locks_in_child
+from .patience import only_briefly
 from .revocations import feed_age_ms
 from .store import Store
 
 __all__ = ["Purger"]
+
+_PATIENCE_MS = 2000
+"""How long a batch waits for the database; the next response does another."""
 
 
 class Purger:
@@ -84,7 +88,8 @@ class Purger:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            row_count = self.purge()
+            with only_briefly(_PATIENCE_MS):
+                row_count = self.purge()
         except StoreUnavailableError as error:
             self._events.emit("database_error", details={"error": error})
             self._wait()

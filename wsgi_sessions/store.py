@@ -249,14 +249,22 @@ class Store(EndingStore):
     # Changing
 
     def apply_change(self, judged: SessionRecord, change: Change) -> bool:
-        """Write a change if the session still is what was judged; tell whether it landed."""
+        """Write a change if the session still is what was judged; tell whether it landed.
+
+        A touch that would have to wait for a lock raises ``StoreUnavailableError`` at once.
+        """
         values = {
             **{f"new_{name}": value for name, value in change._asdict().items()},
             **self.judged_values(judged),
         }
         if change.authenticated_at_ms is None:
             values["new_authenticated_at_ms"] = judged.authenticated_at_ms
-        return self._write_compared(self._change, values) > 0
+        statement = self._change
+        if change.is_touch_only:
+            # It may fail, so nobody waits for it.
+            parameters = statement.fill(values)
+            return self._connections.write_unless_locked(statement.sql, parameters) > 0
+        return self._write_compared(statement, values) > 0
 
     def merge_data(
         self,

@@ -133,4 +133,7 @@ def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> N
             if not all(map(is_there, wanted)):
                 create()
 
-    connections.run(create if connections.is_sqlite else create_in_turn)
+    connections.run(
+        create if connections.is_sqlite else create_in_turn,
+        patience_ms=_LONGEST_WAIT_SECONDS * 1000,
+    )

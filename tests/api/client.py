@@ -92,8 +92,8 @@ def lose_database(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: Any, **__: Any) -> Any:
         raise peewee.OperationalError("the database is gone")
 
-    for name in ("connect", "execute_sql", "cursor", "connection"):
-        monkeypatch.setattr(manager.database, name, fail)
+    manager.close()
+    monkeypatch.setattr(manager.database, "_connect", fail)
 
 
 def plain_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:

@@ -1,0 +1,228 @@
+"""Has each driver wait no longer than the budget of a request: for a server, a lock, an answer.
+
+Must not know a table. A driver that can't be told is left as it is.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from typing import Any
+
+from .patience import left_ms
+
+__all__ = [
+    "bound_opening",
+    "bounded",
+    "has_something_unread",
+    "is_idle",
+    "is_under_way",
+    "limit_lock_waits",
+]
+
+_STEP_MS = 50
+"""Time-outs are set in steps of this, so that most statements find theirs set already."""
+
+
+def bound_opening(database: Any, *, is_mysql: bool) -> None:
+    """Have a server's database of our own connect within the budget, with one TLS context."""
+    if is_mysql:
+        database._connect = lambda: _open_mysql(database)
+    else:
+        database._adapter.connect = lambda _, **params: _open_postgres(database, params)
+
+
+# MariaDB and MySQL
+
+
+def _open_mysql(database: Any) -> Any:
+    options = {**database.connect_params, "database": database.database, "autocommit": True}
+    patience = _seconds_left()
+    if patience is not None:
+        options.update(
+            connect_timeout=patience,
+            read_timeout=patience,
+            write_timeout=patience,
+        )
+    return _mysql_class()(**options)
+
+
+@cache
+def _mysql_class() -> Any:
+    import pymysql.connections
+
+    contexts: dict[str, Any] = {}
+
+    class MySQLConnection(pymysql.connections.Connection):
+        """A connection that shares its TLS context, which takes 20 ms to make, with others."""
+
+        def _create_ssl_ctx(self, options: Any) -> Any:
+            key = repr(sorted(options.items())) if isinstance(options, dict) else None
+            if key is None:
+                return super()._create_ssl_ctx(options)  # type: ignore[misc]
+            if key not in contexts:
+                contexts[key] = super()._create_ssl_ctx(options)  # type: ignore[misc]
+            return contexts[key]
+
+    return MySQLConnection
+
+
+# PostgreSQL
+
+
+def _open_postgres(database: Any, params: dict[str, Any]) -> Any:
+    return _postgres_class().connect(dbname=database.database, **params)
+
+
+@cache
+def _postgres_class() -> Any:
+    import psycopg
+
+    class PostgresConnection(psycopg.Connection[Any]):
+        """A connection that is given up when the budget is spent, also by a silent server."""
+
+        @classmethod
+        def _connect_gen(cls, *given: Any, **more: Any) -> Any:
+            return _until_spent(super()._connect_gen(*given, **more))
+
+        def wait(self, gen: Any, *given: Any, **more: Any) -> Any:
+            return _wait_bounded(self, super().wait, gen, *given, **more)
+
+    return PostgresConnection
+
+
+def _wait_bounded(
+    connection: Any, wait: Callable[..., Any], gen: Any, *given: Any, **more: Any
+) -> Any:
+    if left_ms() is None:
+        return wait(gen, *given, **more)
+    try:
+        return wait(_until_spent(gen), *given, **more)
+    except _spent_error():
+        # Whatever comes over it later answers a question that nobody asks any more.
+        connection.pgconn.finish()
+        raise
+
+
+def _until_spent(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Pass on what the driver waits for; it is told of nothing every tenth of a second."""
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and left_ms() == 0:
+                steps.close()
+                raise _spent_error()("the server did not answer in time")
+            wanted = steps.send(ready)
+    except StopIteration as stop:
+        return stop.value
+
+
+@cache
+def _spent_error() -> type[Exception]:
+    import psycopg
+
+    class ServerSilent(psycopg.OperationalError):
+        """The budget is spent, and the server has not answered."""
+
+    return ServerSilent
+
+
+# Any driver
+
+
+@contextmanager
+def bounded(connection: Any, *, kind: str) -> Iterator[None]:
+    """Have what is sent over a connection to a server answered within the budget.
+
+    ``kind`` is ``"postgres"`` or ``"mysql"``. What was set before is set again afterwards, for
+    the connection may be lent.
+    """
+    if kind == "mysql" and hasattr(connection, "_read_timeout"):
+        before = connection._read_timeout, connection._write_timeout
+        connection._read_timeout = connection._write_timeout = _seconds_left()
+        try:
+            yield
+        finally:
+            connection._read_timeout, connection._write_timeout = before
+    elif kind == "postgres" and hasattr(connection, "pgconn") and not _bounds_itself(connection):
+        wait = connection.wait
+        connection.wait = lambda gen, *given, **more: _wait_bounded(
+            connection, wait, gen, *given, **more
+        )
+        try:
+            yield
+        finally:
+            del connection.wait
+    else:
+        yield
+
+
+def _bounds_itself(connection: Any) -> bool:
+    return isinstance(connection, _postgres_class()) or "wait" in connection.__dict__
+
+
+def _seconds_left() -> float | None:
+    patience_ms = left_ms()
+    return None if patience_ms is None else max(1, -(-patience_ms // _STEP_MS)) * _STEP_MS / 1000
+
+
+def limit_lock_waits(connection: Any, lock_ms: int, *, kind: str) -> None:
+    """Have the engine itself give up a wait for a lock: ``"sqlite"`` or as for ``bounded``.
+
+    MariaDB counts in seconds, and has two kinds of lock: of rows, and of whole tables.
+    """
+    if kind == "sqlite":
+        sql = f"PRAGMA busy_timeout = {lock_ms}"
+    elif kind == "mysql":
+        seconds = max(1, -(-lock_ms // 1000))
+        sql = f"SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}"
+    else:
+        sql = f"SET lock_timeout = {max(1, lock_ms)}"
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(sql)
+
+
+def is_idle(connection: Any, *, kind: str) -> bool:
+    """Tell whether a connection is open and within no transaction, as far as the driver knows."""
+    if kind == "sqlite":
+        return not connection.in_transaction
+    if kind == "mysql":
+        return bool(connection.open) and not connection.server_status & 1
+    return not connection.closed and int(connection.pgconn.transaction_status) == 0
+
+
+def has_something_unread(connection: Any, *, kind: str) -> bool:
+    """Tell whether a server has said something that nobody asked for.
+
+    On a connection that should be at rest this is its end, or what is left of a query that
+    was broken off. It costs no round trip.
+    """
+    try:
+        if kind == "mysql":
+            return _is_readable(connection._sock.fileno())
+        for _ in range(3):
+            if not _is_readable(connection.fileno()):
+                return False
+            # A notification is nothing bad: what the application listens to is kept for it.
+            connection.pgconn.consume_input()
+    except Exception:
+        # Closed already, found to be cut, or of a driver that does not tell.
+        return bool(getattr(connection, "closed", False)) or not getattr(connection, "open", True)
+    return True
+
+
+def is_under_way(connection: Any, *, kind: str) -> bool:
+    """Tell whether the driver is still reading what another query gives."""
+    pgconn = getattr(connection, "pgconn", None)
+    return kind == "postgres" and pgconn is not None and int(pgconn.transaction_status) == 1
+
+
+def _is_readable(number: int) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([number], [], [], 0)[0])
