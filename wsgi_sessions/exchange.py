@@ -49,13 +49,14 @@ class Exchange:
         "_cookie_header",
         "_data",
         "_elsewhere_id",
-        "_environs",
+        "_environ",
         "_has_acted",
         "_has_begun",
         "_is_data_refused",
         "_is_hidden",
         "_is_let_go",
         "_is_unasked",
+        "_other_environs",
         "_outbox",
         "_presented",
         "_states",
@@ -82,12 +83,14 @@ class Exchange:
         self.is_database_away = False
         self.is_serving = False
         self.outer = outer
-        self._environs = [environ]
+        self._environ = environ
+        # Not lists: most requests need none, and each that is made costs the visitor.
+        self._other_environs: tuple[dict[str, Any], ...] = ()
         self._cookie_header = environ.get("HTTP_COOKIE")
         self._presented = manager.cookies.read(self._cookie_header, is_secure=self.is_secure)
         self._outbox: Outbox | None = None
-        self._states: list[_State] = []
-        self._uncertain: list[tuple[SessionData, Operations]] = []
+        self._states: tuple[_State, ...] = ()
+        self._uncertain: tuple[tuple[SessionData, Operations], ...] = ()
         self._data: SessionData | None = None
         self._unsaved: tuple[SessionRecord, str] | None = None
         self._elsewhere_id: str | None = None
@@ -165,8 +168,8 @@ class Exchange:
 
     def join(self, environ: dict[str, Any]) -> None:
         """Show the session in another environ of the same request, now and when it changes."""
-        if not any(known is environ for known in self._environs):
-            self._environs.append(environ)
+        if not any(known is environ for known in (self._environ, *self._other_environs)):
+            self._other_environs = (*self._other_environs, environ)
         self._inject()
 
     def may_go_on(self, environ: Mapping[str, Any]) -> bool:
@@ -258,13 +261,12 @@ class Exchange:
         """Keep what is so far, if the app's transaction may undo what comes."""
         self._has_acted = True
         if not self._states and self.manager.connections.is_within_app_transaction:
-            self._states.append(self._state())
+            self._states = (self._state(),)
 
     def _after_act(self, *, ended_ids: tuple[str, ...] = (), is_user_changed: bool = False) -> None:
         if self._states:
-            self._states.append(
-                self._state()._replace(ended_ids=ended_ids, is_user_changed=is_user_changed)
-            )
+            state = self._state()._replace(ended_ids=ended_ids, is_user_changed=is_user_changed)
+            self._states = (*self._states, state)
 
     def _state(self) -> _State:
         outbox = None if self._outbox is None else self._outbox.copy()
@@ -280,7 +282,7 @@ class Exchange:
         )
         if position != last:
             self._return_to(self._states[position])
-        self._states = []
+        self._states = ()
 
     def _holds(self, state: _State) -> bool:
         if any(self.manager.is_live(session_id) for session_id in state.ended_ids):
@@ -303,7 +305,7 @@ class Exchange:
         self._outbox, self._data, self._unsaved = state.outbox, state.data, state.unsaved
         if self._data is not None:
             self._data.on_change = None
-        self._states = []
+        self._states = ()
         self._inject()
 
     def _undone_operations(self, data: SessionData) -> Operations:
@@ -312,7 +314,7 @@ class Exchange:
         for owner, stored in self._uncertain:
             if owner is data:
                 operations.update(stored)
-        self._uncertain = []
+        self._uncertain = ()
         if not operations or self.session is None:
             return {}
         if self._unsaved is None:
@@ -380,7 +382,7 @@ class Exchange:
 
     def _note_uncertain(self, data: SessionData, operations: Operations) -> None:
         if self.manager.connections.is_within_app_transaction:
-            self._uncertain.append((data, operations))
+            self._uncertain = (*self._uncertain, (data, operations))
 
     def _lose_data(self, why: str, *, may_refuse: bool) -> None:
         """Tell that data is lost: by an event, and to the client if it is to be told."""
@@ -415,8 +417,10 @@ class Exchange:
         )
 
     def _inject(self) -> None:
-        for environ in self._environs:
-            inject(environ, session=self.session, request=self, end_reason=self.end_reason)
+        session, end_reason = self.session, self.end_reason
+        inject(self._environ, session=session, request=self, end_reason=end_reason)
+        for environ in self._other_environs:
+            inject(environ, session=session, request=self, end_reason=end_reason)
 
     def _open_outbox(self) -> Outbox:
         """Return the outbox; most requests need none, so it is made when something is posted."""
