@@ -125,11 +125,18 @@ class AccountStore(UserStore):
 
     def link_account(self, account: Account, *, now_ms: int) -> bool:
         """Add one way for a user to sign in, unless it is taken; tell whether it was added."""
+
+        def link() -> bool:
+            # Locked: an account of a user who is being deleted would keep the place for ever.
+            if not self.lock_user(account.user_id):
+                return False
+            self.insert_account(account, now_ms=now_ms)
+            return True
+
         try:
-            self._connections.atomically(lambda: self.insert_account(account, now_ms=now_ms))
+            return self._connections.atomically(link)
         except IntegrityConflict:
             return False
-        return True
 
     def find_credential_by_email(self, email: str) -> tuple[UserRecord, Account] | None:
         """Return a user and the account that holds their password, or None.

@@ -359,7 +359,7 @@ class SessionManager(Assembly):
             return False
         if user_id is not None:
             found = self.store.find_session(session_id)
-            if found is None or found[0].user_id != user_id:
+            if found is None or not self.store.is_same_user(found[0].user_id, user_id):
                 return False
         return self._end(session_id, reason=EndReason.REVOKED)
 

@@ -18,7 +18,7 @@ from .databases import find_database
 from .errors import ConfigurationError
 from .settings_checks import DEFAULT_TABLE_PREFIX
 
-__all__ = ["Models", "build_models"]
+__all__ = ["Models", "build_models", "plain_key"]
 
 USER_ATTRIBUTES = ("email", "email_verified", "name", "image", "created_at", "updated_at")
 
@@ -172,8 +172,16 @@ def build_models(
     )
 
 
+def plain_key(key: Any) -> Any:
+    """Return the field that says what a key holds: of a foreign key, the one it leads to."""
+    while isinstance(key, peewee.ForeignKeyField):
+        key = key.rel_field
+    return key
+
+
 def _kind_of_key(key: Any) -> str:
     """Return in one word what the keys of a user model are, however wide."""
+    key = plain_key(key)
     if isinstance(key, peewee.IntegerField):
         return "integer"
     if isinstance(key, (peewee.CharField, peewee.TextField)):
@@ -187,7 +195,7 @@ def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:
     No foreign key in the database: a user deleted behind our back must not take the record of
     their sessions along, and reading it must not lock the user's row.
     """
-    key = user_model._meta.primary_key
+    key = plain_key(user_model._meta.primary_key)
     options: dict[str, Any] = {"null": null}
     if isinstance(key, peewee.BigAutoField):
         return peewee.BigIntegerField(**options)

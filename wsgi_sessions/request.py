@@ -99,7 +99,10 @@ class SessionRequest(Exchange):
         if self.manager.config.cookie_cache.enabled:
             self._require_unsent("update the user")
         self._before_act()
-        updated = self.manager.update_user(user.id, **changes)
+        try:
+            updated = self.manager.update_user(user.id, **changes)
+        except LookupError:
+            raise NotSignedInError("the user has been deleted meanwhile") from None
         self.session.user = updated
         self._open_outbox().post_copy_anew(self.session.record, updated.record)
         self._after_act(is_user_changed=True)

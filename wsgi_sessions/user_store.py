@@ -15,7 +15,7 @@ from .connections import Connections
 from .driver_errors import is_overtaken
 from .errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 from .instants import ms_from_column, ms_to_column
-from .models import USER_ATTRIBUTES, Models
+from .models import USER_ATTRIBUTES, Models, plain_key
 from .records import UserRecord
 from .statements import Statement, compile_query, slot
 
@@ -42,6 +42,8 @@ class UserStore:
         self._connections = connections
         self._models = models
         self._key: Any = models.user._meta.primary_key
+        # What the key holds: where it is a foreign key, that is the key of another model.
+        self._plain_key: Any = plain_key(self._key)
         # None: rows come as they are; else the field that converts the user's key.
         self._user_key: Any = self._key if models.has_own_user else None
         self._compile_user_statements()
@@ -84,6 +86,13 @@ class UserStore:
             values[key] = key.default() if callable(key.default) else key.default
         elif isinstance(key, (peewee.CharField, peewee.TextField)):
             values[key] = user.id
+        elif isinstance(key, peewee.ForeignKeyField):
+            name = self._models.user.__name__
+            raise ConfigurationError(
+                f"the key {key.name} of {name} is another row's, so a sign-up can't give one; "
+                f"make the {name} yourself and sign in with sign_in(user_id), or give the field "
+                "a default"
+            )
         query = self._models.user.insert(values)
         if database.returning_clause:
             query = query.returning(key)
@@ -143,21 +152,32 @@ class UserStore:
         self._delete_user = self._compile(user.delete().where(key == slot("user_id")))
         self._by_email = self._compile_by_email(user.select(*self.user_columns()))
 
-    def _compile_by_email(self, query: Any) -> Statement | None:
-        """Have a query for users look for an e-mail address; None if the model has none."""
+    def _compile_by_email(self, query: Any) -> tuple[Statement, Statement] | None:
+        """Have a query for users look for an address, of ASCII or any; None if there is none."""
         field = self._models.user_fields["email"]
         if field is None:
             return None
         # An application's own users may have been stored as they were typed.
         stored = peewee.fn.LOWER(field) if self._models.has_own_user else field
-        return self._compile(query.where(stored == slot("email")))
+        exact = self._compile(query.where(stored == slot("email")))
+        if self._connections.is_mysql or not self._models.has_own_user:
+            return exact, exact
+        # SQLite, and PostgreSQL under the locale C, leave all but ASCII as it is.
+        is_like: Any = peewee.Expression(stored, "LIKE", slot("pattern"))
+        if self._connections.is_sqlite:
+            is_like = peewee.fn.LIKE(slot("pattern"), stored, "\\")
+        return exact, self._compile(query.where(is_like))
 
-    def _read_by_email(self, statement: Statement | None, email: str) -> list[tuple[Any, ...]]:
-        if statement is None:
+    def _read_by_email(
+        self, statements: tuple[Statement, Statement] | None, email: str
+    ) -> list[tuple[Any, ...]]:
+        if statements is None:
             raise ConfigurationError(
                 "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
             )
-        return self._connections.read_rows(statement.sql, statement.fill({"email": email}))
+        statement = statements[0 if email.isascii() else 1]
+        values = {"email": email, "pattern": _pattern_of(email)}
+        return self._connections.read_rows(statement.sql, statement.fill(values))
 
     def find_users_by_email(self, email: str) -> list[UserRecord]:
         """Return everybody whose stored address this is: several, where it is not unique."""
@@ -229,13 +249,18 @@ class UserStore:
         try:
             value = self.to_column(user_id)
             # Peewee hands on what it can't convert, and MariaDB reads "1st" as 1.
-            if isinstance(self._key, peewee.IntegerField):
+            if isinstance(self._plain_key, peewee.IntegerField):
                 return int(value)
-            if isinstance(self._key, peewee.UUIDField):
+            if isinstance(self._plain_key, peewee.UUIDField):
                 return UUID(str(value)).hex
         except (TypeError, ValueError):
             return None
         return value
+
+    def is_same_user(self, one: Any, other: Any) -> bool:
+        """Tell whether two ids mean one user, as text from a URL and a number of the table do."""
+        wanted = self.key_or_null(one)
+        return wanted is not None and wanted == self.key_or_null(other)
 
     def user_from_row(self, row: tuple[Any, ...]) -> UserRecord | None:
         """Return the user of a row of ``user_columns``; None for an outer join without one."""
@@ -271,6 +296,14 @@ def is_spelled_alike(found: object, wanted: object) -> bool:
         return True
     text = str(wanted).rstrip().casefold()
     return not text.isascii() or str(found).rstrip().casefold() == text
+
+
+def _pattern_of(email: str) -> str:
+    """Return what finds an address also where its letters beyond ASCII are stored in capitals."""
+    return "".join(
+        "_" if not letter.isascii() else f"\\{letter}" if letter in "_%\\" else letter
+        for letter in email
+    )
 
 
 def has_email(user: UserRecord, email: str) -> bool:

@@ -74,6 +74,22 @@ def test_a_wrong_update_of_the_user_changes_nothing(
     assert user_of(client) == before
 
 
+def test_user_who_is_deleted_meanwhile_is_signed_out(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = client.manager.store
+    update = store.update_user
+    user_id = user_of(client)["id"]
+
+    def delete_first(*given: Any, **named: Any) -> bool:
+        client.manager.delete_user(user_id)
+        return update(*given, **named)
+
+    monkeypatch.setattr(store, "update_user", delete_first)
+    answer = client.post("/update-user", {"name": "Ada L."})
+    assert (answer.status, answer.json["code"]) == (401, "UNAUTHORIZED")
+
+
 @pytest.mark.parametrize("path", ["/update-user", "/update-session"])
 def test_visitors_have_nothing_to_update(path: str, client: Client) -> None:
     answer = Client(client.manager).post(path, {"name": "Eve", "theme": "dark"})
