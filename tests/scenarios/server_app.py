@@ -1,7 +1,8 @@
 """The application that the scenario tests serve: settings come from environment variables.
 
 ``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON,
-``SCENARIO_FILE`` the file of ``/large-file``. With
+``SCENARIO_FILE`` the file of ``/large-file``; with ``SCENARIO_LENT`` the manager is given a Peewee
+database. With
 ``SCENARIO_USE_EARLY`` the manager is used while the module is imported, which under
 ``--preload``, and under uWSGI, is before the fork.
 """
@@ -23,6 +24,7 @@ from wsgiref.validate import validator
 import peewee
 
 from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions.databases import open_url
 
 CHEAP_PASSWORDS = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 TEXT = [("Content-Type", "text/plain")]
@@ -224,8 +226,9 @@ def send_json(start_response: Any, value: Any) -> list[bytes]:
 
 
 def make_manager() -> SessionManager:
+    url = os.environ["SCENARIO_DATABASE"]
     return SessionManager(
-        os.environ["SCENARIO_DATABASE"],
+        open_url(url) if "SCENARIO_LENT" in os.environ else url,
         secret=os.environ["SCENARIO_SECRET"],
         password=CHEAP_PASSWORDS,
         throttle=None,
@@ -256,5 +259,9 @@ if "SCENARIO_DATABASE" in os.environ:
     manager = make_manager()
     name_connections(manager.database)
     if "SCENARIO_USE_EARLY" in os.environ:
+        if "SCENARIO_LENT" in os.environ:
+            # It stays open, so each worker finds it so.
+            manager.database.connect()
+        manager.create_tables()
         manager.list_sessions("nobody")
     application = make_application(manager)
