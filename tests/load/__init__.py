@@ -1,0 +1,1 @@
+"""Load while something is wrong: with the database, the way to it, or the workers."""
