@@ -40,6 +40,14 @@ def test_the_client_is_told_if_it_is_to_be(stage: Stage, status: int) -> None:
 
 
 @pytest.mark.parametrize("stage", [CONFLICT], indirect=True)
+def test_a_program_is_told_the_code(stage: Stage) -> None:
+    stage.act = lose(stage, stage.do(sign_up).session.id)
+    response = stage.browser.get("/", headers={"Accept": "application/json"})
+    assert (response.status_int, response.content_type) == (409, "application/json")
+    assert response.json["code"] == "SESSION_DATA_LOST"
+
+
+@pytest.mark.parametrize("stage", [CONFLICT], indirect=True)
 def test_an_explicit_save_is_refused_once_and_the_page_about_it_gets_through(stage: Stage) -> None:
     made = stage.do(sign_up)
 

@@ -23,6 +23,7 @@ __all__ = [
     "REQUEST_KEY",
     "SESSION_KEY",
     "USER_KEY",
+    "asks_for_json",
     "find_environ",
     "find_handle",
     "get_end_reason",
@@ -77,6 +78,14 @@ def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
     if REQUEST_KEY not in environ:
         return environ
     return {key: value for key, value in environ.items() if key not in _KEYS}
+
+
+def asks_for_json(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request asks for JSON and not for HTML, or calls itself XMLHttpRequest."""
+    accepts = environ.get("HTTP_ACCEPT", "").lower()
+    return environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest" or (
+        "application/json" in accepts and "text/html" not in accepts
+    )
 
 
 def find_handle(environ: Mapping[str, Any], manager: SessionManager) -> SessionRequest | None:

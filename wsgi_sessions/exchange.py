@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .environ import inject, read_facts
+from .environ import asks_for_json, inject, read_facts
 from .errors import ResponseStartedError, SessionDataLostError, StoreUnavailableError
 from .manager import SessionManager
 from .outbox import Outbox
@@ -105,6 +105,11 @@ class Exchange:
     def user(self) -> User | None:
         """The signed-in user, or None."""
         return None if self.session is None else self.session.user
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the request asks for JSON rather than for a page."""
+        return asks_for_json(self._environ)
 
     @property
     def is_from_database(self) -> bool:

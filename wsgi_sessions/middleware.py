@@ -6,6 +6,7 @@ cookies to a copy of the app's headers.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -246,11 +247,18 @@ def _answer(
     *,
     exc_info: Any = None,
 ) -> Iterable[bytes]:
-    """Answer in plain text in the app's place, with the cookies of what it had done until then."""
+    """Answer in the app's place, with the cookies of what it had done until then.
+
+    In plain text; a program that asks for JSON gets the code, too, as the JSON API gives it.
+    """
     status, text, extra = _told(error)
+    kind = "text/plain; charset=utf-8"
+    if request.is_program:
+        code = error.code if isinstance(error, RefusedError) else "SERVICE_UNAVAILABLE"
+        text, kind = json.dumps({"code": code, "message": text.rstrip()}), "application/json"
     body = text.encode("utf-8", "replace")
     headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Type", kind),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
         *extra,

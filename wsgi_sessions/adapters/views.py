@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..api.codes import status_of
 from ..api.guard import check_callback_url, check_origin
-from ..environ import find_environ, get_request
+from ..environ import asks_for_json, find_environ, get_request
 from ..errors import RefusedError, StoreUnavailableError
 from ..middleware import RETRY_AFTER_SECONDS
 
@@ -62,11 +62,7 @@ def is_program(source: Any) -> bool:
 
     A program asks for JSON and not for HTML, or calls itself ``XMLHttpRequest``.
     """
-    environ = find_environ(source)
-    accepts = environ.get("HTTP_ACCEPT", "").lower()
-    return environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest" or (
-        "application/json" in accepts and "text/html" not in accepts
-    )
+    return asks_for_json(find_environ(source))
 
 
 def path_and_query(source: Any) -> str:
