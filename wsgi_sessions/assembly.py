@@ -26,6 +26,7 @@ from .database_clock import ClockCheck
 from .errors import StoreUnavailableError
 from .events import Events
 from .models import Models, build_models
+from .outages import Outages
 from .purging import Purger
 from .revocations import RevocationFeed
 from .store import Store
@@ -87,6 +88,7 @@ class Assembly:
         # The one seam for tests: every read and write of the product goes through the store.
         self.store = store if wrap_store is None else wrap_store(store)
         self.events = Events(clock)
+        self.events.outages = Outages(connections.database)
         self.accounts = AccountService(self.store, config, self.events)
         self.social = SocialAccounts(self.store, config, self.events, clock)
         self.signer = TokenSigner(config.secret)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from .clock import Clock, datetime_from_ms
+from .outages import Outages
 from .records import EndReason
 
 __all__ = ["Events", "SessionEvent"]
@@ -29,7 +30,6 @@ _LEVELS = {
     "data_dropped": logging.WARNING,
     "cookie_cache_too_large": logging.WARNING,
     "clock_off": logging.WARNING,
-    "database_error": logging.ERROR,
 }
 
 
@@ -72,6 +72,8 @@ class Events:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._listeners: tuple[Listener, ...] = ()
+        self.outages: Outages | None = None
+        """Says in the log why the database is away, once for each time that it is."""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Have a callable told every event, in the thread it happens in.
@@ -96,6 +98,9 @@ class Events:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """Log an event and tell the listeners."""
+        error = (details or {}).get("error")
+        if name == "database_error" and self.outages is not None and error is not None:
+            self.outages.begin(error)
         level = _LEVELS.get(name, logging.DEBUG)
         is_logged = logger.isEnabledFor(level)
         if not (is_logged or self._listeners):

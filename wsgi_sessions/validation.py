@@ -179,6 +179,7 @@ class Validator:
         before: object = None
         for _ in range(_MOST_JUDGEMENTS):
             found = find_session(token.session_id)
+            self._note_answer()
             # Somebody was faster, and the application's transaction does not see with what.
             is_unseen = (
                 found is not None and found == before and self._store.is_within_app_transaction
@@ -289,6 +290,11 @@ class Validator:
         except StoreUnavailableError:
             return record
         return judged if self._clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
+
+    def _note_answer(self) -> None:
+        outages = self._events.outages
+        if outages is not None and outages.is_away:
+            outages.end()
 
     def _apply(
         self, record: SessionRecord, decision: Decision, *, address: str | None

@@ -1,0 +1,111 @@
+"""Why the database is away is in the log once, and no password is."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import peewee
+import pytest
+
+from tests.contract.databases import fresh_server_database
+from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions.outages import Outages
+from wsgi_sessions_testing.bench import Bench
+
+PASSWORD = "p@ss/word:1"
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(environ["wsgi_sessions.session"] is not None).encode()]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_an_outage_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    with Bench(app) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        for _ in range(2):
+            caplog.clear()
+            with bench.faults.database_down():
+                answers = [browser.get("/") for _ in range(3)]
+            assert browser.get("/").text == "True"
+            assert browser.get("/").text == "True"
+
+            first, second = lines(caplog)
+            assert "does not answer" in first
+            assert "answers again" in second
+            for answer in answers:
+                assert (answer.status_int, answer.text) == (
+                    503,
+                    "The service is away for a moment; please try again.\n",
+                )
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (f"nobody_here:{'p%40ss%2Fword%3A1'}@127.0.0.1:1/app", "app on 127.0.0.1:1"),
+        ("nobody_here:p%40ss%2Fword%3A1@{server}/{name}", "nobody_here"),
+        ("{owner}@{server}/no_such_database", "no_such_database"),
+    ],
+    ids=["nobody listens", "wrong role", "no such database"],
+)
+def test_a_server_that_refuses_is_told_at_start_in_its_own_words(
+    caplog: pytest.LogCaptureFixture, scheme: str, place: str, expected: str
+) -> None:
+    kind, owner = ("postgres", "postgres") if scheme == "postgresql" else ("mariadb", "root")
+    with fresh_server_database(kind) as url:
+        server, _, name = url.rpartition("@")[2].partition("/")
+        database = f"{scheme}://" + place.format(server=server, name=name, owner=owner)
+        manager = SessionManager(database, secret="s" * 32)
+
+        SessionMiddleware(app, manager)
+
+        (line,) = lines(caplog)
+        assert expected in line
+        assert "Error: " in line, "the driver's own words"
+        for secret in (PASSWORD, "p%40ss%2Fword%3A1", "ss/word"):
+            assert secret not in line
+
+
+def test_a_missing_folder_is_told_at_start(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    SessionMiddleware(app, SessionManager(f"sqlite:///{tmp_path}/gone/app.db", secret="s" * 32))
+
+    (line,) = lines(caplog)
+    assert f"there is no folder {tmp_path}/gone" in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"can't connect with {PASSWORD}",
+        "postgresql://ada:p%40ss%2Fword%3A1@db/app is bad",
+        "mysql://ada:other-secret@db/app",
+        "host=db password=other-secret user=ada",
+        "passwd='other-secret and more'",
+        "{'password': 'other-secret'}",
+    ],
+)
+def test_passwords_in_a_driver_s_words_are_left_out(
+    caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    database = peewee.PostgresqlDatabase("app", host="db", password=PASSWORD)
+    error = StoreUnavailableError("the database did not answer")
+    error.__cause__ = OSError(f"first line\n{text}")
+
+    Outages(database).begin(error)
+
+    (line,) = lines(caplog)
+    assert "OSError: first line" in line
+    for secret in (PASSWORD, "p%40ss", "other-secret"):
+        assert secret not in line
+    assert "\n" not in line
