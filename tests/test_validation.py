@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions.errors import InvalidCredentialsError, TooManyTriesError
 from wsgi_sessions.records import SessionRecord
 from wsgi_sessions.store import Store
 from wsgi_sessions_testing.bench import Bench
@@ -524,6 +525,32 @@ def forget_confirmation(bench: Bench) -> None:
     session.update(confirmed_at=bench.clock.now_ms(), generation=0).execute()
 
 
+def test_no_copy_is_sealed_that_nobody_would_take() -> None:
+    bench, browser = opened(cookie_cache=True)
+    bench.manager.revoke_everything()
+    browser.sign_in("ada@example.org")
+    bench.clock.advance(seconds=90)
+    assert browser.get("/").headers.getall("Set-Cookie") == []
+    bench.clock.advance(milliseconds=1)
+    assert ["session_data" in line for line in browser.get("/").headers.getall("Set-Cookie")]
+    assert not asks_the_database(bench, browser)
+
+
+def test_copy_is_left_as_it_is_while_the_feed_cannot_be_read() -> None:
+    bench, browser = opened(cookie_cache=True)
+    assert is_in(browser)
+    bench.clock.advance(seconds=1)
+
+    def away(since_ms: int) -> Any:
+        raise StoreUnavailableError("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "find_revocations", away)
+        answer = browser.get("/")
+    assert not answer.text.startswith(NOBODY)
+    assert answer.headers.getall("Set-Cookie") == []
+
+
 def test_another_version_drops_every_copy() -> None:
     bench, browser = opened(cookie_cache=True)
     browser.get("/")
@@ -664,6 +691,34 @@ def test_last_seen_is_written_after_a_clock_was_ahead_though_no_touch_is_due() -
     now_ms = bench.clock.now_ms()
     assert (record.last_seen_at_ms, record.confirmed_at_ms) == (now_ms, now_ms)
     assert record.authenticated_at_ms == now_ms
+
+
+def test_session_of_a_clock_a_little_ahead_is_fresh() -> None:
+    bench, browser = opened()
+    bench.clock.advance(seconds=-30)
+    session = bench.manager.get_session({"Cookie": browser_header(browser)})
+    assert session is not None and session.is_fresh
+    bench.clock.advance(milliseconds=-1)
+    session = bench.manager.get_session({"Cookie": browser_header(browser)})
+    assert session is not None and not session.is_fresh
+
+
+def test_tries_further_ahead_than_clocks_differ_do_not_count() -> None:
+    bench = Bench(app, clock_difference=5, throttle={"tries": 1, "window": 60})
+    bench.__enter__()
+
+    def try_once() -> None:
+        bench.manager.sign_in_email(email="ada@example.org", password="wrong password")
+
+    bench.clock.advance(seconds=5)
+    with pytest.raises(InvalidCredentialsError):
+        try_once()
+    bench.clock.advance(seconds=-5)
+    with pytest.raises(TooManyTriesError):
+        try_once()
+    bench.clock.advance(milliseconds=-1)
+    with pytest.raises(InvalidCredentialsError):
+        try_once()
 
 
 def test_reading_only_puts_nothing_right() -> None:
