@@ -38,10 +38,18 @@ These tests need your application. Write into conftest.py:
         return my_project.create_app()
 
 Any WSGI app will do, wrapped in SessionMiddleware or not."""
+_SPLINTER = ("pytest-splinter", "pytest_splinter.plugin", "splinter")
 _NAMES_OTHERS_USE = {
-    "browser": ("playwright", "pytest_playwright.pytest_playwright"),
+    "browser": ("playwright", "pytest_playwright.pytest_playwright", *_SPLINTER),
+    "session_browser": _SPLINTER,
     "live_server": ("django", "pytest_django.plugin", "flask", "pytest_flask.plugin"),
 }
+_MADE_BY = {
+    "browser": "_make_browser",
+    "session_browser": "_make_browser",
+    "live_server": "_serve_live",
+}
+"""Which function here makes a fixture of a name, where nobody else does."""
 _MEMORY = ("sqlite:", "sqlite://", "sqlite:///:memory:")
 
 
@@ -73,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, others in _NAMES_OTHERS_USE.items():
         if not any(map(config.pluginmanager.hasplugin, others)):
             ours = ModuleType(f"wsgi_sessions_{name}")
-            setattr(ours, name, globals()[f"session_{name}"])
+            setattr(ours, name, pytest.fixture(name=name)(globals()[_MADE_BY[name]]))
             config.pluginmanager.register(ours, ours.__name__)
 
 
@@ -88,11 +96,38 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def session_clock() -> FakeClock:
     """The time of the test, which everything in ``wsgi_sessions`` asks."""
     from .clock import FakeClock
 
     return FakeClock()
+
+
+# Short names of what ours build on: a project may have fixtures of its own by these names.
+
+
+@pytest.fixture
+def clock(session_clock: FakeClock) -> FakeClock:
+    """The ``session_clock``, unless your project has a clock of its own."""
+    return session_clock
+
+
+@pytest.fixture
+def network(session_network: Network) -> Network:
+    """The ``session_network``, unless your project has a network of its own."""
+    return session_network
+
+
+@pytest.fixture
+def faults(session_faults: Faults) -> Faults:
+    """The ``session_faults``, unless your project has faults of its own."""
+    return session_faults
+
+
+@pytest.fixture
+def workers(session_workers: Workers) -> Workers:
+    """The ``session_workers``, unless your project has workers of its own."""
+    return session_workers
 
 
 @pytest.fixture
@@ -187,7 +222,7 @@ def session_manager(
     request: pytest.FixtureRequest,
     _session_settings: SessionConfig,
     session_database: str | peewee.Database,
-    clock: FakeClock,
+    session_clock: FakeClock,
     _session_log: _Log,
 ) -> Iterator[SessionManager]:
     """The ``SessionManager`` of the test: your app's own on other parts, if it has one."""
@@ -199,7 +234,10 @@ def session_manager(
     _check_returned("session_database", session_database)
     own = _session_settings.user_model
     with assembled_manager(
-        _app_or_none(request), database=session_database, config=_session_settings, clock=clock
+        _app_or_none(request),
+        database=session_database,
+        config=_session_settings,
+        clock=session_clock,
     ) as manager:
         is_theirs = own is not None and session_database is own._meta.database
         with added_rows_removed(manager) if is_theirs else nullcontext():
@@ -216,7 +254,7 @@ def session_app(wsgi_app: WSGIApplication, session_manager: SessionManager) -> W
 
 
 @pytest.fixture
-def network() -> Network:
+def session_network() -> Network:
     """What lies between the browsers and the app: loses, delays and repeats."""
     from .network import Network
 
@@ -227,8 +265,8 @@ def network() -> Network:
 def new_browser(
     session_app: WSGIApplication,
     session_manager: SessionManager,
-    clock: FakeClock,
-    network: Network,
+    session_clock: FakeClock,
+    session_network: Network,
 ) -> Callable[..., Browser]:
     """Make browsers: ``new_browser("Safari on iPhone", address="192.0.2.7")``."""
     from .bench import default_base_url
@@ -242,21 +280,26 @@ def new_browser(
     ) -> Browser:
         return Browser(
             session_app,
-            clock=clock,
+            clock=session_clock,
             manager=session_manager,
             user_agent=user_agent,
             address=address,
             base_url=base_url or default_base_url(session_manager.config),
-            network=network,
+            network=session_network,
         )
 
     return new_browser
 
 
 @pytest.fixture
-def session_browser(new_browser: Callable[..., Browser]) -> Browser:
-    """A browser talking to your application; ``browser`` where no other plugin has one."""
+def app_browser(new_browser: Callable[..., Browser]) -> Browser:
+    """A browser talking to your application, whatever other plugins call theirs."""
     return new_browser()
+
+
+def _make_browser(app_browser: Browser) -> Browser:
+    """A browser talking to your application: ``app_browser``, where no other plugin has one."""
+    return app_browser
 
 
 @pytest.fixture
@@ -267,25 +310,26 @@ def session_events(session_manager: SessionManager, _session_log: _Log) -> list[
 
 
 @pytest.fixture
-def faults(session_manager: SessionManager, clock: FakeClock) -> Faults:
+def session_faults(session_manager: SessionManager, session_clock: FakeClock) -> Faults:
     """A database that is down, locked, slow or forgetful, and workers that die."""
     from .faults import Faults
 
-    return Faults(session_manager, clock)
+    return Faults(session_manager, session_clock)
 
 
 @pytest.fixture
-def workers(
+def session_workers(
     request: pytest.FixtureRequest,
     session_app: WSGIApplication,
     session_manager: SessionManager,
-    clock: FakeClock,
+    session_clock: FakeClock,
 ) -> Workers:
     """Several workers with caches and clocks of their own: ``first, second = workers(2)``."""
     from .workers import Workers
 
-    faults = request.getfixturevalue("faults") if "faults" in request.fixturenames else None
-    return Workers(session_app, session_manager, clock, faults=faults)
+    are_broken = "session_faults" in request.fixturenames
+    faults = request.getfixturevalue("session_faults") if are_broken else None
+    return Workers(session_app, session_manager, session_clock, faults=faults)
 
 
 @pytest.fixture
@@ -293,14 +337,14 @@ def schedules(
     wsgi_app: WSGIApplication,
     _session_settings: SessionConfig,
     session_database: str | peewee.Database,
-    clock: FakeClock,
+    session_clock: FakeClock,
 ) -> Schedules:
     """Parallel requests in chosen or all orders, each story on the database as it is now."""
     from .schedules import Schedules
 
     _check_returned("session_database", session_database)
     return Schedules(
-        _checked(wsgi_app), config=_session_settings, database=session_database, clock=clock
+        _checked(wsgi_app), config=_session_settings, database=session_database, clock=session_clock
     )
 
 
@@ -322,6 +366,11 @@ def session_live_server(
         LiveServer(_checked(wsgi_app), manager=manager) as server,
     ):
         yield server
+
+
+def _serve_live(session_live_server: LiveServer) -> LiveServer:
+    """Your application under real gunicorn: ``session_live_server``, where nobody else has one."""
+    return session_live_server
 
 
 @pytest.fixture

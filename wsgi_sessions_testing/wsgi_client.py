@@ -5,12 +5,17 @@ Must not know browsers, cookies or sessions.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from wsgiref.validate import validator
 
 from webob import Request, Response  # type: ignore[import-untyped, unused-ignore]
 
 __all__ = ["call_app"]
+
+_calls_under_way = 0
 
 
 def call_app(app: Any, request: Request) -> Response:
@@ -33,11 +38,12 @@ def call_app(app: Any, request: Request) -> Response:
         begun[:] = [(status, headers)]
         return chunks.append
 
-    iterable: Any = validator(app)(request.environ, start_response)
-    try:
-        chunks.extend(iterable)
-    finally:
-        iterable.close()
+    with _connections_of_django_kept():
+        iterable: Any = validator(app)(request.environ, start_response)
+        try:
+            chunks.extend(iterable)
+        finally:
+            iterable.close()
     if not begun:
         raise AssertionError("the app never called start_response")
     status, headers = begun[0]
@@ -51,3 +57,29 @@ def call_app(app: Any, request: Request) -> Response:
     response = Response(status=status, headerlist=list(headers), app_iter=[body])
     response.request = request
     return response
+
+
+@contextmanager
+def _connections_of_django_kept() -> Iterator[None]:
+    """Have Django leave its connections alone at the begin and end of a request.
+
+    As its own test client does: it would look at those that an earlier test has opened, which
+    pytest-django forbids in a test without its mark, and close that of a test's transaction.
+    """
+    global _calls_under_way  # noqa: PLW0603  requests of one test can be under way together
+    signals, db = sys.modules.get("django.core.signals"), sys.modules.get("django.db")
+    if signals is None or db is None:
+        yield
+        return
+    ends = (signals.request_started, signals.request_finished)
+    _calls_under_way += 1
+    if _calls_under_way == 1:
+        for signal in ends:
+            signal.disconnect(db.close_old_connections)
+    try:
+        yield
+    finally:
+        _calls_under_way -= 1
+        if not _calls_under_way:
+            for signal in ends:
+                signal.connect(db.close_old_connections)

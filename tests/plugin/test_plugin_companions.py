@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 from tests.plugin.project import APP, BARE, EXAMPLES, WRAPPED, Project, need
@@ -76,6 +78,7 @@ def test_a_broken_marker_is_told_by_xdist_too(project: Project) -> None:
     ("fixture", "plugin"),
     [
         ("browser", "pytest_playwright.pytest_playwright"),
+        ("browser", "pytest_splinter.plugin"),
         ("live_server", "pytest_django.plugin"),
         ("live_server", "pytest_flask.plugin"),
     ],
@@ -85,6 +88,7 @@ def test_a_name_that_others_build_on_is_left_to_them(
     project: Project, fixture: str, plugin: str, is_first: bool
 ) -> None:
     package, _, module = plugin.partition(".")
+    ours = "app_browser" if fixture == "browser" else f"session_{fixture}"
     project.pytester.mkpydir(package).joinpath(f"{module}.py").write_text(
         f"import pytest\n@pytest.fixture(scope='session')\ndef {fixture}(): return 'theirs'\n"
     )
@@ -95,12 +99,189 @@ def test_a_name_that_others_build_on_is_left_to_them(
         def test_theirs({fixture}):
             assert {fixture} == "theirs"
 
-        def test_ours(session_{fixture}):
-            assert type(session_{fixture}).__module__.startswith("wsgi_sessions_testing.")
+        def test_ours({ours}):
+            assert type({ours}).__module__.startswith("wsgi_sessions_testing.")
         """,
     )
     project.options[0 if is_first else 2 : 0 if is_first else 2] = ["-p", plugin]
     project.run_apart().assert_outcomes(passed=2)
+
+
+SPLINTER = """
+    import pytest
+
+    @pytest.fixture
+    def browser_instance_getter():
+        return lambda request, parent: "theirs"
+
+    @pytest.fixture
+    def browser(request, browser_instance_getter):
+        return browser_instance_getter(request, browser)
+
+    @pytest.fixture(scope="session")
+    def session_browser():
+        return "theirs for long"
+"""
+
+
+@pytest.mark.parametrize("is_real", [False, True], ids=["stand-in", "real"])
+def test_both_browsers_of_splinter_are_left_to_it(project: Project, is_real: bool) -> None:
+    if is_real:
+        need("pytest_splinter")
+    else:
+        folder = project.pytester.mkpydir("pytest_splinter")
+        folder.joinpath("plugin.py").write_text(dedent(SPLINTER))
+    project.write(
+        APP,
+        BARE,
+        """
+        @pytest.fixture(scope="session")
+        def browser_instance_getter():
+            return lambda request, parent: "theirs"
+        """,
+        tests="""
+        def test_theirs(browser, session_browser):
+            assert browser == "theirs" and session_browser.startswith("theirs")
+
+        def test_ours(app_browser, new_browser, clock):
+            app_browser.sign_in("ada@example.org")
+            assert app_browser.get("/account").status_int == 200
+            assert new_browser().get("/account").status_int == 401
+        """,
+    )
+    project.options[:0] = ["-p", "pytest_splinter.plugin"]
+    project.run_apart().assert_outcomes(passed=2)
+
+
+DJANGO = """
+    import django
+    import pytest
+    from django.conf import settings
+
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
+        ROOT_URLCONF="conftest",
+        SECRET_KEY="of-a-project-under-test",
+        USE_TZ=True,
+    )
+    django.setup()
+
+    from django.contrib.auth.models import User
+    from django.core.wsgi import get_wsgi_application
+    from django.http import HttpResponse
+    from django.urls import path
+    from wsgi_sessions import SessionManager, SessionMiddleware
+
+    def account(request):
+        user = request.environ["wsgi_sessions.user"]
+        return HttpResponse("nobody" if user is None else user.email)
+
+    def count(request):
+        return HttpResponse(str(User.objects.count()))
+
+    urlpatterns = [path("account", account), path("count", count)]
+
+    @pytest.fixture
+    def wsgi_app():
+        return get_wsgi_application()
+"""
+
+AFTER_THE_DATABASE = """
+    import pytest
+    from django.contrib.auth.models import User
+    from django.db import close_old_connections
+    from django.core.signals import request_finished, request_started
+
+    @pytest.mark.django_db
+    def test_first_with_the_database(browser):
+        User.objects.create(username="ada")
+        assert browser.get("/count").text == "1"
+        assert User.objects.count() == 1
+
+    def test_without_the_mark(browser, clock):
+        browser.sign_in("ada@example.org")
+        assert browser.get("/account").text == "ada@example.org"
+        clock.advance(days=8)
+        assert browser.get("/account").text == "nobody"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_in_transactions_of_its_own(browser):
+        User.objects.create(username="bob")
+        assert browser.get("/count").text == "1"
+
+    def test_without_the_mark_again(browser, schedules):
+        browser.get("/account")
+
+        def story(bench):
+            browser = bench.new_browser()
+            browser.sign_in("ada@example.org")
+            yield [lambda: browser.get("/account"), lambda: browser.get("/account")]
+
+        assert schedules.walk(story) > 5
+        for signal in (request_started, request_finished):
+            assert signal.disconnect(close_old_connections)
+            signal.connect(close_old_connections)
+
+    def test_the_database_is_still_forbidden(browser):
+        with pytest.raises(RuntimeError, match="Database access not allowed"):
+            browser.get("/count")
+"""
+
+
+def test_pytest_django_lets_us_work_without_its_mark(project: Project) -> None:
+    need("pytest_django")
+    project.write(DJANGO, tests=AFTER_THE_DATABASE)
+    project.options[:0] = ["-p", "pytest_django.plugin"]
+    project.run_apart("-p", "no:randomly").assert_outcomes(passed=5)
+
+
+# A project's own fixtures by the names of ours
+
+
+def test_short_names_may_mean_something_else(project: Project) -> None:
+    project.write(
+        APP,
+        BARE,
+        """
+        @pytest.fixture
+        def clock(): return "on the wall"
+
+        @pytest.fixture
+        def network(): return "of friends"
+
+        @pytest.fixture
+        def workers(): return "of the world"
+
+        @pytest.fixture
+        def faults(): return "of mine"
+        """,
+        tests="""
+        def test_theirs(clock, network, workers, faults, browser, session_clock):
+            assert (clock, network, workers, faults) == (
+                "on the wall", "of friends", "of the world", "of mine"
+            )
+            browser.sign_in("ada@example.org")
+            session_clock.advance(days=7)
+            assert browser.get("/account").status_int == 401
+
+        def test_ours(browser, session_clock, session_network, session_faults, session_workers):
+            browser.sign_in("ada@example.org")
+            with session_faults.database_down(), session_network.losing_responses(1):
+                browser.get("/account")
+            first, second = session_workers(2)
+            assert browser.through(second).get("/account").status_int == 200
+
+        def test_schedules(schedules, session_clock):
+            def story(bench):
+                assert bench.clock.now() == session_clock.now()
+                yield [lambda: None]
+
+            schedules.walk(story)
+        """,
+    )
+    project.run().assert_outcomes(passed=3)
 
 
 # Without pytest

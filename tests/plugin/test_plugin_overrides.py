@@ -214,7 +214,7 @@ def test_schedules_go_by_the_database_and_the_clock(project: Project, app: str) 
         from wsgi_sessions_testing import FakeClock
 
         @pytest.fixture
-        def clock():
+        def session_clock():
             return FakeClock(datetime(2000, 1, 1, tzinfo=timezone.utc))
 
         @pytest.fixture
