@@ -50,6 +50,7 @@ class SessionMachine(PeopleRules, JarRules):
         before = self._held(browser)
         replaced = self._reference(before)
         user = self.bench.factories.find_or_make_user(who)
+        away: ReferenceSession | None = None
         gone = replaced if replaced is not None and replaced.is_user_gone else None
         if gone is not None:
             replaced = None
@@ -57,9 +58,11 @@ class SessionMachine(PeopleRules, JarRules):
             expected = self._expect(browser, 0)
             self._apply(before, expected, 0)
             if not expected.is_accepted:
+                if replaced.end_reason is None and replaced.is_elsewhere(browser.address):
+                    away = replaced  # the sign-in ends what it finds refused for its address
                 replaced = None
         live = [one for one in self.sessions.values() if one.user_id == user.id]
-        live = [one for one in live if self._is_live(one) and one is not replaced]
+        live = [one for one in live if self._is_live(one) and one not in (replaced, away)]
         now_ms = self.clock.now_ms()
         try:
             made = browser.sign_in(user, remember_me=remember > 0)
@@ -73,9 +76,12 @@ class SessionMachine(PeopleRules, JarRules):
         )
         if gone is not None:
             self._note_end_of_gone(gone)
+        if away is not None:
+            away.end("signed_out", now_ms)
         self.data[made.id] = {}
         if replaced is not None:
-            if replaced.user_id is None and replaced.end_reason is None:
+            is_same = replaced.user_id in (None, user.id)
+            if is_same and replaced.end_reason is None:
                 self.data[made.id] = copy.deepcopy(self.data[replaced.id])
             replaced.end("signed_out", now_ms)
         self.sessions[made.id] = ReferenceSession(
@@ -128,8 +134,8 @@ class SessionMachine(PeopleRules, JarRules):
                 self._note_end_of_gone(session)
             else:
                 self._apply(held, expected, 0)
-            if expected.is_accepted:
-                session.end("signed_out", self.clock.now_ms())
+            # Also one that was refused for its address, or whose token was replaced.
+            session.end("signed_out", self.clock.now_ms())
             assert thief.session is None, self._told("a sign-out left the session")
 
     @rule(whose=st.integers(0, 2), is_behind=st.booleans())

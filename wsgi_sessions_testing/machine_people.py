@@ -42,8 +42,10 @@ class PeopleRules(MachineGround):
             held = self._held(browser)
             session = self._reference(held)
             seen = self._look(self.browsers[which], worker, put)
-            if held is None or session is None or seen is None or session.end_reason is not None:
+            if held is None or session is None or seen is None:
                 return
+            if session.end_reason is not None or session.is_user_gone:
+                return  # what a copy can't know, and the database does
         items = self.data[held.session_id].setdefault(key, [])
         items.append(len(items))
         self._compare_rows()

@@ -49,6 +49,9 @@ def assert_data_follows_its_owner(
         if _read(browser) != "a visitor's":
             fail("a sign-in lost the data of the visitor before it", browser)
         _put(browser, "the owner's")
+        enter(browser, OWNER)
+        if _read(browser) != "the owner's":
+            fail("a sign-in of the same user lost their data", browser)
         enter(browser, STRANGER)
         seen = browser.session
         if seen is None or seen.user is None or seen.user.email != STRANGER:
