@@ -191,6 +191,12 @@ def change_password(scene: Scene, **changes: Any) -> Answer:
     return scene.user().post("/change-password", body)
 
 
+def after_it_has_ended(scene: Scene) -> Answer:
+    client = scene.user(on_lost_data="conflict")
+    scene.monkeypatch.setattr(client.manager.store, "merge_data", lambda *_, **__: None)
+    return scene.sound_call("/update-session", client)
+
+
 HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
     ("/sign-up/email", "INVALID_EMAIL"): lambda it: it.visitor().sign_up(email="nobody"),
     ("/sign-up/email", "PASSWORD_TOO_SHORT"): lambda it: it.visitor().sign_up(password="short"),
@@ -236,6 +242,7 @@ HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
     ("/update-session", "FIELD_NOT_ALLOWED"): lambda it: it.user().post(
         "/update-session", {"colour": "red"}
     ),
+    ("/update-session", "SESSION_DATA_LOST"): after_it_has_ended,
     ("/delete-user", "SESSION_NOT_FRESH"): lambda it: a_day_later(it, "/delete-user"),
     ("/delete-user", "INVALID_PASSWORD"): lambda it: it.user().post(
         "/delete-user", {"password": "wrong horse"}
