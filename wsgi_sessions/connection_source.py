@@ -38,12 +38,12 @@ from .openings import kept_by_pool, note_openings
 from .patience import current_budget, left_ms, spending
 from .pool import Pool, PooledConnection
 
-__all__ = ["ConnectionSource"]
+__all__ = ["LONG_MS", "ConnectionSource"]
 
 _PREPARING_MS = 60_000
 """Outside of a request, others who make the tables are waited for that long."""
 
-_LONG_MS = 50
+LONG_MS = 50
 """Shorter waits are not taken from the budget of the way of every validated request."""
 
 
@@ -131,7 +131,7 @@ class ConnectionSource:
         ):
             return None
         budget = current_budget()
-        if budget is not None and budget.left_ms < self.patience_ms - _LONG_MS:
+        if budget is not None and budget.left_ms < self.patience_ms - LONG_MS:
             return None
         try:
             found = os.stat(self._path)  # type: ignore[arg-type]  # noqa: PTH116
@@ -283,7 +283,7 @@ class ConnectionSource:
         if not self.is_sqlite:
             return
         patience_ms = left_ms()
-        if patience_ms is None or patience_ms > self.patience_ms - _LONG_MS:
+        if patience_ms is None or patience_ms > self.patience_ms - LONG_MS:
             patience_ms = self.patience_ms
         if entry.lock_ms != patience_ms:
             limit_lock_waits(entry.connection, patience_ms, kind=self._kind)
@@ -382,7 +382,7 @@ class ConnectionSource:
 
     def _spend(self, waited_ms: int) -> None:
         budget = current_budget()
-        if budget is not None and waited_ms >= _LONG_MS:
+        if budget is not None:
             budget.left_ms -= waited_ms
 
     def _is_spent(self, error: BaseException | None) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .clock import monotonic_ms
-from .connection_source import ConnectionSource
+from .connection_source import LONG_MS, ConnectionSource
 from .driver_errors import IntegrityConflict, is_conflict, translate
 from .errors import StoreUnavailableError
 from .patience import left_ms, only_briefly, spending
@@ -68,7 +68,9 @@ class Connections(ConnectionSource):
                         raise self._translated(error) from error
                 else:
                     self._pool.give(entry)
-                    self._spend(monotonic_ms() - began_ms)
+                    waited_ms = monotonic_ms() - began_ms
+                    if waited_ms >= LONG_MS:
+                        self._spend(waited_ms)
                     return row
         rows = self.read_rows(sql, parameters)
         return rows[0] if rows else None
