@@ -152,7 +152,12 @@ class Pool:
             self._waiters.append(waiter)
         self._serve()
         patience_ms = left_ms()
-        waiter.event.wait(None if patience_ms is None else patience_ms / 1000)
+        try:
+            waiter.event.wait(None if patience_ms is None else patience_ms / 1000)
+        except BaseException:
+            # A greenlet's time-out, say: what may have been handed over goes back.
+            self._leave(waiter)
+            raise
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
@@ -161,6 +166,17 @@ class Pool:
                     "max_connections, or have fewer threads"
                 )
         return self._open() if waiter.entry is None else waiter.entry
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Wait no longer, and give back what was handed over meanwhile."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+                return
+        if waiter.entry is not None:
+            self.give(waiter.entry)
+        else:
+            self._free_room()
 
     def _serve(self) -> None:
         with self._lock:

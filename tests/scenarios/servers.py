@@ -237,7 +237,7 @@ def uwsgi_command() -> list[str]:
     try:
         files = distribution("uwsgi").files or []
     except PackageNotFoundError:
-        pytest.skip("uwsgi is not installed; it comes with the extra dev (not on Windows)")
+        pytest.skip("uwsgi is not installed; pip install uwsgi builds it, with a C compiler")
     program = next(file.locate() for file in files if file.name == "uwsgi")
     # SIGTERM reloads it, unless told otherwise; and it resets the connection of whoever sent a
     # body that the application did not read, unless it read that itself.
