@@ -772,14 +772,17 @@ def test_a_row_that_never_holds_still_is_a_database_in_trouble() -> None:
 
 def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> None:
     bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
     bench.clock.advance(days=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "is_within_app_transaction", True)
         patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
         patch.setattr(bench.manager.store, "end_session", lambda *_, **__: False)
-        assert is_in(browser)
+        answer = browser.get("/")
+        assert (answer.status_int, answer.text.startswith(NOBODY)) == (200, False)
         bench.clock.advance(days=7)
-        assert not is_in(browser)
+        late = bench.new_browser().get("/", headers=header)
+        assert (late.status_int, late.text) == (200, f"{NOBODY} expired")
 
 
 def test_a_failed_touch_fails_nothing() -> None:
