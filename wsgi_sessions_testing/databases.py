@@ -6,8 +6,13 @@ Must not touch what was there before: neither a row nor a table, nor another sch
 from __future__ import annotations
 
 import os
+import re
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -22,6 +27,8 @@ _COLUMNS = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
     WHERE table_schema = %s ORDER BY table_name, column_name
 """
+_CATALOGUE = "SELECT schema_name FROM information_schema.schemata"
+_PREFIX = "wsgi_sessions_test"
 
 
 class ServerDatabase:
@@ -30,13 +37,14 @@ class ServerDatabase:
     On PostgreSQL it is a schema of the database in the URL, which comes first in the search
     path; on MariaDB and MySQL a database beside it. It is made once, and its rows are deleted
     for the next test; a test that left other tables in it has it made anew. The account in the
-    URL must be allowed to make one.
+    URL must be allowed to make one. Its name says which process of which machine made it, so
+    that ``sweep`` knows what killed processes of this machine have left.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        self.name = f"wsgi_sessions_test_{worker}_{os.getpid()}"
+        self.name = f"{_PREFIX}_{_name_of_here()}_{os.getpid()}_{worker}"
         self._server = Connections(url)
         self._columns: list[tuple[Any, ...]] = []
         self._tables: list[str] = []
@@ -61,12 +69,29 @@ class ServerDatabase:
 
     def drop(self) -> None:
         """Remove what was made."""
-        if self._server.is_mysql:
-            self._server.write(f"DROP DATABASE IF EXISTS `{self.name}`", ())
-        else:
-            self._server.write(f'DROP SCHEMA IF EXISTS "{self.name}" CASCADE', ())
+        self._drop(self.name)
         self._columns = []
         self._server.close()
+
+    def sweep(self) -> None:
+        """Remove what processes of this machine that were killed have left on the server.
+
+        What belongs to a living process or to another machine stays, and so does what this
+        account may not remove.
+        """
+        pattern = re.compile(rf"{_PREFIX}_{_name_of_here()}_([0-9]+)_\w+")
+        for (name,) in self._server.read_rows(_CATALOGUE, ()):
+            found = pattern.fullmatch(name)
+            if found is not None and not _is_alive(int(found[1])):
+                # Another run may be sweeping, too.
+                with suppress(Exception):
+                    self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        if self._server.is_mysql:
+            self._server.write(f"DROP DATABASE IF EXISTS `{name}`", ())
+        else:
+            self._server.write(f'DROP SCHEMA IF EXISTS "{name}" CASCADE', ())
 
     def _make(self) -> None:
         self.drop()
@@ -91,6 +116,29 @@ class ServerDatabase:
                 f"DELETE FROM {quote}{self.name}{quote}.{quote}{table}{quote}",
                 (),
             )
+
+
+def _name_of_here() -> str:
+    """Return a short name of where process ids mean what they mean here: machine and container."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/etc/machine-id").read_text(encoding="ascii").strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return sha256("\n".join(parts).encode()).hexdigest()[:10]
+
+
+def _is_alive(process_id: int) -> bool:
+    """Tell whether there is a process of this id; where nobody can tell, there is."""
+    if sys.platform == "win32":
+        return True  # os.kill would end it there, whatever the signal
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager

@@ -176,6 +176,7 @@ def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase |
     try:
         server = ServerDatabase(url)
         server.drop()
+        server.sweep()
     except Exception as error:
         failure = f"--sessions-database: {error}"
     if server is None or failure:
