@@ -172,6 +172,19 @@ def test_what_a_living_run_uses_is_left_alone(
     assert {other_process.made, server.name} <= names_on(url)
 
 
+def test_a_run_begins_with_the_sweep(url: str, other_process: TestProcess, tmp_path: Path) -> None:
+    other_process.kill()
+    (tmp_path / "test_it.py").write_text("def test_it(session_manager): pass", encoding="utf-8")
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(
+        [*command, f"--sessions-database={url}"], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert other_process.made not in names_on(url)
+
+
 @pytest.mark.parametrize(
     "name",
     [

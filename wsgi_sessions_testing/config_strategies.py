@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import strategies as st
-
 from wsgi_sessions.clock import ms_from_duration
 from wsgi_sessions.config import CookieConfig, SessionConfig
 
+from .extras import from_extra
 from .settings import settings_for_tests, with_changes
+
+with from_extra("testing", "Hypothesis", "wsgi_sessions_testing.strategies"):
+    from hypothesis import strategies as st
 
 __all__ = ["configs"]
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from wsgi_sessions import Clock, SocialProvider, SystemClock, oidc
 
+from .extras import from_extra
+
 __all__ = ["LocalIssuer"]
 
 CLIENT_ID = "client-of-tests"
@@ -38,11 +40,11 @@ class LocalIssuer:
         self.requested: list[str] = []
         self._answers: dict[str, tuple[int, bytes, Mapping[str, str]]] = {}
         self._key_count = 0
+        self.rotate_keys()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
-        self.rotate_keys()
         self.serve_json(
             "/.well-known/openid-configuration",
             {
@@ -76,7 +78,8 @@ class LocalIssuer:
 
     def sign(self, claims: Mapping[str, Any], **headers: Any) -> str:
         """Sign any claims with the present key; a header given as None is left out."""
-        import jwt
+        with from_extra("social", "PyJWT", "LocalIssuer"):
+            import jwt
 
         return jwt.PyJWS().encode(
             json.dumps(dict(claims)).encode(),
@@ -91,8 +94,10 @@ class LocalIssuer:
 
     def rotate_keys(self, *, keep_old: bool = False) -> None:
         """Sign with a new key from now on; the old one is no longer published unless kept."""
-        import jwt.algorithms
-        from cryptography.hazmat.primitives.asymmetric import ec, rsa
+        with from_extra("social", "PyJWT", "LocalIssuer"):
+            import jwt.algorithms
+        with from_extra("social", "cryptography", "LocalIssuer"):
+            from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
         self._key_count += 1
         self.key_id = f"key-{self._key_count}"

@@ -27,6 +27,7 @@ from wsgi_sessions.session import User
 
 from .bench import wrap
 from .clock import real_ns
+from .extras import from_extra
 from .factories import Factories
 from .wrapping import find_session_middleware
 
@@ -222,14 +223,10 @@ def _moved_onto(manager: SessionManager, app: WSGIApplication) -> WSGIApplicatio
 
 
 def _server_class() -> Any:
-    try:
+    with from_extra("demo", "gunicorn", "the live server"):
         from gunicorn.app.base import (  # type: ignore[import-untyped, unused-ignore]
             BaseApplication,
         )
-    except ImportError:
-        raise RuntimeError(
-            "the live server is gunicorn, which is not installed; pip install gunicorn"
-        ) from None
 
     class Server(BaseApplication):  # type: ignore[misc, unused-ignore]
         def __init__(self, app: Any, settings: dict[str, Any]) -> None:

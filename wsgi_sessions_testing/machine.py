@@ -10,18 +10,20 @@ from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
 from wsgi_sessions.errors import SessionLimitReached
 
 from .browser import Browser
+from .extras import from_extra
 from .machine_ground import KEYS, PLACES, standing_of
 from .machine_jars import JarRules
 from .machine_people import PEOPLE, PeopleRules
 from .oracle import ReferenceSession
 from .schedules import Schedules
 from .staging import plant, session_seen_by_app
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
 
 __all__ = ["SessionMachine"]
 

@@ -11,18 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
-
 from wsgi_sessions.records import PresentedToken
 
 from .answers import CookieFlags, find_cache_fault, is_session_cookie
 from .bench import Bench, config_for_tests
 from .browser import Browser
+from .extras import from_extra
 from .network import LostResponse
 from .oracle import Expected, ReferenceSession, Standing
 from .seam import SessionReads, unwatched
 from .set_cookie import parse_set_cookie
 from .settings import with_changes
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
 from wsgi_sessions.tokens import TokenSigner
 
+from .extras import from_extra
 from .machine_ground import PLACES, MachineGround
 from .staging import plant
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
 
 __all__ = ["JarRules"]
 

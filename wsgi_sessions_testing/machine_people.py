@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-
+from .extras import from_extra
 from .machine_ground import KEYS, MachineGround
 from .oracle import ReferenceSession
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
 
 __all__ = ["PEOPLE", "PeopleRules"]
 

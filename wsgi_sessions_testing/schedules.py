@@ -17,6 +17,7 @@ from . import seam
 from .bench import MEMORY, Bench
 from .clock import FakeClock
 from .databases import added_rows_removed
+from .extras import from_extra
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -37,7 +38,8 @@ class _Flight:
     """One request on its way."""
 
     def __init__(self, number: int, request: Request) -> None:
-        from greenlet import greenlet
+        with from_extra("testing", "greenlet", "the walk of schedules"):
+            from greenlet import greenlet
 
         self.number = number
         self.points: list[str] = []

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import strategies as st
-
 from wsgi_sessions.config import SessionConfig
 
 from .config_strategies import configs
+from .extras import from_extra
 from .settings import settings_for_tests
 from .user_agents import USER_AGENTS
+
+with from_extra("testing", "Hypothesis", "wsgi_sessions_testing.strategies"):
+    from hypothesis import strategies as st
 
 __all__ = [
     "ProxiedAddress",

@@ -217,5 +217,7 @@ def test_a_live_server_says_what_to_install(
     monkeypatch.setitem(sys.modules, "gunicorn.app.base", None)
     project.write(APP, BARE, tests="def test_it(live_server): pass")
     assert project.told() == (
-        "RuntimeError: the live server is gunicorn, which is not installed; pip install gunicorn"
+        "ModuleNotFoundError: the live server needs gunicorn, which can't be imported (import of "
+        "gunicorn.app.base halted; None in sys.modules); install it with: pip install "
+        '"wsgi-sessions[testing,demo]"'
     )
