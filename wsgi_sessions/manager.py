@@ -12,7 +12,7 @@ from .admission import Admitted
 from .assembly import Assembly
 from .ending_store import EndedSessions
 from .environ import REQUEST_KEY, SESSION_KEY, find_environ, find_handle, read_facts
-from .errors import InvalidIdTokenError
+from .errors import InvalidCredentialsError, InvalidIdTokenError
 from .policy import is_live
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
 from .session import Session, SessionData, SignIn, User
@@ -171,7 +171,8 @@ class SessionManager(Assembly):
         Not with ``auto_sign_in`` off, nor before an address is verified where it must be.
 
         Raises ``InvalidEmailError``, ``PasswordTooShortError``, ``PasswordTooLongError``,
-        ``UserAlreadyExistsError``, ``TooManyTriesError`` or ``InvalidValueError``.
+        ``UserAlreadyExistsError``, ``TooManyTriesError`` or ``InvalidValueError``; and
+        ``InvalidCredentialsError`` if the user was deleted before the session began.
         """
         facts = facts or NO_FACTS
         user = self.accounts.sign_up(
@@ -185,7 +186,12 @@ class SessionManager(Assembly):
         must_wait = self.config.require_verified_email and not user.email_verified
         if must_wait or not self.config.auto_sign_in:
             return SignIn(User(user), None)
-        return self._begin_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
+        try:
+            return self._begin_session(
+                user, remember_me=remember_me, facts=facts, replaces=replaces
+            )
+        except LookupError:
+            raise InvalidCredentialsError("the user was deleted meanwhile") from None
 
     def sign_in_email(
         self,

@@ -155,9 +155,10 @@ class AccountService:
         return user, new_hash if is_set else password_hash
 
     def _go_on(self, user: UserRecord, known_hash: str, and_then: Callable[[UserRecord], T]) -> T:
-        self._store.lock_user(user.id)
+        # The application may have deleted the user, and left the account.
+        is_there = self._store.lock_user(user.id)
         account = self._store.find_credential(user.id)
-        if account is None or account.password_hash != known_hash:
+        if not is_there or account is None or account.password_hash != known_hash:
             raise _PasswordMovedError
         return and_then(user)
 
@@ -193,7 +194,8 @@ class AccountService:
         new_hash = self._hasher.hash(new_password)
 
         def set_hash_and_go_on() -> T:
-            self._store.lock_user(user.id)
+            if not self._store.lock_user(user.id):
+                raise InvalidPasswordError("the user was deleted meanwhile")
             is_set = self._store.set_password_hash(
                 user.id, new_hash, expected_hash=current_hash, now_ms=now_ms
             )
