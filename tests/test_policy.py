@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -184,6 +185,18 @@ def test_without_rotation_a_refresh_sends_the_same_token() -> None:
     assert decision.offer == 5
 
 
+def test_shortest_time_to_repeat_a_cookie_in_divides_nothing_by_zero() -> None:
+    row = {"updated_at_ms": NOW + 1, "expires_at_ms": NOW + 2 * DAY}
+    settings: dict[str, Any] = {
+        "expires_in": timedelta(seconds=2),
+        "update_age": timedelta(seconds=1.999),
+    }
+
+    decision = decide(at=DAY, row=row, rotate_tokens=False, **settings)
+
+    assert decision.is_accepted
+
+
 def test_session_that_is_not_remembered_is_not_refreshed() -> None:
     decision = decide(at=DAY, row={"remember": False})
 
@@ -244,6 +257,16 @@ def test_binding_holds_a_session_to_its_address(
     config = SessionConfig(secret="x" * 32, ip_binding=binding)  # type: ignore[arg-type]
     found = is_bound_elsewhere(make_session(), address=address, config=config)
     assert found is is_elsewhere
+
+
+@pytest.mark.parametrize("ip_binding", ["exact", "subnet"])
+def test_address_that_nobody_told_ends_nothing(ip_binding: str) -> None:
+    """Bare headers have none: a background check must not end an honest browser's session."""
+    row = {"ip_address": "192.0.2.1"}
+
+    decision = decide(address=None, row=row, ip_binding=ip_binding, on_ip_mismatch="revoke")
+
+    assert decision == Decision(Outcome.IP_MISMATCH, False)
 
 
 def test_session_made_without_an_address_is_bound_to_none() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
 from wsgi_sessions.errors import InvalidCredentialsError, TooManyTriesError
-from wsgi_sessions.records import SessionRecord
+from wsgi_sessions.records import ReadOptions, SessionRecord
 from wsgi_sessions.store import Store
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser import Browser
@@ -282,18 +282,24 @@ def test_of_several_cookies_the_one_that_validates_is_taken() -> None:
 
 
 @pytest.mark.parametrize("is_old_first", [False, True])
-def test_an_older_token_of_the_same_session_beside_is_no_replay(is_old_first: bool) -> None:
-    bench, browser = opened()
+@pytest.mark.parametrize(
+    ("cookie", "name"),
+    [({}, "__Host-session_token"), ({"path": "/app"}, "__Secure-session_token")],
+)
+def test_an_older_token_of_the_same_session_beside_is_no_replay(
+    is_old_first: bool, cookie: dict[str, Any], name: str
+) -> None:
+    bench, browser = opened(cookie=cookie)
     old = browser.session_token
     bench.clock.advance(days=1)
-    browser.get("/")
-    browser.get("/")
+    browser.get("/app")
+    browser.get("/app")
     bench.clock.advance(hours=1)
     new = browser.session_token
     first, second = (old, new) if is_old_first else (new, old)
-    header = {"Cookie": f"__Host-session_token={first}; __Host-session_token={second}"}
-    assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
-    assert is_in(browser)
+    header = {"Cookie": f"{name}={first}; {name}={second}"}
+    assert not bench.new_browser().get("/app", headers=header).text.startswith(NOBODY)
+    assert not browser.get("/app").text.startswith(NOBODY)
 
 
 def two_sessions(**settings: Any) -> tuple[Bench, Browser, Browser, str, list[Any]]:
@@ -335,6 +341,22 @@ def test_no_event_where_one_session_alone_lives(is_ended: bool) -> None:
     bench.new_browser().get("/app", headers={"Cookie": header})
 
     assert told == []
+
+
+@pytest.mark.parametrize("is_ended_first", [False, True])
+def test_a_session_refused_elsewhere_is_told_beside_one_that_ended(is_ended_first: bool) -> None:
+    bench, ended, hidden, header, _ = two_sessions(ip_binding="exact")
+    if not is_ended_first:
+        ended, hidden = hidden, ended
+    assert ended.session is not None and hidden.session is not None
+    bench.manager.revoke_session(ended.session.id)
+    options = ReadOptions(authoritative=True)
+    presented = bench.manager.cookies.read(header, is_secure=True)
+
+    found = bench.manager.validator.validate(presented, address="203.0.113.9", options=options)
+
+    assert found.session is None
+    assert (found.is_hidden, found.elsewhere_id) == (True, hidden.session.id)
 
 
 def test_two_sessions_are_never_decided_by_which_has_a_copy() -> None:
@@ -832,3 +854,22 @@ def test_a_reading_from_python_moves_nothing() -> None:
     assert bench.manager.store.find_session(before[0].id) == before
     assert bench.manager.get_session({}) is None
     assert bench.manager.get_session({"Cookie": "__Host-session_token=junk"}) is None
+
+
+@pytest.mark.parametrize("is_change", [False, True])
+def test_a_replay_ends_the_session_where_one_is_about_to_be_changed(is_change: bool) -> None:
+    """A reader may be late and ends nothing; whoever signs in or out is no reader."""
+    bench, browser = opened()
+    assert browser.session is not None
+    session_id, header = browser.session.id, browser_header(browser)
+    bench.clock.advance(days=1)
+    browser.get("/")
+    browser.get("/")
+    bench.clock.advance(hours=1)
+    presented = bench.manager.cookies.read(header, is_secure=True)
+    options = ReadOptions(allow_refresh=False, is_change=is_change)
+
+    found = bench.manager.validator.validate(presented, address="127.0.0.1", options=options)
+
+    assert found.session is None
+    assert bench.manager.is_live(session_id) is not is_change
