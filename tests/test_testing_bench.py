@@ -16,6 +16,7 @@ from wsgi_sessions_testing import (
     Schedules,
     TooManySchedules,
     assert_limit_holds,
+    assert_signed_in,
 )
 from wsgi_sessions_testing.bench import assembled_manager
 
@@ -266,3 +267,24 @@ class TestAUserModelOfTheAppsOwn:
             with Bench(app) as bench:
                 session = bench.new_browser().sign_in("ada@example.org")
                 assert len(bench.manager.list_sessions(session.user_id)) == 1
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_a_bench_serves_several_tests_and_is_emptied_between(is_cached: bool) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"a page"]
+
+    with Bench(app, cookie_cache=is_cached) as bench:
+        for _ in range(2):
+            with bench.emptied_afterwards() as emptied:
+                assert emptied is bench
+                assert bench.events == []
+                assert bench.manager.store.find_user_by_email("ada@example.org") is None
+                browser = bench.new_browser()
+                browser.sign_in("ada@example.org")
+                assert bench.events != []
+                for worker in bench.workers(2):
+                    assert browser.through(worker).get("/").status_int == 200
+                    assert_signed_in(browser, as_="ada@example.org")
+                assert bench.manager.store.find_user_by_email("ada@example.org") is not None

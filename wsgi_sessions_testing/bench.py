@@ -146,6 +146,19 @@ class Bench:
         faults = self.__dict__.get("faults")
         return Workers(self.app, self.manager, self.clock, faults=faults)
 
+    @contextmanager
+    def emptied_afterwards(self) -> Iterator[Self]:
+        """Be the bench of one test of several: what the block adds is gone after it.
+
+        The rows that it added to our tables are removed, and ``events`` is emptied. The clock
+        goes on; what the block changed or deleted of earlier rows stays so.
+        """
+        with added_rows_removed(self.manager):
+            try:
+                yield self
+            finally:
+                self.events.clear()
+
     def new_browser(
         self,
         user_agent: str = "Firefox on Linux",
