@@ -263,6 +263,29 @@ class Redirected(Exception):
     """Asks for another path in place of this one, as Paste's recursive does."""
 
 
+def test_an_internal_redirect_as_another_browser_gets_no_sign_in(
+    make: Callable[..., SessionManager],
+) -> None:
+    manager = make()
+    made = sign_up(manager)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/":
+            get_request(environ).sign_in(made.user.id)
+            raise Redirected
+        return show(environ, start_response)
+
+    wrapped = SessionMiddleware(app, manager)
+
+    def recursive(environ: Any, start_response: Any) -> Any:
+        with suppress(Redirected):
+            wrapped(environ, start_response)
+        changed = {**environ, "PATH_INFO": "/account", "HTTP_COOKIE": "session_token=x"}
+        return wrapped(changed, start_response)
+
+    assert Site(recursive).get()[1] == "-"
+
+
 @pytest.mark.parametrize("when", ["before start_response", "in start_response", "after the answer"])
 @pytest.mark.parametrize("is_visitor", [False, True])
 def test_an_internal_redirect_keeps_the_sign_in(
