@@ -68,6 +68,15 @@ def test_what_is_no_manager_is_refused_at_once(given: Any, expected: str) -> Non
     assert expected in refused(lambda: SessionMiddleware(app, given))
 
 
+@pytest.mark.parametrize("given", [{"secret": SECRET}, URL, SessionConfig])
+def test_what_is_no_config_is_refused_by_its_type_alone(given: Any) -> None:
+    said = refused(lambda: SessionManager("sqlite:///:memory:", config=given))
+    assert said.startswith(
+        f"config is of type {type(given).__name__}; give SessionConfig.from_env()"
+    )
+    assert SECRET not in said
+
+
 def test_flask_says_what_was_meant(manager: Any) -> None:
     flask = pytest.importorskip("flask")
     from wsgi_sessions.adapters.flask import FlaskSessions

@@ -23,7 +23,7 @@ from .connections import Connections
 from .cookie_cache import CookieCache
 from .cookies import CookieDoor
 from .database_clock import ClockCheck
-from .errors import StoreUnavailableError
+from .errors import ConfigurationError, StoreUnavailableError
 from .events import Events
 from .models import Models, build_models
 from .outages import Outages
@@ -59,6 +59,11 @@ class Assembly:
     ) -> None:
         if config is None:
             config = SessionConfig.from_mapping(settings)
+        elif not isinstance(config, SessionConfig):
+            raise ConfigurationError(
+                f"config is of type {type(config).__name__}; give SessionConfig.from_env(), "
+                "SessionConfig.from_mapping(…) or SessionConfig(…)"
+            )
         elif settings:
             config = config.replace(**settings)
         if config.expires_in_ms > LONGEST_COOKIE_LIFE // timedelta(milliseconds=1):
