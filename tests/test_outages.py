@@ -71,6 +71,7 @@ def test_a_server_that_refuses_is_told_at_start_in_its_own_words(
         (line,) = lines(caplog)
         assert expected in line
         assert "Error: " in line, "the driver's own words"
+        assert "did not answer" not in line, "said once"
         for secret in (PASSWORD, "p%40ss%2Fword%3A1", "ss/word"):
             assert secret not in line
 

@@ -61,8 +61,9 @@ class Outages:
 
     def _words_of(self, error: BaseException) -> str:
         """Return what we say of an error, and what the driver says of its cause."""
-        texts = [str(error)]
         cause = error.__cause__
+        says_the_kind_alone = str(error).endswith(f"({type(cause).__name__})")
+        texts = [] if cause is not None and says_the_kind_alone else [str(error)]
         while cause is not None and len(texts) < 5:
             text = f"{type(cause).__name__}: {cause}"
             if text not in texts:
