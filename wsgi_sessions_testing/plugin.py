@@ -453,6 +453,6 @@ def _marked(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
         if marker.args:
             raise pytest.UsageError(
                 "@pytest.mark.sessions takes settings by name; "
-                "write @pytest.mark.sessions(expires_in=3600), say"
+                "write @pytest.mark.sessions(idle_timeout=3600), say"
             )
     return [marker.kwargs for marker in markers]

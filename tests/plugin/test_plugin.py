@@ -114,7 +114,7 @@ def test_the_marker_takes_names_alone(project: Project) -> None:
     )
     result = project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*write @pytest.mark.sessions(expires_in=3600), say*"])
+    result.stdout.fnmatch_lines(["*write @pytest.mark.sessions(idle_timeout=3600), say*"])
 
 
 def test_settings_of_ones_own_are_kept_and_the_marker_still_counts(project: Project) -> None:

@@ -39,7 +39,7 @@ def test_a_setting_without_a_name_is_given_one(project: Project) -> None:
     said = say(project, "@pytest.mark.sessions(3600)\ndef test_it(browser): pass")
     assert said == (
         "pytest.UsageError: @pytest.mark.sessions takes settings by name; "
-        "write @pytest.mark.sessions(expires_in=3600), say"
+        "write @pytest.mark.sessions(idle_timeout=3600), say"
     )
 
 
