@@ -146,7 +146,7 @@ def _open_sqlite(rest: str) -> peewee.Database:
         )
     name = rest[3:] or ":memory:"
     is_memory = name == ":memory:"
-    return (_MemoryDatabase if is_memory else peewee.SqliteDatabase)(
+    return (SqliteDatabase if is_memory else peewee.SqliteDatabase)(
         name,
         pragmas=_SQLITE_PRAGMAS,
         check_same_thread=False,
@@ -154,7 +154,7 @@ def _open_sqlite(rest: str) -> peewee.Database:
     )
 
 
-class _MemoryDatabase(peewee.SqliteDatabase):
+class SqliteDatabase(peewee.SqliteDatabase):  # shown by its name, as one of a file is
     """One database in memory, which every thread gets the one connection to."""
 
     _only: Any = None

@@ -64,6 +64,7 @@ class Exchange:
         "_unsaved",
         "end_reason",
         "facts",
+        "has_inner",
         "is_database_away",
         "is_secure",
         "is_serving",
@@ -83,6 +84,9 @@ class Exchange:
         self.is_database_away = False
         self.is_serving = False
         self.outer = outer
+        self.has_inner = False
+        if outer is not None:
+            outer.has_inner = True
         self._environ = environ
         # Not lists: most requests need none, and each that is made costs the visitor.
         self._other_environs: tuple[dict[str, Any], ...] = ()

@@ -279,7 +279,7 @@ def wrap(app: WSGIApplication | None, manager: SessionManager) -> WSGIApplicatio
         if app is None:
             raise LookupError("there is no app here to answer; write Bench(app)")
         iterable = app(environ, start_response)
-        if environ.get(REQUEST_KEY) is not ours:
+        if ours.has_inner:
             raise LookupError(
                 "the app has a SessionMiddleware of its own that can't be seen from outside, so "
                 "it works on its own database and clock; make it with the test's manager: "

@@ -92,7 +92,9 @@ class Visitor:
         with closing(
             http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         ) as connection:
-            connection.request(method, path, body, headers)
+            # A server may refuse a body before it has read all of it, and stop listening.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, headers)
             with connection.getresponse() as response:
                 answer = Answer(response.status, response.read(), dict(response.headers.items()))
                 self._keep(response.headers.get_all("Set-Cookie", []))

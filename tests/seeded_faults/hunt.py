@@ -263,8 +263,13 @@ def find_fault(examples: int = EXAMPLES) -> str | None:
         try:
             check()
         except AssertionError as error:
-            return f"{name}: {str(error).splitlines()[0]}"
+            return f"{name}: {_first_line(error)}"
     return find_by_machine(examples)
+
+
+def _first_line(error: AssertionError) -> str:
+    # A plain assert of a module that pytest has not rewritten says nothing.
+    return (str(error).splitlines() or ["an assertion failed"])[0]
 
 
 def find_by_machine(examples: int = EXAMPLES) -> str | None:
@@ -285,7 +290,7 @@ def find_by_machine(examples: int = EXAMPLES) -> str | None:
                 ),
             )
         except AssertionError as error:
-            return f"{machine.__name__}: {str(error).splitlines()[0]}"
+            return f"{machine.__name__}: {_first_line(error)}"
     return None
 
 
