@@ -111,6 +111,21 @@ class TestGetSession:
         assert manager.get_session(environ) is made.session
         assert manager.get_session(environ, authoritative=True) is None
 
+    @pytest.mark.parametrize("authoritative", [False, True])
+    @pytest.mark.parametrize(
+        "name", ["wsgi_sessions.session", "wsgi_sessions.request", "wsgi_sessions.user"]
+    )
+    def test_a_header_with_the_name_of_a_key_signs_nobody_in(
+        self, manager: SessionManager, name: str, authoritative: bool
+    ) -> None:
+        made = sign_up(manager)
+        assert made.session is not None
+        sent = {name: made.session.id}
+
+        assert manager.get_session(sent, authoritative=authoritative) is None
+        own = {**sent, "Cookie": f"__Host-session_token={made.token}"}
+        assert manager.get_session(own, authoritative=authoritative) is not None
+
     def test_cookie_planted_over_http_is_not_looked_at_over_https(
         self, manager: SessionManager
     ) -> None:

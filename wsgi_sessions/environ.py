@@ -91,6 +91,9 @@ def asks_for_json(environ: Mapping[str, Any]) -> bool:
 def find_handle(environ: Mapping[str, Any], manager: SessionManager) -> SessionRequest | None:
     """Return the handle of a manager in an environ, also beneath that of another manager."""
     handle: Any = environ.get(REQUEST_KEY)
+    if not hasattr(handle, "manager"):
+        # None, or text: where headers are asked, a client can send one of this name.
+        return None
     while handle is not None and not manager.is_same_as(handle.manager):
         handle = handle.outer
     found: SessionRequest | None = handle

@@ -71,7 +71,9 @@ class SessionManager(Assembly):
                 return self._look_again(handle.session.id)
         elif SESSION_KEY in source and REQUEST_KEY not in source and not authoritative:
             known: Session | None = source[SESSION_KEY]
-            return known
+            # A header can have this name, too, and is text; no client can send an object.
+            if known is None or isinstance(known, Session):
+                return known
         header, facts = source.get("HTTP_COOKIE"), NO_FACTS
         is_environ = "wsgi.url_scheme" in source
         if is_environ:
