@@ -21,6 +21,7 @@ __all__ = ["AccountStore"]
 CREDENTIAL = "credential"
 
 _TAKEN = "a user with this e-mail address exists; sign in, or use another one"
+_MOST_INSERTS = 3
 _USER_COLUMNS = len(UserRecord._fields)
 
 
@@ -39,16 +40,22 @@ class AccountStore(UserStore):
         Raises ``UserAlreadyExistsError`` when the e-mail address or the account is taken, and
         ``ConfigurationError`` when the user model asks for something else.
         """
-        try:
-            return self._connections.atomically(lambda: self._insert_user(user, account))
-        except IntegrityConflict as conflict:
-            if self._is_taken(user, account, conflict):
-                raise UserAlreadyExistsError(_TAKEN) from None
-            name = self._models.user.__name__
-            raise ConfigurationError(
-                f"the table of {name} refused a new user: {conflict}; give what {name} asks for "
-                "beyond the attributes of a user a default, or let it be null"
-            ) from None
+        refused: IntegrityConflict | None = None
+        for _ in range(_MOST_INSERTS):
+            try:
+                return self._connections.atomically(lambda: self._insert_user(user, account))
+            except IntegrityConflict as conflict:
+                if self._is_taken(user, account, conflict):
+                    raise UserAlreadyExistsError(_TAKEN) from None
+                refused = conflict
+            # Whoever was in the way has perhaps been deleted meanwhile.
+            if not refused.is_duplicate:
+                break
+        name = self._models.user.__name__
+        raise ConfigurationError(
+            f"the table of {name} refused a new user: {refused}; give what {name} asks for "
+            "beyond the attributes of a user a default, or let it be null"
+        )
 
     def _insert_user(self, user: UserRecord, account: Account | None) -> UserRecord:
         # An application's own users may have been stored as they were typed, or in a column
@@ -121,7 +128,11 @@ class AccountStore(UserStore):
         row = self._connections.read_row(
             statement.sql, statement.fill({"provider_id": provider_id, "account_id": account_id})
         )
-        return None if row is None else self.user_from_row(row)
+        # MySQL's and MariaDB's collations pass over spaces at the end, even the binary ones, and
+        # a provider may give "ada" to one person and "ada " to another.
+        if row is None or row[_USER_COLUMNS:] != (provider_id, account_id):
+            return None
+        return self.user_from_row(row[:_USER_COLUMNS])
 
     def link_account(self, account: Account, *, now_ms: int) -> bool:
         """Add one way for a user to sign in, unless it is taken; tell whether it was added."""
@@ -194,7 +205,7 @@ class AccountStore(UserStore):
             )
         )
         self._find_user_of_account = self._compile(
-            user.select(*self.user_columns())
+            user.select(*self.user_columns(), account.provider_id, account.account_id)
             .join(account, on=(account.user_id == key))
             .where(
                 (account.provider_id == slot("provider_id"))

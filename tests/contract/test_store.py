@@ -681,6 +681,24 @@ class TestUsers:
         assert store.find_user_by_account("corp", "Sub-1") == make_user()
         for provider_id, account_id in (("corp", "sub-1"), ("Corp", "Sub-1"), ("x", "Sub-1")):
             assert store.find_user_by_account(provider_id, account_id) is None
+        # Collations of MySQL and MariaDB pass over spaces at the end.
+        for provider_id, account_id in (("corp", "Sub-1 "), ("corp ", "Sub-1")):
+            assert store.find_user_by_account(provider_id, account_id) is None
+
+    def test_an_address_whose_owner_is_deleted_meanwhile_is_free(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the conflict and the look at who has it."""
+        store.insert_user(make_user(), make_account())
+        is_taken = store._is_taken
+
+        def delete_first(*args: Any) -> bool:
+            store.delete_user("user-1", now_ms=NOW, skew_ms=0)
+            return is_taken(*args)
+
+        monkeypatch.setattr(store, "_is_taken", delete_first)
+
+        assert store.insert_user(make_user("user-2"), make_account("user-2")).id == "user-2"
 
     def test_an_account_is_linked_once(self, store: Store) -> None:
         social = make_account()._replace(id="account-2", provider_id="corp", account_id="sub-1")
