@@ -65,6 +65,20 @@ def test_an_end_that_is_rolled_back_clears_no_cookie(
 
 
 @pytest.mark.parametrize("undo", [False, True])
+def test_so_it_is_in_a_transaction_of_the_managers_own_database(
+    tmp_path: Path, undo: bool
+) -> None:
+    stage = Stage(database=f"sqlite:///{tmp_path / 'ours.db'}")
+    with stage.bench:
+        stage.browser = stage.bench.new_browser()
+        stage.database = stage.bench.manager.database  # type: ignore[attr-defined]
+        made = stage.do(sign_up)
+        stage.do(within(stage, ENDS["sign_out"], undo=undo))
+        assert stage.bench.manager.is_live(made.session.id) is undo
+        assert (stage.browser.session is not None) is undo
+
+
+@pytest.mark.parametrize("undo", [False, True])
 def test_a_change_of_password_that_is_rolled_back_keeps_the_session(
     stage: Stage, undo: bool
 ) -> None:

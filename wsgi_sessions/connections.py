@@ -33,11 +33,8 @@ class Connections(ConnectionSource):
     def is_within_app_transaction(self) -> bool:
         """Whether the application has begun a transaction that what is written here joins."""
         self._notice_fork()
-        return (
-            not self.is_owned
-            and not getattr(self._local, "depth", 0)
-            and bool(self.database.in_transaction())
-        )
+        # Of a database of our own too: the application may use ``manager.database`` itself.
+        return not getattr(self._local, "depth", 0) and bool(self.database.in_transaction())
 
     @property
     def may_read_the_past(self) -> bool:
