@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -742,3 +743,29 @@ def test_list_of_public_suffixes_is_read_for_wildcards_alone() -> None:
 def test_number_is_no_network(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="give networks or addresses"):
         make(trusted_proxies=[value])
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"database_patience": 86_401}, "database_patience"),
+        ({"table_prefix": "SQLite_"}, "table_prefix"),
+        ({"multi_session": {"maximum_sessions": 2**63}}, "multi_session.maximum_sessions"),
+        ({"password": {"memory_cost_kib": 2**32}}, "password.memory_cost_kib"),
+        ({"password": {"time_cost": 2**32}}, "password.time_cost"),
+        ({"exempt_paths": ["/\ud800"]}, "exempt_paths"),
+        *[({"api_path": path}, "api_path") for path in ("/..", "/a/../b", "/a/.")],
+        ({"pages_path": "/."}, "pages_path"),
+    ],
+)
+def test_what_no_database_or_browser_would_take_is_refused_at_once(
+    settings: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(name)} "):
+        SessionConfig(secret="a-secret-for-tests-of-32-characters", **settings)
+
+
+def test_paths_with_dots_that_lead_nowhere_else_are_taken() -> None:
+    config = SessionConfig(secret="a-secret-for-tests-of-32-characters", api_path="/.a/..b/c.")
+
+    assert config.api_path == "/.a/..b/c."

@@ -58,6 +58,9 @@ __all__ = [
 
 Part = TypeVar("Part")
 
+_LONGEST_PATIENCE_MS = 86_400_000
+"""Servers and drivers refuse to be told of much more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
@@ -231,6 +234,11 @@ class SessionConfig:
                 f"rotation_grace, which is {self.rotation_grace}, or a token could be a replay "
                 "by one server's clock and the newest by another's; lower clock_difference or "
                 "raise rotation_grace"
+            )
+        if self.database_patience_ms > _LONGEST_PATIENCE_MS:
+            raise ConfigurationError(
+                f"database_patience is {self.database_patience} but at most a day is taken; a "
+                "request that waits for longer is answered to nobody"
             )
         if self.idle_timeout_ms is not None and self.idle_timeout_ms < 1000:
             raise ConfigurationError(

@@ -17,7 +17,7 @@ __all__ = ["check_exempt_path", "is_exempt", "lies_within"]
 _AMBIGUOUS = re.compile(
     r"(?:^|/)(?:\.|%2e){1,2}(?:;[^/]*)?(?=/|\Z)|//|\\|%2f|%5c|\0", re.IGNORECASE
 )
-_PREFIX = re.compile(r"/[^?#*\s\x00-\x1f\x7f]*")
+_PREFIX = re.compile(r"/[^?#*\s\x00-\x1f\x7f\ud800-\udfff]*")
 
 
 def is_exempt(path: str, prefixes: Sequence[str]) -> bool:

@@ -100,6 +100,11 @@ def check_table_prefix(value: Any) -> None:
             f"table_prefix is {value!r}; give letters of ASCII, digits and underscores, not a "
             f"digit first, such as {DEFAULT_TABLE_PREFIX!r}"
         )
+    if value.lower().startswith("sqlite_"):
+        raise ConfigurationError(
+            f"table_prefix is {value!r}, and SQLite keeps names that begin so to itself; give "
+            f"another, such as {DEFAULT_TABLE_PREFIX!r}"
+        )
     if len(value) > _LONGEST_TABLE_PREFIX:
         raise ConfigurationError(
             f"table_prefix has {len(value)} characters; give at most {_LONGEST_TABLE_PREFIX}, "
@@ -175,7 +180,10 @@ def check_domain(value: Any) -> None:
 
 def check_api_path(name: str, value: Any) -> None:
     """Raise unless a value is a path to mount under, such as ``/api/auth``."""
-    is_path = isinstance(value, str) and re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value)
+    # Browsers resolve "." and "..", so nothing would ever be asked for under them.
+    is_path = isinstance(value, str) and re.fullmatch(
+        r"(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+", value
+    )
     if not is_path:
         raise ConfigurationError(
             f"{name} is {value!r}; give a path such as '/api/auth' that starts with '/' and "
