@@ -65,9 +65,7 @@ def test_an_end_that_is_rolled_back_clears_no_cookie(
 
 
 @pytest.mark.parametrize("undo", [False, True])
-def test_so_it_is_in_a_transaction_of_the_managers_own_database(
-    tmp_path: Path, undo: bool
-) -> None:
+def test_so_it_is_in_a_transaction_of_the_managers_own_database(tmp_path: Path, undo: bool) -> None:
     stage = Stage(database=f"sqlite:///{tmp_path / 'ours.db'}")
     with stage.bench:
         stage.browser = stage.bench.new_browser()
