@@ -87,6 +87,9 @@ class TestUrl:
             ("sqlite:app.db", "give a file as sqlite:///file.db"),
             ("sqlite://app.db", "give a file as sqlite:///file.db"),
             ("postgresql://host:port/name", "the postgresql URL can't be read"),
+            ("postgresql://host/name?foo=bar", "has the option 'foo', which its driver"),
+            ("mysql://host/name?foo=bar", "has the option 'foo', which its driver"),
+            ("sqlite:///a\0b.db", "a zero byte in the name of its file"),
         ],
     )
     def test_wrong_url_says_how_to_write_it(self, url: str, message: str) -> None:

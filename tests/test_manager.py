@@ -247,6 +247,7 @@ class TestGetSession:
         manager.revoke_session(made.session.id)
         assert not manager.is_live(made.session.id)
         assert not manager.is_live("no such id")
+        assert not manager.is_live([1])  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("settings", "seconds"),

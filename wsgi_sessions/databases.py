@@ -6,6 +6,7 @@ Must not connect to it.
 from __future__ import annotations
 
 import sqlite3
+from inspect import signature
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,7 +95,7 @@ def open_url(url: str) -> peewee.Database:
     if known == "sqlite":
         return _open_sqlite(rest)
     try:
-        return _open_server(known, rest)
+        database = _open_server(known, rest)
     except ImportError as error:
         extra = "postgres" if known == "psycopg3" else "mysql"
         raise ConfigurationError(
@@ -107,6 +108,12 @@ def open_url(url: str) -> peewee.Database:
             f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name, "
             "with %40 for @, %2F for / and %3A for : in user and password"
         ) from None
+    for name in database.connect_params.keys() - _options_of_driver(known):
+        raise ConfigurationError(
+            f"the database URL has the option {name!r}, which its driver does not know; write "
+            "it as the driver's documentation does, or leave it out"
+        )
+    return database
 
 
 def _open_server(known: str, rest: str) -> peewee.Database:
@@ -130,6 +137,18 @@ def _open_server(known: str, rest: str) -> peewee.Database:
     return database
 
 
+def _options_of_driver(known: str) -> set[str]:
+    """Return what a driver's ``connect`` takes; psycopg hands on what libpq knows."""
+    if known == "mysql":
+        import pymysql
+
+        return set(signature(pymysql.connections.Connection.__init__).parameters)
+    import psycopg
+
+    of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    return of_libpq | set(signature(psycopg.connect).parameters)
+
+
 def _network_defaults(known: str) -> dict[str, Any]:
     """Return what a URL says of the network where it says nothing else."""
     if known == "mysql":
@@ -145,6 +164,8 @@ def _open_sqlite(rest: str) -> peewee.Database:
             "or sqlite:////folder/file.db from the root"
         )
     name = rest[3:] or ":memory:"
+    if "\0" in name:
+        raise ConfigurationError("the database URL has a zero byte in the name of its file")
     is_memory = name == ":memory:"
     return (SqliteDatabase if is_memory else peewee.SqliteDatabase)(
         name,

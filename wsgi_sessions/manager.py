@@ -99,6 +99,8 @@ class SessionManager(Assembly):
 
         One SELECT, past every cache. Nothing is touched: an idle limit goes on counting.
         """
+        if not is_session_id(session_id):
+            return False
         found = self.store.find_session(session_id)
         return found is not None and self._goes_on(*found)
 

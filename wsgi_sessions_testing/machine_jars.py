@@ -83,8 +83,8 @@ class JarRules(MachineGround):
         held = self._held(browser)
         if held is None:
             return
-        secrets = self.config.secret
-        is_known = isinstance(secrets, tuple) and len(secrets) > 1
+        secrets = list(self.config.secret)
+        is_known = len(secrets) > 1
         secret = secrets[1] if is_known else "of-others" * 8
         jar = self.browsers[which] if is_known else self.browsers[which].fork()
         text = TokenSigner([secret]).write(held.secret, held.generation)

@@ -95,9 +95,11 @@ class SessionsMiddleware:
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bridge: _Bridge = environ.pop(_BRIDGE_KEY)
-        if environ is not bridge.request.environ and REQUEST_KEY in environ:
+        # Of an HttpRequest the types of Django know no environ; a WSGIRequest has one.
+        kept: WSGIEnvironment = bridge.request.environ  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
+        if environ is not kept and REQUEST_KEY in environ:
             # A copy, made beneath another manager's middleware; the request keeps its own.
-            get_request(environ).join(bridge.request.environ)
+            get_request(environ).join(kept)
         bridge.response = response = self._get_response(_with_names(bridge.request))
         headers = [(name, value) for name, value in response.items() if value.isascii()]
         start_response(f"{response.status_code} {response.reason_phrase}", headers)
