@@ -317,8 +317,8 @@ FAULTS = (
     Fault(
         "a sign-in outlives the change of its password",
         "accounts/service.py",
-        "if account is None or account.password_hash != known_hash:",
-        "if account is None:",
+        "if not is_there or account is None or account.password_hash != known_hash:",
+        "if not is_there or account is None:",
     ),
     Fault(
         "an answer that breaks off loses the cookie of a sign-in",
