@@ -56,7 +56,7 @@ def test_notes_are_for_those_who_are_signed_in(browser: Browser) -> None:
 def test_notes_are_kept(ada: Browser) -> None:
     ada.post("/notes", {"text": "buy <tea>"})
 
-    assert "<li>buy &lt;tea&gt;</li>" in ada.get("/notes").text
+    assert "<li><bdi>buy &lt;tea&gt;</bdi></li>" in ada.get("/notes").text
 
 
 def test_two_tabs_keep_both_notes(schedules: Schedules) -> None:
@@ -67,7 +67,7 @@ def test_two_tabs_keep_both_notes(schedules: Schedules) -> None:
             lambda: browser.post("/notes", {"text": "tea"}),
             lambda: browser.get("/notes"),
         ]
-        assert "<li>tea</li>" in browser.get("/notes").text
+        assert "<li><bdi>tea</bdi></li>" in browser.get("/notes").text
 
     assert schedules.walk(two_tabs) > 10
 
