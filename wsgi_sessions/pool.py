@@ -139,8 +139,9 @@ class Pool:
             is_full = isinstance(error, Exception) and self._is_full(error)
             # A waiter to whom this room was handed on would only be refused, too.
             self._free_room(may_be_used=not is_full)
-            if is_full and self._everything:
-                # The server has no room for one more, but one of ours will be given back.
+            if is_full and self._count:
+                # The server has no room for one more, but one of ours will be given back,
+                # also one that another thread is opening just now.
                 return self._wait()
             raise
         self._everything.add(entry)
