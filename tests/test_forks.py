@@ -23,7 +23,7 @@ import pytest
 from playhouse.db_url import connect as database_from_url
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase
 
-from tests.contract.databases import fresh_server_database
+from tests.contract.databases import fresh_url
 from wsgi_sessions import (
     PasswordConfig,
     SessionManager,
@@ -164,10 +164,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{tmp_path}/forked.db"
-        return
-    with fresh_server_database(kind) as url:
+    with fresh_url(kind, tmp_path) as url:
         yield url
 
 

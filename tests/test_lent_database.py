@@ -15,7 +15,7 @@ from playhouse.db_url import connect as database_from_url
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
 from playhouse.sqliteq import SqliteQueueDatabase
 
-from tests.contract.databases import fresh_server_database, in_parallel
+from tests.contract.databases import fresh_url, in_parallel
 from wsgi_sessions import ConfigurationError, SessionManager, StoreUnavailableError
 from wsgi_sessions.connections import Connections
 from wsgi_sessions_testing import CHEAP_PASSWORDS
@@ -35,10 +35,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{tmp_path}/lent.db"
-        return
-    with fresh_server_database(kind) as url:
+    with fresh_url(kind, tmp_path) as url:
         yield url
 
 

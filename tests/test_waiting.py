@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from webob import Request
 
-from tests.contract.databases import SERVERS, connect_mariadb, fresh_server_database, in_parallel
+from tests.contract.databases import SERVERS, connect_mariadb, fresh_url, in_parallel
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
 from wsgi_sessions.records import Change
 from wsgi_sessions_testing import CHEAP_PASSWORDS
@@ -141,10 +141,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{tmp_path}/waiting.db"
-        return
-    with fresh_server_database(kind) as url:
+    with fresh_url(kind, tmp_path) as url:
         yield url
 
 

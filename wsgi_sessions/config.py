@@ -202,13 +202,15 @@ class SessionConfig:
             put(self, "cookie", dataclasses.replace(self.cookie, secure=True))
 
     def _check_relations(self) -> None:
-        if self.pages_path is not None and self.api_path is not None:
-            shorter, longer = sorted((f"{self.pages_path}/", f"{self.api_path}/"), key=len)
-            if longer.startswith(shorter):
-                raise ConfigurationError(
-                    f"pages_path is {self.pages_path!r} and api_path is {self.api_path!r}, so "
-                    "one would hide the other; give two paths that lie side by side"
-                )
+        if (
+            self.pages_path is not None
+            and self.api_path is not None
+            and lies_within(self.pages_path, self.api_path)
+        ):
+            raise ConfigurationError(
+                f"pages_path is {self.pages_path!r} and api_path is {self.api_path!r}, so "
+                "one would hide the other; give two paths that lie side by side"
+            )
         for name in ("api_path", "pages_path"):
             path = getattr(self, name)
             for prefix in self.exempt_paths:

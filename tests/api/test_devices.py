@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgi_sessions.api.devices import device_in_words, time_ago
+from wsgi_sessions.api.devices import time_ago
+from wsgi_sessions.devices import device_in_words
 
 SAFARI = "Version/18.6 Mobile/15E148 Safari/604.1"
 

@@ -101,6 +101,16 @@ def _fresh(kind: str, directory: Path) -> Generator[str | peewee.Database]:
 
 
 @contextmanager
+def fresh_url(kind: str, directory: Path) -> Generator[str]:
+    """Give the URL of an empty database: an SQLite file in a folder, or one on a server."""
+    if kind == "sqlite":
+        yield f"sqlite:///{directory}/app.db"
+        return
+    with fresh_server_database(kind) as url:
+        yield url
+
+
+@contextmanager
 def fresh_server_database(kind: str) -> Generator[str]:
     """Create a database of a unique name on a server, give its URL, and drop it."""
     reason = _why_unreachable(kind)

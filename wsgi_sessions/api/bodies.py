@@ -10,18 +10,36 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic_ms
-from ..errors import RefusedError
+from ..errors import InvalidValueError, RefusedError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["MAX_DISCARDED_BYTES", "discard_body", "discarding_body"]
+__all__ = ["MAX_DISCARDED_BYTES", "announced_bytes", "discard_body", "discarding_body"]
 
 MAX_DISCARDED_BYTES = 8 * 1024 * 1024
 """What is larger is cut off: the client may then see a connection reset and no answer."""
 
 _MAX_DISCARDING_MS = 5_000
 _CHUNK_BYTES = 64 * 1024
+
+
+def announced_bytes(environ: WSGIEnvironment) -> int | None:
+    """Return the length of the body as a request tells it; None where its end is marked.
+
+    Without a length a body is read where the server marks its end (``wsgi.input_terminated``),
+    and is empty elsewhere (PEP 3333). Raises ``InvalidValueError`` for what is no number.
+    """
+    said = environ.get("CONTENT_LENGTH") or ""
+    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not said
+    if is_chunked and environ.get("wsgi.input_terminated"):
+        return None
+    if not said:
+        return 0
+    if not (said.isascii() and said.isdigit()):
+        raise InvalidValueError("Content-Length is not a number")
+    # Cut, because int() refuses thousands of digits.
+    return int(said.lstrip("0")[:20] or "0")
 
 
 @contextmanager
@@ -45,15 +63,11 @@ def discard_body(environ: WSGIEnvironment) -> None:
     A server that closes a connection with bytes unread resets it, and the client loses the
     answer that was on its way (RFC 9112, section 9.6).
     """
-    said = environ.get("CONTENT_LENGTH") or ""
-    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not said
-    if is_chunked and environ.get("wsgi.input_terminated"):
-        left = MAX_DISCARDED_BYTES
-    elif said.isascii() and said.isdigit():
-        # Cut, because int() refuses thousands of digits.
-        left = min(int(said.lstrip("0")[:20] or "0"), MAX_DISCARDED_BYTES)
-    else:
+    try:
+        announced = announced_bytes(environ)
+    except InvalidValueError:
         return
+    left = MAX_DISCARDED_BYTES if announced is None else min(announced, MAX_DISCARDED_BYTES)
     stream, begun_ms = environ["wsgi.input"], monotonic_ms()
     try:
         while left > 0 and monotonic_ms() - begun_ms < _MAX_DISCARDING_MS:

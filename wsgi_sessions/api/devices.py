@@ -1,4 +1,4 @@
-"""Says in words how long ago something was, and when; devices are ``wsgi_sessions/devices.py``'s.
+"""Says in words how long ago something was, and when.
 
 Must not produce HTML.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from ..devices import UNKNOWN_DEVICE, device_in_words
-
-__all__ = ["UNKNOWN_DEVICE", "device_in_words", "instant_in_words", "time_ago"]
+__all__ = ["instant_in_words", "time_ago"]
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 

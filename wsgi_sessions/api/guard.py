@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..addresses import read_client
 from ..config import SessionConfig
 from ..errors import InvalidValueError
+from .bodies import announced_bytes
 from .codes import (
     BodyTooLargeError,
     CrossSiteNavigationError,
@@ -150,20 +151,14 @@ def read_json(environ: WSGIEnvironment) -> bytes:
 def read_body(environ: WSGIEnvironment) -> bytes:
     """Return the request body, of at most ``LARGEST_BODY_BYTES``.
 
-    A length is believed only as an upper bound. Without one the body is read where the server
-    marks its end (``wsgi.input_terminated``), and is empty elsewhere (PEP 3333).
+    A length is believed only as an upper bound.
     """
-    said = environ.get("CONTENT_LENGTH") or ""
-    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not said
-    if is_chunked and environ.get("wsgi.input_terminated"):
-        length = LARGEST_BODY_BYTES + 1
-    elif not said:
+    length = announced_bytes(environ)
+    if length == 0:
         return b""
-    elif not (said.isascii() and said.isdigit()):
-        raise InvalidValueError("Content-Length is not a number")
+    if length is None:
+        length = LARGEST_BODY_BYTES + 1
     else:
-        # Cut, because int() refuses thousands of digits.
-        length = int(said.lstrip("0")[:20] or "0")
         _check_size(length)
     body = _read(environ["wsgi.input"], length)
     _check_size(len(body))

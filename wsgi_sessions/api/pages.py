@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..clock import datetime_from_ms
 from ..config import SessionConfig
+from ..devices import UNKNOWN_DEVICE, device_in_words
 from ..environ import get_request
 from ..errors import ConfigurationError, InvalidValueError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
@@ -37,7 +38,7 @@ from .codes import (
     UnsupportedMediaTypeError,
     status_of,
 )
-from .devices import UNKNOWN_DEVICE, device_in_words, instant_in_words, time_ago
+from .devices import instant_in_words, time_ago
 from .guard import check_origin, read_body
 from .mount import mount_path
 
