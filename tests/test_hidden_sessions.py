@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.test_request import PASSWORD, Stage, sign_up
-from wsgi_sessions import SessionRequest, StoreUnavailableError
+from wsgi_sessions import SessionLimitReached, SessionRequest, StoreUnavailableError
 from wsgi_sessions_testing.browser import Browser
 
 BOUND = {"ip_binding": "exact"}
@@ -166,3 +166,54 @@ def test_a_sign_out_asks_again_where_the_database_was_away(stage: Stage) -> None
     assert stage.do(lambda request: request.sign_out()) is True
     assert stage.browser.session_token is None
     assert not stage.bench.manager.is_live(made.session.id)
+
+
+def sign_in(request: SessionRequest) -> Any:
+    return request.sign_in_email(email="ada@example.org", password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {**BOUND, "multi_session": {"maximum_sessions": 2, "on_limit": on_limit}}
+        for on_limit in ("evict", "reject")
+    ],
+    indirect=True,
+    ids=["evict", "reject"],
+)
+def test_the_session_that_a_sign_in_ends_takes_no_place(stage: Stage) -> None:
+    made = stage.do(sign_up)
+    other = stage.bench.new_browser()
+    others = stage.do(sign_in, other)
+    # Seen later than the other one, which so is the one to be evicted.
+    stage.bench.clock.advance(hours=1)
+    stage.do(lambda request: None)
+    elsewhere(stage)
+    again = stage.do(sign_in)
+    assert again.session is not None
+    assert stage.bench.manager.is_live(others.session.id)
+    assert not stage.bench.manager.is_live(made.session.id)
+    ends = [event for event in stage.bench.events if event.name == "session_ended"]
+    assert [(event.session_id, event.reason) for event in ends] == [(made.session.id, "signed_out")]
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [{**BOUND, "multi_session": {"maximum_sessions": 1, "on_limit": "reject"}}],
+    indirect=True,
+)
+def test_a_sign_in_that_is_refused_leaves_the_hidden_session(stage: Stage) -> None:
+    bob: Any = {"name": "Bob", "email": "bob@example.org", "password": PASSWORD}
+    stage.do(lambda request: request.sign_up_email(**bob), stage.bench.new_browser())
+    made = stage.do(sign_up)
+    elsewhere(stage)
+
+    def act(request: SessionRequest) -> None:
+        with pytest.raises(SessionLimitReached):
+            request.sign_in_email(email=bob["email"], password=PASSWORD)
+
+    stage.do(act)
+    assert stage.bench.manager.is_live(made.session.id)
+    at_home(stage)
+    found = stage.do(lambda request: request.session)
+    assert found is not None and found.id == made.session.id

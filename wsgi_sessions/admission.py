@@ -79,10 +79,12 @@ class Admission:
         remember_me: bool,
         facts: RequestFacts,
         replaces: str | None,
+        also_ends: str | None = None,
         replaced_reason: EndReason = EndReason.SIGNED_OUT,
     ) -> Admitted:
         """Write a user's new session; what it replaces or is one too many ends with it, or none.
 
+        ``also_ends``: the session that the browser held too, and was refused for its address.
         Raises ``LookupError`` for a user who is gone, and ``SessionLimitReached`` under
         ``on_limit="reject"``.
         """
@@ -91,6 +93,7 @@ class Admission:
         admitted, ended = self._store.admit_session(
             record,
             replaces=replaces,
+            also_ends=also_ends,
             replaced_reason=replaced_reason,
             maximum_sessions=multi.maximum_sessions,
             on_limit=multi.on_limit,

@@ -169,6 +169,7 @@ class SessionManager(Assembly):
         remember_me: bool = True,
         facts: RequestFacts | None = None,
         replaces: str | None = None,
+        also_ends: str | None = None,
     ) -> SignIn:
         """Make a user with e-mail and password, and sign them in.
 
@@ -192,7 +193,11 @@ class SessionManager(Assembly):
             return SignIn(User(user), None)
         try:
             return self._begin_session(
-                user, remember_me=remember_me, facts=facts, replaces=replaces
+                user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                also_ends=also_ends,
             )
         except LookupError:
             raise InvalidCredentialsError("the user was deleted meanwhile") from None
@@ -205,6 +210,7 @@ class SessionManager(Assembly):
         remember_me: bool = True,
         facts: RequestFacts | None = None,
         replaces: str | None = None,
+        also_ends: str | None = None,
     ) -> SignIn:
         """Check e-mail and password and begin a session.
 
@@ -219,7 +225,13 @@ class SessionManager(Assembly):
             address=facts.address,
             and_then=lambda user: (
                 user,
-                self.admission.begin(user, remember_me=remember_me, facts=facts, replaces=replaces),
+                self.admission.begin(
+                    user,
+                    remember_me=remember_me,
+                    facts=facts,
+                    replaces=replaces,
+                    also_ends=also_ends,
+                ),
             ),
         )
         return self._report_begun(user, admitted, facts=facts)
@@ -235,6 +247,7 @@ class SessionManager(Assembly):
         remember_me: bool = True,
         facts: RequestFacts | None = None,
         replaces: str | None = None,
+        also_ends: str | None = None,
     ) -> SignIn:
         """Verify a provider's ID token and begin a session for whom it is about.
 
@@ -255,7 +268,11 @@ class SessionManager(Assembly):
         )
         try:
             return self._begin_session(
-                user, remember_me=remember_me, facts=facts, replaces=replaces
+                user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                also_ends=also_ends,
             )
         except LookupError:
             # Deleted since the token was checked.
@@ -268,18 +285,24 @@ class SessionManager(Assembly):
         remember_me: bool = True,
         facts: RequestFacts | None = None,
         replaces: str | None = None,
+        also_ends: str | None = None,
     ) -> SignIn:
         """Begin a session for a user whom the application itself has authenticated.
 
         ``replaces`` is the id of the session that the browser held: it ends, and the data of
-        an anonymous one is carried over. Raises ``LookupError`` for an unknown user and
+        an anonymous one is carried over. ``also_ends`` is that of another one it held, which
+        was refused for its address. Raises ``LookupError`` for an unknown user and
         ``SessionLimitReached`` under ``on_limit="reject"``.
         """
         user = self.store.find_user(user_id)
         if user is None:
             raise LookupError(f"there is no user with the id {user_id!r}")
         return self._begin_session(
-            user, remember_me=remember_me, facts=facts or NO_FACTS, replaces=replaces
+            user,
+            remember_me=remember_me,
+            facts=facts or NO_FACTS,
+            replaces=replaces,
+            also_ends=also_ends,
         )
 
     def update_user(self, user_id: Any, **changes: str | None) -> User:
@@ -336,10 +359,16 @@ class SessionManager(Assembly):
         return self._report_begun(user, admitted, facts=facts)
 
     def _begin_session(
-        self, user: UserRecord, *, remember_me: bool, facts: RequestFacts, replaces: str | None
+        self,
+        user: UserRecord,
+        *,
+        remember_me: bool,
+        facts: RequestFacts,
+        replaces: str | None,
+        also_ends: str | None,
     ) -> SignIn:
         admitted = self.admission.begin(
-            user, remember_me=remember_me, facts=facts, replaces=replaces
+            user, remember_me=remember_me, facts=facts, replaces=replaces, also_ends=also_ends
         )
         return self._report_begun(user, admitted, facts=facts)
 
@@ -347,7 +376,9 @@ class SessionManager(Assembly):
         """Tell of what began and ended, now that it is committed, and dress it."""
         record = admitted.session
         for session_id, reason in admitted.ended:
-            self._report_ended((session_id,), user_id=user.id, reason=reason)
+            # What this browser had before may have been another user's.
+            whose = None if reason is EndReason.SIGNED_OUT else user.id
+            self._report_ended((session_id,), user_id=whose, reason=reason)
         self.events.emit(
             "session_created", session_id=record.id, user_id=user.id, address=facts.address
         )

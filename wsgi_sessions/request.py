@@ -48,6 +48,7 @@ class SessionRequest(Exchange):
             remember_me=remember_me,
             facts=self.facts,
             replaces=self._replaced_id(),
+            also_ends=self._elsewhere_id,
         )
         self._adopt(made)
         return made
@@ -61,6 +62,7 @@ class SessionRequest(Exchange):
             remember_me=remember_me,
             facts=self.facts,
             replaces=self._replaced_id(),
+            also_ends=self._elsewhere_id,
         )
         self._adopt(made)
         return made
@@ -84,6 +86,7 @@ class SessionRequest(Exchange):
             name=name,
             facts=self.facts,
             replaces=self._replaced_id(),
+            also_ends=self._elsewhere_id,
         )
         self._adopt(made)
         return made
@@ -113,7 +116,11 @@ class SessionRequest(Exchange):
         """Sign this browser in as a user whom the app itself has authenticated."""
         self._require_unsent("sign in")
         made = self.manager.sign_in(
-            user_id, remember_me=remember_me, facts=self.facts, replaces=self._replaced_id()
+            user_id,
+            remember_me=remember_me,
+            facts=self.facts,
+            replaces=self._replaced_id(),
+            also_ends=self._elsewhere_id,
         )
         self._adopt(made)
         assert self.session is not None
@@ -254,9 +261,6 @@ class SessionRequest(Exchange):
             return
         record = made.session.record
         self._before_act()
-        if self._elsewhere_id is not None:
-            # Its cookie is about to be replaced, so nobody could end it from here any more.
-            self.manager.sign_out(self._elsewhere_id)
         self._close_data()
         self._is_hidden, self._elsewhere_id = False, None
         self.session = self.manager.show(
@@ -280,7 +284,11 @@ class SessionRequest(Exchange):
         self._inject()
 
     def _replaced_id(self) -> str | None:
-        """Return the id of the session a sign-in replaces, its data stored so far included."""
+        """Return the id of the session a sign-in replaces, its data stored so far included.
+
+        Asks the database, so that ``_elsewhere_id`` is known after it, too: its cookie is about
+        to be replaced, and nobody could end that session from here any more.
+        """
         self.ask_database()
         if self.session is None:
             return None

@@ -146,6 +146,7 @@ class Store(EndingStore):
         record: SessionRecord,
         *,
         replaces: str | None,
+        also_ends: str | None = None,
         replaced_reason: EndReason = EndReason.SIGNED_OUT,
         maximum_sessions: int | None,
         on_limit: str,
@@ -159,6 +160,7 @@ class Store(EndingStore):
         The user's row is locked first, so parallel sign-ins come one after the other and never
         leave more than ``maximum_sessions`` live. The data of an anonymous session that is
         replaced is carried over, and that of one of the same user; not that of another user.
+        ``also_ends`` is one more that goes, whose data nobody gets: it counts no more either.
         ``find_end`` tells which limit a session is past. One that expired less than ``skew_ms``
         ago is ended too, or a worker whose clock is behind would still count it. Returns what
         was added and what was ended. Raises ``LookupError`` for a user who is gone and
@@ -178,6 +180,10 @@ class Store(EndingStore):
                 old = self.find_session(replaces)
                 if old is not None and (old[0].user_id is None or _is_same_user(old, record)):
                     admitted = record._replace(data=old[0].data)
+            if also_ends is not None and self.end_session(
+                also_ends, reason=replaced_reason, now_ms=now_ms
+            ):
+                ended += ((also_ends, replaced_reason),)
             # Before the list is locked: who has inserted waits for nobody's list any more.
             self.insert_session(admitted)
             limit = 1 if only_one else maximum_sessions

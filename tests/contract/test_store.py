@@ -431,6 +431,22 @@ class TestAdmit:
         assert ended == (("older", EndReason.SIGNED_OUT),)
         assert live_ids(two) == {"newer", "third"}
 
+    @pytest.mark.parametrize("on_limit", ["evict", "reject"])
+    def test_one_that_ends_too_leaves_room(self, two: Store, on_limit: str) -> None:
+        ended = self.admit(two, "third", on_limit=on_limit, also_ends="newer")
+
+        assert ended == (("newer", EndReason.SIGNED_OUT),)
+        assert live_ids(two) == {"older", "third"}
+        assert feed_ids(two) == ["newer"]
+
+    def test_one_that_ends_too_gives_no_data_away(self, two: Store) -> None:
+        two.insert_session(make_session("refused", user_id="user-1", data='{"cart":["tea"]}'))
+
+        self.admit(two, "third", also_ends="refused")
+
+        assert stored_session(two, "third").data == "{}"
+        assert end_reason(two, "refused") == EndReason.SIGNED_OUT
+
     def test_one_past_its_limits_leaves_room(self, two: Store) -> None:
         ended = self.admit(
             two,

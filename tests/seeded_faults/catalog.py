@@ -217,7 +217,8 @@ FAULTS = (
         "a sign-in keeps the session that was there",
         "manager.py",
         "        admitted = self.admission.begin(\n"
-        "            user, remember_me=remember_me, facts=facts, replaces=replaces\n"
+        "            user, remember_me=remember_me, facts=facts, replaces=replaces, "
+        "also_ends=also_ends\n"
         "        )\n"
         "        return",
         "        if replaces:\n"
@@ -226,7 +227,8 @@ FAULTS = (
         "            row, _ = self.store.find_session(replaces)\n"
         "            return SignIn(User(user), self.show(row, user, now_ms=row.created_at_ms), None)\n"
         "        admitted = self.admission.begin(\n"
-        "            user, remember_me=remember_me, facts=facts, replaces=replaces\n"
+        "            user, remember_me=remember_me, facts=facts, replaces=replaces, "
+        "also_ends=also_ends\n"
         "        )\n"
         "        return",
     ),
