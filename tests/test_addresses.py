@@ -135,6 +135,86 @@ def test_walk_ends_at_the_first_hop_that_is_no_proxy(
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        # By a proxy that tells the scheme alone: the client is the hop that the server saw.
+        ({"X_FORWARDED_PROTO": "https"}, ("10.0.0.1", True, None)),
+        ({"X_FORWARDED_PROTO": "http"}, ("10.0.0.1", False, None)),
+        ({"X_FORWARDED_PROTO": "x"}, ("10.0.0.1", False, None)),
+        (
+            {"X_FORWARDED_PROTO": "https", "X_FORWARDED_HOST": "www.example.org"},
+            ("10.0.0.1", True, "www.example.org"),
+        ),
+        # By one that tells the address alone: the scheme is what the server saw.
+        ({"X_FORWARDED_FOR": "203.0.113.9"}, ("203.0.113.9", False, None)),
+        (
+            {"X_FORWARDED_FOR": "203.0.113.9", "X_FORWARDED_HOST": "www.example.org"},
+            ("203.0.113.9", False, "www.example.org"),
+        ),
+        ({"X_FORWARDED_FOR": "unknown"}, (None, False, None)),
+        (
+            {"X_FORWARDED_FOR": "203.0.113.9", "X_FORWARDED_PROTO": "https"},
+            ("203.0.113.9", True, None),
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "for=6.6.6.6;proto=https;host=forged.test",
+        "for=6.6.6.6;proto=http;host=forged.test",
+        "for=203.0.113.9;proto=https, for=10.1.1.1;proto=https",
+        *["for=6.6.6.6", "proto=https", "host=forged.test", "rubbish", ""],
+    ],
+)
+def test_forwarded_of_a_client_says_nothing_beside_what_a_proxy_wrote(
+    sent: str, written: dict[str, str], expected: tuple[str | None, bool, str | None]
+) -> None:
+    """Nor where it agrees: whoever sends it knows what the proxy will write."""
+    headers = {"FORWARDED": sent, **written}
+    environ = {f"HTTP_{name}": value for name, value in headers.items()}
+
+    assert read_client({"REMOTE_ADDR": "10.0.0.1", **environ}, PROXIES) == expected
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *[{"X_FORWARDED_PROTO": scheme} for scheme in ("http", "https", "x", "https, https", ",")],
+        {"X_FORWARDED_PROTO": "https", "X_FORWARDED_HOST": "forged.test"},
+    ],
+)
+def test_scheme_sent_through_a_proxy_that_writes_forwarded_chooses_no_address(
+    sent: dict[str, str],
+) -> None:
+    """It makes the address that of the proxy, which is counted, and no session is bound to."""
+    environ = {f"HTTP_{name}": value for name, value in sent.items()}
+    environ |= {"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": "for=203.0.113.9;proto=http"}
+
+    assert read(environ)[0] == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"X_FORWARDED_HOST": "forged.test"},
+        {"X_FORWARDED_FOR": "", "X_FORWARDED_PROTO": "", "X_FORWARDED_HOST": "forged.test"},
+        {"X_FORWARDED_PORT": "80", "X_REAL_IP": "6.6.6.6", "X_FORWARDED_SERVER": "forged.test"},
+    ],
+)
+def test_proxy_that_writes_forwarded_alone_is_believed(sent: dict[str, str]) -> None:
+    environ = {f"HTTP_{name}": value for name, value in sent.items()}
+    environ |= {
+        "REMOTE_ADDR": "10.0.0.1",
+        "HTTP_FORWARDED": "for=203.0.113.9;proto=https;host=www.example.org",
+    }
+
+    client = read_client(environ, PROXIES)
+
+    assert client == ("203.0.113.9", True, "www.example.org")
+
+
+@pytest.mark.parametrize(
     "element",
     [
         *[

@@ -68,9 +68,10 @@ def read_address_and_scheme(
 def read_client(environ: Mapping[str, Any], trusted_proxies: Sequence[Network]) -> Client:
     """Return who asks, by what trusted proxies say.
 
-    ``X-Forwarded-For``, ``-Proto`` and ``-Host``, or else ``Forwarded`` (RFC 7239), are walked
-    from the right: every hop that is a trusted proxy vouches for the one to its left, and the
-    first that is not is the client. What is malformed vouches for nothing, and ends the walk.
+    ``X-Forwarded-For``, ``-Proto`` and ``-Host`` are walked from the right: every hop that is a
+    trusted proxy vouches for the one to its left, and the first that is not is the client. What
+    is malformed vouches for nothing, and ends the walk. ``Forwarded`` (RFC 7239) is walked in
+    their place, never beside them: where ``-For`` or ``-Proto`` is there, it says nothing.
     """
     address = normal_address(environ.get("REMOTE_ADDR") or "")
     is_https = environ.get("wsgi.url_scheme") in ("https", "wss")
@@ -149,13 +150,13 @@ def normal_address(text: str) -> str | None:
 def _hops(environ: Mapping[str, Any]) -> Iterator[_Hop | None]:
     """Yield what proxies wrote down, the nearest first; None for what is malformed."""
     addresses = environ.get("HTTP_X_FORWARDED_FOR")
+    schemes = _split(environ.get("HTTP_X_FORWARDED_PROTO"))
     forwarded = environ.get("HTTP_FORWARDED")
-    # Most proxies write X-Forwarded-For and hand on what else a client sends.
-    if forwarded and not addresses:
+    # A proxy that writes one of those two hands Forwarded on as the client sent it.
+    if forwarded and not addresses and not schemes:
         for element in read_elements(forwarded, at_most=_MAX_HOPS):
             yield None if element is None else _hop_of(*element)
         return
-    schemes = _split(environ.get("HTTP_X_FORWARDED_PROTO"))
     hosts = _split(environ.get("HTTP_X_FORWARDED_HOST"))
     # A proxy that only tells the scheme: the client is the hop the server saw.
     hops = _split(addresses) or [environ.get("REMOTE_ADDR") or ""]

@@ -133,6 +133,7 @@ class Client:
             "Content-Type": "application/json",
             "X-Forwarded-For": "198.51.100.66" if is_https else CLIENT_ADDRESS,
             "X-Forwarded-Proto": "http" if is_https else "https",
+            "Forwarded": "for=198.51.100.66;proto=http;host=forged.test",
             "Cookie": "; ".join(f"{name}={text}" for name, text in self.cookies.items()),
         }
         if not self.cookies:
