@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     )
     from .factories import Factories
     from .faults import Faults, WorkerKilled
+    from .guards import (
+        assert_limits_are_kept,
+        assert_proxies_are_heard,
+        assert_sensitive_calls_are_guarded,
+        assert_throttle_opens_again,
+    )
     from .history import Exchange
     from .idp import LocalIssuer
     from .jar import Cookie, CookieJar, RefusedCookie
@@ -94,20 +100,24 @@ __all__ = [
     "assert_forged_token_refused",
     "assert_freshness_ends",
     "assert_limit_holds",
+    "assert_limits_are_kept",
     "assert_logout_is_final",
     "assert_no_session_fixation",
     "assert_not_shared_cacheable",
     "assert_older_secrets_are_good",
     "assert_password_change_is_final",
+    "assert_proxies_are_heard",
     "assert_purge_is_safe",
     "assert_remembered_as_asked",
     "assert_revocation_is_final",
     "assert_revocation_within",
     "assert_rotated",
     "assert_rotation_safe",
+    "assert_sensitive_calls_are_guarded",
     "assert_session_data_is_kept",
     "assert_signed_in",
     "assert_signed_out",
+    "assert_throttle_opens_again",
     "find_session_middleware",
     "settings_for_tests",
 ]
@@ -161,6 +171,10 @@ _ROOMS = {
     "assert_freshness_ends": "upkeep",
     "assert_older_secrets_are_good": "upkeep",
     "assert_purge_is_safe": "upkeep",
+    "assert_limits_are_kept": "guards",
+    "assert_proxies_are_heard": "guards",
+    "assert_sensitive_calls_are_guarded": "guards",
+    "assert_throttle_opens_again": "guards",
     "assert_signed_out": "assertions",
     "find_session_middleware": "wrapping",
     "settings_for_tests": "settings",

@@ -146,7 +146,7 @@ def assert_bound_to_address(browser: Browser, *, elsewhere: str | None = None) -
         for headers in ({}, *({name: value} for name, value in claims.items()), claims):
             _assert_refused(browser, session.user, place, headers)
         for header in _through_proxies(home, place):
-            for proxy in _addresses_of_proxies(config):
+            for proxy in addresses_of_proxies(config):
                 _assert_refused(browser, session.user, place, header, by=proxy)
 
 
@@ -190,7 +190,7 @@ def _forwarded(address: str) -> str:
     return f'for="[{address}]"' if ":" in address else f"for={address}"
 
 
-def _addresses_of_proxies(config: SessionConfig) -> Iterator[str]:
+def addresses_of_proxies(config: SessionConfig) -> Iterator[str]:
     for network in config.trusted_proxies[:2]:
         yield str(network[min(1, network.num_addresses - 1)])
 

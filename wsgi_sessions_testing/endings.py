@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsgi_sessions.cookie_cache import CookieCache
 from wsgi_sessions.errors import InvalidCredentialsError, SessionLimitReached
 from wsgi_sessions.manager import SignIn
 
@@ -35,6 +36,7 @@ from .staging import (
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from .bench import Bench
     from .workers import Worker
 
 __all__ = [
@@ -193,6 +195,9 @@ def _wait_for_refresh(browser: Browser) -> None:
 def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) -> None:
     """Assert that a cached copy is worth nothing beside another token, nor beyond any limit.
 
+    Nor is one of another ``cookie_cache.version``; and one whose session was revoked elsewhere
+    is void up to its very end, after a clean-up too.
+
     Needs ``cookie_cache``. The browser's session has ended afterwards.
     """
     manager = browser.manager
@@ -204,6 +209,10 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) 
     if session is None or session.user is None:
         fail("the browser was not signed in before", browser)
     _assert_bound_to_its_token(browser, page)
+    browser.sign_in(session.user)
+    visit(browser, page)
+    _assert_of_its_version(browser)
+    _assert_stays_void(browser, page)
     browser.sign_in(session.user)
     visit(browser, page)
     advance(browser.clock, config.cookie_cache.max_age_ms)
@@ -233,6 +242,56 @@ def _assert_bound_to_its_token(browser: Browser, page: str) -> None:
     seen = session_seen_by_app(stranger)
     if seen is not None and seen.user == user:
         fail("a cached copy was taken beside another session's token", stranger)
+
+
+def _assert_of_its_version(browser: Browser) -> None:
+    """Seal a copy as a process with another version does, and see that nobody takes it."""
+    manager, session, token = browser.manager, browser.session, browser.session_token
+    config, reading = manager.config, manager.feed.current()
+    if session is None or session.user is None or token is None:
+        fail("the browser is signed out right after a sign-in", browser)
+    if reading is None:
+        return  # the clock is off, or the database away: nobody seals anything
+    cache = CookieCache(
+        config.secret,
+        version=f"{config.cookie_cache.version}, the one before",
+        max_age_ms=config.cookie_cache.max_age_ms,
+        clock_difference_ms=config.clock_difference_ms,
+    )
+    now_ms = manager.clock.now_ms()
+    text = cache.seal(
+        session.record,
+        session.user.record,
+        database_secret=reading.database_secret,
+        token_text=token,
+        issued_at_ms=now_ms,
+        ends_at_ms=now_ms + config.cookie_cache.max_age_ms,
+    )
+    is_secure = browser._is_secure
+    made = manager.cookies.set_cached_copy(text or "", is_secure=is_secure, max_age_s=3600)
+    if text is None or made is None:
+        return  # larger than what a browser keeps
+    holder = browser.fork()
+    plant(holder, manager.cookies.cache_name(is_secure=is_secure), made[1])
+    if not _asks_the_database(holder):
+        fail("a cached copy of another cookie_cache.version was taken", holder)
+
+
+def _assert_stays_void(browser: Browser, page: str) -> None:
+    """Revoke a session by another process, and see its copy refused for as long as it lasts."""
+    manager, session = browser.manager, browser.session
+    config = manager.config
+    if session is None:
+        fail("the browser is signed out right after a sign-in", browser)
+    visit(browser, page)
+    copy = browser.fork()
+    manager.sibling().revoke_session(session.id)
+    left_ms = max(config.cookie_cache.max_age_ms - 1, config.revocation_lag_ms)
+    for passing_ms in (config.revocation_lag_ms, left_ms - config.revocation_lag_ms):
+        advance(browser.clock, passing_ms)
+        manager.purge()
+        if session_seen_by_app(copy) is not None:
+            fail("a cached copy was taken whose session had been revoked", copy)
 
 
 def _assert_ends_when_idle(browser: Browser, idle_ms: int, page: str) -> None:
@@ -286,6 +345,7 @@ def assert_limit_holds(
 
     Signs in from threads, on an SQLite file in ``folder``, then from one device after another.
     With a user model of the app's own it is that model's database, which threads have to share.
+    With ``on_limit="reject"`` sessions that are past a limit must not be in the way.
     """
     from .bench import Bench, config_for_tests
 
@@ -307,6 +367,7 @@ def assert_limit_holds(
                     f"{most} is the maximum"
                 )
         if multi.on_limit == "reject" and multi.enabled:
+            _assert_past_limits_take_no_place(bench, user.id)
             return
         latest = []
         for _ in range(most + 1):
@@ -320,6 +381,19 @@ def assert_limit_holds(
                 f"of {most + 1} devices that signed in one after another, the sessions of these "
                 f"are live, the latest seen first: {[_turn(one, latest) for one in kept]}"
             )
+
+
+def _assert_past_limits_take_no_place(bench: Bench, user_id: Any) -> None:
+    """Let the first limit of all sessions pass; nobody is in the way of the next sign-in then."""
+    config = bench.manager.config
+    limits = (config.idle_timeout_ms, config.absolute_timeout_ms, config.expires_in_ms)
+    advance(bench.clock, min(limit_ms for limit_ms in limits if limit_ms is not None))
+    try:
+        bench.manager.sign_in(user_id)
+    except SessionLimitReached:
+        raise AssertionError(
+            "a sign-in was rejected for the sake of sessions that are past a limit"
+        ) from None
 
 
 def _sign_in_at_once(sign_in: Callable[[], Any], *, count: int) -> None:

@@ -52,8 +52,7 @@ class Factories:
         Raises ``UserAlreadyExistsError`` for an e-mail address in use.
         """
         manager = self._manager
-        self._made_count += 1
-        email = normalize_email(email or f"user{self._made_count}@example.org")
+        email = normalize_email(email or self._free_email())
         now_ms = manager.clock.now_ms()
         password_hash = None
         if password is not None:
@@ -62,6 +61,14 @@ class Factories:
         user = UserRecord(new_id(), email, email_verified, name, image, now_ms, now_ms)
         account = Account(new_id(), user.id, CREDENTIAL, str(user.id), password_hash)
         return User(self._store.insert_user(user, account))
+
+    def _free_email(self) -> str:
+        """Return an address nobody has: in a table of the app's own, users of before are left."""
+        while True:
+            self._made_count += 1
+            email = f"user{self._made_count}@example.org"
+            if not self._store.find_users_by_email(email):
+                return email
 
     def find_or_make_user(self, email: str) -> User:
         """Return the user with an e-mail address, made now if there is none."""

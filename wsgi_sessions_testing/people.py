@@ -35,6 +35,7 @@ def assert_data_follows_its_owner(
 ) -> None:
     """Assert that a visitor's data is there after their sign-in, and nobody gets another's.
 
+    A visitor who only reads is given no session cookie.
     ``sign_in(browser, email)`` uses the app's own form; without it, the product's.
     """
     from .bench import Bench, config_for_tests
@@ -42,6 +43,11 @@ def assert_data_follows_its_owner(
     enter = sign_in or (lambda browser, email: browser.sign_in(email))
     with Bench(app, config=config_for_tests(app)) as bench:
         browser = bench.new_browser()
+        browser._with_handle(
+            "read data", lambda handle: dict(handle.start_anonymous_session().data)
+        )
+        if browser.session_token is not None:
+            fail("a visitor who wrote nothing was given a session cookie", browser)
         _put(browser, "a visitor's")
         if _read(browser) != "a visitor's":
             fail("the first data of a visitor was lost", browser)
@@ -77,11 +83,12 @@ def _read(browser: Browser) -> Any:
 def assert_remembered_as_asked(app: WSGIApplication) -> None:
     """Assert that closing the browser signs out who was not to be remembered, and no one else.
 
-    Also that a remembered session's cookie lasts as long as the session does.
+    Also that a remembered session's cookie lasts as long as the session does, and that a change
+    of the password changes nothing of it.
     """
     from .bench import Bench, config_for_tests
 
-    with Bench(app, config=config_for_tests(app)) as bench:
+    with Bench(app, config=config_for_tests(app).replace(throttle=None)) as bench:
         for remember_me in (True, False):
             browser = bench.new_browser()
             browser.sign_in(OWNER if remember_me else STRANGER, remember_me=remember_me)
@@ -106,6 +113,24 @@ def assert_remembered_as_asked(app: WSGIApplication) -> None:
             )
             if ends_at_ms < session.record.expires_at_ms - 1000:
                 fail("the cookie of a remembered session ends before the session", copy)
+        for remember_me in (True, False):
+            _assert_remembered_after_change(bench, remember_me=remember_me)
+
+
+def _assert_remembered_after_change(bench: Bench, *, remember_me: bool) -> None:
+    config = bench.manager.config
+    old, new = (f"{number:0{config.password.min_length}}" for number in range(2))
+    browser = bench.new_browser()
+    browser.sign_in(bench.factories.make_user(password=old), remember_me=remember_me)
+    browser._with_handle(
+        "change the password",
+        lambda handle: handle.change_password(current_password=old, new_password=new),
+    )
+    browser.restart()
+    if remember_me and browser.session is None:
+        fail("after a change of password a remembered session ended with the browser", browser)
+    if not remember_me and browser.session_token is not None:
+        fail("after a change of password one not to be remembered outlived the browser", browser)
 
 
 def assert_ends_reach_whom_they_should(app: WSGIApplication) -> None:

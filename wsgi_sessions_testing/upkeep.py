@@ -153,9 +153,9 @@ def _resign(browser: Browser, secret: str) -> None:
 def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
     """Assert that a jar with several cookies of one name keeps its session.
 
-    Others of the name are rubbish, or the token of the generation before, as a jar has them
-    under another path or domain. A name with ``__Host-`` has one place alone in a browser, so
-    there only rubbish is tried.
+    Others of the name are rubbish, the token of the generation before, or that of a session that
+    has ended, as a jar has them under another path or domain. A name with ``__Host-`` has one
+    place alone in a browser, so there only rubbish is tried.
     """
     from .bench import Bench, config_for_tests
 
@@ -177,6 +177,8 @@ def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
         others = ["rubbish", "v1.a.b.c"]
         if older is not None and older != token and not name.startswith("__Host-"):
             others.append(older)
+        if not name.startswith("__Host-"):
+            others.append(_token_of_ended(bench.new_browser()))
         for other in others:
             for values in ([other, token], [token, other]):
                 line = "; ".join(f"{name}={value}" for value in values)
@@ -184,3 +186,12 @@ def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
                     fail(f"{other[:8]}… beside the session's cookie signs the browser out", browser)
         if browser.session is None:
             fail("a doubled cookie ended the session", browser)
+
+
+def _token_of_ended(browser: Browser) -> str:
+    browser.sign_in("another@example.org")
+    token = browser.session_token
+    if token is None:
+        fail("the sign-in brought no session cookie", browser)
+    browser.sign_out()
+    return token

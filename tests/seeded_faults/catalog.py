@@ -328,4 +328,161 @@ FAULTS = (
         "with_our_headers(headers, request.begin_without_app())",
         "with_our_headers(headers, [])",
     ),
+    # The third 25, invented before anybody looked at what finds them; docs/testing.md has the rate.
+    Fault(
+        "a sign-in hands on another user's data",
+        "store.py",
+        "if old is not None and (old[0].user_id is None or _is_same_user(old, record)):",
+        "if old is not None:",
+    ),
+    Fault(
+        "a visitor costs a row without writing",
+        "exchange.py",
+        "        if not operations:\n            return\n        if session is None",
+        "        if not operations and self._unsaved is None:\n"
+        "            return\n"
+        "        if session is None",
+    ),
+    Fault(
+        "a deleted user lives on in cached copies",
+        "manager.py",
+        "is_deleted, ended = self.store.delete_user(\n"
+        "            user_id, now_ms=now_ms, skew_ms=self.config.rotation_grace_ms\n"
+        "        )",
+        "is_deleted, ended = self.store.delete_user_row(user_id), EndedSessions()",
+    ),
+    Fault(
+        "a wrong password deletes the user",
+        "request.py",
+        "self.manager.delete_user(user.id, password=password, facts=self.facts)",
+        "self.manager.delete_user(user.id, facts=self.facts)",
+    ),
+    Fault(
+        "a refresh makes a session fresh",
+        "session.py",
+        "age_ms = self._judged_at_ms - self.record.authenticated_at_ms",
+        "age_ms = self._judged_at_ms - self.record.updated_at_ms",
+    ),
+    Fault(
+        "a stale session is shown the list",
+        "api/routes.py",
+        "    call.handle.require_fresh()\n",
+        "    call.handle.require_user()\n",
+    ),
+    Fault(
+        "a list has the longest unseen first",
+        "store.py",
+        '& live & (session.expires_at > slot("now")))\n'
+        "            .order_by(session.last_seen_at.desc()",
+        '& live & (session.expires_at > slot("now")))\n'
+        "            .order_by(session.last_seen_at.asc()",
+    ),
+    Fault(
+        "sessions past a limit take up places",
+        "admission.py",
+        "find_end=partial(end_reason_at, now_ms=record.created_at_ms, config=self._config),",
+        "find_end=lambda _: None,",
+    ),
+    Fault(
+        "a copy of another version is taken",
+        "cookie_cache.py",
+        'if payload["v"] != self._version or payload["t"] != _digest(token_text):',
+        'if payload["t"] != _digest(token_text):',
+    ),
+    Fault(
+        "a sensitive call is content with a copy",
+        "validation.py",
+        "may_use_copy = self._config.cookie_cache.enabled and not options.authoritative",
+        "may_use_copy = self._config.cookie_cache.enabled",
+    ),
+    Fault(
+        "of several ends the feed is told one",
+        "ending_store.py",
+        "if len(session_ids) == 1:\n            self.insert_revocation",
+        "if session_ids:\n            self.insert_revocation",
+    ),
+    Fault(
+        "the feed forgets before the copies end",
+        "revocations.py",
+        "return config.cookie_cache.max_age_ms + _room_ms(config)",
+        "return _room_ms(config)",
+    ),
+    Fault(
+        "the purge counts from the sign-in",
+        "upkeep_store.py",
+        "self._old_expired = old(session, session.expires_at)",
+        "self._old_expired = old(session, session.created_at)",
+    ),
+    Fault(
+        "IPv6 networks are as long as IPv4's",
+        "addresses.py",
+        "prefix = prefix_v4 if one.version == 4 else prefix_v6",
+        "prefix = prefix_v4",
+    ),
+    Fault(
+        "forwarded addresses are read from the left",
+        "addresses.py",
+        "for part in reversed(parts)]",
+        "for part in parts]",
+    ),
+    Fault(
+        "a proxy's word of the scheme is not heard",
+        "addresses.py",
+        "is_https = is_https if hop.is_https is None else hop.is_https",
+        "is_https = bool(is_https)",
+    ),
+    Fault(
+        "of two cookies of one name the first counts",
+        "cookies.py",
+        "elif header.find(assignment, end) >= 0:",
+        "elif not header:",
+    ),
+    Fault(
+        "of several tokens only the first is tried",
+        "validation.py",
+        "for position, token in enumerate(tokens, start=1):",
+        "for position, token in enumerate(tokens[:1], start=1):",
+    ),
+    Fault(
+        "an older secret's token is not sent anew",
+        "validation.py",
+        "must_reissue=not token.is_signed_by_newest,",
+        "must_reissue=False,",
+    ),
+    Fault(
+        "signing out elsewhere signs out here too",
+        "manager.py",
+        "return self._end_all_of(found[0].user_id, except_id=session_id)",
+        "return self._end_all_of(found[0].user_id, except_id=None)",
+    ),
+    Fault(
+        "anybody ends anybody's session by its id",
+        "manager.py",
+        "if found is None or not self.store.is_same_user(found[0].user_id, user_id):",
+        "if found is None:",
+    ),
+    Fault(
+        "a change of password remembers whoever asked not to be",
+        "request.py",
+        "remember_me=self.session.is_remembered,",
+        "remember_me=True,",
+    ),
+    Fault(
+        "touches are too seldom for a short idle limit",
+        "policy.py",
+        "return min(config.touch_interval_ms, config.idle_timeout_ms // 10)",
+        "return config.touch_interval_ms",
+    ),
+    Fault(
+        "use does not push the idle limit",
+        "policy.py",
+        "has_passed(record.last_seen_at_ms + idle_ms, now_ms)",
+        "has_passed(record.updated_at_ms + idle_ms, now_ms)",
+    ),
+    Fault(
+        "the throttle never opens again",
+        "accounts/throttle.py",
+        "key, now_ms - window_ms, until_ms=",
+        "key, 0, until_ms=",
+    ),
 )

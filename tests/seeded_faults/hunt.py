@@ -1,8 +1,8 @@
 """``python -m tests.seeded_faults.hunt``: runs the assertion set, then the machine.
 
 Prints as JSON what found a fault (null if nothing did), and the CPU seconds it took; meant to be
-run on a patched copy of the product. ``… hunt machine`` runs the machine alone. Must not take
-more CPU time than ``LONGEST_SECONDS``: the kernel ends it then, however busy others are.
+run on a patched copy of the product. ``… hunt assertions`` runs the assertions alone, and
+``… hunt machine`` the machine. Must not take more CPU time than ``LONGEST_SECONDS``: the kernel ends it then, however busy others are.
 """
 
 from __future__ import annotations
@@ -33,18 +33,22 @@ from wsgi_sessions_testing import (
     assert_forged_token_refused,
     assert_freshness_ends,
     assert_limit_holds,
+    assert_limits_are_kept,
     assert_logout_is_final,
     assert_no_session_fixation,
     assert_not_shared_cacheable,
     assert_older_secrets_are_good,
     assert_password_change_is_final,
+    assert_proxies_are_heard,
     assert_purge_is_safe,
     assert_remembered_as_asked,
     assert_revocation_is_final,
     assert_revocation_within,
     assert_rotation_safe,
+    assert_sensitive_calls_are_guarded,
     assert_session_data_is_kept,
     assert_signed_in,
+    assert_throttle_opens_again,
     settings_for_tests,
 )
 from wsgi_sessions_testing.bench import config_for_tests
@@ -190,6 +194,14 @@ ASSERTIONS: dict[str, Callable[[], None]] = {
         assert_doubled_cookies_do_no_harm, cookie={"domain": "example.org"}
     ),
     "assert_password_change_is_final": lambda: assert_password_change_is_final(app),
+    "assert_sensitive_calls_are_guarded": lambda: assert_sensitive_calls_are_guarded(app),
+    "assert_limits_are_kept": lambda: with_settings(
+        assert_limits_are_kept, idle_timeout=1800, absolute_timeout=43_200
+    ),
+    "assert_throttle_opens_again": lambda: assert_throttle_opens_again(app),
+    "assert_proxies_are_heard": lambda: with_settings(
+        assert_proxies_are_heard, trusted_proxies=["192.0.2.0/24"]
+    ),
     "assert_signed_in, after an answer that broke off": abrupt,
     "assert_limit_holds": limit,
     "assert_limit_holds, rejecting": lambda: limit(multi_session={"on_limit": "reject"}),
@@ -259,12 +271,17 @@ MACHINES = (
 
 def find_fault(examples: int = EXAMPLES) -> str | None:
     """Return the name of what failed first, and what it said, or None."""
+    return find_by_assertion() or find_by_machine(examples)
+
+
+def find_by_assertion() -> str | None:
+    """Return which assertion failed first, and what it said, or None."""
     for name, check in ASSERTIONS.items():
         try:
             check()
         except AssertionError as error:
             return f"{name}: {_first_line(error)}"
-    return find_by_machine(examples)
+    return None
 
 
 def _first_line(error: AssertionError) -> str:
@@ -297,7 +314,11 @@ def find_by_machine(examples: int = EXAMPLES) -> str | None:
 if __name__ == "__main__":
     logging.disable()
     resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_SECONDS, LONGEST_SECONDS))
-    found = find_by_machine() if sys.argv[1:] == ["machine"] else find_fault()
+    finders: dict[str, Callable[[], str | None]] = {
+        "assertions": find_by_assertion,
+        "machine": find_by_machine,
+    }
+    found = finders.get("".join(sys.argv[1:]), find_fault)()
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu_seconds = round(used.ru_utime + used.ru_stime, 1)
     sys.stdout.write(json.dumps({"found": found, "cpu_seconds": cpu_seconds}) + "\n")
