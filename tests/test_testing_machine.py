@@ -93,3 +93,22 @@ def test_sound_settings_pass(changes: dict[str, Any]) -> None:
 def test_a_machine_without_an_app_says_what_to_write() -> None:
     with pytest.raises(NotImplementedError, match="def make_app"):
         SessionMachine().make_app()
+
+
+def test_a_row_that_was_purged_is_not_missed_at_the_next_sign_in() -> None:
+    """Of a session whose user the app deleted, and whose record was kept for a day only."""
+
+    class Machine(SessionMachine):
+        settings: ClassVar[dict[str, Any]] = {"keep_ended": 86_400}
+
+        def make_app(self) -> Any:
+            return quiet
+
+    machine = Machine()
+    machine.open()
+    machine.sign_in(which=0, who="ada@example.org", remember=1)
+    machine.delete_user(whose=0, by_app=True, worker=0)
+    machine.clock.advance(days=2)
+    machine.bench.manager.purge()
+    machine.sign_in(which=0, who="bob@example.org", remember=1)
+    machine.teardown()

@@ -152,7 +152,9 @@ class PeopleRules(MachineGround):
 
     def _note_end_of_gone(self, session: ReferenceSession) -> None:
         """Take over how a session ended whose user's row is gone; a copy can't know of that."""
-        ended_as = self._row(session.id).end_reason
+        row = self._find_row(session.id)
+        # Without a row it ended long ago, and what is past keep_ended may have been purged.
+        ended_as = None if row is None else row.end_reason
         if ended_as is not None:
             session.end(str(ended_as), self.clock.now_ms())
 
