@@ -14,7 +14,7 @@ from .errors import ConfigurationError, UserAlreadyExistsError
 from .models import Models
 from .records import Account, EndReason, UserRecord
 from .statements import compile_query, slot
-from .user_store import UserStore, has_email
+from .user_store import UserStore, has_email, is_exactly
 
 __all__ = ["AccountStore"]
 
@@ -23,6 +23,7 @@ CREDENTIAL = "credential"
 _TAKEN = "a user with this e-mail address exists; sign in, or use another one"
 _MOST_INSERTS = 3
 _USER_COLUMNS = len(UserRecord._fields)
+_USER_OF_ACCOUNT = Account._fields.index("user_id")
 
 
 class AccountStore(UserStore):
@@ -105,7 +106,8 @@ class AccountStore(UserStore):
         def delete() -> bool:
             values = {"user_id": self.key_or_null(user_id)}
             self._write(self._delete_accounts, values)
-            return self._write(self._delete_user, values) > 0
+            # Not by the statement alone: it may take another user's key for this one.
+            return self.lock_user(user_id) and self._write(self._delete_user, values) > 0
 
         return self._connections.atomically(delete)
 
@@ -118,7 +120,7 @@ class AccountStore(UserStore):
             orphan = self._connections.read_row(
                 self._find_orphan.sql, self._find_orphan.fill(values)
             )
-            if orphan is not None:
+            if orphan is not None and not self._is_theirs(orphan[1], orphan[2]):
                 self._write(self._delete_account, {"id": orphan[0]})
         self._write(self._insert_account, values)
 
@@ -130,9 +132,10 @@ class AccountStore(UserStore):
         )
         # MySQL's and MariaDB's collations pass over spaces at the end, even the binary ones, and
         # a provider may give "ada" to one person and "ada " to another.
-        if row is None or row[_USER_COLUMNS:] != (provider_id, account_id):
+        if row is None or row[_USER_COLUMNS + 1 :] != (provider_id, account_id):
             return None
-        return self.user_from_row(row[:_USER_COLUMNS])
+        user = self.user_from_row(row[:_USER_COLUMNS])
+        return user if self._is_theirs(row[_USER_COLUMNS], row[0]) else None
 
     def link_account(self, account: Account, *, now_ms: int) -> bool:
         """Add one way for a user to sign in, unless it is taken; tell whether it was added."""
@@ -156,15 +159,18 @@ class AccountStore(UserStore):
         """
         rows = self._read_by_email(self._credential_by_email, email.lower())
         found = [
-            (user, row[_USER_COLUMNS:])
+            (user, account_row if self._is_theirs(account_row[_USER_OF_ACCOUNT], row[0]) else None)
             for row in rows
             if (user := self.user_from_row(row[:_USER_COLUMNS])) and has_email(user, email)
+            for account_row in (row[_USER_COLUMNS:],)
         ]
         # One whose address somebody else has too can't be told from them.
-        if len(found) != 1 or found[0][1][0] is None:
+        if any(user.id != found[0][0].id for user, _ in found):
             return None
-        user, account_row = found[0]
-        return user, self._account_from_row(account_row)
+        for user, account_row in found:
+            if account_row is not None:
+                return user, self._account_from_row(account_row)
+        return None
 
     def find_credential(self, user_id: Any) -> Account | None:
         """Return the account that holds a user's password, or None."""
@@ -193,7 +199,7 @@ class AccountStore(UserStore):
         models, key = self._models, self._key
         user, account, session = models.user, models.account, models.session
         self._delete_accounts = compile_query(
-            account.delete().where(account.user_id == slot("user_id"))
+            account.delete().where(self.is_of_user(account.user_id))
         )
         self._insert_account = compile_query(
             account.insert(
@@ -205,14 +211,16 @@ class AccountStore(UserStore):
             )
         )
         self._find_user_of_account = self._compile(
-            user.select(*self.user_columns(), account.provider_id, account.account_id)
-            .join(account, on=(account.user_id == key))
+            user.select(
+                *self.user_columns(), account.user_id, account.provider_id, account.account_id
+            )
+            .join(account, on=self.is_key(account.user_id))
             .where(
                 (account.provider_id == slot("provider_id"))
                 & (account.account_id == slot("account_id"))
             )
         )
-        is_credential = (account.user_id == slot("user_id")) & (account.provider_id == CREDENTIAL)
+        is_credential = self.is_of_user(account.user_id) & (account.provider_id == CREDENTIAL)
         self._find_credential = compile_query(
             account.select(*self._account_columns()).where(is_credential)
         )
@@ -220,24 +228,23 @@ class AccountStore(UserStore):
             user.select(*self.user_columns(), *self._account_columns()).join(
                 account,
                 JOIN.LEFT_OUTER,
-                on=(account.user_id == key) & (account.provider_id == CREDENTIAL),
+                on=self.is_key(account.user_id) & (account.provider_id == CREDENTIAL),
             )
         )
         # A provider's account whose user the application deleted by itself.
         self._find_orphan = compile_query(
-            account.select(account.id)
-            .join(user, JOIN.LEFT_OUTER, on=(account.user_id == key))
+            account.select(account.id, account.user_id, key)
+            .join(user, JOIN.LEFT_OUTER, on=self.is_key(account.user_id))
             .where(
                 (account.provider_id == slot("provider_id"))
                 & (account.account_id == slot("account_id"))
-                & key.is_null()
             )
         )
         self._delete_account = compile_query(account.delete().where(account.id == slot("id")))
         self._find_left_accounts = compile_query(
-            account.select(account.id).where(account.user_id == slot("user_id")).limit(1)
+            account.select(account.id).where(self.is_of_user(account.user_id)).limit(1)
         )
-        is_left = (session.user_id == slot("user_id")) & session.ended_at.is_null()
+        is_left = self.is_of_user(session.user_id) & session.ended_at.is_null()
         self._find_left_session = compile_query(session.select(session.id).where(is_left).limit(1))
         ending = {
             session.ended_at: slot("now"),
@@ -253,6 +260,11 @@ class AccountStore(UserStore):
         self._set_first_hash = compile_query(
             account.update(change).where(is_credential & account.password_hash.is_null())
         )
+
+    def _is_theirs(self, user_id: Any, key: Any) -> bool:
+        """Tell whether an account is that of the user whom the database joined to it, if any."""
+        convert = self._key.python_value
+        return key is not None and is_exactly(convert(user_id), convert(key))
 
     def _account_columns(self) -> list[Any]:
         return [getattr(self._models.account, name) for name in Account._fields]

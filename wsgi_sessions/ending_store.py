@@ -149,7 +149,7 @@ class EndingStore(UpkeepStore):
             "now": now_ms,
         }
         # Written so that no planner takes the index of expires_at, and locks a range of it.
-        is_of_user = (session.user_id == slot("user_id")) & (
+        is_of_user = self.is_of_user(session.user_id) & (
             peewee.fn.COALESCE(session.expires_at, 0) > slot("since")
         )
         if kept:

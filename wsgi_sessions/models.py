@@ -203,6 +203,8 @@ def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:
         return peewee.IntegerField(**options)
     if isinstance(key, peewee.CharField):
         return peewee.CharField(max_length=key.max_length, **options, **exact)
+    if isinstance(key, peewee.TextField):
+        return peewee.TextField(**options, **exact)
     column = copy.copy(key)
     column.column_name = None
     column.primary_key = False

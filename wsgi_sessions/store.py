@@ -21,7 +21,7 @@ from .models import Models
 from .records import Change, EndReason, SessionRecord, UserRecord
 from .statements import Statement, compile_query, slot
 from .tables import Tables
-from .user_store import is_spelled_alike
+from .user_store import is_exactly, is_spelled_alike
 
 __all__ = ["Store"]
 
@@ -321,19 +321,18 @@ class Store(EndingStore):
 
     def _compile_session_statements(self) -> None:
         session, user = self._models.session, self._models.user
-        key = user._meta.primary_key
         columns = [getattr(session, name) for name in SESSION_COLUMNS]
         live = session.ended_at.is_null()
         is_live_row, is_judged = self.is_live_row(), self.is_judged()
         find = (
             session.select(*columns, *self.user_columns())
-            .join(user, JOIN.LEFT_OUTER, on=(key == session.user_id))
+            .join(user, JOIN.LEFT_OUTER, on=self.is_key(session.user_id))
             .where(session.id == slot("id"))
         )
         self._find_sql = compile_query(find).sql
         self._list = compile_query(
             session.select(*columns)
-            .where((session.user_id == slot("user_id")) & live & (session.expires_at > slot("now")))
+            .where(self.is_of_user(session.user_id) & live & (session.expires_at > slot("now")))
             .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
             .limit(slot("at_most"))
         )
@@ -345,7 +344,7 @@ class Store(EndingStore):
             self.for_update(
                 session.select(*columns)
                 .where(
-                    (session.user_id == slot("user_id"))
+                    self.is_of_user(session.user_id)
                     & live
                     & (peewee.fn.COALESCE(session.expires_at, 0) > slot("now"))
                 )
@@ -395,7 +394,9 @@ class Store(EndingStore):
     def _convert_found(self, row: tuple[Any, ...]) -> tuple[SessionRecord, UserRecord | None]:
         record = self._convert_session(row[:_SESSION_FIELDS])
         user = self.user_from_row(row[_SESSION_FIELDS:])
-        return record, None if user is None or self._is_successor(user, record) else user
+        if user is None or not is_exactly(user.id, record.user_id):
+            return record, None
+        return record, None if self._is_successor(user, record) else user
 
     def _is_successor(self, user: UserRecord, record: SessionRecord) -> bool:
         """Tell whether a user was made after the session of the one who had the id before."""

@@ -6,6 +6,7 @@ Must not know how a user signs in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -46,6 +47,7 @@ class UserStore:
         self._plain_key: Any = plain_key(self._key)
         # None: rows come as they are; else the field that converts the user's key.
         self._user_key: Any = self._key if models.has_own_user else None
+        self._is_text_key = isinstance(self._plain_key, (peewee.CharField, peewee.TextField))
         self._compile_user_statements()
 
     def atomically(self, work: Callable[[], T]) -> T:
@@ -53,16 +55,22 @@ class UserStore:
         return self._connections.atomically(work)
 
     def find_user(self, user_id: Any) -> UserRecord | None:
-        """Return a user by primary key, or None; an id of the wrong type is nobody's."""
+        """Return a user by primary key, or None.
+
+        An id of the wrong type is nobody's, and so is one that a collation alone takes for the
+        stored one, such as "Bob" for "bob".
+        """
         try:
             wanted = self.key_or_null(user_id)
             row = self._connections.read_row(self._find_user.sql, (wanted,))
         except InvalidValueError:
             return None
         user = None if row is None else self.user_from_row(row)
-        if user is not None and not is_spelled_alike(user.id, self._key.python_value(wanted)):
+        if user is None or is_exactly(user.id, self._key.python_value(wanted)):
+            return user
+        if not is_spelled_alike(user.id, wanted):
             raise self._connections.distrust()
-        return user
+        return None
 
     def find_user_by_email(self, email: str) -> UserRecord | None:
         """Return a user by the stored, lower-cased form of the e-mail address, or None.
@@ -123,6 +131,10 @@ class UserStore:
             values[fields["updated_at"]] = self._to_user_column("updated_at", now_ms)
         if not values:
             return self.find_user(user_id) is not None
+        may_fold = self._models.has_own_user or self._connections.is_mysql
+        if may_fold and self._is_text_key and self.find_user(user_id) is None:
+            # The statement alone may take another user's key for this one.
+            return False
         statement = self._compile(
             self._models.user.update(values).where(self._key == slot("user_id"))
         )
@@ -137,7 +149,29 @@ class UserStore:
         shows a transaction what was there at its first plain SELECT, and that would be what
         was there before the wait.
         """
-        return bool(self._connections.read_rows(self._lock_user.sql, (self.key_or_null(user_id),)))
+        wanted = self.key_or_null(user_id)
+        rows = self._connections.read_rows(self._lock_user.sql, (wanted,))
+        convert = self._key.python_value
+        return any(is_exactly(convert(row[0]), convert(wanted)) for row in rows)
+
+    def is_of_user(self, column: Any) -> Any:
+        """Return what finds the rows of one user, by exactly that key.
+
+        MySQL's and MariaDB's collations pass over spaces at the end, even the binary ones.
+        """
+        return self._exactly(column, slot("user_id"))
+
+    def is_key(self, column: Any) -> Any:
+        """Return what joins a user to the rows that hold the key."""
+        if not self._models.has_own_user:
+            return self._key == column  # we give none that ends in spaces
+        return self._exactly(self._key, column)
+
+    def _exactly(self, column: Any, other: Any) -> Any:
+        if not (self._connections.is_mysql and self._is_text_key):
+            return column == other
+        length = peewee.fn.CHAR_LENGTH
+        return (column == other) & (length(column) == length(other))
 
     # Statements
 
@@ -250,10 +284,12 @@ class UserStore:
             value = self.to_column(user_id)
             # Peewee hands on what it can't convert, and MariaDB reads "1st" as 1.
             if isinstance(self._plain_key, peewee.IntegerField):
-                return int(value)
+                return int(value) if _is_whole(user_id, int(value)) else None
             if isinstance(self._plain_key, peewee.UUIDField):
                 return UUID(str(value)).hex
-        except (TypeError, ValueError):
+            if isinstance(self._plain_key, peewee.FixedCharField) and value.strip() != value:
+                return None  # the spaces that fill the column belong to no key
+        except (AttributeError, OverflowError, TypeError, ValueError):
             return None
         return value
 
@@ -284,6 +320,20 @@ class UserStore:
     def _to_user_column(self, name: str, value: Any) -> Any:
         field = self._models.user_fields[name]
         return ms_to_column(field, value) if name.endswith("_at") else value
+
+
+def is_exactly(found: object, wanted: object) -> bool:
+    """Tell whether a row's key is the one asked for; both as the model converts them."""
+    return found == wanted or str(found) == str(wanted)
+
+
+def _is_whole(given: object, number: int) -> bool:
+    """Tell whether an id means this number, and is not merely read as it, as "1_0" is as 10."""
+    if isinstance(given, str):
+        return given == str(number)
+    if isinstance(given, bool):
+        return False
+    return given == number or not isinstance(given, (float, complex, Decimal))
 
 
 def is_spelled_alike(found: object, wanted: object) -> bool:
