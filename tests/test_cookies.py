@@ -288,6 +288,15 @@ class TestSet:
             "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High",
         )
 
+    def test_token_under_the_longest_name_is_not_too_large_for_browsers(self) -> None:
+        door = make_door(cookie={"name": "n" * 256, "path": "/app"})
+        token = SIGNER.write(bytes(24), 10**9)
+
+        line = door.set_token(token, is_secure=True, remember=True)[1]
+
+        assert len(line.partition(";")[0]) < 4096
+        assert all(len(attribute) <= 1024 for attribute in line.split("; ")[1:])
+
     def test_token_that_is_not_remembered_ends_with_the_browser(self) -> None:
         line = make_door().set_token("T", is_secure=False, remember=False)[1]
 

@@ -1,6 +1,6 @@
-"""Tells whether a host pattern covers names that anybody can register.
+"""Tells whether a host or a pattern covers names that anybody can register.
 
-Must not be asked for a request: the list is read when a setting with a wildcard is checked.
+Must not be asked for a request: the list is read when a setting that needs it is checked.
 The list is that of publicsuffix.org, kept by the package ``publicsuffixlist``; its private
 section (``github.io``) counts as much as that of the registries (``co.uk``).
 """
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-__all__ = ["covers_public_suffix"]
+__all__ = ["covers_public_suffix", "is_public_suffix"]
 
 Labels = tuple[str, ...]
 """The labels of a name, the last one first."""
@@ -38,6 +38,23 @@ def covers_public_suffix(pattern: str) -> bool:
     return any(
         wild <= len(rule) and _may_match(labels, rule) and labels[: len(rule)] not in exceptions
         for rule in rules.get(labels[0], ())
+    )
+
+
+def is_public_suffix(host: str) -> bool:
+    """Tell whether anybody can register a name right below this one, by the list.
+
+    A name of one label that is not in it, such as ``localhost``, is somebody's own.
+
+    >>> is_public_suffix("co.uk"), is_public_suffix("GitHub.io"), is_public_suffix("any.ck")
+    (True, True, True)
+    >>> is_public_suffix("example.co.uk"), is_public_suffix("www.ck"), is_public_suffix("localhost")
+    (False, False, False)
+    """
+    labels = _reversed(host.lower())
+    rules, exceptions = _read_list()
+    return labels not in exceptions and any(
+        len(rule) == len(labels) and _may_match(labels, rule) for rule in rules.get(labels[0], ())
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .providers import SocialProvider
-from .public_suffixes import covers_public_suffix
+from .public_suffixes import covers_public_suffix, is_public_suffix
 
 __all__ = [
     "DEFAULT_TABLE_PREFIX",
@@ -43,6 +43,10 @@ _TABLE_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|")
 _SHORTEST_SECRET = 32
 # RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 takes for cookie names.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LONGEST_COOKIE_NAME = 256
+"""Browsers drop a cookie whose name and value have over 4096 bytes (RFC 6265bis, section 5.6)."""
+_LONGEST_COOKIE_ATTRIBUTE = 1024
+"""They pass over an attribute whose value is longer (section 5.6, too)."""
 _DOMAIN = re.compile(
     r"\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 )
@@ -156,7 +160,12 @@ def check_cookie_name(name: str, value: Any) -> None:
         raise ConfigurationError(
             f"{name} is {value!r}; give letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)"
         )
-    if value.lower().startswith(("__host-", "__secure-")):
+    if len(value) > _LONGEST_COOKIE_NAME:
+        raise ConfigurationError(
+            f"{name} has {len(value)} characters; give at most {_LONGEST_COOKIE_NAME}, or the "
+            "cookie is too large for browsers, which drop it"
+        )
+    if value.lower().startswith(("__host-", "__secure-", "__http-")):
         raise ConfigurationError(
             f"{name} is {value!r}; leave the prefix away, it is added where browsers take it"
         )
@@ -168,13 +177,24 @@ def check_cookie_path(value: Any) -> None:
         raise ConfigurationError(
             f"cookie.path is {value!r}; give a path that starts with '/' and has no ';' or space"
         )
+    if len(value) > _LONGEST_COOKIE_ATTRIBUTE:
+        raise ConfigurationError(
+            f"cookie.path has {len(value)} characters; give at most {_LONGEST_COOKIE_ATTRIBUTE}, "
+            "or browsers pass over it"
+        )
 
 
 def check_domain(value: Any) -> None:
     """Raise unless a value can be a cookie's Domain attribute."""
     if not isinstance(value, str) or len(value) > 253 or not _DOMAIN.fullmatch(value):
         raise ConfigurationError(
-            f"cookie.domain is {value!r}; give a host name such as 'example.org', or None"
+            f"cookie.domain is {value!r}; give a host name such as 'example.org', without scheme, "
+            "port or path, or None"
+        )
+    if is_public_suffix(value.removeprefix(".")):
+        raise ConfigurationError(
+            f"cookie.domain is {value!r}, below which anybody can have a host, so browsers refuse "
+            "the cookie; give the domain of your site, or None for the host of the request alone"
         )
 
 
