@@ -5,6 +5,8 @@ What it finds in a product that is not, ``tests/seeded_faults`` shows.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from wsgi_sessions_testing import SessionMachine
+from wsgi_sessions_testing.machine_people import PEOPLE
 
 HEADERS = [("Content-Type", "text/plain")]
 
@@ -39,6 +42,24 @@ def with_cart(environ: Any, start_response: Any) -> list[bytes]:
     if "cart" not in data:
         data["cart"] = []
     return quiet(environ, start_response)
+
+
+@contextmanager
+def opened(app: Any, **changes: Any) -> Generator[SessionMachine]:
+    """Give a machine whose rules a test plays by hand."""
+
+    class Machine(SessionMachine):
+        settings: ClassVar[dict[str, Any]] = changes
+
+        def make_app(self) -> Any:
+            return app
+
+    machine = Machine()
+    machine.open()
+    try:
+        yield machine
+    finally:
+        machine.teardown()
 
 
 def run(app: Any, *, examples: int = 10, **changes: Any) -> None:
@@ -88,6 +109,46 @@ def test_sound_apps_pass(app: Any, cookie_cache: bool) -> None:
 )
 def test_sound_settings_pass(changes: dict[str, Any]) -> None:
     run(with_cart, **changes)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_record_may_go_that_one_behind_has_written_and_one_ahead_cleans_up(
+    is_late: bool,
+) -> None:
+    with opened(quiet) as machine:
+        machine.sign_in(0, PEOPLE[0], 1)
+        machine.revoke(0, is_behind=True)
+        machine._advance(machine.config.keep_ended_ms - 2 * machine.skew_ms - (not is_late))
+        machine.look(0, 1)
+        (session,) = machine.sessions.values()
+        assert (machine._find_row(session.id) is None) is is_late
+        machine.rows_are_as_the_past_says()
+
+
+def test_a_record_that_went_too_early_is_told() -> None:
+    with opened(quiet) as machine:
+        machine.sign_in(0, PEOPLE[0], 1)
+        machine.revoke(0, is_behind=True)
+        machine._advance(machine.config.keep_ended_ms - 2 * machine.skew_ms - 1)
+        machine.bench.manager.models.session.delete().execute()
+        with pytest.raises(AssertionError, match="a row is gone"):
+            machine.rows_are_as_the_past_says()
+
+
+@pytest.mark.parametrize("act", ["sign_in", "sign_out"])
+def test_a_cookie_may_outlive_the_record_of_a_session_whose_user_is_gone(act: str) -> None:
+    with opened(quiet) as machine:
+        machine.sign_in(0, PEOPLE[0], 0)
+        machine.sign_in(1, PEOPLE[0], 1)
+        machine.delete_user(1, by_app=True, worker=0)
+        machine._advance(machine.config.expires_in_ms + machine.config.keep_ended_ms)
+        machine.purge(2, 0, is_ending=False)
+        assert machine.browsers[0].session_token is not None
+        if act == "sign_in":
+            machine.sign_in(0, PEOPLE[0], 1)
+        else:
+            machine.sign_out(0)
+        machine.rows_are_as_the_past_says()
 
 
 def test_a_machine_without_an_app_says_what_to_write() -> None:

@@ -114,11 +114,9 @@ class MachineGround(RuleBasedStateMachine):
 
     def _compare_rows(self) -> None:
         for session in self.sessions.values():
-            found = unwatched(self.bench.manager.store).find_session(session.id)
-            if found is None:
-                assert self._may_be_purged(session), self._told("a row is gone")
+            row = self._row_unless_purged(session)
+            if row is None:
                 continue
-            row = found[0]
             reason = session.end_reason
             if row.end_reason != reason:
                 # The product may have noticed a limit by itself, at a sign-in.
@@ -141,11 +139,20 @@ class MachineGround(RuleBasedStateMachine):
             kept = {key: value for key, value in stored.items() if key in KEYS}
             assert kept == self.data[session.id], self._told("session data was lost")
 
+    def _row_unless_purged(self, session: ReferenceSession) -> Any:
+        """Return a session's row, or None if that was purged when it might be."""
+        row = self._find_row(session.id)
+        assert row is not None or self._may_be_purged(session), self._told("a row is gone")
+        return row
+
     def _may_be_purged(self, session: ReferenceSession) -> bool:
-        """Tell whether a session has been over for as long as its record is kept."""
+        """Tell whether a session has been over for as long as its record is kept.
+
+        Who ended it may be behind, and who cleans up ahead.
+        """
         over_at_ms = session.tell().expires_at_ms
         if session.ended_at_ms is not None:
-            over_at_ms = min(over_at_ms, session.ended_at_ms)
+            over_at_ms = min(over_at_ms, session.ended_at_ms - self.skew_ms)
         return self.clock.now_ms() + self.skew_ms >= over_at_ms + self.config.keep_ended_ms
 
     def _be_signed_in(self, which: int) -> None:

@@ -151,12 +151,13 @@ class PeopleRules(MachineGround):
         self._look(self.browsers[whose], worker)
 
     def _note_end_of_gone(self, session: ReferenceSession) -> None:
-        """Take over how a session ended whose user's row is gone; a copy can't know of that."""
-        row = self._find_row(session.id)
-        # Without a row it ended long ago, and what is past keep_ended may have been purged.
-        ended_as = None if row is None else row.end_reason
-        if ended_as is not None:
-            session.end(str(ended_as), self.clock.now_ms())
+        """Take over how a session ended whose user's row is gone; a copy can't know of that.
+
+        A cookie without an end of its own may outlive the session, and its record.
+        """
+        row = self._row_unless_purged(session)
+        if row is not None and row.end_reason is not None:
+            session.end(str(row.end_reason), self.clock.now_ms())
 
     def _note_ends(
         self, reason: str, sessions: list[ReferenceSession], *, kept: tuple[str, ...] = ()
