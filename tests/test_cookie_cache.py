@@ -126,7 +126,9 @@ def test_every_altered_character_voids_it(text: str) -> None:
         assert open_copy(altered) is None, position
 
 
-@pytest.mark.parametrize("broken", ["", ".", "a.b", "é.é", "x" * 5000, "a.b.c", "====.===="])
+@pytest.mark.parametrize(
+    "broken", ["", ".", "a.b", "é.é", "x" * 5000, "a.b.c", "====.====", "a.\udc80"]
+)
 def test_rubbish_is_void(broken: str) -> None:
     assert open_copy(broken) is None
 

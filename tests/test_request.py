@@ -616,3 +616,35 @@ def test_a_handle_shows_no_secret(stage: Stage) -> None:
     shown = stage.do(lambda request: repr(request))
     assert made.session.id in shown
     assert made.token.split(".")[1] not in shown + repr(made)
+
+
+def test_a_sign_up_in_a_browser_that_is_signed_in_ends_the_session_before(stage: Stage) -> None:
+    before = stage.do(sign_up).session
+    stage.do(
+        lambda request: request.sign_up_email(
+            name="Bob", email="bob@example.org", password=PASSWORD
+        )
+    )
+    assert not stage.bench.manager.is_live(before.id)
+
+
+def test_a_visitors_session_is_shown_at_once_and_outlives_a_restart(stage: Stage) -> None:
+    def act(request: SessionRequest) -> None:
+        session = request.start_anonymous_session()
+        assert stage.environ["wsgi_sessions.session"] is session
+        session.data["cart"] = ["tea"]
+
+    stage.do(act)
+    stage.browser.restart()
+    assert stage.do(lambda request: request.start_anonymous_session().data["cart"]) == ["tea"]
+
+
+def test_the_session_after_a_new_password_knows_where_it_began(stage: Stage) -> None:
+    stage.do(sign_up)
+    made = stage.do(
+        lambda request: request.change_password(
+            current_password=PASSWORD, new_password="another password"
+        )
+    )
+    assert made.session.ip_address == "127.0.0.1"
+    assert made.session.user_agent == stage.browser.user_agent

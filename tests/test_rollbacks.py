@@ -206,3 +206,33 @@ def test_a_change_of_the_user_that_is_rolled_back_is_in_no_copy(stage: Stage, un
     )
     assert stored is not None
     assert shown == stored.name == ("Ada" if undo else "Eve")
+
+
+@pytest.mark.parametrize("kind", ["sign in", "sign out"])
+def test_a_database_that_is_lost_within_the_transaction_leaves_the_browser_as_it_was(
+    stage: Stage, kind: str
+) -> None:
+    user = stage.do(sign_up).user
+    before = stage.browser.session_token
+    store = stage.bench.manager.store
+
+    def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailableError("away")
+
+    def act(request: SessionRequest) -> None:
+        with stage.database.atomic():  # type: ignore[attr-defined]
+            if kind == "sign in":
+                request.sign_in(user.id)
+            else:
+                request.sign_out()
+            patch.setattr(store, "find_session", away)
+            raise StoreUnavailableError("away")
+
+    stage.act = act
+    with pytest.MonkeyPatch.context() as patch:
+        answer = stage.browser.get("/")
+    assert answer.status_int == 503
+    assert answer.headers.getall("Set-Cookie") == []
+    assert stage.browser.session_token == before
+    assert stage.browser.session is not None
+    assert stage.environ["wsgi_sessions.user"] == user
