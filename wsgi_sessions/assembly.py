@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import peewee
 
@@ -30,6 +31,7 @@ from .outages import Outages
 from .purging import Purger
 from .revocations import RevocationFeed
 from .store import Store
+from .tables import refuse_other_users
 from .tokens import TokenSigner
 from .validation import Validator
 
@@ -44,6 +46,8 @@ Self = TypeVar("Self", bound="Assembly")
 
 _away: set[object] = set()
 """Databases that did not answer when an application was wrapped."""
+_started: WeakSet[Assembly] = WeakSet()
+"""The managers of this process that wrap an application."""
 
 
 class Assembly:
@@ -128,14 +132,7 @@ class Assembly:
         """Tell whether another manager has the same sessions: this one, or one made alike."""
         if other is self:
             return True
-        ours, theirs = self.database, other.database
-        is_same_database = ours is theirs or (
-            type(ours) is type(theirs)
-            and ours.database == theirs.database
-            and ours.database not in (None, "", ":memory:")
-            and ours.connect_params == theirs.connect_params
-        )
-        return is_same_database and self.config == other.config
+        return _is_same_database(self.database, other.database) and self.config == other.config
 
     def create_tables(self) -> None:
         """Create the tables that are missing; a URL's own database gets them by itself."""
@@ -150,13 +147,29 @@ class Assembly:
         """
         database: Any = self.database
         place = (type(database), str(database.database), str(database.connect_params))
-        if place in _away:
-            return
-        try:
-            self.store.check_tables()
-        except StoreUnavailableError as error:
-            _away.add(place)
-            self.events.emit("database_error", details={"error": error})
+        if place not in _away:
+            try:
+                if not self.store.check_tables():
+                    self._refuse_second_user_model()
+            except StoreUnavailableError as error:
+                _away.add(place)
+                self.events.emit("database_error", details={"error": error})
+        _started.add(self)
+
+    def _refuse_second_user_model(self) -> None:
+        """Refuse another user model over tables that say of nobody yet whose they are.
+
+        What other processes have is told by their first use, which marks the tables.
+        """
+        table = self.models.meta._meta.table_name
+        for other in list(_started):
+            is_same_table = other.models.meta._meta.table_name == table
+            if is_same_table and _is_same_database(self.database, other.database):
+                refuse_other_users(
+                    self.models,
+                    whose=other.models.whose,
+                    else_="That other manager has been started in this process",
+                )
 
     def close(self) -> None:
         """Close the connections this manager opened; it opens new ones when used again."""
@@ -206,6 +219,15 @@ class Assembly:
         twin.events.subscribe(self.events.tell)
         twin._has_warned_of_size = False
         return twin
+
+
+def _is_same_database(ours: Any, theirs: Any) -> bool:
+    return ours is theirs or (
+        type(ours) is type(theirs)
+        and ours.database == theirs.database
+        and ours.database not in (None, "", ":memory:")
+        and ours.connect_params == theirs.connect_params
+    )
 
 
 @cache

@@ -61,13 +61,16 @@ class Store(EndingStore):
         """
         self._connections.prepare(self._tables.create)
 
-    def check_tables(self) -> None:
+    def check_tables(self) -> bool:
         """Look, before serving, whether the tables that are there are ours; write nothing.
 
+        Tells whether the database says so, which an empty one does not.
         Raises ``ConfigurationError`` as ``create_tables`` does, and ``StoreUnavailableError``
         when the database does not answer.
         """
+        self._tables.is_marked = False
         self._connections.visit(self._tables.look)
+        return self._tables.is_marked
 
     # Reading
 

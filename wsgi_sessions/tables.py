@@ -13,7 +13,7 @@ from .errors import ConfigurationError
 from .models import Models
 from .table_checks import FoundTables
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "refuse_other_users"]
 
 _USER_MODEL = "user_model"
 """The name in ``meta`` under which is kept whose sessions these are."""
@@ -39,6 +39,8 @@ class Tables:
         self._write_meta_once = write_meta_once
         self.name = (models.meta._meta.table_name, models.whose)
         """Which tables these are, and whose."""
+        self.is_marked = False
+        """Whether the database was seen to say whose they are."""
 
     def create(self) -> bool:
         """Create the tables that are missing; return True.
@@ -48,9 +50,7 @@ class Tables:
         """
         self._refuse_others()
         _create_missing_tables(self._connections, self._models.created_here)
-        self._refuse_other_users(self._write_meta_once(_USER_MODEL, self._models.whose))
-        self._connections.is_ready_for = self.name
-        return True
+        return self._mark()
 
     def look(self) -> bool:
         """Raise as ``create`` does, but write nothing; return False: that is still to be done."""
@@ -61,9 +61,18 @@ class Tables:
         """Raise as ``create`` does, but create none; return False if one is missing."""
         if self._refuse_others():
             return False
-        # What is written in the application's transaction may be undone with it.
-        if not self._connections.is_within_app_transaction:
+        return self._mark()
+
+    def _mark(self) -> bool:
+        """Write whose tables these are, unless it is there; return whether it will stay there.
+
+        Also within the application's transaction, or what is written in it could be read by
+        another user model; but then it may be undone, with all that was written.
+        """
+        if not self.is_marked:
             self._refuse_other_users(self._write_meta_once(_USER_MODEL, self._models.whose))
+            if self._connections.is_within_app_transaction:
+                return False
         self._connections.is_ready_for = self.name
         return True
 
@@ -73,10 +82,13 @@ class Tables:
         ours = models.created_here
         found = FoundTables(self._connections, {**dict.fromkeys(ours), models.user: None})
         missing = found.missing
+        self.is_marked = False
         found.check_ours(models.meta)
         if models.meta not in missing:
             # First: another user model's key is of another kind, as a rule.
-            self._refuse_other_users(self._read_meta(_USER_MODEL))
+            whose = self._read_meta(_USER_MODEL)
+            self._refuse_other_users(whose)
+            self.is_marked = whose is not None
         for model in ours:
             found.check_ours(model)
         if models.has_own_user:
@@ -85,14 +97,24 @@ class Tables:
         return missing
 
     def _refuse_other_users(self, whose: str | None) -> None:
-        ours, table = self._models.whose, self._models.meta._meta.table_name
-        if whose is None or whose == ours:
-            return
-        raise ConfigurationError(
-            f"the tables beside {table} hold the sessions of {whose}, and here the users are "
-            f"{ours}; give each user model a table_prefix of its own. If the same people have "
-            f"moved there with their ids, delete the row {_USER_MODEL!r} of {table}"
-        )
+        if whose is not None:
+            refuse_other_users(
+                self._models,
+                whose=whose,
+                else_="If the same people have moved there with their ids, delete the row "
+                f"{_USER_MODEL!r} of {self.name[0]}",
+            )
+
+
+def refuse_other_users(models: Models, *, whose: str, else_: str) -> None:
+    """Raise ``ConfigurationError`` where the users of some models are others than those named."""
+    if whose == models.whose:
+        return
+    raise ConfigurationError(
+        f"the tables beside {models.meta._meta.table_name} hold the sessions of {whose}, and "
+        f"here the users are {models.whose}; give each user model a table_prefix of its own. "
+        f"{else_}"
+    )
 
 
 def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> None:

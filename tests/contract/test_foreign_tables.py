@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import peewee
 import pytest
@@ -13,6 +14,7 @@ from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.connections import Connections
 from wsgi_sessions.errors import ConfigurationError, StoreUnavailableError
 from wsgi_sessions.models import build_models
+from wsgi_sessions.records import EndReason
 from wsgi_sessions.store import Store
 
 from .databases import NOW, Place, make_session, make_user
@@ -140,6 +142,67 @@ class TestAnotherUserModel:
 
         with pytest.raises(ConfigurationError, match=r"user_id of the table wsgi_sessions_\w+ is"):
             store_of(bare, user_model=user_model(bare, "person", "text")).create_tables()
+
+
+class TestEmptyTables:
+    """Tables that are there, of which nothing says yet whose they are."""
+
+    @pytest.fixture
+    def empty(self, bare: Place) -> Place:
+        bare.build(user_model=user_model(bare, "customer"))
+        bare.store.create_tables()
+        run_sql(bare, """DELETE FROM wsgi_sessions_meta WHERE name = 'user_model'""")
+        return bare
+
+    USES: ClassVar[dict[str, Callable[[Store], object]]] = {
+        "find_session": lambda store: store.find_session("nobody"),
+        "list_sessions": lambda store: store.list_sessions(1, NOW),
+        "insert_session": lambda store: store.insert_session(make_session()),
+        "end_session": lambda store: store.end_session(
+            "nobody", reason=EndReason.REVOKED, now_ms=NOW
+        ),
+        "find_user": lambda store: store.find_user(1),
+        "find_user_by_email": lambda store: store.find_user_by_email("ada@example.org"),
+        "insert_user": lambda store: store.insert_user(make_user()),
+        "find_revocations": lambda store: store.find_revocations(NOW),
+        "insert_attempt": lambda store: store.insert_attempt("key", NOW),
+        "delete_user": lambda store: store.delete_user(1, now_ms=NOW, skew_ms=0),
+    }
+
+    @pytest.mark.parametrize("use", USES.values(), ids=USES)
+    def test_whose_they_are_is_written_by_a_first_use_of_any_kind(
+        self, empty: Place, use: Callable[[Store], object]
+    ) -> None:
+        use(store_of(empty, user_model=user_model(empty, "customer")))
+
+        with pytest.raises(ConfigurationError, match=r"sessions of customer\.id"):
+            use(store_of(empty, user_model=user_model(empty, "staff")))
+
+    @pytest.mark.parametrize("is_undone", [False, True])
+    def test_whose_they_are_goes_with_the_applications_transaction(
+        self, empty: Place, is_undone: bool
+    ) -> None:
+        if empty.kind.startswith("sqlite"):
+            return  # a database of the application's own
+        lent = Connections(Connections(empty.database).database)
+        customers = Store(
+            lent, build_models(lent.database, user_model=user_model(empty, "customer"))
+        )
+        with lent.database.atomic() as transaction:
+            customers.insert_session(make_session(user_id=1))
+            if is_undone:
+                transaction.rollback()
+        lent.database.close()
+        staff = store_of(empty, user_model=user_model(empty, "staff"))
+
+        if not is_undone:
+            with pytest.raises(ConfigurationError, match=r"sessions of customer\.id"):
+                staff.find_session("session-1")
+            return
+        assert staff.find_session("session-1") is None
+        with pytest.raises(ConfigurationError, match=r"sessions of staff\.id"):
+            customers.find_session("session-1")
+        lent.database.close()
 
 
 class TestSomebodyElsesTable:
@@ -324,6 +387,35 @@ class TestAtStart:
 
         with pytest.raises(ConfigurationError, match="sessions of customer.id"):
             self.start(bare.connections.database, user_model=staff)
+
+    @pytest.mark.parametrize("is_made", [False, True])
+    def test_second_user_model_over_empty_tables_stops_it(self, bare: Place, is_made: bool) -> None:
+        if bare.kind == "sqlite-memory":
+            return
+        customers, staff = user_model(bare, "customer"), user_model(bare, "staff")
+        database = bare.connections.database
+        if is_made:
+            bare.build(user_model=customers)
+            bare.store.create_tables()
+            run_sql(bare, """DELETE FROM wsgi_sessions_meta WHERE name = 'user_model'""")
+        first = self.start(database, user_model=customers)
+
+        with pytest.raises(ConfigurationError, match=r"sessions of customer\.id.*this process"):
+            self.start(database, user_model=staff)
+        self.start(database, user_model=staff, table_prefix="staff_")
+        self.start(database, user_model=customers)
+
+        first.create_tables()
+        assert first.store.read_meta("user_model") == "customer.id (integer)"
+
+    def test_another_one_may_follow_one_that_is_gone(self, bare: Place) -> None:
+        if bare.kind == "sqlite-memory":
+            return
+        customers, staff = user_model(bare, "customer"), user_model(bare, "staff")
+        self.start(bare.connections.database, user_model=customers)
+        gc.collect()
+
+        self.start(bare.connections.database, user_model=staff)
 
     def test_no_table_is_made_and_no_connection_stays(self, bare: Place) -> None:
         manager = self.start(bare.database)
