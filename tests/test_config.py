@@ -625,6 +625,49 @@ class TestEnvironment:
                 {"WSGI_SESSIONS_SECRET": SECRET, "WSGI_SESSIONS_EXPIRES_IN": "7d"}
             )
 
+    @pytest.mark.parametrize(
+        ("variables", "sources"),
+        [
+            ({"EXPIRES_IN": "7d"}, "(expires_in comes from WSGI_SESSIONS_EXPIRES_IN)"),
+            ({"IP_BINDING": "on"}, "(ip_binding comes from WSGI_SESSIONS_IP_BINDING)"),
+            ({"COOKIE_DOMAIN": "co.uk"}, "(cookie.domain comes from WSGI_SESSIONS_COOKIE_DOMAIN)"),
+            (
+                {"COOKIE_CACHE_MAX_AGE": "5m"},
+                "(cookie_cache.max_age comes from WSGI_SESSIONS_COOKIE_CACHE_MAX_AGE)",
+            ),
+            (
+                {"UPDATE_AGE": "3600", "EXPIRES_IN": "3600", "FRESH_AGE": "60"},
+                "; update_age comes from WSGI_SESSIONS_UPDATE_AGE)",
+            ),
+            ({"UPDATE_AGE": "31536000"}, "(update_age comes from WSGI_SESSIONS_UPDATE_AGE)"),
+            ({"SECRET": "short"}, "(secret comes from WSGI_SESSIONS_SECRET)"),
+        ],
+    )
+    def test_wrong_value_is_told_with_its_variable(
+        self, variables: dict[str, str], sources: str
+    ) -> None:
+        environ = {"SECRET": SECRET, **variables}
+
+        with pytest.raises(ConfigurationError) as caught:
+            SessionConfig.from_env({f"WSGI_SESSIONS_{name}": environ[name] for name in environ})
+
+        assert str(caught.value).endswith(sources)
+        assert "short" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "overrides",
+        [{"ip_binding": "on"}, {"cookie": {"domain": "co.uk"}}, {"cookie.domain": "co.uk"}],
+    )
+    def test_wrong_value_that_is_given_has_no_variable(self, overrides: dict[str, Any]) -> None:
+        environ = {"SECRET": SECRET, "IP_BINDING": "off", "COOKIE_DOMAIN": "example.org"}
+
+        with pytest.raises(ConfigurationError) as caught:
+            SessionConfig.from_env(
+                {f"WSGI_SESSIONS_{name}": environ[name] for name in environ}, **overrides
+            )
+
+        assert "comes from" not in str(caught.value)
+
     def test_same_site_none_is_a_word(self) -> None:
         config = SessionConfig.from_env(
             {"WSGI_SESSIONS_SECRET": SECRET, "WSGI_SESSIONS_COOKIE_SAME_SITE": "None"}

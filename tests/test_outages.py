@@ -76,6 +76,39 @@ def test_a_server_that_refuses_is_told_at_start_in_its_own_words(
             assert secret not in line
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("nobody_here:p%40ss%2Fword%3A1@127.0.0.1:1/app", "the database app on 127.0.0.1:1"),
+        ("{owner}:p%40ss%2Fword%3A1@{server}/no_such_database", "no_such_database"),
+    ],
+    ids=["nobody listens", "no such database"],
+)
+def test_create_tables_says_the_drivers_own_words(scheme: str, place: str, expected: str) -> None:
+    kind, owner = ("postgres", "postgres") if scheme == "postgresql" else ("mariadb", "root")
+    with fresh_server_database(kind) as url:
+        server = url.rpartition("@")[2].partition("/")[0]
+        database = f"{scheme}://" + place.format(server=server, owner=owner)
+        manager = SessionManager(database, secret="s" * 32)
+
+        with pytest.raises(StoreUnavailableError) as caught:
+            manager.create_tables()
+
+    message = str(caught.value)
+    assert expected in message
+    assert "Error: " in message, "the driver's own words"
+    for secret in (PASSWORD, "p%40ss%2Fword%3A1", "ss/word"):
+        assert secret not in message
+
+
+def test_create_tables_says_that_there_is_no_folder(tmp_path: Path) -> None:
+    manager = SessionManager(f"sqlite:///{tmp_path}/gone/app.db", secret="s" * 32)
+
+    with pytest.raises(StoreUnavailableError, match=r"gone/app\.db does not answer: .*"):
+        manager.create_tables()
+
+
 def test_a_missing_folder_is_told_at_start(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -135,8 +135,16 @@ class Assembly:
         return _is_same_database(self.database, other.database) and self.config == other.config
 
     def create_tables(self) -> None:
-        """Create the tables that are missing; a URL's own database gets them by itself."""
-        self.store.create_tables()
+        """Create the tables that are missing; a URL's own database gets them by itself.
+
+        Raises ``ConfigurationError`` where they are somebody else's or another user model's, and
+        ``StoreUnavailableError``, with the driver's own words, when the database does not answer.
+        """
+        try:
+            self.store.create_tables()
+        except StoreUnavailableError as error:
+            explained = Outages(self.database).explain(error)
+            raise StoreUnavailableError(explained) from error.__cause__
 
     def check_database(self) -> None:
         """Look, before serving, whether the tables are there and are ours.

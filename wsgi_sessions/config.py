@@ -44,7 +44,7 @@ from .settings_parts import (
     normalize_durations,
     twin,
 )
-from .settings_sources import is_production, nest, read_environment
+from .settings_sources import is_production, naming_variables, nest, read_environment
 
 __all__ = [
     "PARTS",
@@ -297,10 +297,14 @@ class SessionConfig:
         """
         environ = os.environ if environ is None else environ
         found = read_environment(environ, cls, PARTS)
+        given = nest(overrides, cls, PARTS)
         settings = {**found, **overrides}
-        if is_production(environ):
-            settings = nest({**nest(settings, cls, PARTS), "cookie.secure": True}, cls, PARTS)
-        return cls(**nest(settings, cls, PARTS))
+        try:
+            if is_production(environ):
+                settings = nest({**nest(settings, cls, PARTS), "cookie.secure": True}, cls, PARTS)
+            return cls(**nest(settings, cls, PARTS))
+        except ConfigurationError as error:
+            raise naming_variables(error, [n for n in found if not _is_in(n, given)]) from None
 
     __reduce__ = refuse_to_pickle
 
@@ -309,6 +313,15 @@ class SessionConfig:
 
     def __deepcopy__(self, _: Any) -> SessionConfig:
         return self
+
+
+def _is_in(name: str, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a setting, which may be a field of a part, is one of those given."""
+    part, _, field_name = name.partition(".")
+    if part not in settings:
+        return False
+    value = settings[part]
+    return not field_name or not isinstance(value, Mapping) or field_name in value
 
 
 def _part(name: str, wanted: type[Part], value: Any) -> Part:

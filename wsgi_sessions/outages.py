@@ -39,9 +39,8 @@ class Outages:
         self.is_away = True
         self._began_ms = monotonic_ms()
         logger.error(
-            "the database %s does not answer: %s; what needs it is answered 503 until it does",
-            self._place(),
-            self._words_of(error),
+            "%s; what needs it is answered 503 until it does",
+            self.explain(error),
         )
 
     def end(self) -> None:
@@ -51,6 +50,10 @@ class Outages:
         self.is_away = False
         seconds = (monotonic_ms() - (self._began_ms or 0)) / 1000
         logger.warning("the database %s answers again, after %.0f s", self._place(), seconds)
+
+    def explain(self, error: BaseException) -> str:
+        """Return which database does not answer, and why, in the driver's own words."""
+        return f"the database {self._place()} does not answer: {self._words_of(error)}"
 
     def _place(self) -> str:
         parameters = self._parameters()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import ConfigurationError
 
-__all__ = ["PREFIX", "is_production", "nest", "read_environment"]
+__all__ = ["PREFIX", "is_production", "naming_variables", "nest", "read_environment"]
 
 PREFIX = "WSGI_SESSIONS_"
 
@@ -101,6 +101,28 @@ def read_environment(
             found["secret"] = secrets
     # A whole part before its fields: COOKIE_CACHE=true, then COOKIE_CACHE_MAX_AGE=60.
     return dict(sorted(found.items()))
+
+
+def naming_variables(error: ConfigurationError, settings: Iterable[str]) -> ConfigurationError:
+    """Return an error that names the variables of those settings that its message speaks of.
+
+    >>> print(naming_variables(ConfigurationError("ip_binding is 'on'"), ["ip_binding"]))
+    ip_binding is 'on' (ip_binding comes from WSGI_SESSIONS_IP_BINDING)
+    """
+    message = str(error)
+    sources = [
+        f"{name} comes from {PREFIX}{name.upper().replace('.', '_')}"
+        for name in settings
+        if _speaks_of(message, name)
+    ]
+    return ConfigurationError(f"{message} ({'; '.join(sources)})") if sources else error
+
+
+def _speaks_of(message: str, name: str) -> bool:
+    # A name that is a word of the language, such as "secret", means the setting at the front.
+    if name.isalpha():
+        return message.startswith(f"{name} ")
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)", message) is not None
 
 
 def is_production(environ: Mapping[str, str]) -> bool:

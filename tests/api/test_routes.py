@@ -61,6 +61,16 @@ def test_sign_up_signs_the_browser_in(client: Client) -> None:
     assert client.get("/get-session").json["user"] == user
 
 
+def test_name_may_be_empty_but_is_text(client: Client) -> None:
+    assert client.sign_up(name="").json["user"]["name"] == ""
+    assert client.post("/update-user", {"name": "Ada"}).status == 200
+    assert client.post("/update-user", {"name": ""}).status == 200
+    assert client.get("/get-session").json["user"]["name"] == ""
+    refused = Client(client.manager)
+    for name in (None, 7):
+        assert refused.sign_up(name=name, email="bob@example.org").status == 400
+
+
 def test_token_in_every_answer_is_the_session_id_and_never_the_cookie(client: Client) -> None:
     answers = [client.sign_up(), client.sign_in(), client.get("/get-session")]
     answers.append(client.get("/list-sessions"))
