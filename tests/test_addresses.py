@@ -117,7 +117,10 @@ def test_stranger_is_not_believed() -> None:
         ({"FORWARDED": 'for=6.6.6.6, for="Unknown:80";proto=https'}, (None, True)),
         ({"FORWARDED": "for=6.6.6.6, proto=https"}, (None, True)),
         ({"FORWARDED": ";;=,"}, (None, False)),
+        ({"FORWARDED": 'for=203.0.113.9;by="a,"'}, ("203.0.113.9", False)),
+        ({"FORWARDED": 'for=203.0.113.9;by=",a"'}, ("203.0.113.9", False)),
         # What is left of a good element may be as broken as it likes.
+        ({"FORWARDED": ",for=203.0.113.9;proto=https"}, ("203.0.113.9", True)),
         ({"FORWARDED": 'for="6.6.6.6, for=203.0.113.9;proto=https'}, ("203.0.113.9", True)),
         ({"FORWARDED": r'for="6.6.6.6\, for="203.0.113.9"'}, ("203.0.113.9", False)),
         (
@@ -245,9 +248,32 @@ def test_empty_element_vouches_for_nothing(header: str) -> None:
     assert read({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": header}) == (None, False)
 
 
-@pytest.mark.parametrize("header", ["for=6.6.6.6;", ";for=6.6.6.6", "by=_a;;for=6.6.6.6"])
+@pytest.mark.parametrize(
+    "header", ["for=6.6.6.6;", ";for=6.6.6.6", "by=_a;;for=6.6.6.6", "for=6.6.6.6;;"]
+)
 def test_pair_may_be_left_out(header: str) -> None:
     assert read({"REMOTE_ADDR": "10.0.0.1", "HTTP_FORWARDED": header}) == ("6.6.6.6", False)
+
+
+@pytest.mark.parametrize("broken", ["", " ", ";", "for=", "for=x", 'for="', "x" * 2000])
+def test_nothing_is_read_beyond_what_is_malformed(broken: str) -> None:
+    assert list(read_elements(f"for=8.8.8.8,{broken}", at_most=8)) == [None]
+
+
+@pytest.mark.parametrize(
+    ("left", "length", "is_read"),
+    [
+        *[("", 1024, True), ("", 1025, False)],
+        # The comma before it counts, too.
+        *[("for=8.8.8.8,", 1023, True), ("for=8.8.8.8,", 1024, False)],
+    ],
+)
+def test_element_has_a_longest_length(left: str, length: int, is_read: bool) -> None:
+    element = "for=6.6.6.6;by=".ljust(length, "x")
+
+    first = next(read_elements(f"{left}{element}", at_most=8))
+
+    assert (first is not None) is is_read
 
 
 def test_server_that_calls_its_scheme_wss_is_https() -> None:
@@ -302,6 +328,9 @@ def test_host_is_what_the_outermost_proxy_was_asked_for(
         ("2001:db8::/32", "2001:db8::/32"),
         ("::/0", "::/0"),
         ("10.0.0.0/8", "10.0.0.0/8"),
+        ("2001:db8::1", "2001:db8::1/128"),
+        ("64:ff9b::/96", "64:ff9b::/96"),
+        ("::fffe:0:0/95", "::fffe:0:0/95"),
     ],
 )
 @pytest.mark.parametrize("is_text", [True, False])
@@ -319,6 +348,13 @@ def test_mapped_network_is_trusted() -> None:
     for peer in ("10.0.0.1", "::ffff:10.0.0.1"):
         environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
         assert read(environ, config.trusted_proxies)[0] == "203.0.113.9"
+
+
+@pytest.mark.parametrize(("length", "expected"), [(100, "fe80::1"), (101, None)])
+def test_address_has_at_most_a_hundred_characters(length: int, expected: str | None) -> None:
+    said = "fe80::1%".ljust(length, "z")
+
+    assert read({"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": said}) == (expected, False)
 
 
 def test_long_texts_are_not_kept() -> None:
@@ -364,6 +400,14 @@ def test_unix_socket_has_proxies_alone() -> None:
     )
     assert read({"HTTP_X_FORWARDED_PROTO": "https"}) == (None, True)
     assert read({"REMOTE_ADDR": ""}, ()) == (None, False)
+
+
+def test_unix_socket_without_proxies_is_believed_nothing() -> None:
+    forged = {"HTTP_X_FORWARDED_HOST": "forged.test", "HTTP_X_FORWARDED_PROTO": "https"}
+
+    for address in ({}, {"REMOTE_ADDR": ""}, {"REMOTE_ADDR": "unix:"}):
+        assert read_client({**address, **forged}, ()) == (None, False, None)
+        assert read({**address, **forged}, ()) == (None, False)
 
 
 def test_endless_header_is_cut() -> None:
@@ -412,6 +456,9 @@ def test_server_s_own_https_stays_when_no_proxy_says_otherwise() -> None:
     assert read(environ) == ("10.0.0.1", True)
     assert read({**environ, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}) == ("203.0.113.9", True)
     assert read({**environ, "HTTP_X_FORWARDED_PROTO": "http"}) == ("10.0.0.1", False)
+    assert read({**environ, "HTTP_X_FORWARDED_PROTO": "ws"}) == ("10.0.0.1", False)
+    assert read({**environ, "HTTP_FORWARDED": "for=203.0.113.9"}) == ("203.0.113.9", True)
+    assert read({**environ, "HTTP_FORWARDED": "for=203.0.113.9;proto=ws"})[1] is False
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 
 from wsgi_sessions import ConfigurationError, SessionConfig
 from wsgi_sessions.config import PARTS, CookieCacheConfig, CookieConfig, ThrottleConfig
+from wsgi_sessions.public_suffixes import covers_public_suffix
 
 SECRET = "0123456789abcdef" * 2
 
@@ -755,6 +756,8 @@ def test_switching_a_part_keeps_its_other_settings() -> None:
         *["https://*.amazonaws.com", "https://*.*.amazonaws.com", "https://s*.amazonaws.com"],
         *["https://*.ck", "https://*.foo.ck", "https://*.kawasaki.jp", "https://*.x.kawasaki.jp"],
         *["https://*.xn--55qx5d.cn", "https://*.xn--p1ai", "https://*.k12.ca.us"],
+        # Of *.kawasaki.jp's kind, where no other rule covers the domain.
+        *["https://*.sagemaker.aws", "https://*.rds.amazonaws.com", "https://a.*.sagemaker.aws"],
         *["http://10.*.0.1", "http://*.0.0.1", "https://*.compute.amazonaws.com"],
         *["https://*.eu-west-1.compute.amazonaws.com", "https://foo.*", "https://*.unheard-of"],
     ],
@@ -772,11 +775,18 @@ def test_wildcard_for_anybodys_host_is_refused(origin: str) -> None:
         *["https://*.ada.github.io", "https://*.example.co.uk", "https://*.site.co.uk:8443"],
         *["https://*.www.ck", "https://*.city.kawasaki.jp", "https://*.corp.unheard-of"],
         *["https://*.xn--55qx5d.example.cn", "https://*.my-bucket.s3.amazonaws.com"],
+        # Suffixes lie below, where the pattern does not reach.
+        *["https://*.thingdust.io", "https://*.on.aws"],
         *["https://ada.github.io", "https://github.io", "http://10.0.0.1"],
     ],
 )
 def test_wildcard_before_a_domain_of_ones_own_is_taken(origin: str) -> None:
     assert make(trusted_origins=[origin]).trusted_origins == (origin,)
+
+
+@pytest.mark.parametrize("host", ["github.io", "localhost", "10.0.0.1", ""])
+def test_host_without_a_wildcard_covers_nothing_but_itself(host: str) -> None:
+    assert covers_public_suffix(host) is False
 
 
 def test_list_of_public_suffixes_is_read_for_wildcards_alone() -> None:

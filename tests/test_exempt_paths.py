@@ -16,7 +16,7 @@ from wsgi_sessions import (
     SessionMiddleware,
     get_session,
 )
-from wsgi_sessions.exempt_paths import is_exempt
+from wsgi_sessions.exempt_paths import is_exempt, lies_within
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
 SECRET = "for the tests of exempt paths...."
@@ -161,6 +161,19 @@ def test_a_wrong_prefix_is_refused_with_the_remedy(given: Any, expected: str) ->
 def test_what_only_begins_alike_does_not_overlap() -> None:
     config = SessionConfig(secret=SECRET, exempt_paths=("/ap", "/api/authors/"))
     assert config.exempt_paths == ("/ap", "/api/authors/")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        *[("/api", "/api", True), ("/api/", "/api", True), ("/api//", "/api", True)],
+        *[("/api/auth", "/api/", True), ("/api/auth/", "/api", True), ("/", "/api", True)],
+        *[("/apix", "/api", False), ("/apiX", "/api", False), ("/b", "/api", False)],
+        *[("/api/authors", "/api/auth", False), ("/z", "/api", False)],
+    ],
+)
+def test_paths_overlap_at_a_slash(one: str, other: str, overlap: bool) -> None:
+    assert lies_within(one, other) is lies_within(other, one) is overlap
 
 
 def test_they_can_come_from_the_environment() -> None:

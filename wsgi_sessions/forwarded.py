@@ -94,7 +94,6 @@ def _parse(text: str) -> ForwardedElement | None:
         position = pair.end()
         if position < len(text) and text[position] != ";":
             return None
-        position += 1
     node = said.get("for")
     if node is not None and _ADDRESS.fullmatch(node) is None:
         if _NO_ADDRESS.fullmatch(node) is None:

@@ -67,6 +67,16 @@ def end_reason(store: Store, session_id: str = "session-1") -> str | None:
     return stored_session(store, session_id).end_reason
 
 
+def insert_ended(store: Store, *, user_id: str) -> None:
+    """Insert sessions that others ended: earlier for the same reason, and now for another."""
+    store.insert_session(
+        make_session("earlier", user_id=user_id, ended_at_ms=NOW - 1, end_reason="revoked")
+    )
+    store.insert_session(
+        make_session("otherwise", user_id=user_id, ended_at_ms=NOW, end_reason="idle")
+    )
+
+
 def break_feed(store: Store) -> None:
     """Have every write to the feed fail."""
     broken = Statement("INSERT INTO no_such_table VALUES (1)", ())
@@ -352,6 +362,86 @@ class TestEndMany:
             store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
 
         assert live_ids(store) == {"a", "b"}
+
+    def test_of_a_user_without_sessions_ends_none(self, store: Store) -> None:
+        store.insert_session(make_session("other", user_id="user-2"))
+
+        for kept in (None, "other"):
+            ended = store.end_user_sessions(
+                "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0, except_id=kept
+            )
+            assert tuple(ended) == ((), 0)
+
+        assert feed_ids(store) == []
+        assert live_ids(store, "user-2") == {"other"}
+
+    def test_of_a_user_tells_all_and_lists_some(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("wsgi_sessions.ending_store.LONGEST_LIST", 2)
+        for session_id in ("a", "b", "c", "kept"):
+            store.insert_session(make_session(session_id, user_id="user-1"))
+        insert_ended(store, user_id="user-1")
+        store.insert_session(make_session("other", user_id="user-2"))
+
+        ended = store.end_user_sessions(
+            "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0, except_id="kept"
+        )
+
+        assert ended.number == 3
+        assert len(ended.session_ids) == 2
+        assert set(ended.session_ids) <= {"a", "b", "c"}
+        assert feed_ids(store) == ["a", "b", "c"]
+        assert live_ids(store) == {"kept"}
+
+    @pytest.mark.parametrize(
+        "asked", [["a"], ["a", "b"], ["a", "earlier", "nobody"], ["earlier"], ["otherwise"], []]
+    )
+    def test_of_some_ends_the_live_ones_and_tells_each_once(
+        self, store: Store, asked: list[str]
+    ) -> None:
+        for session_id in "abc":
+            store.insert_session(make_session(session_id, user_id="user-1"))
+        insert_ended(store, user_id="user-1")
+        expected = [session_id for session_id in asked if session_id in "ab"]
+
+        ended = store.end_listed(asked, reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert isinstance(ended, tuple)
+        assert sorted(ended) == feed_ids(store) == expected
+        assert live_ids(store) == {*"abc"} - {*expected}
+        assert end_reason(store, "otherwise") == "idle"
+
+    def test_of_some_is_done_in_batches(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("wsgi_sessions.ending_store._BATCH", 2)
+        for session_id in "abcde":
+            store.insert_session(make_session(session_id, user_id="user-1"))
+
+        ended = store.end_listed(list("abcde"), reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert sorted(ended) == feed_ids(store) == list("abcde")
+        assert live_ids(store) == set()
+
+    def test_of_some_is_all_or_nothing(self, store: Store) -> None:
+        for session_id in "ab":
+            store.insert_session(make_session(session_id, user_id="user-1"))
+        break_feed(store)
+
+        with pytest.raises(StoreUnavailableError):
+            store.end_listed(["a", "b"], reason=EndReason.REVOKED, now_ms=NOW)
+
+        assert live_ids(store) == {"a", "b"}
+
+    def test_all_is_all_or_nothing(self, store: Store) -> None:
+        store.insert_session(make_session("a", user_id="user-1"))
+        break_feed(store)
+
+        with pytest.raises(StoreUnavailableError):
+            store.end_all_sessions(now_ms=NOW)
+
+        assert live_ids(store) == {"a"}
 
     def test_all_ends_everybodys(self, store: Store) -> None:
         store.insert_session(make_session("a", user_id="user-1"))
