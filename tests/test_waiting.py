@@ -8,11 +8,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import peewee
 import psycopg
 import pytest
 from webob import Request
@@ -23,18 +24,23 @@ from wsgi_sessions.records import Change
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
 PATIENCE_SECONDS = 1
+SECONDS_A_BYTE = 0.05
 SLACK_SECONDS = 2.5
 """Generous: other tests may run on the same machine."""
 
 
 class Proxy:
-    """Stands before a server; while it is silent it takes all that is sent, and says nothing."""
+    """Stands before a server; while it is silent it takes all that is sent, and says nothing.
+
+    While it is slow it passes on what the server says one byte at a time.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.is_silent = False
+        self.is_slow = False
         self._is_over = False
         self._threads = [threading.Thread(target=self._listen)]
         self._threads[0].start()
@@ -61,8 +67,19 @@ class Proxy:
                         data = source.recv(65536)
                         if not data:
                             return
+                        if source is server and self.is_slow:
+                            data = self._pass_on_slowly(data, client)
                         if not self.is_silent:
                             key.data.sendall(data)
+
+    def _pass_on_slowly(self, data: bytes, client: socket.socket) -> bytes:
+        """Pass on byte by byte while it is slow; return what is left then."""
+        position = 0
+        while self.is_slow and not self._is_over and position < len(data):
+            client.sendall(data[position : position + 1])
+            position += 1
+            time.sleep(SECONDS_A_BYTE)
+        return data[position:]
 
     def close(self) -> None:
         self._is_over = True
@@ -309,6 +326,31 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@contextmanager
+def dropping(host: str, port: int) -> Iterator[None]:
+    """Have an address answer nobody who connects: its queue is full, so Linux drops the rest."""
+    with closing(socket.socket()) as listener, ExitStack() as waiting:
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            pytest.skip(f"{host} is no address of this machine: {error}")
+        listener.listen(0)
+        for _ in range(3):
+            one = waiting.enter_context(closing(socket.socket()))
+            one.setblocking(False)
+            one.connect_ex((host, port))
+        yield
+
+
+def lend(url: str) -> Any:
+    """Return a database of Peewee's own, as an application makes it."""
+    parts = urlsplit(url)
+    where: dict[str, Any] = {"host": parts.hostname, "port": parts.port, "user": parts.username}
+    if url.startswith("mysql"):
+        return peewee.MySQLDatabase(parts.path[1:], **where)
+    return peewee.PostgresqlDatabase(parts.path[1:], prefer_psycopg3=True, **where)
+
+
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"], indirect=True)
 class TestSilentServer:
     def test_open_connection_is_given_up_within_the_budget(
@@ -374,6 +416,60 @@ class TestSilentServer:
             database.close()
 
         assert took < PATIENCE_SECONDS + SLACK_SECONDS
+
+    @pytest.mark.parametrize("is_open", [True, False])
+    def test_answer_in_small_pieces_is_given_up_within_the_budget(
+        self, url: str, new_site: Callable[..., Site], is_open: bool
+    ) -> None:
+        with proxied(url) as (through, proxy):
+            site = new_site(url=through)
+            site.assert_there()
+            if not is_open:
+                site.manager.close()
+            proxy.is_slow = True
+            site.assert_away_in_time()
+            proxy.is_slow = False
+            site.assert_there()
+
+    def test_small_pieces_over_a_lent_connection_are_given_up_within_the_budget(
+        self, url: str, new_site: Callable[..., Site]
+    ) -> None:
+        with proxied(url) as (through, proxy):
+            site = new_site(url=through)
+            database = lend(through)
+            database.connect()
+            lent = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            assert lent.is_live(site.session_id)
+            proxy.is_slow = True
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailableError):
+                lent.is_live(site.session_id)
+            took = time.monotonic() - began
+            proxy.is_slow = False
+            assert took < PATIENCE_SECONDS + SLACK_SECONDS
+            assert lent.is_live(site.session_id)
+            database.close()
+
+    def test_address_that_is_silent_leaves_time_for_the_next(
+        self, url: str, new_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As of a name with an IPv6 and an IPv4 address, one of which a firewall drops."""
+        resolve = socket.getaddrinfo
+
+        def resolve_to_two(host: Any, port: Any, *given: Any, **more: Any) -> Any:
+            names = ("127.0.0.2", "127.0.0.1") if host == "two.test" else (host,)
+            return [found for name in names for found in resolve(name, port, *given, **more)]
+
+        with proxied(url) as (through, proxy), dropping("127.0.0.2", proxy.port):
+            monkeypatch.setattr(socket, "getaddrinfo", resolve_to_two)
+            site = new_site(url=through)
+            twofold = SessionManager(
+                through.replace("@127.0.0.1", "@two.test"),
+                secret="x" * 32,
+                database_patience=4,
+            )
+            with closing(twofold):
+                assert twofold.is_live(site.session_id)
 
 
 class TestPool:

@@ -6,11 +6,14 @@ Must not know a table. A driver that can't be told is left as it is.
 from __future__ import annotations
 
 import select
+import socket
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+from .clock import monotonic_ms
 from .patience import left_ms
 
 __all__ = [
@@ -42,7 +45,7 @@ def _open_mysql(database: Any) -> Any:
     patience = _seconds_left()
     if patience is not None:
         options.update(
-            connect_timeout=patience,
+            connect_timeout=min(patience, options["connect_timeout"]),
             read_timeout=patience,
             write_timeout=patience,
         )
@@ -56,7 +59,35 @@ def _mysql_class() -> Any:
     contexts: dict[str, Any] = {}
 
     class MySQLConnection(pymysql.connections.Connection):
-        """A connection that shares its TLS context, which takes 20 ms to make, with others."""
+        """A connection that shares its TLS context, which takes 20 ms to make, with others.
+
+        It tries every address of its host, and waits for none of them, nor for what the server
+        says at the beginning, longer than the budget.
+        """
+
+        _answers: Any = None
+
+        @property
+        def _rfile(self) -> Any:
+            return self._answers
+
+        @_rfile.setter
+        def _rfile(self, file: Any) -> None:
+            if file is not None and not isinstance(file, _AnswerFile):
+                file = _AnswerFile(self, file)
+                file.limit(_seconds_left())
+            self._answers = file
+
+        def connect(self, sock: Any = None) -> None:
+            if sock is None and not self.unix_socket and left_ms() is not None:
+                try:
+                    sock = _reach(self)
+                except OSError as error:
+                    raise pymysql.err.OperationalError(
+                        2003, f"Can't connect to MySQL server on {self.host!r} ({error})"
+                    ) from error
+                self.host_info = f"socket {self.host}:{self.port}"
+            super().connect(sock)  # type: ignore[no-untyped-call, unused-ignore]
 
         def _create_ssl_ctx(self, options: Any) -> Any:
             key = repr(sorted(options.items())) if isinstance(options, dict) else None
@@ -69,11 +100,99 @@ def _mysql_class() -> Any:
     return MySQLConnection
 
 
+def _reach(connection: Any) -> socket.socket:
+    """Connect to the first address of a host that answers; each has its share of the budget."""
+    found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError("getaddrinfo gives no address")
+    for position, (family, kind, protocol, _, address) in enumerate(found):
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            share = (_seconds_left() or 0) / (len(found) - position)
+            sock.settimeout(min(share, connection.connect_timeout))
+            if connection.bind_address is not None:
+                sock.bind((connection.bind_address, 0))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return sock
+        except OSError as error:
+            failure = error
+            if sock is not None:
+                sock.close()
+    raise failure
+
+
+class _AnswerFile:
+    """What a server says to PyMySQL, read until the time is over, however little comes at once.
+
+    A socket's own time-out begins anew with each piece that comes.
+    """
+
+    __slots__ = ("_connection", "_until_ms", "file")
+
+    def __init__(self, connection: Any, file: Any) -> None:
+        self.file = file
+        self._connection = connection
+        self._until_ms: float | None = None
+
+    def limit(self, seconds: float | None) -> None:
+        """Read for so long from now on; None for as long as the driver's own time-outs say."""
+        self._until_ms = None if seconds is None else monotonic_ms() + seconds * 1000
+
+    def read(self, size: int) -> bytes:
+        if self._until_ms is None:
+            data: bytes = self.file.read(size)
+            return data
+        parts = []
+        while size > 0:
+            seconds = (self._until_ms - monotonic_ms()) / 1000
+            if seconds <= 0:
+                raise TimeoutError("timed out")
+            sock = self._connection._sock
+            before = sock.gettimeout()
+            if before is None or seconds < before - _STEP_MS / 1000:
+                sock.settimeout(seconds)
+                self._connection._current_timeout = seconds
+            part = self.file.read1(size)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self.file.close()
+
+
 # PostgreSQL
 
 
+_addresses_left: ContextVar[int] = ContextVar("wsgi_sessions_addresses_left", default=1)
+"""How many addresses of a server may still be tried, the one that is tried now included."""
+
+
 def _open_postgres(database: Any, params: dict[str, Any]) -> Any:
-    return _postgres_class().connect(dbname=database.database, **params)
+    token = _addresses_left.set(_count_addresses(params))
+    try:
+        return _postgres_class().connect(dbname=database.database, **params)
+    finally:
+        _addresses_left.reset(token)
+
+
+def _count_addresses(params: dict[str, Any]) -> int:
+    """Return how many addresses psycopg tries: those of each host, one after the other."""
+    hosts = str(params.get("host") or "").split(",")
+    if "hostaddr" in params or left_ms() is None:
+        return len(hosts)
+    count = 0
+    for host in hosts:
+        found = 1
+        if host and not host.startswith(("/", "@")):
+            with suppress(OSError):
+                found = len(socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM))
+        count += found
+    return count
 
 
 @cache
@@ -85,7 +204,11 @@ def _postgres_class() -> Any:
 
         @classmethod
         def _connect_gen(cls, *given: Any, **more: Any) -> Any:
-            return _until_spent(super()._connect_gen(*given, **more))
+            count = max(1, _addresses_left.get())
+            _addresses_left.set(count - 1)
+            left = left_ms()
+            share = None if left is None or count == 1 else left / count
+            return _until_spent(super()._connect_gen(*given, **more), share_ms=share)
 
         def wait(self, gen: Any, *given: Any, **more: Any) -> Any:
             return _wait_bounded(self, super().wait, gen, *given, **more)
@@ -106,15 +229,25 @@ def _wait_bounded(
         raise
 
 
-def _until_spent(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Pass on what the driver waits for; it is told of nothing every tenth of a second."""
+def _until_spent(
+    steps: Generator[Any, Any, Any], *, share_ms: float | None = None
+) -> Generator[Any, Any, Any]:
+    """Pass on what the driver waits for; it is told of nothing every tenth of a second.
+
+    What has come when the time is over is still read, once: a server that sends its answer in
+    small pieces would otherwise be waited for until the last.
+    """
+    until_ms = None if share_ms is None else monotonic_ms() + share_ms
+    is_overdue = False
     try:
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if not ready and left_ms() == 0:
-                steps.close()
-                raise _spent_error()("the server did not answer in time")
+            if left_ms() == 0 or (until_ms is not None and monotonic_ms() >= until_ms):
+                if not ready or is_overdue:
+                    steps.close()
+                    raise _spent_error()("the server did not answer in time")
+                is_overdue = True
             wanted = steps.send(ready)
     except StopIteration as stop:
         return stop.value
@@ -142,11 +275,19 @@ def bounded(connection: Any, *, kind: str) -> Iterator[None]:
     """
     if kind == "mysql" and hasattr(connection, "_read_timeout"):
         before = connection._read_timeout, connection._write_timeout
-        connection._read_timeout = connection._write_timeout = _seconds_left()
+        seconds, file = _seconds_left(), connection._rfile
+        connection._read_timeout = connection._write_timeout = seconds
+        answers = file if isinstance(file, _AnswerFile) else _AnswerFile(connection, file)
+        answers.limit(seconds)
+        if file is not None:
+            connection._rfile = answers
         try:
             yield
         finally:
             connection._read_timeout, connection._write_timeout = before
+            answers.limit(None)
+            if connection._rfile is answers:
+                connection._rfile = file
     elif kind == "postgres" and hasattr(connection, "pgconn") and not _bounds_itself(connection):
         wait = connection.wait
         connection.wait = lambda gen, *given, **more: _wait_bounded(
