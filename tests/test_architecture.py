@@ -21,7 +21,7 @@ FLOORS = {
     "instants": 1,
     "forks": 0,
     "patience": 1,
-    "openings": 1,
+    "openings": 2,
     "bounded_drivers": 2,
     "pool": 2,
     "secrecy": 0,

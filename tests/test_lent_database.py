@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,7 @@ def database(url: str) -> Iterator[Any]:
 
 @pytest.mark.parametrize("kind", POOLS, indirect=True)
 def test_full_pool_of_the_application_is_told(kind: str, url: str, database: Any) -> None:
-    options = {"prefer_psycopg3": True} if kind == "postgres" else {}
-    pool = POOLS[kind](
-        database.database, max_connections=1, **{**database.connect_params, **options}
-    )
+    pool = pool_like(kind, database, max_connections=1)
     connections = Connections(pool)
     pool.connect()
 
@@ -70,6 +69,40 @@ def test_full_pool_of_the_application_is_told(kind: str, url: str, database: Any
     assert connections.read_row("SELECT 1", ()) == (1,)
     pool.close()
     pool.close_all()
+
+
+@pytest.mark.parametrize("kind", POOLS, indirect=True)
+def test_full_pool_is_waited_for_within_the_budget(kind: str, database: Any) -> None:
+    """Though the application lets its own code wait for longer."""
+    pool = pool_like(kind, database, max_connections=1, timeout=60)
+    connections = Connections(pool, patience_ms=500)
+    pool.connect()
+
+    def elsewhere(_: int) -> float:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match="pool has no connection left"):
+            connections.read_row("SELECT 1", ())
+        return time.monotonic() - began
+
+    took = in_parallel(elsewhere, 2)
+    assert max(took) < 5
+
+    patient = Connections(pool, patience_ms=20_000)
+    with ThreadPoolExecutor() as other:
+        found = other.submit(patient.read_row, "SELECT 1", ())
+        time.sleep(0.3)
+        pool.close()
+        assert found.result() == (1,), "who waits gets the one that is given back"
+    pool.close_all()
+
+
+def pool_like(kind: str, database: Any, **options: Any) -> Any:
+    if kind == "postgres":
+        options["prefer_psycopg3"] = True
+    if kind == "sqlite":
+        # Else a connection works in the thread alone that opened it.
+        options["check_same_thread"] = False
+    return POOLS[kind](database.database, **{**database.connect_params, **options})
 
 
 def test_queue_for_writes_is_refused_at_start(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import peewee
 import psycopg
 import pytest
+from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase
 from webob import Request
 
 from tests.contract.databases import SERVERS, connect_mariadb, fresh_url, in_parallel
@@ -342,13 +343,25 @@ def dropping(host: str, port: int) -> Iterator[None]:
         yield
 
 
-def lend(url: str) -> Any:
+POOLS = {"postgres": PooledPostgresqlDatabase, "mariadb": PooledMySQLDatabase}
+
+
+@contextmanager
+def limited_opening(pool: Any) -> Iterator[None]:
+    """Have nothing opened anew within the block."""
+    pool._max_connections = -1
+    yield
+    pool._max_connections = 20
+
+
+def lend(url: str, of: Any = None) -> Any:
     """Return a database of Peewee's own, as an application makes it."""
     parts = urlsplit(url)
     where: dict[str, Any] = {"host": parts.hostname, "port": parts.port, "user": parts.username}
     if url.startswith("mysql"):
-        return peewee.MySQLDatabase(parts.path[1:], **where)
-    return peewee.PostgresqlDatabase(parts.path[1:], prefer_psycopg3=True, **where)
+        return (of or peewee.MySQLDatabase)(parts.path[1:], **where)
+    where["prefer_psycopg3"] = True
+    return (of or peewee.PostgresqlDatabase)(parts.path[1:], **where)
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"], indirect=True)
@@ -449,6 +462,26 @@ class TestSilentServer:
             assert took < PATIENCE_SECONDS + SLACK_SECONDS
             assert lent.is_live(site.session_id)
             database.close()
+
+    def test_lent_pool_is_looked_at_within_the_budget(
+        self, kind: str, url: str, new_site: Callable[..., Site]
+    ) -> None:
+        """It asks the server whether a connection lives, before it hands that out."""
+        with proxied(url) as (through, proxy):
+            site = new_site(url=through)
+            pool = lend(through, of=POOLS[kind])
+            lent = SessionManager(pool, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            assert lent.is_live(site.session_id)
+            proxy.is_silent = True
+            began = time.monotonic()
+            # What opens a new one then is the application's to limit: connect_timeout.
+            with limited_opening(pool), pytest.raises(StoreUnavailableError):
+                lent.is_live(site.session_id)
+            took = time.monotonic() - began
+            proxy.is_silent = False
+            assert took < PATIENCE_SECONDS + SLACK_SECONDS
+            assert lent.is_live(site.session_id)
+            pool.close_all()
 
     def test_address_that_is_silent_leaves_time_for_the_next(
         self, url: str, new_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch

@@ -14,10 +14,11 @@ from functools import cache
 from typing import Any
 
 from .clock import monotonic_ms
-from .patience import left_ms
+from .patience import is_spending, left_ms
 
 __all__ = [
     "bound_opening",
+    "bound_pool",
     "bounded",
     "has_something_unread",
     "is_idle",
@@ -299,6 +300,32 @@ def bounded(connection: Any, *, kind: str) -> Iterator[None]:
             del connection.wait
     else:
         yield
+
+
+def bound_pool(database: Any, *, kind: str) -> None:
+    """Have a pool of Peewee's look at its connections within the budget of who waits for one.
+
+    It asks the server whether a connection still lives before it hands it out, and undoes what
+    was left open before it takes it back. What the application asks of its pool is not meant.
+    """
+    for name in ("_is_closed", "_can_reuse"):
+        look = getattr(database, name, None)
+        if look is not None and not hasattr(look, "is_bounded"):
+            setattr(database, name, _BoundedLook(look, kind))
+
+
+class _BoundedLook:
+    is_bounded = True
+
+    def __init__(self, look: Callable[[Any], bool], kind: str) -> None:
+        self._look = look
+        self._kind = kind
+
+    def __call__(self, connection: Any) -> bool:
+        if not is_spending():
+            return self._look(connection)
+        with bounded(connection, kind=self._kind):
+            return self._look(connection)
 
 
 def _bounds_itself(connection: Any) -> bool:

@@ -17,6 +17,7 @@ import peewee
 
 from .bounded_drivers import (
     bound_opening,
+    bound_pool,
     bounded,
     has_something_unread,
     is_idle,
@@ -34,7 +35,7 @@ from .driver_errors import (
 )
 from .errors import ConfigurationError, StoreUnavailableError
 from .forks import leave_to_parent, notice_fork, renew_locks_in_child
-from .openings import kept_by_pool, note_openings
+from .openings import kept_by_pool, note_openings, open_in_turn
 from .patience import current_budget, left_ms, spending
 from .pool import Pool, PooledConnection
 
@@ -99,6 +100,8 @@ class ConnectionSource:
         self._first_use_lock = threading.RLock()
         if self.is_owned and not self.is_sqlite:
             bound_opening(self.database, is_mysql=self.is_mysql)
+        elif not self.is_sqlite:
+            bound_pool(self.database, kind=self._kind)
         self._opening = note_openings(self.database)
         # One connection in memory is all there is, so its users take turns.
         self._pool = Pool(
@@ -217,7 +220,7 @@ class ConnectionSource:
     @contextmanager
     def _lent(self) -> Iterator[Any]:
         """Take the thread's connection; one that is lent is left as it was found."""
-        was_closed = self.database.connect(reuse_if_open=True)
+        was_closed = open_in_turn(self.database)
         if self._local.__dict__.pop("must_open", False):
             # It was open before the fork, so it is found open after it.
             was_closed = False

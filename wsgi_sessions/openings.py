@@ -1,6 +1,6 @@
-"""In which process a connection was opened that Peewee has for a thread, or in its pool.
+"""Has Peewee open a connection for a thread, and notes in which process that was.
 
-Must not open one.
+Must not send anything over one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 
 import peewee
 
+from .clock import monotonic_ms
+from .errors import StoreUnavailableError
 from .forks import notice_fork
+from .patience import left_ms
 
-__all__ = ["kept_by_pool", "note_openings"]
+__all__ = ["kept_by_pool", "note_openings", "open_in_turn"]
 
 _openings: weakref.WeakKeyDictionary[peewee.Database, Any] = weakref.WeakKeyDictionary()
 """In which process the connection was opened that a thread has to a database."""
@@ -47,3 +50,46 @@ def kept_by_pool(database: Any) -> list[Any]:
     """Return the connections that a pool of Peewee's has at hand, as it keeps them."""
     found: list[Any] = getattr(database, "_connections", None) or []
     return found
+
+
+def open_in_turn(database: Any) -> bool:
+    """Open the thread's connection if it is closed, within the budget; tell whether it was.
+
+    Peewee opens one after the other, and a pool that is full waits for as long as its own
+    ``timeout`` says.
+    """
+    if not database.is_closed():
+        return False
+    connect, wait_seconds = _opening_of(database)
+    if left_ms() is None or not database.thread_safe:
+        return bool(database.connect(reuse_if_open=True))
+    until_ms = monotonic_ms() + min(left_ms() or 0, wait_seconds * 1000)
+    while True:
+        if not database._lock.acquire(timeout=(left_ms() or 0) / 1000):
+            raise StoreUnavailableError(
+                "another thread is still opening a connection of the application's database; "
+                "its server does not answer"
+            )
+        # Peewee takes it itself, and it can't be taken twice.
+        database._lock.release()
+        try:
+            return bool(connect(reuse_if_open=True))
+        except Exception as error:
+            seconds = (until_ms - monotonic_ms()) / 1000
+            if type(error).__name__ != "MaxConnectionsExceeded" or seconds <= 0:
+                raise
+        with database._pool_available:
+            database._pool_available.wait(min(seconds, 1))
+
+
+def _opening_of(database: Any) -> tuple[Any, float]:
+    """Return what opens a connection at once or not at all, and how long a pool is waited for.
+
+    Where the application has a ``connect`` of its own, that is called, and waits as it likes.
+    """
+    if getattr(database, "_wait_timeout", None):
+        from playhouse.pool import PooledDatabase  # it loads every driver
+
+        if type(database).connect is PooledDatabase.connect:
+            return super(PooledDatabase, database).connect, database._wait_timeout
+    return database.connect, 0

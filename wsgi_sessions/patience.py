@@ -16,6 +16,7 @@ __all__ = [
     "begin_budget",
     "current_budget",
     "end_budget",
+    "is_spending",
     "left_ms",
     "only_briefly",
     "spending",
@@ -55,6 +56,12 @@ def end_budget(token: Token[Budget | None] | None) -> None:
 def current_budget() -> Budget | None:
     """Return the budget of the request that is being served, or None outside of any."""
     return _budget.get()
+
+
+def is_spending() -> bool:
+    """Tell whether something of ours is being done on the database now."""
+    budget = _budget.get()
+    return budget is not None and budget.deadline_ms is not None
 
 
 def left_ms() -> int | None:
