@@ -89,7 +89,7 @@ ONLY = {
         *["databases", "driver_errors", "openings"],
         *["instants", "models", "statements", "store", "upkeep_store", "user_store"],
     },
-    "playhouse": {"databases", "driver_errors"},
+    "playhouse": {"databases", "driver_errors", "openings"},
     "webob": {"api"},
     "urllib": {"accounts", "adapters", "api", "databases", "providers", "outages"},
     "jwt": {"accounts"},

@@ -84,6 +84,9 @@ def test_an_exempt_path_is_left_alone(manager: SessionManager, path: str) -> Non
         *["/static/.%2E/account", "/static/..;/account", "/static/a/../../account"],
         *["/static//evil", "//static/a", "/static/..\\account", "/static/%2fa", "/static/a%5Cb"],
         *["/health/../account", "/static/\0"],
+        *["/static/.\t./account", "/static/.\n./account", "/static/\x7f", "/static/.%09./account"],
+        *["/static/%252e%252e/account", "/static/..%25252faccount", "/static/a%255Cb"],
+        *["/static/.. /account", "/static/..?x", "/static/..#x"],
         "/files/gru\u0308n/a".encode().decode("latin-1"),
     ],
 )

@@ -14,8 +14,11 @@ from .errors import ConfigurationError
 __all__ = ["check_exempt_path", "is_exempt", "lies_within"]
 
 # An application, or a server behind this one, may resolve these to a path elsewhere.
+# Encoded once more than a server decodes, or with what URL parsers take out (tabs, ends of lines).
 _AMBIGUOUS = re.compile(
-    r"(?:^|/)(?:\.|%2e){1,2}(?:;[^/]*)?(?=/|\Z)|//|\\|%2f|%5c|\0", re.IGNORECASE
+    r"(?:^|/)(?:\.|%(?:25)*2e){1,2} *(?:[;?#][^/]*)?(?=/|\Z)"
+    r"|//|\\|[\x00-\x1f\x7f]|%(?:25)*(?:2f|5c|[01][0-9a-f]|7f)",
+    re.IGNORECASE,
 )
 _PREFIX = re.compile(r"/[^?#*\s\x00-\x1f\x7f\ud800-\udfff]*")
 
