@@ -66,6 +66,25 @@ class OwnServer:
             self.process.wait()
             self.process = None
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop it for a block, with all its children, as a machine that hangs does.
+
+        The kernel goes on taking connections for it, which nobody answers.
+        """
+        assert self.process is not None
+        process_ids = _with_descendants(self.process.pid)
+        try:
+            # The parent first, or it could start another child meanwhile.
+            for process_id in process_ids:
+                with suppress(ProcessLookupError):
+                    os.kill(process_id, signal.SIGSTOP)
+            yield
+        finally:
+            for process_id in reversed(process_ids):
+                with suppress(ProcessLookupError):
+                    os.kill(process_id, signal.SIGCONT)
+
     def url(self, port: int | None = None) -> str:
         """Return the database's URL, by another way to the server if a port is given."""
         scheme = "postgresql" if self.kind == "postgres" else "mysql"
@@ -190,6 +209,16 @@ def _prepare(kind: str, directory: Path) -> None:
         ]
     made = subprocess.run(command, capture_output=True, text=True, user=user, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
+
+
+def _with_descendants(process_id: int) -> list[int]:
+    """Return a process and all below it, parents first; PostgreSQL's are in groups of their own."""
+    found = [process_id]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, children.read_text().split())
+    return found
 
 
 def _user_of(kind: str) -> str | None:

@@ -187,6 +187,12 @@ def silent(own: OwnServer, relay: Relay) -> Iterator[None]:
 
 
 @contextmanager
+def frozen(own: OwnServer, relay: Relay) -> Iterator[None]:
+    with own.frozen():
+        yield
+
+
+@contextmanager
 def locked(own: OwnServer, relay: Relay) -> Iterator[None]:
     with own.locking(session_table(own.url())):
         yield
@@ -222,7 +228,7 @@ def full(own: OwnServer, relay: Relay) -> Iterator[None]:
         yield
 
 
-TROUBLES = {trouble.__name__: trouble for trouble in (stopped, silent, locked, cut, full)}
+TROUBLES = {trouble.__name__: trouble for trouble in (stopped, silent, frozen, locked, cut, full)}
 
 
 def session_table(database: str) -> str:
@@ -264,7 +270,8 @@ def test_trouble_signs_nobody_out_and_keeps_nobody_waiting(
         assert seen["away"], "there was trouble"
     assert recovery_seconds < RECOVERY_SECONDS
     # Dead ones may be there still on the server's side, which was told of nothing.
-    assert held <= WORKERS * MAX_CONNECTIONS * (2 if trouble == "silent" else 1)
+    is_unheard = trouble in ("silent", "frozen")
+    assert held <= WORKERS * MAX_CONNECTIONS * (2 if is_unheard else 1)
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
