@@ -327,6 +327,32 @@ def test_an_internal_redirect_keeps_the_sign_in(
     assert site.get("/x")[1] == "ada@example.org"
 
 
+def test_an_app_that_is_redirected_to_may_yet_sign_out(make: Callable[..., SessionManager]) -> None:
+    manager = make()
+    made = sign_up(manager)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/":
+            get_request(environ).sign_in(made.user.id)
+            start_response("404 Not Found", list(PLAIN))
+            return [b"replaced"]
+        assert get_user(environ) is not None
+        get_request(environ).sign_out()
+        return show(environ, start_response)
+
+    wrapped = SessionMiddleware(app, manager)
+
+    def recursive(environ: Any, start_response: Any) -> Any:
+        wrapped(environ, lambda *_: lambda chunk: None)
+        return wrapped({**environ, "PATH_INFO": "/goodbye"}, start_response)
+
+    site = Site(recursive)
+    site.cookies["session_token"] = made.token
+    assert site.get() == ("200 OK", "-")
+    assert site.cookies == {}
+    assert manager.list_sessions(made.user.id) == []
+
+
 def test_an_environ_that_is_used_again_is_looked_up_again(
     make: Callable[..., SessionManager],
 ) -> None:

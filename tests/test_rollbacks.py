@@ -154,6 +154,23 @@ def test_an_anonymous_session_that_is_rolled_back_is_stored_with_the_response(
 
 
 @pytest.mark.parametrize("undo", [False, True])
+def test_what_was_deleted_from_an_anonymous_sessions_data_stays_away(
+    stage: Stage, undo: bool
+) -> None:
+    def act(request: SessionRequest) -> None:
+        data = request.start_anonymous_session().data
+        data.update(cart=["tea"], gone=1)
+        request.save_data()
+        del data["gone"]
+        request.save_data()
+
+    stage.do(within(stage, act, undo=undo))
+    assert stage.do(lambda request: request.session and dict(request.session.data)) == {
+        "cart": ["tea"]
+    }
+
+
+@pytest.mark.parametrize("undo", [False, True])
 def test_data_that_is_rolled_back_is_stored_with_the_response(stage: Stage, undo: bool) -> None:
     stage.do(sign_up)
     stage.do(lambda request: request.session and request.session.data.update(old=1, gone=2))
