@@ -453,7 +453,7 @@ def test_proxy_over_ipv6_is_trusted_also_by_its_mapped_address() -> None:
 def test_server_s_own_https_stays_when_no_proxy_says_otherwise() -> None:
     environ = {"REMOTE_ADDR": "10.0.0.1", "wsgi.url_scheme": "https"}
 
-    assert read(environ) == ("10.0.0.1", True)
+    assert read(environ) == read(environ, ()) == ("10.0.0.1", True)
     assert read({**environ, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}) == ("203.0.113.9", True)
     assert read({**environ, "HTTP_X_FORWARDED_PROTO": "http"}) == ("10.0.0.1", False)
     assert read({**environ, "HTTP_X_FORWARDED_PROTO": "ws"}) == ("10.0.0.1", False)
@@ -472,6 +472,7 @@ def test_server_s_own_https_stays_when_no_proxy_says_otherwise() -> None:
         ("::ffff:192.0.2.1", "192.0.2.1"),
         ("fe80::1%eth0", "fe80::1"),
         ("[fe80::1%eth0]:80", "fe80::1"),
+        ("fe80::1%", None),
         (' "192.0.2.1" ', "192.0.2.1"),
         ("", None),
         ("192.0.2.999", None),

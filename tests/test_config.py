@@ -756,6 +756,7 @@ def test_switching_a_part_keeps_its_other_settings() -> None:
         *["https://*.amazonaws.com", "https://*.*.amazonaws.com", "https://s*.amazonaws.com"],
         *["https://*.ck", "https://*.foo.ck", "https://*.kawasaki.jp", "https://*.x.kawasaki.jp"],
         *["https://*.xn--55qx5d.cn", "https://*.xn--p1ai", "https://*.k12.ca.us"],
+        *["https://k12*.ca.us", "https://*k12.ca.us"],
         # Of *.kawasaki.jp's kind, where no other rule covers the domain.
         *["https://*.sagemaker.aws", "https://*.rds.amazonaws.com", "https://a.*.sagemaker.aws"],
         *["http://10.*.0.1", "http://*.0.0.1", "https://*.compute.amazonaws.com"],
@@ -776,7 +777,7 @@ def test_wildcard_for_anybodys_host_is_refused(origin: str) -> None:
         *["https://*.www.ck", "https://*.city.kawasaki.jp", "https://*.corp.unheard-of"],
         *["https://*.xn--55qx5d.example.cn", "https://*.my-bucket.s3.amazonaws.com"],
         # Suffixes lie below, where the pattern does not reach.
-        *["https://*.thingdust.io", "https://*.on.aws"],
+        *["https://*.thingdust.io", "https://*.on.aws", "https://*s.amazonaws.com"],
         *["https://ada.github.io", "https://github.io", "http://10.0.0.1"],
     ],
 )

@@ -305,7 +305,14 @@ class TestEnd:
     def test_without_feed_nothing_is_told(self, store: Store) -> None:
         store.insert_session(make_session())
 
-        assert store.end_session("session-1", reason=EndReason.EXPIRED, now_ms=NOW, with_feed=False)
+        first = store.end_session(
+            "session-1", reason=EndReason.EXPIRED, now_ms=NOW, with_feed=False
+        )
+        again = store.end_session(
+            "session-1", reason=EndReason.EXPIRED, now_ms=NOW, with_feed=False
+        )
+
+        assert (first, again) == (True, False)
         assert feed_ids(store) == []
 
     def test_session_lives_on_when_its_feed_row_fails(self, store: Store) -> None:
