@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,38 @@ def test_passwords_in_a_driver_s_words_are_left_out(
     for secret in (PASSWORD, "p%40ss", "other-secret"):
         assert secret not in line
     assert "\n" not in line
+
+
+def test_what_came_before_a_failed_roll_back_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that is cut within a transaction says nothing of why at the roll-back."""
+    with fresh_server_database("mariadb") as url:
+        manager = SessionManager(url, secret="s" * 32)
+        manager.create_tables()
+
+        def cut() -> None:
+            manager.store.find_user("nobody")
+            database: Any = manager.database
+            database.connection()._sock.shutdown(socket.SHUT_RDWR)
+            manager.store.find_user("nobody")
+
+        with pytest.raises(StoreUnavailableError) as caught:
+            manager.store.atomically(cut)
+        assert manager.events.outages is not None
+        manager.events.outages.begin(caught.value)
+        manager.close()
+
+    (line,) = lines(caplog)
+    assert "Lost connection" in line or "gone away" in line
+
+
+def test_what_the_application_was_doing_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    outages = Outages(peewee.SqliteDatabase("app.db"))
+    try:
+        try:
+            raise ValueError("a row of the application's")
+        except ValueError:
+            raise peewee.OperationalError("cut")  # noqa: B904  as a driver does
+    except peewee.OperationalError as error:
+        outages.begin(error)
+
+    assert "a row" not in lines(caplog)[0]

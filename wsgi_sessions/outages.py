@@ -17,6 +17,9 @@ __all__ = ["Outages"]
 logger = logging.getLogger("wsgi_sessions")
 
 _LONGEST_TEXT = 600
+_OF_DATABASES = frozenset(
+    {"wsgi_sessions", "peewee", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb"}
+)
 _IN_URL = re.compile(r"(://[^\s/@:]*):[^\s/]*@")
 _IN_SETTINGS = re.compile(
     r"(?i)((?:password|passwd|pwd)['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)"
@@ -71,7 +74,7 @@ class Outages:
             text = f"{type(cause).__name__}: {cause}"
             if text not in texts:
                 texts.append(text)
-            cause = cause.__cause__ if cause.__cause__ is not cause else None
+            cause = _said_before(cause)
         return self._without_password(" / ".join(texts))
 
     def _without_password(self, text: str) -> str:
@@ -86,3 +89,17 @@ class Outages:
 
     def _parameters(self) -> dict[str, Any]:
         return getattr(self._database, "connect_params", None) or {}
+
+
+def _said_before(error: BaseException) -> BaseException | None:
+    """Return the error that led to another, as that of a statement to that of its roll-back.
+
+    What the application was in the middle of is not meant, nor a row that was refused.
+    """
+    if error.__cause__ is not None:
+        return error.__cause__ if error.__cause__ is not error else None
+    context = error.__context__
+    if context is None or type(context).__module__.partition(".")[0] not in _OF_DATABASES:
+        return None
+    is_refusal = any(kind.__name__ == "IntegrityError" for kind in type(context).__mro__)
+    return None if is_refusal else context
