@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -253,3 +254,88 @@ def test_a_database_that_is_lost_within_the_transaction_leaves_the_browser_as_it
     assert stage.browser.session_token == before
     assert stage.browser.session is not None
     assert stage.environ["wsgi_sessions.user"] == user
+
+
+class EagerStage(Stage):
+    """An app that begins to answer within its transaction, and fails after that."""
+
+    def app(self, environ: Any, start_response: Any) -> Any:
+        headers = [("Content-Type", "text/plain")]
+        try:
+            with self.database.atomic():  # type: ignore[attr-defined]
+                self.result = self.act(environ["wsgi_sessions.request"])
+                start_response("200 OK", list(headers))
+                if self.undo:  # type: ignore[attr-defined]
+                    raise Undone
+        except Undone:
+            start_response("409 Conflict", list(headers), sys.exc_info())
+        return [b"done"]
+
+
+@pytest.fixture(params=[False, True], ids=["kept", "undone"])
+def eager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    database = peewee.SqliteDatabase(str(tmp_path / "theirs.db"))
+    stage: Any = EagerStage(database=database)
+    stage.database, stage.undo = database, False
+    with stage.bench:
+        stage.browser = stage.bench.new_browser()
+        stage.is_undone = request.param
+        yield stage
+    database.close()
+
+
+def fail(stage: Any, act: Callable[[SessionRequest], Any]) -> None:
+    stage.undo, stage.act = stage.is_undone, act
+    stage.browser.get("/")
+    stage.undo = False
+
+
+def test_a_sign_in_undone_after_the_answer_began_sets_no_cookie(eager: Any) -> None:
+    user = eager.do(sign_up).user
+    eager.browser.cookies.clear()
+    fail(eager, lambda request: request.sign_in(user.id))
+    assert bool(eager.browser.cookies) == (not eager.is_undone)
+
+
+@pytest.mark.parametrize("act", ENDS.values(), ids=ENDS.keys())
+def test_an_end_undone_after_the_answer_began_clears_no_cookie(
+    eager: Any, act: Callable[[SessionRequest], Any]
+) -> None:
+    made = eager.do(sign_up)
+    fail(eager, act)
+    assert bool(eager.browser.cookies) == eager.bench.manager.is_live(made.session.id)
+    assert bool(eager.browser.cookies) == eager.is_undone
+
+
+def test_data_undone_after_the_answer_began_is_stored_with_the_next(eager: Any) -> None:
+    eager.do(sign_up)
+
+    def act(request: SessionRequest) -> None:
+        assert request.session is not None
+        request.session.data["saved"] = 1
+        request.save_data()
+        request.session.data["left"] = 2
+
+    fail(eager, act)
+    assert eager.do(lambda request: dict(request.session.data)) == {"saved": 1, "left": 2}
+
+
+def test_an_anonymous_session_undone_after_the_answer_began_is_stored_with_the_next(
+    eager: Any,
+) -> None:
+    fail(eager, lambda request: request.start_anonymous_session().data.update(cart=["tea"]))
+    assert eager.do(lambda request: dict(request.session.data)) == {"cart": ["tea"]}
+
+
+def test_of_two_transactions_the_outer_one_is_undone_last(eager: Any) -> None:
+    made = eager.do(sign_up)
+
+    def act(request: SessionRequest) -> None:
+        request.sign_out()
+        with suppress(Undone), eager.database.atomic():
+            request.sign_in(made.user.id)
+            raise Undone
+
+    fail(eager, act)
+    assert bool(eager.browser.cookies) == eager.is_undone
+    assert eager.bench.manager.is_live(made.session.id) == eager.is_undone

@@ -93,7 +93,7 @@ class Assembly:
             user_attributes=config.user_attributes,
             table_prefix=config.table_prefix,
         )
-        store = Store(connections, self.models)
+        store = Store(connections, self.models, clock)
         # The one seam for tests: every read and write of the product goes through the store.
         self.store = store if wrap_store is None else wrap_store(store)
         self.events = Events(clock)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import peewee
 
+from .clock import Clock
 from .connections import Connections
 from .errors import StoreUnavailableError
 from .models import Models
@@ -35,8 +36,10 @@ class EndedSessions(NamedTuple):
 class EndingStore(UpkeepStore):
     """The ends of sessions beside feed, users and accounts; ``Store`` adds all else."""
 
-    def __init__(self, connections: Connections, models: Models) -> None:
-        super().__init__(connections, models)
+    def __init__(
+        self, connections: Connections, models: Models, clock: Clock | None = None
+    ) -> None:
+        super().__init__(connections, models, clock)
         self._compile_ending_statements()
 
     def end_session(
@@ -148,9 +151,13 @@ class EndingStore(UpkeepStore):
             "reason": reason.value,
             "now": now_ms,
         }
+        since: Any = slot("since")
+        if not self._is_clock_shared:
+            # What only a clock that is ahead calls expired lives on for everybody else.
+            since = peewee.fn.LEAST(since, self._now() - (now_ms - since_ms))
         # Written so that no planner takes the index of expires_at, and locks a range of it.
         is_of_user = self.is_of_user(session.user_id) & (
-            peewee.fn.COALESCE(session.expires_at, 0) > slot("since")
+            peewee.fn.COALESCE(session.expires_at, 0) > since
         )
         if kept:
             is_of_user &= session.id.not_in(kept)
@@ -170,7 +177,7 @@ class EndingStore(UpkeepStore):
             # More than were listed, or others were faster with some.
             ours = is_of_user & self._is_ended_by_us
             feed = self._models.revocation
-            rows = session.select(session.id, slot("now")).where(ours)
+            rows = session.select(session.id, self.feed_instant(slot("now"))).where(ours)
             insert = feed.insert_from(rows, [feed.session_id, feed.created_at])
             self._write(compile_query(insert), values)
             listed = session.select(session.id).where(ours).limit(LONGEST_LIST)
@@ -213,7 +220,7 @@ class EndingStore(UpkeepStore):
             return
         feed = self._models.revocation
         for batch in _batches(session_ids):
-            rows = [(session_id, now_ms) for session_id in batch]
+            rows = [(session_id, self.feed_instant(now_ms)) for session_id in batch]
             insert = feed.insert_many(rows, [feed.session_id, feed.created_at])
             self._write(compile_query(insert), {})
 

@@ -220,7 +220,7 @@ class Exchange:
         return [] if self._outbox is None else self._outbox.lines
 
     def take_back_beginning(self) -> None:
-        """Take note that the server did not take the headers."""
+        """Take note that the server did not take the headers, or is about to be given others."""
         self._has_begun = False
 
     def begin_without_app(self) -> HeaderLines:
@@ -289,9 +289,15 @@ class Exchange:
         position = next(
             (number for number in range(last, 0, -1) if self._holds(self._states[number])), 0
         )
+        states = self._states[: position + 1]
         if position != last:
-            self._return_to(self._states[position])
-        self._states = ()
+            self._return_to(states[-1])
+        self._states = states if self._may_yet_be_undone else ()
+
+    @property
+    def _may_yet_be_undone(self) -> bool:
+        """Whether the app's transaction goes on; if it fails, other headers take our place."""
+        return self.manager.connections.is_within_app_transaction
 
     def _holds(self, state: _State) -> bool:
         if any(self.manager.is_live(session_id) for session_id in state.ended_ids):
@@ -323,7 +329,8 @@ class Exchange:
         for owner, stored in self._uncertain:
             if owner is data:
                 operations.update(stored)
-        self._uncertain = ()
+        if not self._may_yet_be_undone:
+            self._uncertain = ()
         if not operations or self.session is None:
             return {}
         if self._unsaved is None:

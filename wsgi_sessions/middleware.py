@@ -144,6 +144,9 @@ class SessionMiddleware:
 
         def begin(status: str, headers: HeaderLines, exc_info: Any = None) -> Any:
             nonlocal has_begun
+            if exc_info is not None:
+                # What the app's transaction has undone since the headers before is settled anew.
+                request.take_back_beginning()
             ours = request.begin()
             has_begun = True
             if exc_info is None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import peewee
 from peewee import JOIN
 
+from .clock import Clock
 from .connections import Connections
 from .ending_store import LONGEST_LIST, EndingStore
 from .errors import SessionLimitReached
@@ -39,8 +40,9 @@ class Store(EndingStore):
         self,
         connections: Connections,
         models: Models,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(connections, models)
+        super().__init__(connections, models, clock)
         self._compile_session_statements()
         self._tables = Tables(
             connections,
@@ -402,13 +404,23 @@ class Store(EndingStore):
         return record, None if self._is_successor(user, record) else user
 
     def _is_successor(self, user: UserRecord, record: SessionRecord) -> bool:
-        """Tell whether a user was made after the session of the one who had the id before."""
+        """Tell whether a user was made after the session of the one who had the id before.
+
+        Nobody was made in the future: a clock that was ahead has written that, who knows when.
+        """
         field = self._models.user_fields["created_at"]
-        return (
-            self._models.has_own_user
-            and field is not None
-            and user.created_at_ms > record.authenticated_at_ms + slack_ms(field)
-        )
+        if not self._models.has_own_user or field is None:
+            return False
+        slack = slack_ms(field)
+        if user.created_at_ms <= record.authenticated_at_ms + slack:
+            return False
+        return self._clock is None or user.created_at_ms <= self._shared_now_ms() + slack
+
+    def _shared_now_ms(self) -> int:
+        """Return what the clock says that all processes share."""
+        assert self._clock is not None
+        said_ms = None if self._is_clock_shared else self.read_clock()
+        return self._clock.now_ms() if said_ms is None else said_ms
 
 
 SESSION_COLUMNS = (

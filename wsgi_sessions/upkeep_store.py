@@ -11,6 +11,7 @@ from typing import Any
 import peewee
 
 from .account_store import AccountStore
+from .clock import Clock, SystemClock
 from .connections import Connections
 from .models import Models
 from .records import FeedPage
@@ -24,8 +25,13 @@ _SECRET_NAME = "database_secret"  # noqa: S105  the name of one
 class UpkeepStore(AccountStore):
     """Feed, attempts, ``meta`` and clean-up beside users and accounts; ``Store`` adds sessions."""
 
-    def __init__(self, connections: Connections, models: Models) -> None:
+    def __init__(
+        self, connections: Connections, models: Models, clock: Clock | None = None
+    ) -> None:
         super().__init__(connections, models)
+        self._clock = clock
+        # A clock that was given to the manager counts as the database's.
+        self._is_clock_shared = connections.is_sqlite or not isinstance(clock, SystemClock)
         self._compile_upkeep_statements()
 
     # Feed
@@ -60,8 +66,16 @@ class UpkeepStore(AccountStore):
     def insert_revocation(
         self, session_id: str | None, *, before_ms: int | None = None, now_ms: int
     ) -> None:
-        """Add a row: this session has ended, or every one that is older than an instant."""
+        """Add a row: this session has ended, or every one that is older than an instant.
+
+        Readers look back for a short time only. So it is never older than the server's clock
+        says, however far this process's is behind.
+        """
         self._write(self._feed, {"session_id": session_id, "before": before_ms, "now": now_ms})
+
+    def feed_instant(self, now: Any) -> Any:
+        """Return what to write as the instant of a row of the feed: now, or the server's now."""
+        return now if self._is_clock_shared else peewee.fn.GREATEST(now, self._now())
 
     # Attempts
 
@@ -164,7 +178,7 @@ class UpkeepStore(AccountStore):
                 {
                     feed.session_id: slot("session_id"),
                     feed.before: slot("before"),
-                    feed.created_at: slot("now"),
+                    feed.created_at: self.feed_instant(slot("now")),
                 }
             )
         )

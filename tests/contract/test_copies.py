@@ -27,6 +27,7 @@ from .databases import (
     make_session,
     make_user,
     open_place,
+    stored_session,
 )
 
 SECRET = "a-secret-that-two-sites-share-" * 2
@@ -280,6 +281,35 @@ def test_process_whose_clock_is_off_neither_makes_nor_takes_copies(
     assert not wrong.is_from_copy(cookies)
     assert [event.name for event in wrong.events].count("clock_off") == 1
     assert "clock_off" not in [event.name for event in right.events]
+
+
+@pytest.mark.parametrize(("ahead_hours", "count"), [(-5, 1), (-5, 2), (-5, 1001), (8 * 24, 2)])
+def test_process_whose_clock_is_off_ends_sessions_for_all_others_too(
+    server: Place, ahead_hours: int, count: int
+) -> None:
+    server.store.insert_user(make_user(), None)
+    wrong, right = Site(server, ShiftedClock(ahead_hours * 3_600_000)), Site(server, ShiftedClock())
+    cookies = right.sign_in()
+    assert right.is_from_copy(cookies)
+    (session,) = right.manager.list_sessions("user-1")
+    others = [(f"other-{number:05}", "user-1") for number in range(1, count)]
+    insert_many_like(server, session.id, others)
+
+    assert wrong.manager.revoke_all_sessions("user-1") == count
+    right.manager.feed._reading = None
+    assert not right.is_from_copy(cookies)
+    assert right.manager.list_sessions("user-1") == []
+
+
+def insert_many_like(server: Place, session_id: str, others: list[tuple[str, str]]) -> None:
+    """Add sessions of other ids that are else as one that is stored."""
+    like = stored_session(server.store, session_id)
+
+    def insert() -> None:
+        for other_id, user_id in others:
+            server.store.insert_session(like._replace(id=other_id, user_id=user_id))
+
+    server.store.atomically(insert)
 
 
 def test_clock_of_the_server_is_read_in_utc_to_the_millisecond(server: Place) -> None:

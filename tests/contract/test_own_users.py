@@ -10,10 +10,14 @@ import peewee
 import pytest
 
 from wsgi_sessions import SessionManager
+from wsgi_sessions.clock import SystemClock, datetime_from_ms
 from wsgi_sessions.errors import ConfigurationError
 from wsgi_sessions.records import Account
+from wsgi_sessions.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import DAY, NOW, Place, make_session, make_user, stored_session
+from .test_copies import ShiftedClock
 
 SECRET = "s" * 32
 FIRST, SECOND = "f" * 24, "s" * 24
@@ -186,6 +190,47 @@ def test_ids_as_text_from_a_url_mean_the_same_user(place: Place, kind: str) -> N
     assert manager.revoke_session(FIRST, user_id=str(user.id))
     assert manager.revoke_session(SECOND, user_id=user.id)
     assert stored_session(place.store, FIRST).end_reason == "revoked"
+
+
+class TestMadeByAClockThatWasAhead:
+    """A user with ``created_at`` of next month, when this month's clocks are right again."""
+
+    @pytest.fixture
+    def member(self, place: Place) -> Any:
+        member = own_user(place, created_at=peewee.BigIntegerField())
+        insert = member.insert(email="ada@example.org", created_at=NOW + 30 * DAY)
+        place.connections.run(insert.execute)
+        return member
+
+    def test_signs_in_and_stays(self, place: Place, member: Any) -> None:
+        clock = FakeClock(datetime_from_ms(NOW))
+        manager = SessionManager(
+            place.connections.database, secret=SECRET, user_model=member, clock=clock
+        )
+        made = manager.sign_in(1)
+        assert made.session is not None
+        assert manager.is_live(made.session.id)
+
+    def test_has_not_the_sessions_of_the_one_before(self, place: Place, member: Any) -> None:
+        clock = FakeClock(datetime_from_ms(NOW + 30 * DAY))
+        store = Store(place.connections, place.models, clock)
+        store.insert_session(make_session(FIRST, user_id=1))
+        found = store.find_session(FIRST)
+        assert found is not None
+        assert found[1] is None
+
+
+def test_whether_a_user_came_later_is_told_by_the_clock_of_the_server(server: Place) -> None:
+    member = own_user(server, created_at=peewee.BigIntegerField())
+    now_ms = SystemClock().now_ms()
+    insert = member.insert(email="ada@example.org", created_at=now_ms - DAY)
+    server.connections.run(insert.execute)
+    store = Store(server.connections, server.models, ShiftedClock(-5 * DAY))
+    store.insert_session(make_session(FIRST, user_id=1, authenticated_at_ms=now_ms - 2 * DAY))
+
+    found = store.find_session(FIRST)
+    assert found is not None
+    assert found[1] is None
 
 
 def test_account_of_a_user_who_is_gone_is_not_linked(place: Place) -> None:
