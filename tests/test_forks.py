@@ -268,6 +268,50 @@ def test_connection_that_the_application_opens_in_the_child_is_kept(
     assert child_says(in_child, fork) == "True"
 
 
+@pytest.mark.parametrize("is_begun", [False, True], ids=["at rest", "in a transaction"])
+def test_manager_made_in_the_child_finds_a_connection_open(
+    url: str, kind: str, fork: str, is_begun: bool
+) -> None:
+    """Who opened it nobody knows; a transaction was begun by the application that is at work."""
+    database = lent_database(url)
+    database.connect()
+    opened = database.connection()
+
+    def in_child() -> str:
+        if is_begun:
+            database.close()
+            database.connect()
+            database.begin()
+            database.push_transaction(object())
+            kept = database.connection()
+            Connections(database).read_row("SELECT 1", ())
+            return str(database.connection() is kept)
+        Connections(database).read_row("SELECT 1", ())
+        return str(database.connection() is not opened)
+
+    assert child_says(in_child, fork) == "True"
+    if not is_begun:
+        assert database.execute_sql("SELECT 1").fetchone() == (1,)
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_manager_made_in_the_child_takes_nothing_from_the_pool_of_the_parent(
+    url: str, kind: str, fork: str
+) -> None:
+    options = {"prefer_psycopg3": True} if kind == "postgres" else {}
+    given = lent_database(url)
+    pool = POOLS[kind](given.database, **{**given.connect_params, **options})
+    with pool.connection_context():
+        parents = str(pool.execute_sql(ASK[kind]).fetchone()[0])
+    assert pool._connections, "it is back in the pool"
+
+    said = child_says(lambda: connection_of(Connections(pool), kind), fork)
+
+    assert said not in ("", parents)
+    pool.close_all()
+
+
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_child_takes_nothing_from_the_pool_of_the_parent(url: str, kind: str, fork: str) -> None:
     options = {"prefer_psycopg3": True} if kind == "postgres" else {}

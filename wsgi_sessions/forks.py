@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 __all__ = [
     "HasLocks",
+    "first_process_id",
     "leave_to_parent",
     "notice_fork",
     "renew_locks_in_child",
@@ -61,6 +62,11 @@ def _renew_all(process_id: int) -> None:
             holder.renew_locks()
         # Last: a thread that sees this id finds all locks renewed.
         _process_ids.append(process_id)
+
+
+def first_process_id() -> int:
+    """Return the id of the process that has imported this: this one, or one it was forked from."""
+    return _process_ids[0]
 
 
 def leave_to_parent(held: Any) -> None:

@@ -15,7 +15,7 @@ import peewee
 
 from .clock import monotonic_ms
 from .errors import StoreUnavailableError
-from .forks import notice_fork
+from .forks import first_process_id, leave_to_parent, notice_fork
 from .patience import left_ms
 
 __all__ = ["kept_by_pool", "note_openings", "open_in_turn"]
@@ -25,7 +25,12 @@ _openings: weakref.WeakKeyDictionary[peewee.Database, Any] = weakref.WeakKeyDict
 
 
 def note_openings(database: Any) -> Any:
-    """Have it noted from now on in which process a thread's connection was opened."""
+    """Have it noted from now on in which process a thread's connection was opened.
+
+    Of what was opened before nobody knows. Where the process was forked since this package was
+    imported, it may be the parent's, and is taken for that; but for one within a transaction,
+    which is the application's work of now.
+    """
     known = _openings.get(database)
     if known is not None:
         return known
@@ -40,8 +45,13 @@ def note_openings(database: Any) -> Any:
         return connection
 
     database._connect = connect_and_note
+    if os.getpid() != first_process_id():
+        pooled = kept_by_pool(database)
+        leave_to_parent(list(pooled))
+        pooled.clear()
     if not database.is_closed():
-        opening.process_id = os.getpid()
+        is_begun_here = database.in_transaction()
+        opening.process_id = os.getpid() if is_begun_here else first_process_id()
     _openings[database] = opening
     return opening
 
