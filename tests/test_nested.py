@@ -111,6 +111,66 @@ def test_an_outer_one_adds_no_offer_after_the_inner_ones_sign_in(
     assert site.set_cookies == []
 
 
+def without_our_keys(app: Any) -> Any:
+    """Hand on what is of the request itself, as bridges to other protocols do."""
+
+    def hand_on(environ: Any, start_response: Any) -> Any:
+        kept = {name: value for name, value in environ.items() if "wsgi_sessions" not in name}
+        return app(kept, start_response)
+
+    return hand_on
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+@pytest.mark.parametrize("path", ["/in", "/out"])
+def test_an_outer_one_yields_to_an_inner_one_that_knew_nothing_of_it(
+    make: Callable[..., SessionManager], clock: FakeClock, path: str, is_alike: bool
+) -> None:
+    manager = make()
+    inner = make() if is_alike else make(touch_interval=5)
+    made, other = sign_up(manager), sign_up(manager, "bob@example.org")
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/in":
+            get_request(environ).sign_in(other.user.id)
+        if environ["PATH_INFO"] == "/out":
+            get_request(environ).sign_out()
+        return show(environ, start_response)
+
+    within = SessionMiddleware(app, inner)
+    site = Site(SessionMiddleware(without_our_keys(within) if is_alike else within, manager))
+    site.cookies["session_token"] = made.token
+    clock.advance(days=1)
+    site.get(path)
+    assert ("session_token" in site.cookies) == (path == "/in")
+    assert site.get()[1] == ("bob@example.org" if path == "/in" else "-")
+
+
+def test_the_outer_ones_own_sign_in_is_the_last(make: Callable[..., SessionManager]) -> None:
+    manager = make()
+    made, other = sign_up(manager), sign_up(manager, "bob@example.org")
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        get_request(environ).sign_in(other.user.id)
+        return show(environ, start_response)
+
+    within = without_our_keys(SessionMiddleware(app, manager))
+
+    def outer_app(environ: Any, start_response: Any) -> Any:
+        told: list[Any] = []
+        body = b"".join(within(environ, lambda *given: told.append(given)))
+        get_request(environ).sign_in(made.user.id)
+        start_response(*told[0])
+        return [body]
+
+    site = Site(SessionMiddleware(outer_app, manager))
+    assert site.get()[1] == "bob@example.org"
+    cookie = f"session_token={site.cookies['session_token']}"
+    found = manager.get_session({"Cookie": cookie}, is_https=False)
+    assert found is not None
+    assert found.user_id == made.user.id
+
+
 def test_of_two_nested_ones_one_asks_the_database(make: Callable[..., SessionManager]) -> None:
     manager = make()
     asked: list[str] = []

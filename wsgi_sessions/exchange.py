@@ -202,8 +202,12 @@ class Exchange:
 
     # With the headers, and after them
 
-    def begin(self) -> HeaderLines:
-        """Save what the app has set so far and return the cookies to send with the headers."""
+    def begin(self, theirs: HeaderLines) -> HeaderLines:
+        """Save what the app has set so far and return the cookies to send with its headers.
+
+        A token that the app's headers set is that of a sign-in or sign-out further in, by a
+        middleware that knew nothing of this one: what was to be repeated here yields to it.
+        """
         self._settle_with_table()
         data = self._data
         if data is not None:
@@ -217,7 +221,15 @@ class Exchange:
             if self._unsaved is not None:
                 data.on_change = self._save_data  # which can only refuse now, and says why
         self._has_begun = True
-        return [] if self._outbox is None else self._outbox.lines
+        if self._outbox is None or (not self._has_acted and self._sets_our_token(theirs)):
+            return []
+        return self._outbox.lines
+
+    def _sets_our_token(self, lines: HeaderLines) -> bool:
+        start = f"{self.manager.cookies.token_name(is_secure=self.is_secure)}="
+        return any(
+            name.lower() == "set-cookie" and value.startswith(start) for name, value in lines
+        )
 
     def take_back_beginning(self) -> None:
         """Take note that the server did not take the headers, or is about to be given others."""

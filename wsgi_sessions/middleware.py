@@ -147,7 +147,7 @@ class SessionMiddleware:
             if exc_info is not None:
                 # What the app's transaction has undone since the headers before is settled anew.
                 request.take_back_beginning()
-            ours = request.begin()
+            ours = request.begin(headers)
             has_begun = True
             if exc_info is None:
                 try:
