@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from http.client import HTTPMessage
 from typing import Any
+from wsgiref.headers import Headers as WsgirefHeaders
 
 import pytest
 from webob import Request
+from werkzeug.datastructures import Headers as WerkzeugHeaders
 
 from wsgi_sessions import (
     EmailNotVerifiedError,
@@ -54,6 +57,13 @@ def make(clock: FakeClock, **settings: Any) -> SessionManager:
 
 def sign_up(manager: SessionManager, email: str = "ada@example.org") -> SignIn:
     return manager.sign_up_email(name="Ada", email=email, password=PASSWORD)
+
+
+def message_of(pairs: list[tuple[str, str]]) -> HTTPMessage:
+    message = HTTPMessage()
+    for name, value in pairs:
+        message[name] = value
+    return message
 
 
 def reason_of(manager: SessionManager, session_id: str) -> str | None:
@@ -153,6 +163,36 @@ class TestGetSession:
 
         assert manager.get_session({"Cookie": f"{read}={token}"}, is_https=is_https)
         assert manager.get_session({"Cookie": f"{planted}={token}"}, is_https=is_https) is None
+
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            WsgirefHeaders,
+            WerkzeugHeaders,
+            message_of,
+            list,
+            tuple,
+            lambda pairs: [(name.encode(), value.encode()) for name, value in pairs],
+            lambda pairs: {"Cookie": [value for _, value in pairs]},
+            lambda pairs: {1: 2, "Cookie": "; ".join(value for _, value in pairs).encode()},
+            lambda pairs: {**dict(pairs), "HTTP_COOKIE": "a=b"},
+        ],
+    )
+    def test_takes_headers_of_any_shape(self, manager: SessionManager, shape: Any) -> None:
+        """Two of them, as a browser may send over HTTP/2."""
+        made = sign_up(manager)
+        pairs = [("cookie", "a=b"), ("Cookie", f"__Host-session_token={made.token}")]
+
+        found = manager.get_session(shape(pairs))
+
+        assert found is not None and made.session is not None
+        assert found.id == made.session.id
+        assert manager.get_session(shape([("cookie", "a=b")])) is None
+
+    @pytest.mark.parametrize("source", [None, "text", b"bytes", 7, ["text"], dict, [1, 2]])
+    def test_takes_nothing_else(self, manager: SessionManager, source: Any) -> None:
+        with pytest.raises(TypeError, match="a WSGI environ or a request object is needed"):
+            manager.get_session(source)
 
     def test_scheme_that_is_told_takes_the_place_of_the_environs(
         self, manager: SessionManager

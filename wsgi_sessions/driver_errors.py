@@ -35,8 +35,8 @@ _FULL_CODES = frozenset({1040, 1203, 1226, "53300"})
 # MariaDB and MySQL call these operational: a column without a default, a check that failed.
 _REFUSED_CODES = frozenset({1364, 3819, 4025})
 _DUPLICATE_CODES = frozenset({1062, "23505"})
-# A column that is not there, or of another kind.
-_OTHER_COLUMN_CODES = frozenset({1054, "42703", "42804", "42883"})
+# A column that is not there, of another kind, or one that only the server may fill.
+_OTHER_COLUMN_CODES = frozenset({1054, 1906, "42703", "42804", "42883", "428C9"})
 # MariaDB: the server has gone away, the connection was lost, the connection was killed.
 _GONE_CODES = frozenset({2006, 2013, 2055, 4031})
 

@@ -5,7 +5,7 @@ Must not decide anything, nor touch the database.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .addresses import read_address_and_scheme
@@ -24,8 +24,10 @@ __all__ = [
     "SESSION_KEY",
     "USER_KEY",
     "asks_for_json",
+    "find_cookies",
     "find_environ",
     "find_handle",
+    "find_source",
     "get_end_reason",
     "get_request",
     "get_session",
@@ -116,6 +118,47 @@ def find_environ(source: Any) -> Mapping[str, Any]:
         f"a WSGI environ or a request object is needed, not {type(source).__name__}; "
         "pass environ, or request.environ"
     )
+
+
+def find_source(source: Any) -> Mapping[str, Any]:
+    """Return an environ as ``find_environ`` does, or a mapping of headers.
+
+    Headers may come as pairs, as ASGI has them, or in what has ``items()`` and is no mapping:
+    ``Headers`` of wsgiref and Werkzeug, ``HTTPMessage``.
+    """
+    pairs = source
+    if not isinstance(source, (list, tuple)):
+        is_known = any(hasattr(source, name) for name in ("environ", "env", "META"))
+        items = getattr(source, "items", None)
+        if is_known or isinstance(source, (Mapping, type)) or not callable(items):
+            return find_environ(source)
+        pairs = list(items())
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        return find_environ(source)
+    return {"Cookie": _join_cookies(pairs)}
+
+
+def find_cookies(source: Mapping[str, Any]) -> str | None:
+    """Return what the Cookie header of an environ, or among headers, says."""
+    said: str | None = source.get("HTTP_COOKIE")
+    return said if "wsgi.url_scheme" in source else _join_cookies(source.items()) or said
+
+
+def _join_cookies(pairs: Iterable[tuple[Any, Any]]) -> str:
+    # Over HTTP/2 a browser may send several, and "; " joins them (RFC 9113, section 8.2.3).
+    return "; ".join(
+        line
+        for name, value in pairs
+        if _text(name).lower() == "cookie"
+        for each in (value if isinstance(value, (list, tuple)) else [value])
+        if (line := _text(each))
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else ""
 
 
 def get_session(source: Any) -> Session | None:

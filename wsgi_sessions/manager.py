@@ -11,7 +11,7 @@ from typing import Any
 from .admission import Admitted
 from .assembly import Assembly
 from .ending_store import EndedSessions
-from .environ import REQUEST_KEY, SESSION_KEY, find_environ, find_handle, read_facts
+from .environ import REQUEST_KEY, SESSION_KEY, find_cookies, find_handle, find_source, read_facts
 from .errors import InvalidCredentialsError, InvalidIdTokenError
 from .policy import is_live
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
@@ -52,17 +52,17 @@ class SessionManager(Assembly):
     ) -> Session | None:
         """Return the live session of a request, or None; nothing is written, and nothing ends.
 
-        ``source`` is a WSGI environ, a request object that has one, or a mapping of headers
-        with a ``Cookie``; headers tell no address, so ``ip_binding`` is not asked of them. A
-        request the middleware has seen is not looked up again, unless
-        ``authoritative=True`` asks the database, past the cookie cache. In a connection that
-        lasts, the cookie it began with grows old; ask ``is_live`` there.
+        ``source`` is a WSGI environ, a request object that has one, or headers with a ``Cookie``:
+        a mapping, ``Headers`` of a framework, or pairs of text or bytes. Headers tell no address,
+        so ``ip_binding`` is not asked of them. A request the middleware has seen is not looked up
+        again, unless ``authoritative=True`` asks the database, past the cookie cache. In a
+        connection that lasts, the cookie it began with grows old; ask ``is_live`` there.
 
         Headers tell no scheme either: the cookie is looked for under its prefixed name, which
         nobody can plant, unless ``cookie.secure=False`` or ``is_https=False`` says that the
         browser came by http. For an environ ``is_https`` takes the place of its own scheme.
         """
-        source = find_environ(source)
+        source = find_source(source)
         handle = find_handle(source, self)
         if handle is not None:
             if not authoritative:
@@ -74,19 +74,16 @@ class SessionManager(Assembly):
             # A header can have this name, too, and is text; no client can send an object.
             if known is None or isinstance(known, Session):
                 return known
-        header, facts = source.get("HTTP_COOKIE"), NO_FACTS
-        is_environ = "wsgi.url_scheme" in source
+        facts, is_environ = NO_FACTS, "wsgi.url_scheme" in source
         if is_environ:
             facts = read_facts(source, self.config)
-        elif header is None:
-            header = next((v for k, v in source.items() if k.lower() == "cookie"), None)
         if is_https is None:
             is_https = facts.is_https
         is_secure = self.cookies.is_secure_for(is_https=is_https)
         options = ReadOptions(
             authoritative=authoritative, allow_refresh=False, knows_address=is_environ
         )
-        presented = self.cookies.read(header, is_secure=is_secure)
+        presented = self.cookies.read(find_cookies(source), is_secure=is_secure)
         if not presented.tokens:
             return None
         found = self.validator.validate(presented, address=facts.address, options=options)

@@ -79,6 +79,11 @@ def _check_ours(connections: Connections, model: Any, columns: dict[str, _Column
                     f"no default; {remedy}"
                 )
             continue
+        if column.must_be_given and field.null:
+            raise ConfigurationError(
+                f"the column {column.name} of the table {table} is NOT NULL and has to take NULL; "
+                f"{remedy}"
+            )
         needed = field.ddl_datatype(context).sql
         is_sized = not connections.is_sqlite
         if not _is_fit(needed, column.type, is_postgres=is_postgres, is_sized=is_sized):

@@ -254,6 +254,27 @@ class TestSomebodyElsesTable:
 
         self.refuse(bare, "wsgi_sessions_meta has a column theirs")
 
+    def test_with_a_column_that_takes_no_null(self, bare: Place) -> None:
+        run_sql(
+            bare,
+            'CREATE TABLE "wsgi_sessions_revocation" ("id" BIGINT PRIMARY KEY, '
+            '"session_id" VARCHAR(32) NOT NULL, "before" BIGINT, "created_at" BIGINT NOT NULL)',
+        )
+
+        self.refuse(bare, "the column session_id of the table wsgi_sessions_revocation", "NULL")
+
+    def test_with_a_column_that_the_server_fills(self, server: Place) -> None:
+        server.store.create_tables()
+        run_sql(server, 'ALTER TABLE "wsgi_sessions_session" DROP COLUMN "generation"')
+        run_sql(
+            server,
+            'ALTER TABLE "wsgi_sessions_session" ADD COLUMN "generation" INTEGER '
+            "GENERATED ALWAYS AS (1) STORED",
+        )
+
+        with pytest.raises(ConfigurationError, match="generation"):
+            store_of(server).insert_session(make_session())
+
     def test_with_a_column_of_another_kind(self, bare: Place) -> None:
         run_sql(
             bare,
