@@ -75,6 +75,12 @@ def test_stranger_is_not_believed() -> None:
         ({"X_FORWARDED_FOR": "6.6.6.6, , 10.1.1.1"}, (None, False)),
         ({"X_FORWARDED_FOR": "6.6.6.6, 10.1.1.1:x"}, (None, False)),
         ({"X_FORWARDED_FOR": "6.6.6.6, [10.1.1.1]"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, [10.1.1.1]:80"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, 10.1.1.1:800000"}, (None, False)),
+        ({"X_FORWARDED_FOR": "6.6.6.6, 10.1.1.1:_"}, (None, False)),
+        ({"X_FORWARDED_FOR": '6.6.6.6, 110.1.1.1"'}, (None, False)),
+        ({"X_FORWARDED_FOR": '6.6.6.6, "10.1.1.11'}, (None, False)),
+        ({"X_FORWARDED_PROTO": 'http,\t"https"'}, ("10.0.0.1", True)),
         ({"X_FORWARDED_FOR": "6.6.6.6, 10.1.1.1%eth0"}, (None, False)),
         # Two proxies that add their words, and a client that comes with some of its own.
         (
