@@ -11,7 +11,7 @@ import pytest
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions import policy as policy_module
 from wsgi_sessions.cookie_cache import CookieCache
-from wsgi_sessions.records import CachedCopy
+from wsgi_sessions.records import CachedCopy, SessionRecord
 from wsgi_sessions.request import SessionRequest
 from wsgi_sessions.store import Store
 from wsgi_sessions_testing import (
@@ -170,6 +170,15 @@ def test_limits_that_are_not_kept_are_shown(
     monkeypatch.setattr(policy_module, "absolute_end_ms", lambda record, config: None)
     with pytest.raises(AssertionError, match=said):
         of_app(assert_limits_are_kept, **settings)
+
+
+def test_a_session_that_is_never_refreshed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(record: SessionRecord, *, config: Any) -> int:
+        return record.expires_at_ms
+
+    monkeypatch.setattr(policy_module, "_refresh_due_ms", never)
+    with pytest.raises(AssertionError, match="a session that is used all the time expired"):
+        of_app(assert_limits_are_kept)
 
 
 @pytest.mark.parametrize(

@@ -117,15 +117,18 @@ def assert_limits_are_kept(app: WSGIApplication) -> None:
     """Assert that sessions end at their limits, to the millisecond, and none ends before.
 
     ``idle_timeout`` counts from the last use, and ``absolute_timeout`` from the sign-in; one
-    that is not remembered ends after ``short_expires_in``, whatever its use. A limit that takes
-    more than 200 visits to come to is left out.
+    that is not remembered ends after ``short_expires_in``, whatever its use. Without an absolute
+    limit one that is remembered goes on beyond ``expires_in`` as long as it is used, and no
+    longer. A limit that takes more than 200 visits to come to is left out.
     """
     from .bench import Bench, config_for_tests
 
     with Bench(app, config=config_for_tests(app)) as bench:
         config = bench.manager.config
         _assert_idle_counts_from_use(bench)
-        if config.absolute_timeout_ms is not None:
+        if config.absolute_timeout_ms is None:
+            _assert_goes_on_in_use(bench)
+        else:
             _assert_ends_after(bench, config.absolute_timeout_ms, "absolute_timeout", True)
         lasts_ms = config.short_expires_in_ms
         if config.absolute_timeout_ms is None or lasts_ms < config.absolute_timeout_ms:
@@ -152,6 +155,21 @@ def _assert_idle_counts_from_use(bench: Bench) -> None:
     advance(bench.clock, idle_ms)
     if session_seen_by_app(browser) is not None:
         fail("a session was let in that had been idle for idle_timeout", browser)
+
+
+def _assert_goes_on_in_use(bench: Bench) -> None:
+    config = bench.manager.config
+    step_ms = _longest_pause_ms(config)
+    if step_ms <= 0 or 2 * config.expires_in_ms // step_ms > _MOST_LOOKS:
+        return
+    browser = bench.new_browser()
+    browser.sign_in("always@example.org")
+    _use(browser, 2 * config.expires_in_ms, step_ms)
+    if session_seen_by_app(browser) is None:
+        fail("a session that is used all the time expired", browser)
+    advance(bench.clock, config.expires_in_ms)
+    if session_seen_by_app(browser) is not None:
+        fail("a session was let in that had not been used for expires_in", browser)
 
 
 def _assert_ends_after(bench: Bench, limit_ms: int, name: str, is_remembered: bool) -> None:
