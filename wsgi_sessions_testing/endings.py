@@ -73,6 +73,8 @@ def assert_logout_is_final(
         fail("the browser is still signed in after the sign-out", browser)
     if browser.session_token is not None:
         fail("the sign-out left the cookie in the browser", browser)
+    if browser.cookies.find(browser.manager.cookies.cache_name(is_secure=browser._is_secure)):
+        fail("the sign-out left the cached copy in the browser", browser)
     advance(browser.clock, browser.manager.config.revocation_lag_ms)
     if copy.session is not None:
         fail("a copy of the cookies from before the sign-out is still signed in", browser)

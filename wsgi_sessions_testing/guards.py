@@ -146,13 +146,15 @@ def _assert_idle_counts_from_use(bench: Bench) -> None:
     if used_ms + 2 * idle_ms >= min(ends_ms, config.update_age_ms):
         return  # which may end or refresh it in between
     browser = bench.new_browser()
-    browser.sign_in("idle@example.org")
+    user_id = browser.sign_in("idle@example.org").user_id
     advance(bench.clock, used_ms)
     session_seen_by_app(browser)
     advance(bench.clock, idle_ms - 1)
     if session_seen_by_app(browser) is None:
         fail("a browser was signed out as idle less than idle_timeout after its use", browser)
     advance(bench.clock, idle_ms)
+    if bench.manager.list_sessions(user_id):
+        fail("a session that has been idle for idle_timeout is listed", browser)
     if session_seen_by_app(browser) is not None:
         fail("a session was let in that had been idle for idle_timeout", browser)
 
