@@ -20,10 +20,10 @@ from wsgi_sessions_testing import (
     assert_data_follows_its_owner,
     assert_limit_holds,
     assert_limits_are_kept,
-    assert_proxies_are_heard,
     assert_remembered_as_asked,
     assert_sensitive_calls_are_guarded,
     assert_throttle_opens_again,
+    assert_trusted_proxies_are_believed,
     settings_for_tests,
 )
 
@@ -122,13 +122,13 @@ def test_users_of_the_apps_own_who_are_left_over_are_in_nobodys_way(
     ids=str,
 )
 def test_sound_proxies_pass(proxies: list[str], settings: dict[str, Any]) -> None:
-    of_app(assert_proxies_are_heard, trusted_proxies=proxies, **settings)
+    of_app(assert_trusted_proxies_are_believed, trusted_proxies=proxies, **settings)
 
 
 @pytest.mark.parametrize(
     ("claim", "settings", "said"),
     [
-        (assert_proxies_are_heard, {}, "trusted_proxies is empty"),
+        (assert_trusted_proxies_are_believed, {}, "trusted_proxies is empty"),
         (assert_throttle_opens_again, {"throttle": None}, "throttle is None"),
     ],
 )
@@ -193,13 +193,13 @@ def test_a_throttle_that_stays_as_it_is_is_shown(
         of_app(assert_throttle_opens_again)
 
 
-def test_a_proxy_that_is_not_heard_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_believed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "wsgi_sessions.environ.read_address_and_scheme",
         lambda environ, proxies: ("203.0.113.66", False),
     )
-    with pytest.raises(AssertionError, match="the scheme that a trusted proxy tells by X-Forw"):
-        of_app(assert_proxies_are_heard, trusted_proxies=PROXIES)
+    with pytest.raises(AssertionError, match="the scheme by X-Forw"):
+        of_app(assert_trusted_proxies_are_believed, trusted_proxies=PROXIES)
 
 
 def test_a_visitor_who_is_given_a_cookie_for_nothing_is_shown(

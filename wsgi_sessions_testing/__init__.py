@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from .faults import Faults, WorkerKilled
     from .guards import (
         assert_limits_are_kept,
-        assert_proxies_are_heard,
         assert_sensitive_calls_are_guarded,
         assert_throttle_opens_again,
+        assert_trusted_proxies_are_believed,
     )
     from .history import Exchange
     from .idp import LocalIssuer
@@ -106,7 +106,6 @@ __all__ = [
     "assert_not_shared_cacheable",
     "assert_older_secrets_are_good",
     "assert_password_change_is_final",
-    "assert_proxies_are_heard",
     "assert_purge_is_safe",
     "assert_remembered_as_asked",
     "assert_revocation_is_final",
@@ -118,6 +117,7 @@ __all__ = [
     "assert_signed_in",
     "assert_signed_out",
     "assert_throttle_opens_again",
+    "assert_trusted_proxies_are_believed",
     "find_session_middleware",
     "settings_for_tests",
 ]
@@ -172,7 +172,7 @@ _ROOMS = {
     "assert_older_secrets_are_good": "upkeep",
     "assert_purge_is_safe": "upkeep",
     "assert_limits_are_kept": "guards",
-    "assert_proxies_are_heard": "guards",
+    "assert_trusted_proxies_are_believed": "guards",
     "assert_sensitive_calls_are_guarded": "guards",
     "assert_throttle_opens_again": "guards",
     "assert_signed_out": "assertions",

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "assert_limits_are_kept",
-    "assert_proxies_are_heard",
     "assert_sensitive_calls_are_guarded",
     "assert_throttle_opens_again",
+    "assert_trusted_proxies_are_believed",
 ]
 
 _MOST_LOOKS = 200
@@ -251,7 +251,7 @@ def assert_throttle_opens_again(app: WSGIApplication) -> None:
             )
 
 
-def assert_proxies_are_heard(app: WSGIApplication) -> None:
+def assert_trusted_proxies_are_believed(app: WSGIApplication) -> None:
     """Assert that what a trusted proxy says of client and scheme is believed.
 
     Needs ``trusted_proxies``. A browser comes by https to a proxy, and that by http to the app:
@@ -277,9 +277,12 @@ def assert_proxies_are_heard(app: WSGIApplication) -> None:
                 facts = browser._with_handle("look", lambda handle: handle.facts, headers=headers)
                 names = ", ".join(headers)
                 if facts.address != client:
-                    fail(f"the address that a trusted proxy tells by {names} is not heard", browser)
+                    fail(
+                        f"the address by {names} of a trusted proxy is not believed",
+                        browser,
+                    )
                 if not facts.is_https:
-                    fail(f"the scheme that a trusted proxy tells by {names} is not heard", browser)
+                    fail(f"the scheme by {names} of a trusted proxy is not believed", browser)
                 browser._with_handle("start a session", start_anonymous, headers=headers)
                 flags = CookieFlags.of(config.cookie, is_https=True)
                 for line in browser.history[-1].received:

@@ -426,7 +426,7 @@ FAULTS = (
         "for part in parts]",
     ),
     Fault(
-        "a proxy's word of the scheme is not heard",
+        "a proxy's word of the scheme is not believed",
         "addresses.py",
         "is_https = is_https if hop.is_https is None else hop.is_https",
         "is_https = bool(is_https)",

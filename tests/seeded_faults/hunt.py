@@ -39,7 +39,6 @@ from wsgi_sessions_testing import (
     assert_not_shared_cacheable,
     assert_older_secrets_are_good,
     assert_password_change_is_final,
-    assert_proxies_are_heard,
     assert_purge_is_safe,
     assert_remembered_as_asked,
     assert_revocation_is_final,
@@ -49,6 +48,7 @@ from wsgi_sessions_testing import (
     assert_session_data_is_kept,
     assert_signed_in,
     assert_throttle_opens_again,
+    assert_trusted_proxies_are_believed,
     settings_for_tests,
 )
 from wsgi_sessions_testing.bench import config_for_tests
@@ -203,8 +203,8 @@ ASSERTIONS: dict[str, Callable[[], None]] = {
         assert_limits_are_kept, absolute_timeout=86400 * 10
     ),
     "assert_throttle_opens_again": lambda: assert_throttle_opens_again(app),
-    "assert_proxies_are_heard": lambda: with_settings(
-        assert_proxies_are_heard, trusted_proxies=["192.0.2.0/24"]
+    "assert_trusted_proxies_are_believed": lambda: with_settings(
+        assert_trusted_proxies_are_believed, trusted_proxies=["192.0.2.0/24"]
     ),
     "assert_signed_in, after an answer that broke off": abrupt,
     "assert_limit_holds": limit,
