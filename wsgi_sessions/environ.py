@@ -132,7 +132,7 @@ def find_source(source: Any) -> Mapping[str, Any]:
         items = getattr(source, "items", None)
         if is_known or isinstance(source, (Mapping, type)) or not callable(items):
             return find_environ(source)
-        pairs = list(items())
+        pairs = list(source.items())
     if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         return find_environ(source)
     return {"Cookie": _join_cookies(pairs)}

@@ -101,5 +101,6 @@ def _opening_of(database: Any) -> tuple[Any, float]:
         from playhouse.pool import PooledDatabase  # it loads every driver
 
         if type(database).connect is PooledDatabase.connect:
-            return super(PooledDatabase, database).connect, database._wait_timeout
+            without_wait: Any = super(PooledDatabase, database)
+            return without_wait.connect, database._wait_timeout
     return database.connect, 0
