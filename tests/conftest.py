@@ -5,9 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from .test_request import Stage
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """An app that acts as a test tells it to, and its browser; the parameter is the settings."""
+    # Not at the top: pytest rewrites the assertions of what is imported after this file.
+    from .test_request import Stage
+
+    with Stage(**getattr(request, "param", {})) as stage:
+        yield stage
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,14 +15,6 @@ Act = Callable[[SessionRequest], Any]
 CACHED = {"cookie_cache": True, "revocation_lag": 60}
 
 
-@pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(**getattr(request, "param", {}))
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
-        yield stage
-
-
 def do_after_headers(stage: Stage, act: Act) -> Any:
     """Have the app act within the body of one request; return what the act returned."""
     results: list[Any] = []

@@ -17,9 +17,7 @@ COPY = "__Host-session_data"
 @pytest.fixture
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     given = {"cookie_cache": True, "revocation_lag": 60, **getattr(request, "param", {})}
-    stage = Stage(**given)
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
+    with Stage(**given) as stage:
         yield stage
 
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.test_request import Stage, sign_up
 from wsgi_sessions import SessionDataLostError, SessionRequest, StoreUnavailableError
-
-
-@pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(**getattr(request, "param", {}))
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
-        yield stage
-
 
 ANONYMOUS = {"on_database_error": "anonymous"}
 

@@ -19,9 +19,7 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    stage = Stage(cookie_cache=True, revocation_lag=60)
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
+    with Stage(cookie_cache=True, revocation_lag=60) as stage:
         yield stage
 
 

@@ -16,9 +16,7 @@ BOUND = {"ip_binding": "exact"}
 
 @pytest.fixture
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(**getattr(request, "param", BOUND))
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
+    with Stage(**getattr(request, "param", BOUND)) as stage:
         yield stage
 
 

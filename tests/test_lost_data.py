@@ -13,14 +13,6 @@ from wsgi_sessions import ConfigurationError, SessionConfig, SessionDataLostErro
 CONFLICT = {"on_lost_data": "conflict"}
 
 
-@pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(**getattr(request, "param", {}))
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
-        yield stage
-
-
 def lose(stage: Stage, session_id: str) -> Any:
     def act(request: SessionRequest) -> None:
         assert request.session is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,14 @@ class Stage:
         self.result: Any = None
         self.bench = Bench(self.app, **settings)
 
+    def __enter__(self) -> Stage:
+        self.bench.__enter__()
+        self.browser = self.bench.new_browser()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.bench.__exit__(*error)
+
     def app(self, environ: Any, start_response: Any) -> Any:
         self.environ = environ
         self.result = self.act(environ["wsgi_sessions.request"])
@@ -56,14 +64,6 @@ class Stage:
 
     def names(self) -> list[str]:
         return [event.name for event in self.bench.events]
-
-
-@pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    stage = Stage(**getattr(request, "param", {}))
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
-        yield stage
 
 
 def sign_up(request: SessionRequest) -> Any:

@@ -24,8 +24,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     database = peewee.SqliteDatabase(str(tmp_path / "theirs.db"))
     stage = Stage(database=database, **getattr(request, "param", {}))
     stage.database = database  # type: ignore[attr-defined]
-    with stage.bench:
-        stage.browser = stage.bench.new_browser()
+    with stage:
         yield stage
     database.close()
 

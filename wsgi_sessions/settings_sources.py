@@ -78,13 +78,12 @@ def read_environment(
 ) -> dict[str, Any]:
     """Return what the environment sets, under dotted names; values are still text."""
     variables = {
-        f"{PREFIX}{name.upper()}": name
-        for name in field_types(config)
-        if name not in _NOT_FROM_TEXT
+        _variable_of(name): name for name in field_types(config) if name not in _NOT_FROM_TEXT
     }
     for part, part_type in parts.items():
-        for name in field_types(part_type):
-            variables[f"{PREFIX}{part.upper()}_{name.upper()}"] = f"{part}.{name}"
+        for field_name in field_types(part_type):
+            name = f"{part}.{field_name}"
+            variables[_variable_of(name)] = name
     found: dict[str, Any] = {}
     for variable, text in environ.items():
         if not variable.startswith(PREFIX) or variable == f"{PREFIX}ENV":
@@ -111,11 +110,14 @@ def naming_variables(error: ConfigurationError, settings: Iterable[str]) -> Conf
     """
     message = str(error)
     sources = [
-        f"{name} comes from {PREFIX}{name.upper().replace('.', '_')}"
-        for name in settings
-        if _speaks_of(message, name)
+        f"{name} comes from {_variable_of(name)}" for name in settings if _speaks_of(message, name)
     ]
     return ConfigurationError(f"{message} ({'; '.join(sources)})") if sources else error
+
+
+def _variable_of(name: str) -> str:
+    """Return the variable of a setting, which may be a field of a part."""
+    return f"{PREFIX}{name.upper().replace('.', '_')}"
 
 
 def _speaks_of(message: str, name: str) -> bool:

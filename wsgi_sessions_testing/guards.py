@@ -1,4 +1,4 @@
-"""Assertions about what a session is not enough for, how long it lasts, and who is heard at all.
+"""Assertions about what a session is not enough for, how long it lasts, and who is believed.
 
 Must not look where a user, an attacker or a proxy could not.
 """
@@ -262,7 +262,7 @@ def assert_trusted_proxies_are_believed(app: WSGIApplication) -> None:
     config = config_for_tests(app)
     if not config.trusted_proxies:
         raise AssertionError(
-            "trusted_proxies is empty, so no proxy is heard; write "
+            "trusted_proxies is empty, so no proxy is believed; write "
             '@pytest.mark.sessions(trusted_proxies=["192.0.2.0/24"])'
         )
     client = ELSEWHERE[0]
@@ -277,10 +277,7 @@ def assert_trusted_proxies_are_believed(app: WSGIApplication) -> None:
                 facts = browser._with_handle("look", lambda handle: handle.facts, headers=headers)
                 names = ", ".join(headers)
                 if facts.address != client:
-                    fail(
-                        f"the address by {names} of a trusted proxy is not believed",
-                        browser,
-                    )
+                    fail(f"the address by {names} of a trusted proxy is not believed", browser)
                 if not facts.is_https:
                     fail(f"the scheme by {names} of a trusted proxy is not believed", browser)
                 browser._with_handle("start a session", start_anonymous, headers=headers)
