@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,24 @@ def idle_one(connections: Connections) -> Any:
     if not connections._pool._idle:
         connections.read_row("SELECT 1", ())
     return connections._pool._idle[-1].connection
+
+
+@contextmanager
+def noted(connections: Connections) -> Iterator[list[str]]:
+    """Note what is sent over the connection that is taken next.
+
+    But for how long it waits for a lock, which it is told anew where the use before was slow.
+    """
+    sent: list[str] = []
+
+    def note(sql: str) -> None:
+        if not sql.startswith("PRAGMA busy_timeout"):
+            sent.append(sql)
+
+    connection = idle_one(connections)
+    connection.set_trace_callback(note)
+    yield sent
+    connection.set_trace_callback(None)
 
 
 def lent_open(connections: Connections) -> Connections:
@@ -224,13 +242,11 @@ class TestOwned:
 
     def test_read_sends_one_statement(self, owned: Connections) -> None:
         count(owned)
-        sent: list[str] = []
-        idle_one(owned).set_trace_callback(sent.append)
 
-        owned.read_row("SELECT word FROM thing WHERE id = ?", (7,))
-        owned.read_rows("SELECT word FROM thing WHERE id = ?", (8,))
+        with noted(owned) as sent:
+            owned.read_row("SELECT word FROM thing WHERE id = ?", (7,))
+            owned.read_rows("SELECT word FROM thing WHERE id = ?", (8,))
 
-        idle_one(owned).set_trace_callback(None)
         assert sent == [
             "SELECT word FROM thing WHERE id = 7",
             "SELECT word FROM thing WHERE id = 8",
@@ -238,12 +254,10 @@ class TestOwned:
 
     def test_write_sends_one_statement(self, owned: Connections) -> None:
         count(owned)
-        sent: list[str] = []
-        idle_one(owned).set_trace_callback(sent.append)
 
-        put(owned, "a")
+        with noted(owned) as sent:
+            put(owned, "a")
 
-        idle_one(owned).set_trace_callback(None)
         assert sent == ["INSERT INTO thing (word) VALUES ('a')"]
 
     def test_write_tells_how_many_rows_it_changed(self, owned: Connections) -> None:
@@ -262,32 +276,22 @@ class TestOwned:
         assert owned.read_row("SELECT word FROM thing WHERE id = 99", ()) is None
 
     def test_read_within_a_transaction_fails_with_it(self, owned: Connections) -> None:
-        sent: list[str] = []
-        idle_one(owned).set_trace_callback(sent.append)
-
-        with pytest.raises(StoreUnavailableError):
+        with noted(owned) as sent, pytest.raises(StoreUnavailableError):
             owned.atomically(lambda: owned.read_row("SELECT * FROM broken", ()))
-        idle_one(owned).set_trace_callback(None)
 
         assert sent == ["BEGIN IMMEDIATE", "ROLLBACK"]
 
     def test_failed_read_is_not_sent_again_within_a_transaction(self, owned: Connections) -> None:
-        sent: list[str] = []
         overflow = "SELECT abs(-9223372036854775807 - 1)"
-        idle_one(owned).set_trace_callback(sent.append)
 
-        with pytest.raises(StoreUnavailableError):
+        with noted(owned) as sent, pytest.raises(StoreUnavailableError):
             owned.atomically(lambda: owned.read_row(overflow, ()))
-        idle_one(owned).set_trace_callback(None)
 
         assert sent == ["BEGIN IMMEDIATE", overflow, "ROLLBACK"]
 
     def test_inner_transaction_joins_the_outer(self, owned: Connections) -> None:
-        sent: list[str] = []
-        idle_one(owned).set_trace_callback(sent.append)
-
-        owned.atomically(lambda: owned.atomically(lambda: put(owned, "a")))
-        idle_one(owned).set_trace_callback(None)
+        with noted(owned) as sent:
+            owned.atomically(lambda: owned.atomically(lambda: put(owned, "a")))
 
         assert sent == ["BEGIN IMMEDIATE", "INSERT INTO thing (word) VALUES ('a')", "COMMIT"]
 

@@ -1435,7 +1435,9 @@ class Watched:
         return Watched(self.inner.cursor(*arguments, **options), self.sent)
 
     def execute(self, sql: str, *arguments: Any) -> Any:
-        self.sent.append(sql)
+        # How long it waits for a lock is said anew where the use before was slow.
+        if not sql.startswith("PRAGMA busy_timeout"):
+            self.sent.append(sql)
         return self.inner.execute(sql, *arguments)
 
     def __getattr__(self, name: str) -> Any:
