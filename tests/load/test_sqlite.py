@@ -85,7 +85,7 @@ def test_workers_agree_when_their_file_is_taken_away(
         assert ask_all(server, old) == {"old@example.org"}
         assert ask_all(server, other) == {"after-the-copy@example.org"}
 
-        use_every_worker(server)
+        server.use_every_worker()
         change(path, copy)
 
         wait_until_agreed(server, [old, other])
@@ -99,16 +99,6 @@ def test_workers_agree_when_their_file_is_taken_away(
             kept = {"old@example.org"} if change is replace else {None}
             assert seen == [kept, {None}], "one database for all"
             assert ask_all(server, newcomer) == {"new@example.org"}
-
-
-def use_every_worker(server: Server) -> None:
-    """Have every worker open the file: one that never did would take it for a new one."""
-    unused = set(server.workers())
-    deadline = time.monotonic() + CHECK_SECONDS
-    while unused:
-        assert time.monotonic() < deadline, f"workers {unused} were never asked"
-        answers = in_parallel(lambda _: server.visitor().get("/connection").json, 2 * WORKERS)
-        unused -= {answer["pid"] for answer in answers}
 
 
 def ask_all(server: Server, visitor: Visitor) -> set[Any]:

@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import fresh_server_database
+from tests.contract.databases import fresh_server_database, in_parallel
 
 ROOT = Path(__file__).parents[2]
 APPLICATION = "tests.scenarios.server_app:application"
@@ -147,6 +147,7 @@ class Server:
 
     def reload(self) -> None:
         """Have the server load the application anew, as an operator does; it goes on serving."""
+        self.use_every_worker()
         before = set(self.workers())
         self.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -155,6 +156,19 @@ class Server:
                 return
             time.sleep(0.05)
         raise AssertionError(f"{self.kind} did not reload: {self.log.read_text()}")
+
+    def use_every_worker(self) -> None:
+        """Have every worker use the database; one that is still starting is waited for.
+
+        One that was never asked takes a new file for its own, and uWSGI reloads none that has
+        not loaded the application yet.
+        """
+        unused = set(self.workers())
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while unused:
+            assert time.monotonic() < deadline, f"workers {unused} never answered"
+            asked = in_parallel(lambda _: self.visitor().get("/connection").json, 2 * len(unused))
+            unused -= {answer["pid"] for answer in asked}
 
     def workers(self) -> list[int]:
         """Return the process ids of the server's workers."""
