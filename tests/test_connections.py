@@ -17,7 +17,7 @@ import psycopg
 import pymysql
 import pytest
 
-from tests.contract.databases import fresh_server_database, in_parallel, run_on_server
+from tests.contract.databases import fresh_server_database, in_parallel, is_counted, run_on_server
 from wsgi_sessions import ConfigurationError, SessionManager, StoreUnavailableError
 from wsgi_sessions.connections import Connections, IntegrityConflict
 from wsgi_sessions.errors import InvalidValueError
@@ -53,14 +53,11 @@ def idle_one(connections: Connections) -> Any:
 
 @contextmanager
 def noted(connections: Connections) -> Iterator[list[str]]:
-    """Note what is sent over the connection that is taken next.
-
-    But for how long it waits for a lock, which it is told anew where the use before was slow.
-    """
+    """Note what is sent over the connection that is taken next."""
     sent: list[str] = []
 
     def note(sql: str) -> None:
-        if not sql.startswith("PRAGMA busy_timeout"):
+        if is_counted(sql):
             sent.append(sql)
 
     connection = idle_one(connections)

@@ -203,6 +203,14 @@ def stored_session(store: Store, session_id: str = "session-1") -> SessionRecord
     return found[0]
 
 
+def is_counted(sql: str) -> bool:
+    """Tell whether a statement is part of what a use of the database costs.
+
+    How long SQLite waits for a lock is not: it is said anew where the use before was slow.
+    """
+    return not sql.startswith("PRAGMA busy_timeout")
+
+
 def in_parallel(work: Callable[[int], T], count: int) -> list[T]:
     """Run work in as many threads, all let go at once; return what each returned."""
     barrier = threading.Barrier(count)

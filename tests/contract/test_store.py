@@ -33,6 +33,7 @@ from .databases import (
     WAIT_SECONDS,
     Place,
     in_parallel,
+    is_counted,
     make_account,
     make_session,
     make_user,
@@ -1435,8 +1436,7 @@ class Watched:
         return Watched(self.inner.cursor(*arguments, **options), self.sent)
 
     def execute(self, sql: str, *arguments: Any) -> Any:
-        # How long it waits for a lock is said anew where the use before was slow.
-        if not sql.startswith("PRAGMA busy_timeout"):
+        if is_counted(sql):
             self.sent.append(sql)
         return self.inner.execute(sql, *arguments)
 
