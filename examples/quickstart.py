@@ -135,8 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     settings: dict[str, Any] = {}
     if given.rotate_every is not None:
-        settings["update_age"] = given.rotate_every
-        settings["rotation_grace"] = min(60, given.rotate_every // 3)
+        settings["rotation_interval"] = given.rotate_every
+        # Five of it have to be shorter than the interval.
+        settings["rotation_grace"] = min(60, (given.rotate_every - 1) // 5)
     listening = open_socket(given.host, given.port)
     try:
         given.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,8 +156,8 @@ def port_number(text: str) -> int:
 
 def rotation_seconds(text: str) -> int:
     seconds = int(text)
-    if not 3 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{seconds} is out of range; give 3 to 86400 seconds")
+    if not 6 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{seconds} is out of range; give 6 to 86400 seconds")
     return seconds
 
 

@@ -38,6 +38,7 @@ FLOORS = {
     "devices": 1,
     "signing": 1,
     "settings_parts": 3,
+    "rotation_settings": 1,
     "config": 4,
     "tokens": 4,
     "cookie_cache": 4,

@@ -14,8 +14,9 @@ from wsgi_sessions_testing.jar import CookieJar
 
 SECRET = "0123456789abcdef" * 2
 SIGNER = TokenSigner([SECRET])
-TOKEN = SIGNER.write(bytes(24), 0)
-OTHER = SIGNER.write(bytes(24), 1)
+BRANCH = "Branch-0"
+TOKEN = SIGNER.write(bytes(24), 0, BRANCH)
+OTHER = SIGNER.write(bytes(24), 1, BRANCH)
 
 
 def make_door(**settings: Any) -> CookieDoor:
@@ -118,7 +119,7 @@ class TestRead:
         assert find("session_token=T; session_data=C", cookie_cache=False) == (["T"], [])
 
     def test_at_most_four_of_each_name_are_taken(self) -> None:
-        tokens = [SIGNER.write(bytes([n]) * 24, 0) for n in range(9)]
+        tokens = [SIGNER.write(bytes([n]) * 24, 0, BRANCH) for n in range(9)]
         header = "; ".join(f"session_token={t}; session_data=C{n}" for n, t in enumerate(tokens))
 
         assert find(header) == (tokens[:4], ["C0", "C1", "C2", "C3"])
@@ -242,7 +243,7 @@ class TestPrefix:
 
     def test_one_candidate_of_a_name_that_is_bound_to_the_host(self) -> None:
         """The last: a browser sends what stood in its jar before a sign-in before it."""
-        stranger = SIGNER.write(b"s" * 24, 9)
+        stranger = SIGNER.write(b"s" * 24, 9, BRANCH)
         header = (
             f"__Host-session_token={stranger}; __Host-session_data=D; "
             f"__Host-session_token={TOKEN}; __Host-session_data=C"
@@ -251,10 +252,28 @@ class TestPrefix:
         assert find(header, is_secure=True) == ([TOKEN], ["C"])
 
     def test_latest_generation_of_the_last_session_is_the_candidate(self) -> None:
-        newer, stranger = SIGNER.write(bytes(24), 2), SIGNER.write(b"s" * 24, 9)
+        newer, stranger = SIGNER.write(bytes(24), 2, BRANCH), SIGNER.write(b"s" * 24, 9, BRANCH)
         header = "; ".join(f"__Host-session_token={t}" for t in (stranger, newer, TOKEN, OTHER))
 
         assert find(header, is_secure=True) == ([newer], [])
+
+    def test_siblings_of_the_latest_generation_are_all_candidates(self) -> None:
+        """The table knows which of them counts."""
+        first, second = (SIGNER.write(bytes(24), 2, f"Branch-{n}") for n in (1, 2))
+        stranger = SIGNER.write(b"s" * 24, 9, BRANCH)
+        texts = (OTHER, stranger, second, TOKEN, first, second, "rubbish")
+        header = "; ".join(f"__Host-session_token={text}" for text in texts)
+
+        assert find(header, is_secure=True) == ([second, first], [])
+
+    @pytest.mark.parametrize("count", [4, 5, 40])
+    def test_of_many_tokens_of_a_session_the_latest_is_among_the_candidates(
+        self, count: int
+    ) -> None:
+        texts = [SIGNER.write(bytes(24), n, BRANCH) for n in range(count)]
+        header = "; ".join(f"__Host-session_token={text}" for text in texts)
+
+        assert find(header, is_secure=True) == (texts[-1:], [])
 
     def test_name_that_says_secure_alone_may_stand_for_several_cookies(self) -> None:
         header = f"__Secure-session_token={OTHER}; __Secure-session_token={TOKEN}"
@@ -277,35 +296,39 @@ class TestPrefix:
 
 class TestSet:
     def test_token_over_http(self) -> None:
-        assert make_door().set_token("T", is_secure=False, remember=True) == (
+        assert make_door().set_token("T", is_secure=False, max_age_s=604_800) == (
             "Set-Cookie",
             "session_token=T; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_token_over_https(self) -> None:
-        assert make_door().set_token("T", is_secure=True, remember=True) == (
+        assert make_door().set_token("T", is_secure=True, max_age_s=604_800) == (
             "Set-Cookie",
             "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_token_under_the_longest_name_is_not_too_large_for_browsers(self) -> None:
         door = make_door(cookie={"name": "n" * 256, "path": "/app"})
-        token = SIGNER.write(bytes(24), 10**9)
+        token = SIGNER.write(bytes(24), 10**9, BRANCH)
 
-        line = door.set_token(token, is_secure=True, remember=True)[1]
+        line = door.set_token(token, is_secure=True, max_age_s=604_800)[1]
 
         assert len(line.partition(";")[0]) < 4096
         assert all(len(attribute) <= 1024 for attribute in line.split("; ")[1:])
 
+    @pytest.mark.parametrize("max_age_s", [1, 60, 604_800, 34_560_000])
+    def test_token_lasts_as_long_as_told(self, max_age_s: int) -> None:
+        line = make_door().set_token("T", is_secure=False, max_age_s=max_age_s)[1]
+
+        assert line.split("; ")[1] == f"Max-Age={max_age_s}"
+
     def test_token_that_is_not_remembered_ends_with_the_browser(self) -> None:
-        line = make_door().set_token("T", is_secure=False, remember=False)[1]
+        line = make_door().set_token("T", is_secure=False, max_age_s=None)[1]
 
         assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax; Priority=High"
 
     def test_every_attribute_of_the_config_is_rendered(self) -> None:
         door = make_door(
-            expires_in=3600,
-            update_age=600,
             cookie={
                 "path": "/app",
                 "domain": "example.org",
@@ -314,7 +337,7 @@ class TestSet:
             },
         )
 
-        assert door.set_token("T", is_secure=True, remember=True)[1] == (
+        assert door.set_token("T", is_secure=True, max_age_s=3600)[1] == (
             "__Secure-session_token=T; Max-Age=3600; Path=/app; Domain=example.org; Secure; "
             "HttpOnly; SameSite=None; Partitioned; Priority=High"
         )
@@ -322,7 +345,7 @@ class TestSet:
     def test_what_browsers_take_from_secure_cookies_alone_is_left_out_over_http(self) -> None:
         door = make_door(cookie={"same_site": "None", "partitioned": True})
 
-        line = door.set_token("T", is_secure=False, remember=False)[1]
+        line = door.set_token("T", is_secure=False, max_age_s=None)[1]
 
         assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax; Priority=High"
 
@@ -346,7 +369,7 @@ class TestSet:
     def test_cookie_outlives_what_a_sub_domain_fills_the_jar_with(self) -> None:
         """Chromium keeps 180 cookies of a site, and drops those of high priority last."""
         jar = CookieJar(FakeClock())
-        line = make_door().set_token("T", is_secure=True, remember=True)[1]
+        line = make_door().set_token("T", is_secure=True, max_age_s=604_800)[1]
         jar.receive([line], url="https://example.org/")
 
         planted = [f"c{number}=x; Secure; Domain=example.org" for number in range(200)]

@@ -29,6 +29,10 @@ HELPERS: list[tuple[Callable[[Any], Any], str]] = [
 ]
 
 
+def has_long_body(environ: dict[str, Any]) -> bool:
+    return read_facts(environ, SessionConfig(secret=SECRET)).has_long_body
+
+
 class TestFacts:
     def test_request_tells_who_and_what(self) -> None:
         environ = {
@@ -59,6 +63,74 @@ class TestFacts:
         facts = read_facts(environ, config)
 
         assert (facts.address, facts.is_https) == ("203.0.113.9", True)
+
+    @pytest.mark.parametrize(
+        ("length", "is_long"),
+        [
+            (None, False),
+            ("", False),
+            ("0", False),
+            ("1", False),
+            ("65536", False),
+            ("65537", True),
+            ("999999999999", True),
+            ("9" * 13, True),
+            ("9" * 100_000, True),
+            ("-1", False),
+            ("-65537", False),
+            ("+65537", False),
+            ("65537.0", False),
+            ("6e9", False),
+            (" 65537", False),
+            ("65537, 65537", False),
+            ("0x10001", False),
+            ("70_000", False),
+            ("many", False),
+            ("\0", False),
+            ("\xb2" * 9, False),
+            ("\u0661" * 4, False),
+            ("\uff19" * 9, True),
+            (65_537, False),
+            (b"65537", False),
+            ([], False),
+        ],
+    )
+    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", None])
+    def test_body_is_long_by_its_length_whatever_the_method(
+        self, method: str | None, length: Any, is_long: bool
+    ) -> None:
+        environ = {"CONTENT_LENGTH": length, "REQUEST_METHOD": method}
+
+        assert has_long_body(environ) is is_long
+
+    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PURGE"])
+    @pytest.mark.parametrize("coding", ["chunked", "gzip, chunked", "CHUNKED", "\0"])
+    def test_body_in_chunks_is_long_whatever_the_method(self, method: str, coding: str) -> None:
+        environ = {"HTTP_TRANSFER_ENCODING": coding, "REQUEST_METHOD": method}
+
+        assert has_long_body(environ)
+        assert has_long_body({**environ, "CONTENT_LENGTH": ""})
+
+    @pytest.mark.parametrize(
+        ("method", "is_long"),
+        [
+            *[("POST", True), ("PUT", True), ("PATCH", True)],
+            *[("GET", False), ("HEAD", False), ("DELETE", False), ("OPTIONS", False)],
+            *[("post", False), ("", False), (None, False)],
+        ],
+    )
+    def test_input_that_the_server_ends_may_be_a_long_body_of_some_methods_alone(
+        self, method: Any, is_long: bool
+    ) -> None:
+        """Gunicorn says it of every request; HTTP/2 tells no length where a body is streamed."""
+        environ = {"wsgi.input_terminated": True, "REQUEST_METHOD": method}
+
+        assert has_long_body(environ) is is_long
+        assert has_long_body({**environ, "CONTENT_LENGTH": ""}) is is_long
+        assert not has_long_body({**environ, "CONTENT_LENGTH": "0"})
+        assert not has_long_body({**environ, "CONTENT_LENGTH": "65536"})
+        for said in (False, None, "", "no", 1):
+            assert not has_long_body({**environ, "wsgi.input_terminated": said})
 
     def test_long_user_agent_is_cut(self) -> None:
         facts = read_facts({"HTTP_USER_AGENT": "x" * 513}, SessionConfig(secret=SECRET))

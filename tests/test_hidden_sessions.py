@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.rotations import rotate
 from tests.test_request import PASSWORD, Stage, sign_up
 from wsgi_sessions import SessionLimitReached, SessionRequest, StoreUnavailableError
 from wsgi_sessions_testing.browser import Browser
@@ -78,10 +79,7 @@ def test_a_visitors_session_while_the_database_was_away(stage: Stage) -> None:
 def test_a_visitors_session_beside_a_refused_replay(stage: Stage) -> None:
     stage.do(sign_up)
     late = stage.browser.fork()
-    stage.bench.clock.advance(days=1)
-    stage.browser.get("/")
-    stage.browser.get("/")
-    stage.bench.clock.advance(hours=1)
+    rotate(stage.browser, stage.bench.clock)
     token = late.session_token
     stage.do(start, late)
     assert late.session_token == token
@@ -143,10 +141,7 @@ def test_the_json_apis_sign_out_elsewhere_ends_the_session(stage: Stage) -> None
 def test_a_sign_out_with_a_token_of_before_ends_the_session(stage: Stage) -> None:
     made = stage.do(sign_up)
     late: Browser = stage.browser.fork()
-    stage.bench.clock.advance(days=1)
-    stage.browser.get("/")
-    stage.browser.get("/")
-    stage.bench.clock.advance(hours=1)
+    rotate(stage.browser, stage.bench.clock)
     assert stage.do(lambda request: request.sign_out(), late) is True
     assert not stage.bench.manager.is_live(made.session.id)
 

@@ -13,6 +13,7 @@ import pytest
 from webob import Request
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 
+from tests.rotations import rotate
 from wsgi_sessions import (
     EmailNotVerifiedError,
     InvalidPasswordError,
@@ -269,10 +270,7 @@ class TestGetSession:
             source = {"Cookie": cookie}
             if is_environ:
                 source = {"HTTP_COOKIE": cookie, "wsgi.url_scheme": "https"}
-            clock.advance(days=1)
-            browser.get("/")
-            browser.get("/")
-            clock.advance(hours=1)
+            rotate(browser, clock)
 
             assert bench.manager.get_session(source, authoritative=True) is None
             assert browser.get("/").text == "in"

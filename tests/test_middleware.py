@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from tests.rotations import confirm_next, rotate
 from wsgi_sessions import (
     InvalidValueError,
     NotSignedInError,
@@ -95,11 +96,37 @@ def test_a_touch_costs_one_update(traced: Traced) -> None:
     assert traced.cost() == (["SELECT"], 0)
 
 
-def test_refresh_with_offer_then_confirm_cost_one_update_each(traced: Traced) -> None:
+def test_refresh_with_offer_then_confirm_then_settle_cost_one_update_each(traced: Traced) -> None:
     traced.clock.advance(days=1)
     assert traced.cost() == (["SELECT", "UPDATE"], 1)
+    traced.clock.advance(seconds=1)
     assert traced.cost() == (["SELECT", "UPDATE"], 0)
     assert traced.cost() == (["SELECT"], 0)
+    traced.clock.advance(minutes=3)
+    assert traced.cost() == (["SELECT", "UPDATE"], 0)
+    assert traced.cost() == (["SELECT"], 0)
+    traced.clock.advance(seconds=299)
+    assert traced.cost() == (["SELECT"], 0), "settling was the touch, too"
+
+
+def test_catch_up_costs_one_cookie_and_its_take_over_one_update(traced: Traced) -> None:
+    crashed = traced.browser.fork()
+    confirm_next(traced.browser, traced.clock)
+    traced.browser = crashed
+    traced.clock.advance(minutes=1)
+    assert traced.cost() == (["SELECT"], 1)
+    assert traced.cost() == (["SELECT", "UPDATE"], 0)
+    assert traced.cost() == (["SELECT"], 0)
+
+
+def test_sibling_and_token_before_cost_nothing_more(traced: Traced) -> None:
+    before = traced.browser.fork()
+    traced.clock.advance(days=1)
+    sibling = traced.browser.fork()
+    for browser in (sibling, traced.browser, traced.browser):
+        browser.get("/")
+    for traced.browser in (before, sibling):
+        assert traced.cost() == (["SELECT"], 0)
 
 
 def test_a_cached_request_costs_one_reading_of_the_feed_a_lag(cached: Traced) -> None:
@@ -133,10 +160,7 @@ def test_an_expired_session_costs_one_update_and_clears_nothing(traced: Traced) 
 
 def test_a_replay_costs_one_update_and_one_feed_row(traced: Traced) -> None:
     thief = traced.browser.fork()
-    traced.clock.advance(days=1)
-    traced.cost()
-    traced.cost()
-    traced.clock.advance(seconds=60)
+    rotate(traced.browser, traced.clock)
     traced.browser = thief
     assert traced.cost() == (["INSERT", "SELECT", "UPDATE"], 0)
 

@@ -36,8 +36,9 @@ def test_tables_have_the_columns_of_the_design(database: Any) -> None:
             *["created_at", "updated_at"],
         ],
         "session": [
-            *["id", "user_id", "generation", "confirmed_at", "created_at", "authenticated_at"],
-            *["updated_at", "last_seen_at", "expires_at", "remember", "ip_address"],
+            *["id", "user_id", "generation", "branch", "branch_before", "is_settled", "caught_up"],
+            *["confirmed_at", "created_at", "authenticated_at", "updated_at"],
+            *["last_seen_at", "expires_at", "remember", "ip_address"],
             *["user_agent", "data", "data_version", "ended_at", "end_reason"],
         ],
         "revocation": ["id", "session_id", "before", "created_at"],
@@ -101,8 +102,8 @@ def test_columns_that_may_be_empty_are_those_of_the_design(database: Any) -> Non
         for name, field in model._meta.fields.items()
         if field.null
     } == {
-        *["user.image", "account.password_hash", "session.user_id", "session.ip_address"],
-        *["session.user_agent", "session.ended_at", "session.end_reason"],
+        *["user.image", "account.password_hash", "session.user_id", "session.branch_before"],
+        *["session.ip_address", "session.user_agent", "session.ended_at", "session.end_reason"],
         *["revocation.session_id", "revocation.before"],
     }
 

@@ -38,7 +38,9 @@ def test_ended_session_shows_its_reason() -> None:
     )
 
 
-TOKEN = PresentedToken("session-1", 3, b"hush-secret", "v1.hush-text.3.signature", True)
+TOKEN = PresentedToken(
+    "session-1", 3, "hush-br0", b"hush-secret", "v1.hush-text.3.hush-br0.signature", True
+)
 COPY = CachedCopy(
     make_session(data='{"hush":1}', ip_address="192.0.2.77"), make_user(), NOW, NOW + 1
 )

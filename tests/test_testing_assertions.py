@@ -58,8 +58,14 @@ SOUND: list[dict[str, Any]] = [
     {"idle_timeout": 3600},
     {"idle_timeout": 3600, "cookie_cache": True},
     {"absolute_timeout": 43_200, "update_age": 3600},
-    {"rotation_grace": 0},
-    {"rotation_grace": 0, "cookie_cache": True},
+    {"rotation_grace": 30},
+    {"rotation_grace": 3600, "rotation_interval": 86_400},
+    {"rotation_grace": 1, "rotation_interval": 6},
+    {"rotation_grace": 1, "rotation_interval": 6, "cookie_cache": True, "remember_me": False},
+    {"rotation_interval": 3600, "upload_grace": 180, "cookie_cache": True},
+    {"rotation_interval": 30 * 86_400},
+    {"idle_timeout": 100, "rotation_interval": 3600},
+    {"secret": ("the-newest-secret-of-all-" * 2, "the-older-secret-of-the-app-" * 2)},
     {"on_replay": "reject"},
     {"cookie": {"path": "/app"}},
     {"cookie": {"path": "/app"}, "cookie_cache": True},
@@ -72,15 +78,21 @@ SOUND: list[dict[str, Any]] = [
     {"multi_session": {"maximum_sessions": 1}},
     {"multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
     {"ip_binding": "subnet", "address": "203.0.113.5"},
-    {"remember_me": False, "update_age": 3600},
+    {"remember_me": False},
+    {"remember_me": False, "update_age": 3600, "cookie_cache": True},
 ]
+
+
+def claim_rotation_safe(browser: Browser) -> None:
+    is_reject = browser.manager.config.on_replay == "reject"
+    assert_rotation_safe(browser, thief_may_stay=is_reject)
 
 
 @pytest.mark.parametrize("settings", SOUND, ids=str)
 @pytest.mark.parametrize(
     "claim",
     [
-        assert_rotation_safe,
+        claim_rotation_safe,
         assert_revocation_is_final,
         assert_forged_token_refused,
         assert_cookie_flags,
@@ -134,26 +146,69 @@ def test_a_revocation_is_final_where_nothing_is_ever_refreshed(settings: dict[st
             assert_rotation_safe,
             {"rotate_tokens": False},
             (
-                "rotate_tokens is off, so there is no rotation to be safe; "
+                "there is no rotation to be safe: rotate_tokens is off; "
                 "write @pytest.mark.sessions(rotate_tokens=True)"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {"expires_in": 600, "update_age": 300},
+            (
+                "there is no rotation to be safe: sessions live 0:10:00 and are refreshed after "
+                "0:05:00, which leaves no time to rotate their tokens safely with a rotation_grace "
+                "of 0:01:00, so they are not rotated; raise expires_in, or set rotation_interval "
+                "and rotation_grace, or rotate_tokens=False to say that you know"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {"remember_me": False, "short_expires_in": 600},
+            (
+                "there is no rotation to be safe: the session is not remembered, and "
+                "short_expires_in (0:10:00) leaves no time to rotate its token; sign in with "
+                "remember_me=True, or write @pytest.mark.sessions(short_expires_in=…), a longer one"
             ),
         ),
         (
             assert_rotation_safe,
             {"absolute_timeout": 43_200},
             (
-                "absolute_timeout is 12:00:00, so the session ends before its token is rotated "
-                "(update_age is 1 day, 0:00:00) and the grace is over; write "
-                "@pytest.mark.sessions(…) with a shorter update_age or a longer absolute_timeout"
+                "the session ends 0 s after its token is due for rotation, and it takes 601 s to "
+                "see who keeps it (two windows, or upload_grace); write @pytest.mark.sessions(…) "
+                "with a longer absolute_timeout, or a lower rotation_interval"
             ),
         ),
         (
             assert_rotation_safe,
-            {"remember_me": False},
+            {"remember_me": False, "short_expires_in": 640, "upload_grace": 180},
             (
-                "the session is not remembered, so it expires before its token is rotated "
-                "(update_age is 1 day, 0:00:00) and the grace is over; sign in with remember_me=True, "
-                "or write @pytest.mark.sessions(short_expires_in=…), a longer one"
+                "the session ends 320 s after its token is due for rotation, and it takes 361 s to "
+                "see who keeps it (two windows, or upload_grace); write @pytest.mark.sessions(…) "
+                "with a longer short_expires_in"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {
+                "expires_in": 3660,
+                "update_age": 3350,
+                "rotation_interval": 3340,
+                "upload_grace": 180,
+            },
+            (
+                "the session ends 320 s after its token is due for rotation, and it takes 361 s to "
+                "see who keeps it (two windows, or upload_grace); write @pytest.mark.sessions(…) "
+                "with a longer expires_in"
+            ),
+        ),
+        (
+            assert_rotation_safe,
+            {"on_replay": "reject"},
+            (
+                'on_replay is "reject", so a thief who is the first to ask after the window keeps '
+                "the session, and can't be shown to be out; write "
+                '@pytest.mark.sessions(on_replay="revoke"), or '
+                "assert_rotation_safe(browser, thief_may_stay=True) for the rest"
             ),
         ),
         (
@@ -161,7 +216,8 @@ def test_a_revocation_is_final_where_nothing_is_ever_refreshed(settings: dict[st
             {"idle_timeout": 10},
             (
                 "idle_timeout is 0:00:10, so it takes 17280 visits to be in use for 86400 s; raise it "
-                "for this test, or write @pytest.mark.sessions(update_age=…) with a shorter one"
+                "for this test, or write @pytest.mark.sessions(rotation_interval=…, update_age=…) "
+                "with shorter ones"
             ),
         ),
         (
@@ -225,14 +281,49 @@ def test_a_page_that_session_cookies_do_not_reach_is_refused() -> None:
         assert_rotation_safe(browser, page="/")
 
 
-def test_a_rotation_that_is_under_way_already_is_let_go_by() -> None:
+@pytest.mark.parametrize("visits", range(4))
+def test_a_rotation_that_is_under_way_already_is_let_go_by(visits: int) -> None:
     with Bench(app) as bench:
         browser = bench.new_browser()
         browser.sign_in(ADA)
         bench.clock.advance(days=1)
-        browser.get("/")
+        for _ in range(visits):
+            browser.get("/")
 
         assert_rotation_safe(browser)
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+@pytest.mark.parametrize("caught_up", [False, True])
+def test_a_session_at_any_point_of_a_rotation_can_be_judged(
+    is_settled: bool, caught_up: bool
+) -> None:
+    with Bench(app) as bench:
+        browser = bench.new_browser()
+        made = bench.factories.make_session(
+            generation=3, age=86_400, confirmed=60, is_settled=is_settled, caught_up=caught_up
+        )
+        browser.adopt(made)
+
+        assert_rotation_safe(browser)
+
+
+@pytest.mark.parametrize(
+    ("settings", "remember_me"), [({"absolute_timeout": 5 * 86_400}, True), ({}, False)]
+)
+def test_a_session_that_ends_before_its_next_rotation_is_to_begin_anew(
+    settings: dict[str, Any], remember_me: bool
+) -> None:
+    with Bench(app, **settings) as bench:
+        browser = bench.new_browser()
+        age = 4 * 86_400 + 1 if remember_me else 13 * 3600
+        browser.adopt(
+            bench.factories.make_session(
+                generation=1, age=age, confirmed=60, remember_me=remember_me
+            )
+        )
+        with pytest.raises(AssertionError, match="ends before its next rotation is over; sign in"):
+            assert_rotation_safe(browser)
 
 
 def test_the_data_of_the_app_is_left_as_it_was() -> None:

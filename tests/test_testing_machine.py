@@ -5,16 +5,28 @@ What it finds in a product that is not, ``tests/seeded_faults`` shows.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from wsgi_sessions_testing import SessionMachine
+from wsgi_sessions import policy
+from wsgi_sessions.records import Outcome
+from wsgi_sessions_testing import SessionMachine, settings_for_tests
 from wsgi_sessions_testing.machine_people import PEOPLE
+from wsgi_sessions_testing.oracle import (
+    AGAIN,
+    CATCH_UP,
+    NEXT,
+    Expected,
+    ReferenceSession,
+    Shown,
+    Theft,
+)
 
 HEADERS = [("Content-Type", "text/plain")]
 
@@ -94,9 +106,21 @@ def test_sound_apps_pass(app: Any, cookie_cache: bool) -> None:
     [
         {"cookie": {"secure": False}},
         {"cookie": {"path": "/app", "domain": "example.org", "same_site": "Strict"}},
-        {"rotation_grace": 0},
-        {"rotation_grace": 0, "revocation_lag": 0, "touch_interval": 0, "cookie_cache": True},
+        {"rotation_interval": 6, "rotation_grace": 1},
+        {
+            "rotation_interval": 3600,
+            "rotation_grace": 1,
+            "upload_grace": 3,
+            "revocation_lag": 0,
+            "touch_interval": 0,
+            "cookie_cache": True,
+        },
         {"rotate_tokens": False},
+        {"rotate_tokens": False, "update_age": 600, "cookie_cache": True},
+        {"expires_in": 300, "update_age": 60},
+        {"short_expires_in": 3600, "touch_interval": 0},
+        {"short_expires_in": 60},
+        {"update_age": 600, "rotation_interval": 86_400, "upload_grace": 80_000},
         {"on_replay": "reject", "multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
         {"multi_session": {"enabled": False}},
         {"ip_binding": "subnet", "trusted_proxies": ["192.0.2.0/24"]},
@@ -104,6 +128,7 @@ def test_sound_apps_pass(app: Any, cookie_cache: bool) -> None:
         {"ip_binding": "exact", "trusted_proxies": ["127.0.0.0/8"]},
         {"expires_in": 30 * 86_400, "update_age": 30, "rotation_grace": 5},
         {"idle_timeout": 3600, "absolute_timeout": 7200, "update_age": 600},
+        {"idle_timeout": 3600, "rotation_interval": 1800, "cookie_cache": True},
     ],
     ids=str,
 )
@@ -173,3 +198,169 @@ def test_a_row_that_was_purged_is_not_missed_at_the_next_sign_in() -> None:
     machine.bench.manager.purge()
     machine.sign_in(which=0, who="bob@example.org", remember=1)
     machine.teardown()
+
+
+# The rules themselves are judged, where product and reference agree on them
+
+
+def any_token_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take whatever sibling for the token before: one that lost is good at each rotation."""
+    recognise, find_place = policy._recognise, ReferenceSession._find_place
+
+    def recognised(record: Any, token: Any, **how: Any) -> Outcome:
+        return recognise(record._replace(branch_before=None), token, **how)
+
+    def found(session: ReferenceSession, state: Any, shown: Shown) -> str | None:
+        return find_place(session, replace(state, branch_before=None), shown)
+
+    monkeypatch.setattr(policy, "_recognise", recognised)
+    monkeypatch.setattr(ReferenceSession, "_find_place", found)
+
+
+def no_settling_on_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the sibling that was confirmed first for the one that the browser kept."""
+    recognise, find_place = policy._recognise, ReferenceSession._find_place
+
+    def recognised(record: Any, token: Any, **how: Any) -> Outcome:
+        outcome = recognise(record, token, **how)
+        is_other = token.branch != record.branch
+        return Outcome.REPLAY if outcome is Outcome.SETTLE and is_other else outcome
+
+    def found(session: ReferenceSession, state: Any, shown: Shown) -> str | None:
+        place = find_place(session, state, shown)
+        is_other = shown.branch != state.branch
+        return None if place == "settles" and is_other else place
+
+    monkeypatch.setattr(policy, "_recognise", recognised)
+    monkeypatch.setattr(ReferenceSession, "_find_place", found)
+
+
+def no_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a browser whose jar went back for a thief."""
+    recognise, find_place = policy._recognise, ReferenceSession._find_place
+
+    def recognised(record: Any, token: Any, **how: Any) -> Outcome:
+        outcome = recognise(record, token, **how)
+        return Outcome.REPLAY if outcome is Outcome.CATCH_UP else outcome
+
+    def found(session: ReferenceSession, state: Any, shown: Shown) -> str | None:
+        place = find_place(session, state, shown)
+        return None if place == "catches up" else place
+
+    monkeypatch.setattr(policy, "_recognise", recognised)
+    monkeypatch.setattr(ReferenceSession, "_find_place", found)
+
+
+@pytest.mark.parametrize(
+    ("rules", "broken"),
+    [
+        (any_token_before, "a thief is let in"),
+        (no_settling_on_siblings, "an honest browser is signed out"),
+        (no_catch_up, "an honest browser is signed out"),
+    ],
+)
+def test_rules_that_break_a_promise_are_found(
+    rules: Callable[[pytest.MonkeyPatch], None], broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules(monkeypatch)
+    with pytest.raises(AssertionError, match=broken):
+        run(quiet, examples=100)
+
+
+# The reference, at default settings: a grace of a minute, and a rotation a day
+
+DAY, MINUTE, SECOND = 86_400_000, 60_000, 1000
+
+
+def reference(*requests: tuple[int, str, int], **changes: Any) -> ReferenceSession:
+    """Give a session that was signed in at 0 with the branch "a", and what was let in since."""
+    config = settings_for_tests(**changes)
+    session = ReferenceSession("id", "ada", config, 0, is_remembered=True, branch="a")
+    for generation, branch, at_ms in requests:
+        session.accept(Shown(generation, branch, at_ms))
+    return session
+
+
+def test_reference_tells_each_kind_of_offer() -> None:
+    due = reference().expect(Shown(0, "a", DAY))
+    assert (due.offer, due.generation, due.branch) == (NEXT, 1, "a")
+
+    again = reference().expect(Shown(0, "a", MINUTE, is_of_older_secret=True))
+    assert (again.offer, again.generation, again.branch) == (AGAIN, 0, "a")
+
+    back = reference((0, "a", DAY), (1, "b", DAY)).expect(Shown(0, "a", DAY + MINUTE))
+    assert (back.offer, back.generation, back.branch) == (CATCH_UP, 1, "b")
+
+
+def test_reference_settles_on_the_sibling_that_comes_after_the_window() -> None:
+    confirmed = DAY + 1
+    session = reference((0, "a", DAY), (1, "b", confirmed))
+    within, after = confirmed + 3 * MINUTE - 1, confirmed + 3 * MINUTE
+
+    assert session.expect(Shown(1, "c", within)) == Expected(True, generation=1, branch="b")
+    settled = session.expect(Shown(1, "c", after))
+    assert (settled.branch, settled.may_be_copied) == ("c", True)
+    assert session.expect(Shown(1, "c", after, has_long_body=True)).branch == "b"
+
+    session.accept(Shown(1, "c", after))
+    assert session.expect(Shown(1, "b", after)).is_replay
+
+
+def test_reference_lets_one_catch_up_take_over_in_a_generation() -> None:
+    session = reference((0, "a", DAY), (1, "b", DAY))
+    session.catch_ups |= {"c", "d"}
+    later = DAY + MINUTE
+    assert session.expect(Shown(1, "c", later)).branch == "c"
+
+    session.accept(Shown(1, "c", later))
+    assert session.tell().begun_at_ms == later
+    assert session.expect(Shown(1, "d", later)) == Expected(True, generation=1, branch="c")
+    assert session.expect(Shown(0, "a", later + MINUTE)).is_replay
+
+
+def test_reference_knows_the_token_before_by_its_branch() -> None:
+    requests = [(0, "a", DAY), (1, "b", DAY), (1, "c", 2 * DAY), (2, "d", 2 * DAY)]
+    session = reference(*requests)
+    assert session.expect(Shown(1, "b", 2 * DAY)).is_replay
+    assert session.expect(Shown(1, "c", 2 * DAY)).is_accepted
+
+
+@pytest.mark.parametrize(
+    ("owner_at", "is_over"), [(3 * MINUTE - 1, False), (3 * MINUTE, True), (DAY, True)]
+)
+def test_theft_is_over_with_the_owners_first_request_after_the_window(
+    owner_at: int, is_over: bool
+) -> None:
+    session = reference((0, "a", DAY))
+    theft = Theft(session.tell().generation)
+
+    def let_in(generation: int, branch: str, at_ms: int, *, is_owner: bool) -> None:
+        shown, before = Shown(generation, branch, at_ms), session.tell()
+        session.accept(shown)
+        theft.note(shown, before, session.tell(), is_owner=is_owner, config=session.config)
+
+    let_in(1, "b", DAY, is_owner=False)
+    let_in(1, "b", DAY + 3 * MINUTE, is_owner=False)
+    assert not theft.is_over
+    let_in(1, "b", DAY + owner_at, is_owner=True)
+    assert theft.is_over is is_over
+    later = DAY + owner_at + SECOND
+    assert theft.forbids(Shown(1, "c", later), session.config) is is_over
+    late = Shown(1, "c", min(later, DAY + 9 * MINUTE), has_long_body=True)
+    assert not theft.forbids(late, session.config)
+
+
+def test_theft_is_not_over_while_the_owner_catches_up() -> None:
+    session = reference((0, "a", DAY))
+    session.catch_ups.add("c")
+    theft = Theft(session.tell().generation)
+    times = [DAY, DAY + 4 * MINUTE, DAY + 4 * MINUTE, DAY + 7 * MINUTE]
+    owners = [(0, "a"), (1, "c"), (1, "c")]
+    overs = []
+    for (generation, branch), at_ms in zip([(1, "b"), *owners], times, strict=True):
+        shown, before = Shown(generation, branch, at_ms), session.tell()
+        session.accept(shown)
+        is_owner = branch != "b"
+        theft.note(shown, before, session.tell(), is_owner=is_owner, config=session.config)
+        overs.append(theft.is_over)
+    assert overs == [False, False, False, True]

@@ -75,6 +75,17 @@ class TestMadeSessions:
             ({"ended": "nonsense"}, "ended is 'nonsense'; a session ends for one of 'signed_out'"),
             ({"generation": -1}, "generation is -1; it counts how often"),
             ({"generation": True}, "generation is True; it counts how often"),
+            ({"is_settled": False}, "generation is 0, and a session whose token was never"),
+            ({"caught_up": True}, "generation is 0, and a session whose token was never"),
+            (
+                {"generation": 1, "age": 60, "confirmed": 61},
+                r"confirmed is 61 ago and the sign-in \(age\) 60, so it would have been before",
+            ),
+            ({"age": 60, "refreshed": 61}, "refreshed is 61 ago and the sign-in"),
+            (
+                {"age": 60, "refreshed": 1, "remember_me": False},
+                "a session that is not remembered never is; leave it out",
+            ),
         ],
     )
     def test_nonsense_leaves_nothing_behind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -85,6 +86,13 @@ def test_given_settings_stay(config: SessionConfig) -> None:
         {"rotation_grace": 1800, "expires_in": 3600},
         {"expires_in": 3600, "update_age": 600, "rotation_grace": 299},
         {"rotate_tokens": True, "update_age": 1},
+        {"rotate_tokens": True, "rotation_grace": 30 * 86_400},
+        {"rotation_interval": 6},
+        {"rotation_interval": 3600, "rotation_grace": 720},
+        {"rotation_interval": 3600, "upload_grace": 3590, "expires_in": 4000},
+        {"upload_grace": 86_400, "rotation_grace": 1},
+        {"upload_grace": 3, "rotation_grace": 1, "rotation_interval": 6, "expires_in": 7},
+        {"clock_difference": 10},
         {"rotate_tokens": False, "rotation_grace": 3600, "expires_in": 60},
         {"cookie": {"secure": False}},
         {"cookie": {"same_site": "None", "path": "/"}},
@@ -124,7 +132,12 @@ def test_settings_are_drawn_around_those_that_are_given(fixed: dict[str, Any]) -
         lambda config: config.on_database_error == "anonymous",
         lambda config: config.cookie_cache.enabled and config.idle_timeout is not None,
         lambda config: not config.multi_session.enabled,
-        lambda config: config.rotation_grace_ms == 0,
+        lambda config: config.rotation_grace_ms == 1000,
+        lambda config: config.rotate_tokens and config.upload_grace_ms > 600_000,
+        lambda config: config.rotate_tokens and config.rotation_interval > config.expires_in,
+        lambda config: config.rotate_tokens and config.rotation_interval < config.update_age,
+        lambda config: config.rotate_tokens and config.short_rotation_interval_ms is None,
+        lambda config: not config.rotate_tokens and config.rotation_notes,
         lambda config: config.absolute_timeout is not None and not config.rotate_tokens,
     ],
 )
@@ -211,6 +224,14 @@ def test_sessions_live_through_a_timeline_as_long_as_they_say(waits: list[timede
 def test_timelines_come_to_the_very_edge() -> None:
     config = settings_for_tests()
     edges = {timedelta(milliseconds=config.expires_in_ms + off_by) for off_by in (-1, 0, 1)}
+    edges |= {timedelta(minutes=3), timedelta(minutes=10), timedelta(days=1, minutes=-1)}
 
     for edge in edges:
         assert find(timelines(config), lambda waits, edge=edge: edge in waits)  # type: ignore[misc]
+
+
+def test_tokens_of_four_parts_and_of_five_come_up() -> None:
+    has_branch = re.compile(r"v1\..+\.\d+\.[\w-]{8}\..+", re.DOTALL)
+
+    assert find(session_tokens(), lambda token: has_branch.fullmatch(token) is not None)
+    assert find(session_tokens(), lambda token: token.count(".") == 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions import SessionManager, SessionMiddleware, validation
 from wsgi_sessions.request import SessionRequest
 from wsgi_sessions.session import Session
 from wsgi_sessions_testing import (
@@ -50,7 +50,8 @@ SOUND: list[dict[str, Any]] = [
     {"idle_timeout": 3600, "cookie_cache": {"enabled": True, "max_age": 86400}},
     {"absolute_timeout": 43_200, "update_age": 3600},
     {"rotate_tokens": False},
-    {"rotation_grace": 0},
+    {"rotation_grace": 1, "rotation_interval": 6, "cookie": {"secure": False}},
+    {"absolute_timeout": 43_200, "cookie": {"secure": False}, "cookie_cache": True},
     {"cookie": {"path": "/app"}, "cookie_cache": True},
     {"cookie": {"domain": "example.org"}},
     {"cookie": {"secure": False}},
@@ -115,3 +116,22 @@ def test_a_purge_that_takes_too_much_is_shown(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(SessionManager, "purge", purge)
     with pytest.raises(AssertionError, match="a purge took a live session"):
         of_browser(assert_purge_is_safe, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "said"),
+    [
+        ("of_stored_branch", lambda tokens, _: tokens[0], "v1\\.[A-Za-z0-9_-]{5}…"),
+        (
+            "newest_of_each_session",
+            lambda tokens: tuple((token,) for token in tokens[:1]),
+            "v1\\.[A-Za-z0-9_-]{5}…",
+        ),
+    ],
+)
+def test_an_older_token_or_a_sibling_that_is_taken_for_the_one_that_counts_is_shown(
+    name: str, broken: Callable[..., Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation, name, broken)
+    with pytest.raises(AssertionError, match=f"^{said} beside the session's cookie signs"):
+        of_app(assert_doubled_cookies_do_no_harm, {"cookie": {"secure": False}})

@@ -19,9 +19,15 @@ import pytest
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase
 from webob import Request
 
-from tests.contract.databases import SERVERS, connect_mariadb, fresh_url, in_parallel
+from tests.contract.databases import (
+    SERVERS,
+    change_of,
+    connect_mariadb,
+    fresh_url,
+    in_parallel,
+)
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
-from wsgi_sessions.records import Change
+from wsgi_sessions.records import SessionRecord
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
 PATIENCE_SECONDS = 1
@@ -138,6 +144,20 @@ class Site:
         answer = request.get_response(self.app)
         took = time.monotonic() - began
         return answer.status_int, answer.headers.get("Retry-After", answer.text), took
+
+    @property
+    def record(self) -> SessionRecord:
+        """The session as it is stored."""
+        found = self.manager.store.find_session(self.session_id)
+        assert found is not None
+        return found[0]
+
+    def leave_unsettled(self) -> None:
+        """Have the session's token be one that was confirmed an hour ago, and not settled."""
+        unsettled = change_of(
+            self.record, is_settled=False, confirmed_at_ms=self.record.confirmed_at_ms - 3_600_000
+        )
+        assert self.manager.store.apply_change(self.record, unsettled)
 
     def assert_away_in_time(self) -> None:
         status, retry_after, took = self.get(self.cookie)
@@ -274,6 +294,40 @@ class TestLocks:
         assert before is not None and after is not None
         assert after[0].last_seen_at_ms > before[0].last_seen_at_ms, "the next one lands"
 
+    def test_settling_waits_for_no_lock_and_is_done_by_the_next_request(
+        self, kind: str, url: str, new_site: Callable[..., Site]
+    ) -> None:
+        site = new_site(database_patience=20)
+        site.leave_unsettled()
+        with locked(kind, url, ONE_ROW[kind]):
+            status, text, took = site.get(site.cookie)
+        assert (status, text) == (200, "user")
+        assert took < 5
+        assert not site.record.is_settled
+
+        site.assert_there()
+        assert site.record.is_settled
+
+    def test_settling_on_a_sibling_waits_for_a_lock_within_the_budget(
+        self, kind: str, url: str, new_site: Callable[..., Site]
+    ) -> None:
+        """Its token is not the stored one, so it can't go on without the write."""
+        site = new_site()
+        site.leave_unsettled()
+        token = site.manager.signer.read(site.cookie.partition("=")[2])
+        assert token is not None
+        sibling = site.manager.signer.write(token.secret, token.generation, "Sibling1")
+        with locked(kind, url, ONE_ROW[kind]):
+            status, _, took = site.get(f"session_token={sibling}")
+        assert status == 503
+        assert took < PATIENCE_SECONDS + SLACK_SECONDS
+        assert not site.record.is_settled
+
+        assert site.get(f"session_token={sibling}")[:2] == (200, "user")
+        assert (site.record.branch, site.record.is_settled) == ("Sibling1", True)
+        assert site.get(site.cookie)[:2] == (200, "visitor"), "which ended the session"
+        assert site.record.end_reason == "replayed"
+
     @pytest.mark.parametrize("is_inner", [False, True], ids=["outside", "within"])
     def test_touch_over_a_lent_database_waits_for_no_lock(
         self, kind: str, url: str, new_site: Callable[..., Site], is_inner: bool
@@ -285,14 +339,7 @@ class TestLocks:
         found = lent.store.find_session(site.session_id)
         assert found is not None
         record = found[0]
-        touch = Change(
-            record.generation,
-            record.confirmed_at_ms,
-            record.updated_at_ms,
-            record.last_seen_at_ms + 1,
-            record.expires_at_ms,
-            is_touch_only=True,
-        )
+        touch = change_of(record, last_seen_at_ms=record.last_seen_at_ms + 1, may_fail=True)
         database.connect()
         with locked(kind, url, ONE_ROW[kind]):
             began = time.monotonic()

@@ -14,7 +14,7 @@ from .policy import end_reason_at, first_expiry_ms
 from .records import EndReason, RequestFacts, SessionRecord, UserRecord
 from .secrecy import refuse_to_pickle
 from .store import Store
-from .tokens import TokenSigner, mint_secret, session_id_from
+from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
 __all__ = ["Admission", "Admitted"]
 
@@ -56,6 +56,10 @@ class Admission:
             id=session_id_from(secret),
             user_id=user_id,
             generation=0,
+            branch=new_branch(),
+            branch_before=None,
+            is_settled=True,
+            caught_up=False,
             confirmed_at_ms=now_ms,
             created_at_ms=now_ms,
             authenticated_at_ms=now_ms,
@@ -70,7 +74,7 @@ class Admission:
             ended_at_ms=None,
             end_reason=None,
         )
-        return record, self._signer.write(secret, 0)
+        return record, self._signer.write(secret, 0, record.branch)
 
     def begin(
         self,

@@ -72,6 +72,8 @@ class Assembly:
             config = config.replace(**settings)
         if config.expires_in_ms > LONGEST_COOKIE_LIFE // timedelta(milliseconds=1):
             _warn_of_long_life(config.expires_in)
+        for note in config.rotation_notes:
+            _warn_once(note)
         connections = _connect(database, config)
         self._assemble(connections, config, clock if clock is not None else SystemClock())
         self._has_warned_of_size = False
@@ -246,6 +248,11 @@ def _warn_of_long_life(expires_in: timedelta | int) -> None:
         "longer is signed out. Set expires_in to 400 days or less",
         expires_in,
     )
+
+
+@cache
+def _warn_once(note: str) -> None:
+    logger.warning("%s", note)
 
 
 def _connect(

@@ -17,6 +17,7 @@ from .addresses import Network, normal_network
 from .errors import ConfigurationError
 from .exempt_paths import check_exempt_path, lies_within
 from .providers import SocialProvider
+from .rotation_settings import WINDOW_IN_GRACES, find_rotation_times
 from .secrecy import refuse_to_pickle
 from .settings_checks import (
     DEFAULT_TABLE_PREFIX,
@@ -83,8 +84,10 @@ class SessionConfig:
     absolute_timeout: Duration | None = None
     fresh_age: Duration = timedelta(days=1)
     short_expires_in: Duration = timedelta(days=1)
-    rotate_tokens: bool = True
+    rotate_tokens: bool | None = None
+    rotation_interval: Duration | None = None
     rotation_grace: Duration = timedelta(seconds=60)
+    upload_grace: Duration | None = None
     clock_difference: Duration | None = None
     longest_transaction: Duration = timedelta(seconds=60)
     on_replay: Literal["revoke", "reject"] = "revoke"
@@ -129,7 +132,15 @@ class SessionConfig:
     absolute_timeout_ms: int | None = twin()
     fresh_age_ms: int = twin()
     short_expires_in_ms: int = twin()
+    rotation_interval_ms: int = twin()
+    short_rotation_interval_ms: int | None = twin()
+    """Of sessions that are not remembered; None: they live too briefly to be rotated."""
     rotation_grace_ms: int = twin()
+    rotation_window_ms: int = twin()
+    upload_grace_ms: int = twin()
+    rotation_notes: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    """What the log should say once of how the settings of rotation fit together."""
+    _left_to_us: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
     clock_difference_ms: int = twin()
     longest_transaction_ms: int = twin()
     touch_interval_ms: int = twin()
@@ -156,7 +167,9 @@ class SessionConfig:
             absolute_timeout=(True, False),
             fresh_age=(False, False),
             short_expires_in=(False, False),
-            rotation_grace=(False, True),
+            rotation_interval=(True, False),
+            rotation_grace=(False, False),
+            upload_grace=(True, False),
             clock_difference=(True, True),
             longest_transaction=(False, True),
             touch_interval=(False, True),
@@ -168,8 +181,10 @@ class SessionConfig:
         if self.clock_difference is None:
             put(self, "clock_difference", self.rotation_grace / 2)
             put(self, "clock_difference_ms", self.rotation_grace_ms // 2)
-        for name in ("rotate_tokens", "auto_sign_in", "require_verified_email"):
+        for name in ("auto_sign_in", "require_verified_email"):
             check_flag(name, getattr(self, name))
+        if self.rotate_tokens is not None:
+            check_flag("rotate_tokens", self.rotate_tokens)
         check_choice("on_replay", self.on_replay, ("revoke", "reject"))
         check_choice("ip_binding", self.ip_binding, ("off", "subnet", "exact"))
         check_choice("on_ip_mismatch", self.on_ip_mismatch, ("reject", "revoke"))
@@ -224,12 +239,7 @@ class SessionConfig:
                 f"update_age is {self.update_age} but sessions live {self.expires_in}, so none "
                 "would ever be refreshed; lower update_age or raise expires_in"
             )
-        if self.rotate_tokens and self.rotation_grace_ms * 2 >= self.update_age_ms:
-            raise ConfigurationError(
-                f"rotation_grace is {self.rotation_grace} but must be less than half of "
-                f"update_age, which is {self.update_age}, or a browser could miss two rotations "
-                "within it; lower rotation_grace or raise update_age"
-            )
+        self._settle_rotation()
         if self.rotate_tokens and self.clock_difference_ms > self.rotation_grace_ms:
             raise ConfigurationError(
                 f"clock_difference is {self.clock_difference} but must not be more than "
@@ -246,6 +256,30 @@ class SessionConfig:
             raise ConfigurationError(
                 f"idle_timeout is {self.idle_timeout}; give at least 1 second, or None"
             )
+
+    def _settle_rotation(self) -> None:
+        """Fill in and check how tokens rotate; ``_left_to_us`` keeps what was not given."""
+        put = object.__setattr__
+        names = ("rotate_tokens", "rotation_interval", "upload_grace")
+        put(self, "_left_to_us", frozenset(n for n in names if getattr(self, n) is None))
+        times = find_rotation_times(
+            rotate_tokens=self.rotate_tokens,
+            grace_ms=self.rotation_grace_ms,
+            interval_ms=self.rotation_interval_ms,
+            upload_grace_ms=self.upload_grace_ms,
+            expires_in_ms=self.expires_in_ms,
+            update_age_ms=self.update_age_ms,
+            short_expires_in_ms=self.short_expires_in_ms,
+            absolute_timeout_ms=self.absolute_timeout_ms,
+        )
+        put(self, "rotate_tokens", times.rotate_tokens)
+        put(self, "rotation_interval", timedelta(milliseconds=times.interval_ms))
+        put(self, "rotation_interval_ms", times.interval_ms)
+        put(self, "short_rotation_interval_ms", times.short_interval_ms)
+        put(self, "rotation_window_ms", WINDOW_IN_GRACES * self.rotation_grace_ms)
+        put(self, "upload_grace", timedelta(milliseconds=times.upload_grace_ms))
+        put(self, "upload_grace_ms", times.upload_grace_ms)
+        put(self, "rotation_notes", times.notes)
 
     def _check_user_attributes(self) -> None:
         known = ("email", "email_verified", "name", "image", "created_at", "updated_at")
@@ -269,6 +303,7 @@ class SessionConfig:
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         if self.clock_difference_ms == self.rotation_grace_ms // 2:
             given["clock_difference"] = None  # the default, which follows the grace
+        given.update(dict.fromkeys(self._left_to_us))
         for name, value in nest(changes, type(self), PARTS).items():
             current = given.get(name)
             if isinstance(value, Mapping) and dataclasses.is_dataclass(current):

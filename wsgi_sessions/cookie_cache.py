@@ -75,7 +75,7 @@ class CookieCache:
             "t": _digest(token_text),
             "i": issued_at_ms,
             "e": ends_at_ms,
-            "s": [session.id, user_id, *session[2:12]],
+            "s": [session.id, user_id, *session[2:16]],
             "u": None if user is None else [user_id, *user[1:]],
         }
         try:

@@ -23,9 +23,9 @@ _MAX_HEADER_CHARACTERS = 65_536
 class PresentedCookies:
     """What a request presents: texts that may be tokens, and texts that may be cached copies.
 
-    At most four of each, every one once, and one of a ``__Host-`` name. A token's signature is
-    checked when ``tokens`` is first asked for: a good cached copy vouches for the token it was
-    sealed beside.
+    At most four of each, every one once; under a ``__Host-`` name those of one session and
+    generation alone. A token's signature is checked when ``tokens`` is first asked for: a good
+    cached copy vouches for the token it was sealed beside.
     """
 
     __slots__ = ("_signer", "_tokens", "cached_texts", "token_texts")
@@ -122,23 +122,26 @@ class CookieDoor:
         other means, or is left from before ``cookie.partitioned`` was changed. The last one is
         taken: browsers send a longer path, and what was set earlier, first (RFC 6265, section
         5.4), so a sign-in stands behind all that was there before it. Of the same session the
-        latest generation counts, wherever it stands: the one before would be a replay.
+        latest generation counts, wherever it stands: the one before may be a replay. Of several
+        siblings all are told, because the table knows which of them counts.
         """
         if len(texts) <= (1 if door.is_host_bound else _MAX_CANDIDATES):
             return texts
         signed = [token for text in texts if (token := self._signer.read(text)) is not None]
         if door.is_host_bound and signed:
-            of_the_last = [one for one in signed if one.session_id == signed[-1].session_id]
-            return [max(of_the_last, key=lambda token: token.generation).text]
+            last = signed[-1].session_id
+            signed = [token for token in signed if token.session_id == last]
+            newest = max(token.generation for token in signed)
+            signed = [token for token in signed if token.generation == newest]
         return [token.text for token in signed[:_MAX_CANDIDATES]]
 
-    def set_token(self, text: str, *, is_secure: bool, remember: bool) -> tuple[str, str]:
+    def set_token(self, text: str, *, is_secure: bool, max_age_s: int | None) -> tuple[str, str]:
         """Render the header that gives the browser a session token.
 
-        Without ``remember`` the cookie has no Max-Age and ends with the browser.
+        Without a Max-Age the cookie ends with the browser.
         """
         door = self._doors[is_secure]
-        max_age = f"; Max-Age={self._config.expires_in_ms // 1000}" if remember else ""
+        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
         return ("Set-Cookie", f"{door.token_name}={text}{max_age}{door.attributes}")
 
     def set_cached_copy(

@@ -250,6 +250,8 @@ class EndingStore(UpkeepStore):
         return (
             self.is_live_row()
             & (session.generation == slot("judged_generation"))
+            & (session.branch == slot("judged_branch"))
+            & (session.is_settled == slot("judged_is_settled"))
             & (session.expires_at == slot("judged_expires_at_ms"))
             & (session.last_seen_at == slot("judged_last_seen_at_ms"))
         )
@@ -259,6 +261,8 @@ class EndingStore(UpkeepStore):
         return {
             "id": judged.id,
             "judged_generation": judged.generation,
+            "judged_branch": judged.branch,
+            "judged_is_settled": bool(judged.is_settled),
             "judged_expires_at_ms": judged.expires_at_ms,
             "judged_last_seen_at_ms": judged.last_seen_at_ms,
         }

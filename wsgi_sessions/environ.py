@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "END_REASON_KEY",
+    "LONGEST_SHORT_BODY",
     "REQUEST_KEY",
     "SESSION_KEY",
     "USER_KEY",
@@ -44,6 +45,9 @@ END_REASON_KEY = "wsgi_sessions.end_reason"
 
 _KEYS = frozenset({SESSION_KEY, USER_KEY, REQUEST_KEY, END_REASON_KEY})
 _LONGEST_USER_AGENT = 512
+LONGEST_SHORT_BODY = 65_536
+"""Bytes; a request with a longer body may have been sent minutes ago."""
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFacts:
@@ -58,6 +62,30 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
         is_https,
         environ.get("REQUEST_METHOD", "GET"),
         environ.get("PATH_INFO", ""),
+        _has_long_body(environ),
+    )
+
+
+def _has_long_body(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request may have been sent minutes ago, as its body took that long.
+
+    A body of over 65,536 bytes, or of a length that nobody told: chunked, or over HTTP/2 to a
+    server that says ``wsgi.input_terminated`` (gunicorn says it of every request, so it counts
+    for POST, PUT and PATCH alone: by RFC 9112 others that tell no length have no body).
+    """
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        # A text of many digits is not read as a number, which could take long.
+        return (
+            isinstance(length, str)
+            and length.isdecimal()
+            and (len(length) > 12 or int(length) > LONGEST_SHORT_BODY)
+        )
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return True
+    return (
+        environ.get("wsgi.input_terminated") is True
+        and environ.get("REQUEST_METHOD") in _METHODS_WITH_BODY
     )
 
 

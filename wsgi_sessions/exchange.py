@@ -130,9 +130,7 @@ class Exchange:
         """
         if self._presented.token_texts:
             try:
-                found = self.manager.validator.validate(
-                    self._presented, address=self.facts.address, options=options
-                )
+                found = self._look_up(options)
             except StoreUnavailableError:
                 self.is_database_away = self._is_unasked = self._is_hidden = True
                 self._inject()
@@ -154,9 +152,7 @@ class Exchange:
         """
         if not self._is_unasked:
             return
-        found = self.manager.validator.validate(
-            self._presented, address=self.facts.address, options=_AGAIN
-        )
+        found = self._look_up(_AGAIN)
         self._is_unasked = self.is_database_away = False
         self._is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
         before, record = self.session, found.session
@@ -172,6 +168,10 @@ class Exchange:
         if record is not None and not self._has_begun:
             self._open_outbox().post_after_validation(found, self._presented)
         self._inject()
+
+    def _look_up(self, options: ReadOptions) -> Validation:
+        validate = self.manager.validator.validate
+        return validate(self._presented, facts=self.facts, options=options)
 
     # Requests within this one
 
@@ -223,7 +223,16 @@ class Exchange:
         self._has_begun = True
         if self._outbox is None or (not self._has_acted and self._sets_our_token(theirs)):
             return []
-        return self._outbox.lines
+        return self._outbox.lines_now()
+
+    @property
+    def has_dated_cookies(self) -> bool:
+        """Whether the cookies to send may be others when the server sends the headers."""
+        return self._outbox is not None and self._outbox.has_dated_lines
+
+    def cookies_now(self) -> HeaderLines:
+        """Return the cookies that go with headers sent now."""
+        return [] if self._outbox is None else self._outbox.lines_now()
 
     def _sets_our_token(self, lines: HeaderLines) -> bool:
         start = f"{self.manager.cookies.token_name(is_secure=self.is_secure)}="
@@ -248,7 +257,7 @@ class Exchange:
             # Lost within a transaction of the app's, which so was most likely rolled back.
             self._return_to(self._states[0])
         self._has_begun = True
-        return [] if self._outbox is None else self._outbox.lines
+        return self.cookies_now()
 
     @property
     def has_open_data(self) -> bool:

@@ -86,7 +86,7 @@ class SessionManager(Assembly):
         presented = self.cookies.read(find_cookies(source), is_secure=is_secure)
         if not presented.tokens:
             return None
-        found = self.validator.validate(presented, address=facts.address, options=options)
+        found = self.validator.validate(presented, facts=facts, options=options)
         if found.session is None:
             return None
         return self.show(found.session, found.user, now_ms=found.now_ms, open_data=self.open_data)

@@ -6,6 +6,7 @@ cookies to a copy of the app's headers.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -141,6 +142,7 @@ class SessionMiddleware:
     ) -> Iterable[bytes]:
         files = FileWatch(environ) if FILE_WRAPPER_KEY in environ else None
         has_begun = False
+        held: list[_HeldHeaders] = []
 
         def begin(status: str, headers: HeaderLines, exc_info: Any = None) -> Any:
             nonlocal has_begun
@@ -150,13 +152,21 @@ class SessionMiddleware:
             ours = request.begin(headers)
             has_begun = True
             if exc_info is None:
+                if held:
+                    held.pop().start()  # twice: the server says that it was begun before
+                elif ours and request.has_dated_cookies:
+                    held.append(_HeldHeaders(status, headers, request, start_response))
+                    return held[0].write
                 try:
                     return start_response(status, with_our_headers(headers, ours))
                 except BaseException:
                     request.take_back_beginning()
                     raise
             try:
-                return start_response(status, with_our_headers(headers, ours), exc_info)
+                write = start_response(status, with_our_headers(headers, ours), exc_info)
+                if held:
+                    held.pop().give_way(write)
+                return write
             finally:
                 exc_info = None  # PEP 3333: no circular reference through the traceback
 
@@ -164,7 +174,7 @@ class SessionMiddleware:
         is_handed_back = False
         try:
             iterable = app(environ, begin)
-            answer = self._hand_back(request, iterable, start_response, has_begun, files)
+            answer = self._hand_back(request, iterable, start_response, has_begun, files, held=held)
             is_handed_back = True
             return answer
         except (StoreUnavailableError, RefusedError) as error:
@@ -172,7 +182,8 @@ class SessionMiddleware:
                 self.manager.events.emit("database_error", details={"error": error})
             # Only headers that were given before are replaced (PEP 3333); some servers and
             # test clients raise what they are handed here, whatever they have sent.
-            exc_info = sys.exc_info() if has_begun else None
+            is_told = has_begun and not (held and held[0].is_waiting)
+            exc_info = sys.exc_info() if is_told else None
             return _answer(error, request, start_response, exc_info=exc_info)
         finally:
             if not is_handed_back:
@@ -185,6 +196,8 @@ class SessionMiddleware:
         start_response: StartResponse,
         has_begun: bool,
         files: FileWatch | None,
+        *,
+        held: list[_HeldHeaders],
     ) -> Iterable[bytes]:
         """Return the app's iterable, as it is unless something of ours remains to be done.
 
@@ -194,36 +207,114 @@ class SessionMiddleware:
         is_done = isinstance(iterable, (list, tuple))
         is_file = not is_done and files is not None and files.is_file(iterable)
         runs_code = not (is_done or is_file)
-        if not has_begun or (runs_code and request.session is not None):
-            return _Finishing(iterable, request, start_response)
+        if held and not runs_code:
+            held.pop().start()
+        if not has_begun or held or (runs_code and request.session is not None):
+            finishing = _Finishing(iterable, request, start_response, held)
+            if held:
+                finishing.take_first_step()
+            return finishing
         request.save_streamed()
         request.let_go()
         if self.manager.purger.is_due() and not is_file:
-            return _Finishing(iterable, request, start_response)
+            return _Finishing(iterable, request, start_response, held)
         return iterable
 
     def __repr__(self) -> str:
         return f"SessionMiddleware({self.app!r})"
 
 
-class _Finishing:
-    """An app's iterable at whose end and after whose ``close()`` something of ours is done."""
+class _HeldHeaders:
+    """Headers that wait for the body: a server sends them with its first bytes (PEP 3333).
 
-    __slots__ = ("_inner", "_request", "_start_response")
+    Until then minutes may pass, and a cookie that was decided before must not go out.
+    """
+
+    __slots__ = ("_headers", "_request", "_start_response", "_status", "_write")
 
     def __init__(
-        self, inner: Iterable[bytes], request: SessionRequest, start_response: StartResponse
+        self,
+        status: str,
+        headers: HeaderLines,
+        request: SessionRequest,
+        start_response: StartResponse,
+    ) -> None:
+        self._status = status
+        self._headers = list(headers)
+        self._request = request
+        self._start_response = start_response
+        self._write: Callable[[bytes], object] | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the server was not told yet; it was once something was written."""
+        return self._write is None
+
+    def start(self) -> Callable[[bytes], object]:
+        """Hand the headers to the server, unless that was done; return what writes to it."""
+        if self._write is None:
+            headers = with_our_headers(self._headers, self._request.cookies_now())
+            self._write = self._start_response(self._status, headers)
+        return self._write
+
+    def give_way(self, write: Callable[[bytes], object]) -> None:
+        """Take note that other headers were told instead; the app may still write by this."""
+        self._write = write
+
+    def write(self, data: bytes) -> None:
+        """Write as what a server's ``start_response`` returns."""
+        self.start()(data)
+
+
+class _Finishing:
+    """An app's iterable at whose end and after whose ``close()`` something of ours is done.
+
+    Headers that are held, now or by its first step, are handed on before its first bytes.
+    """
+
+    __slots__ = ("_held", "_inner", "_request", "_start_response", "_steps", "_taken")
+
+    def __init__(
+        self,
+        inner: Iterable[bytes],
+        request: SessionRequest,
+        start_response: StartResponse,
+        held: list[_HeldHeaders],
     ) -> None:
         self._inner = inner
         self._request = request
         self._start_response = start_response
+        self._held = held
+        self._taken: list[bytes] = []
+        self._steps: Iterator[bytes] | None = None
+
+    def take_first_step(self) -> None:
+        """Have the first chunk made now, so that held headers are told before this is returned.
+
+        Not every layer outside takes headers from an iterable: Bottle's ``mount()`` does not.
+        """
+        self._steps = self._run()
+        try:
+            self._taken = list(itertools.islice(self._steps, 1))
+        except BaseException:
+            self.close()  # as nobody else is handed this
+            raise
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._steps is None:
+            return self._run()
+        return itertools.chain(self._taken, self._steps)
+
+    def _run(self) -> Iterator[bytes]:
         has_sent = False
         try:
             for chunk in self._inner:
+                if self._held:
+                    self._held.pop().start()
                 has_sent = has_sent or bool(chunk)
                 yield chunk
+            if self._held:
+                self._held.pop().start()
             # Not only at close(): a server marks a chunked body's end before it calls that,
             # and this client's next request must find what the body has set.
             self._request.save_streamed()
@@ -232,7 +323,9 @@ class _Finishing:
                 self._request.manager.events.emit("database_error", details={"error": error})
             if has_sent:
                 raise
-            yield from _answer(error, self._request, self._start_response, exc_info=sys.exc_info())
+            is_waiting = self._held and self._held[0].is_waiting
+            exc_info = None if is_waiting else sys.exc_info()
+            yield from _answer(error, self._request, self._start_response, exc_info=exc_info)
 
     def close(self) -> None:
         try:

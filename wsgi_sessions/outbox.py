@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from .cookies import PresentedCookies
 from .manager import SessionManager
-from .policy import cached_copy_end_ms
+from .policy import cached_copy_end_ms, cookie_lifetime_ms
 from .records import SessionRecord, UserRecord
 from .response_headers import HeaderLines
+from .tokens import new_branch
 from .validation import Validation
 
 __all__ = ["Outbox"]
@@ -26,13 +27,25 @@ class _Copy(NamedTuple):
     now_ms: int
 
 
-class Outbox:
-    """``Set-Cookie`` lines for one browser; a later posting takes the place of what it undoes."""
+class _Line(NamedTuple):
+    """A header to send; after ``good_until_ms`` the other one, if any, takes its place."""
 
-    __slots__ = ("_copied_token", "_is_outdated", "_is_secure", "_manager", "lines")
+    header: tuple[str, str]
+    good_until_ms: int | None = None
+    instead: tuple[str, str] | None = None
+
+
+class Outbox:
+    """``Set-Cookie`` lines for one browser; a later posting takes the place of what it undoes.
+
+    What was decided when the request was judged has a date: the answer may start minutes later,
+    when the browser holds a later token, and would put its jar back.
+    """
+
+    __slots__ = ("_copied_token", "_is_outdated", "_is_secure", "_lines", "_manager")
 
     def __init__(self, manager: SessionManager, *, is_secure: bool) -> None:
-        self.lines: HeaderLines = []
+        self._lines: list[_Line] = []
         self._manager = manager
         self._is_secure = is_secure
         self._copied_token: str | None = None
@@ -41,47 +54,70 @@ class Outbox:
     def copy(self) -> Outbox:
         """Return an outbox with the same cookies, to be posted to apart from this one."""
         twin = Outbox(self._manager, is_secure=self._is_secure)
-        twin.lines, twin._copied_token = list(self.lines), self._copied_token
+        twin._lines, twin._copied_token = list(self._lines), self._copied_token
         return twin
+
+    @property
+    def has_dated_lines(self) -> bool:
+        """Whether what is to be sent hangs on when the answer starts."""
+        return any(line.good_until_ms is not None for line in self._lines)
+
+    def lines_now(self) -> HeaderLines:
+        """Return what goes with an answer that starts now."""
+        if not self._lines:
+            return []
+        now_ms = self._manager.clock.now_ms()
+        headers = [
+            line.header
+            if line.good_until_ms is None or now_ms < line.good_until_ms
+            else line.instead
+            for line in self._lines
+        ]
+        return [header for header in headers if header is not None]
 
     def post_after_validation(self, found: Validation, presented: PresentedCookies) -> None:
         """Post the token that was offered, or a cached copy where one is missing or outdated."""
-        record, token = found.session, found.token
+        record, token, offer = found.session, found.token, found.offer
         if record is None or token is None:
             return
-        if found.offer is not None:
-            text = self._manager.signer.write(token.secret, found.offer)
-            self.lines = [self._token_line(record, text)]
+        if offer is not None:
+            branch = offer.branch or new_branch(is_catch_up=offer.is_catch_up)
+            text = self._manager.signer.write(token.secret, offer.generation, branch)
+            header = self._token_header(record, text, now_ms=found.now_ms)
+            self._lines = [_Line(header, self._good_until_ms(found.now_ms))]
         elif found.may_be_copied:
             self._copied_token = token.text
             copy = _Copy(record, found.user, token.text, found.now_ms)
             if self._has_cache and not self._is_there(presented, copy):
                 self._post(copy)
-                if not self.lines and self._is_outdated:
+                if not self._lines and self._is_outdated:
                     self._post_clearing()
 
     def post_session(self, record: SessionRecord, user: UserRecord | None, token_text: str) -> None:
         """Post the first token of a session that has just begun, and its copy."""
-        self.lines = [self._token_line(record, token_text)]
+        header = self._token_header(record, token_text, now_ms=record.created_at_ms)
+        self._lines = [_Line(header)]
         self._copied_token = token_text
         if user is not None and self._has_cache:
-            self._post(_Copy(record, user, token_text, record.created_at_ms))
+            copy = _Copy(record, user, token_text, record.created_at_ms)
+            self._post(copy, is_of_act=True)
 
     def post_copy_anew(self, record: SessionRecord, user: UserRecord) -> None:
         """Have the browser's copy replaced, or dropped where its token is about to change."""
         if not self._has_cache:
             return
         name = self._manager.cookies.cache_name(is_secure=self._is_secure)
-        self.lines = [line for line in self.lines if not line[1].startswith(f"{name}=")]
-        kept = len(self.lines)
+        self._lines = [line for line in self._lines if not line.header[1].startswith(f"{name}=")]
+        kept = len(self._lines)
         if self._copied_token is not None:
             self._post(_Copy(record, user, self._copied_token, self._manager.clock.now_ms()))
-        if len(self.lines) == kept:
+        if len(self._lines) == kept:
             self._post_clearing()
 
     def post_leaving(self) -> None:
         """Post that both cookies go."""
-        self.lines = self._manager.cookies.clear(is_secure=self._is_secure)
+        cleared = self._manager.cookies.clear(is_secure=self._is_secure)
+        self._lines = [_Line(header) for header in cleared]
 
     @property
     def _has_cache(self) -> bool:
@@ -102,9 +138,16 @@ class Outbox:
         return not self._is_outdated
 
     def _post_clearing(self) -> None:
-        self.lines.append(self._manager.cookies.clear_cached_copy(is_secure=self._is_secure))
+        self._lines.append(_Line(self._clearing))
 
-    def _post(self, copy: _Copy) -> None:
+    @property
+    def _clearing(self) -> tuple[str, str]:
+        return self._manager.cookies.clear_cached_copy(is_secure=self._is_secure)
+
+    def _good_until_ms(self, decided_at_ms: int) -> int:
+        return decided_at_ms + self._manager.config.rotation_grace_ms
+
+    def _post(self, copy: _Copy, *, is_of_act: bool = False) -> None:
         manager, record = self._manager, copy.record
         ends_at_ms = cached_copy_end_ms(record, now_ms=copy.now_ms, config=manager.config)
         if ends_at_ms <= copy.now_ms:
@@ -123,19 +166,25 @@ class Outbox:
         if text is None:
             return
         max_age_s = -((copy.now_ms - ends_at_ms) // 1000) if record.remember else None
-        line = manager.cookies.set_cached_copy(text, is_secure=self._is_secure, max_age_s=max_age_s)
-        if line is None:
-            manager.report_copy_too_large(record.id)
-        else:
-            self.lines.append(line)
-
-    def _token_line(self, record: SessionRecord, text: str) -> tuple[str, str]:
-        return self._manager.cookies.set_token(
-            text, is_secure=self._is_secure, remember=bool(record.remember)
+        header = manager.cookies.set_cached_copy(
+            text, is_secure=self._is_secure, max_age_s=max_age_s
         )
+        if header is None:
+            manager.report_copy_too_large(record.id)
+        elif is_of_act:
+            self._lines.append(_Line(header))
+        else:
+            # The browser's own copy may be outdated, and none at all is always right.
+            self._lines.append(_Line(header, self._good_until_ms(copy.now_ms), self._clearing))
+
+    def _token_header(self, record: SessionRecord, text: str, *, now_ms: int) -> tuple[str, str]:
+        manager = self._manager
+        lifetime_ms = cookie_lifetime_ms(record, now_ms=now_ms, config=manager.config)
+        max_age_s = None if lifetime_ms is None else -(-lifetime_ms // 1000)
+        return manager.cookies.set_token(text, is_secure=self._is_secure, max_age_s=max_age_s)
 
     def __repr__(self) -> str:
-        return f"Outbox(<{len(self.lines)} cookies>)"
+        return f"Outbox(<{len(self._lines)} cookies>)"
 
 
 def _shown(record: SessionRecord, user: UserRecord | None) -> tuple[Any, ...]:

@@ -8,11 +8,20 @@ from __future__ import annotations
 from .addresses import is_same_network
 from .clock import has_passed
 from .config import SessionConfig
-from .records import Change, Decision, EndReason, Outcome, SessionRecord
+from .records import (
+    Change,
+    Decision,
+    EndReason,
+    Offer,
+    Outcome,
+    PresentedToken,
+    SessionRecord,
+)
 
 __all__ = [
     "absolute_end_ms",
     "cached_copy_end_ms",
+    "cookie_lifetime_ms",
     "end_reason_at",
     "first_expiry_ms",
     "is_bound_elsewhere",
@@ -25,30 +34,38 @@ __all__ = [
 _HOUR_MS = 3_600_000
 
 UNKNOWN = Decision(Outcome.UNKNOWN, is_accepted=False)
-_ACCEPTED_AS_IS = {
-    outcome: Decision(outcome, is_accepted=True)
-    for outcome in (Outcome.CONFIRM, Outcome.CURRENT, Outcome.GRACE)
-}
+_ACCEPTED = frozenset(
+    {
+        Outcome.CONFIRM,
+        Outcome.CURRENT,
+        Outcome.SETTLE,
+        Outcome.GRACE,
+        Outcome.LATE,
+        Outcome.CATCH_UP,
+        Outcome.TAKE_OVER,
+    }
+)
+_ACCEPTED_AS_IS = {outcome: Decision(outcome, is_accepted=True) for outcome in _ACCEPTED}
 
 
 def judge(
     record: SessionRecord | None,
-    presented_generation: int,
+    token: PresentedToken,
     *,
     now_ms: int,
     address: str | None,
     config: SessionConfig,
+    has_long_body: bool = False,
     allow_refresh: bool = True,
-    must_reissue: bool = False,
     is_user_missing: bool = False,
     must_write: bool = False,
 ) -> Decision:
-    """Decide what a request that presents a token of a generation does to the stored session.
+    """Decide what a request that presents a token does to the stored session.
 
-    The order of the rules is that of ``sessions.md``: ended and expired, address, generation,
-    refresh, rotation. ``allow_refresh=False`` reads only: nothing is refreshed, touched,
-    offered or confirmed; the next request does it.
-    ``must_reissue``: the token is signed by an older secret, so the browser needs another.
+    The order of the rules is that of ``sessions.md``: ended and expired, address, token,
+    refresh, rotation. ``has_long_body``: the request may have been sent long ago.
+    ``allow_refresh=False`` reads only: nothing is refreshed, touched, offered, confirmed or
+    settled; the next request does it.
     ``is_user_missing``: the session names a user whose row is gone.
     ``must_write``: the record is not quite what is stored (``put_clock_right``).
     """
@@ -70,30 +87,200 @@ def judge(
             return _over(Outcome.IP_MISMATCH, EndReason.IP_MISMATCH)
         return Decision(Outcome.IP_MISMATCH, is_accepted=False)
 
-    stored_generation = record.generation
-    if presented_generation == stored_generation:
-        outcome = Outcome.CURRENT
-    elif presented_generation > stored_generation:
-        outcome = Outcome.CONFIRM
-    elif presented_generation == stored_generation - 1 and not has_passed(
-        record.confirmed_at_ms + config.rotation_grace_ms, now_ms
-    ):
-        outcome = Outcome.GRACE
-    elif config.on_replay == "revoke":
-        return _over(Outcome.REPLAY, EndReason.REPLAYED)
-    else:
+    outcome = _recognise(record, token, now_ms=now_ms, has_long_body=has_long_body, config=config)
+    if outcome is Outcome.REPLAY:
+        if config.on_replay == "revoke":
+            return _over(Outcome.REPLAY, EndReason.REPLAYED)
         return Decision(Outcome.REPLAY, is_accepted=False)
     if not allow_refresh:
         return _ACCEPTED_AS_IS[outcome]
     return _accept(
-        record,
-        presented_generation,
-        outcome=outcome,
-        now_ms=now_ms,
-        config=config,
-        must_reissue=must_reissue,
-        must_write=must_write,
+        record, token, outcome=outcome, now_ms=now_ms, config=config, must_write=must_write
     )
+
+
+def _recognise(
+    record: SessionRecord,
+    token: PresentedToken,
+    *,
+    now_ms: int,
+    has_long_body: bool,
+    config: SessionConfig,
+) -> Outcome:
+    """Tell what a token of a live session is to the one that counts.
+
+    Every offer has a branch of its own, so parallel answers leave a browser with any of them:
+    the siblings. The first to come back confirms the generation. Whatever was under way then
+    has arrived when the window is over, so the next one tells which sibling the browser kept,
+    and settles it: from then on any other one is a second holder's.
+    """
+    if token.generation > record.generation:
+        return Outcome.CONFIRM
+    since_ms = now_ms - record.confirmed_at_ms
+    may_catch_up = not (record.is_settled or record.caught_up)
+    if token.generation == record.generation:
+        # What was sent long ago does not tell what the browser holds now.
+        window_ms = config.upload_grace_ms if has_long_body else config.rotation_window_ms
+        if token.branch == record.branch:
+            if record.is_settled or since_ms < window_ms:
+                return Outcome.CURRENT
+            return Outcome.SETTLE
+        if may_catch_up and token.is_catch_up:
+            return Outcome.TAKE_OVER
+        if since_ms < window_ms:
+            return Outcome.GRACE if since_ms < config.rotation_window_ms else Outcome.LATE
+        return Outcome.REPLAY if record.is_settled else Outcome.SETTLE
+    if token.generation == record.generation - 1 and record.branch_before in (None, token.branch):
+        if since_ms < config.rotation_grace_ms:
+            return Outcome.GRACE
+        if has_long_body and since_ms < config.upload_grace_ms:
+            return Outcome.LATE
+        if may_catch_up:
+            return Outcome.CATCH_UP
+    return Outcome.REPLAY
+
+
+def _accept(
+    record: SessionRecord,
+    token: PresentedToken,
+    *,
+    outcome: Outcome,
+    now_ms: int,
+    config: SessionConfig,
+    must_write: bool,
+) -> Decision:
+    confirms = outcome is Outcome.CONFIRM
+    takes_over = outcome is Outcome.TAKE_OVER
+    settles = outcome is Outcome.SETTLE
+    is_settled = settles or (outcome is Outcome.CURRENT and bool(record.is_settled))
+
+    rotation_due_ms = None if confirms else _rotation_due_ms(record, config=config)
+    may_repeat = confirms or (
+        is_settled and not _is_pause(rotation_due_ms, now_ms=now_ms, config=config)
+    )
+    expires_at_ms = record.expires_at_ms
+    if (
+        may_repeat
+        and record.remember
+        and has_passed(_refresh_due_ms(record, config=config), now_ms)
+    ):
+        # Never backwards: a worker whose clock is behind must not shorten a session.
+        expires_at_ms = max(expires_at_ms, _capped(now_ms + config.expires_in_ms, record, config))
+    refreshes = expires_at_ms != record.expires_at_ms
+    touches = has_passed(record.last_seen_at_ms + touch_interval_ms(config), now_ms)
+
+    offer = None
+    if outcome is Outcome.CATCH_UP:
+        offer = Offer(record.generation, is_catch_up=True)
+    elif confirms or is_settled:
+        needs_cookie = (
+            refreshes
+            or not token.is_signed_by_newest
+            or (
+                (touches or settles)
+                and _is_repeat_due(record, now_ms=now_ms, config=config, settles=settles)
+            )
+        )
+        offered_from_ms = rotation_due_ms
+        if offered_from_ms is not None and needs_cookie:
+            # A slow response with the present token must not overtake the next one's.
+            offered_from_ms -= config.rotation_grace_ms
+        if offered_from_ms is not None and has_passed(offered_from_ms, now_ms):
+            offer = Offer(record.generation + 1)
+        elif needs_cookie and may_repeat:
+            offer = Offer(token.generation, token.branch)
+
+    if not (confirms or takes_over or settles or refreshes or touches or must_write):
+        if offer is None:
+            return _ACCEPTED_AS_IS[outcome]
+        return Decision(outcome, is_accepted=True, offer=offer)
+    change = Change(
+        generation=token.generation if confirms else record.generation,
+        branch=token.branch if confirms or takes_over or settles else record.branch,
+        branch_before=_branch_before(record, token) if confirms else record.branch_before,
+        is_settled=settles or (bool(record.is_settled) and not (confirms or takes_over)),
+        caught_up=takes_over or (bool(record.caught_up) and not confirms),
+        confirmed_at_ms=now_ms if confirms or takes_over else record.confirmed_at_ms,
+        updated_at_ms=now_ms if confirms or refreshes else record.updated_at_ms,
+        last_seen_at_ms=max(now_ms, record.last_seen_at_ms),
+        expires_at_ms=expires_at_ms,
+        may_fail=(
+            token.branch == record.branch if settles else not (confirms or takes_over or refreshes)
+        ),
+        authenticated_at_ms=record.authenticated_at_ms,
+    )
+    return Decision(outcome, is_accepted=True, change=change, offer=offer)
+
+
+def _branch_before(record: SessionRecord, token: PresentedToken) -> str | None:
+    """Return what the token of the generation before must be, once this one is confirmed.
+
+    A sibling that lost stays out. None, for any, where a lost write was to settle it.
+    """
+    follows = record.is_settled and token.generation == record.generation + 1
+    return record.branch if follows else None
+
+
+def _rotation_due_ms(record: SessionRecord, *, config: SessionConfig) -> int | None:
+    """Return when the next token is offered to whoever asks, or None if never."""
+    if not config.rotate_tokens:
+        return None
+    interval_ms = (
+        config.rotation_interval_ms if record.remember else config.short_rotation_interval_ms
+    )
+    return None if interval_ms is None else record.confirmed_at_ms + interval_ms
+
+
+def _is_pause(due_ms: int | None, *, now_ms: int, config: SessionConfig) -> bool:
+    """Tell whether whatever needs a cookie has to wait, for less than a grace.
+
+    It would be the presented token again, and a request a moment later may be offered the next
+    one. If the slower of the two answers is ours, it puts the browser back to a token that has
+    been followed by a confirmed one. So between them lies a grace without any cookie.
+    """
+    if due_ms is None:
+        return False
+    offered_from_ms = due_ms - config.rotation_grace_ms
+    return has_passed(offered_from_ms - config.rotation_grace_ms, now_ms) and not has_passed(
+        offered_from_ms, now_ms
+    )
+
+
+def _is_repeat_due(
+    record: SessionRecord, *, now_ms: int, config: SessionConfig, settles: bool
+) -> bool:
+    """Tell whether the token is sent again, as the cookie of the last refresh may be lost.
+
+    Else the browser would drop the cookie while the session lives on. So it goes out again with
+    the first touch of every hour since the refresh, unless the next offer brings a new Max-Age
+    soon enough. Where the confirmation has refreshed, the cookie may be as old as a cookie can
+    be, and no offer is soon enough: then the token goes out with the settling, too.
+    """
+    if not record.remember or record.updated_at_ms <= record.authenticated_at_ms:
+        return False  # never refreshed: the cookie of the sign-in lasts as long
+    if (
+        config.absolute_timeout_ms is not None
+        and config.absolute_timeout_ms <= config.expires_in_ms
+    ):
+        return False  # every cookie lasts until then
+    # Where sessions are short, an hour could be longer than the cookie lasts.
+    interval_ms = min(_HOUR_MS, (config.expires_in_ms - config.update_age_ms) // 2) or 1
+    refreshed_at_confirm = (
+        record.updated_at_ms == record.confirmed_at_ms
+        and record.expires_at_ms
+        == _capped(record.confirmed_at_ms + config.expires_in_ms, record, config)
+    )
+    is_offer_soon = (
+        config.rotate_tokens
+        and config.rotation_interval_ms <= config.update_age_ms
+        and config.update_age_ms + config.rotation_interval_ms + interval_ms <= config.expires_in_ms
+    )
+    if is_offer_soon and not refreshed_at_confirm:
+        return False
+    if settles and refreshed_at_confirm:
+        return True
+    seen_ms = max(record.last_seen_at_ms, record.updated_at_ms) - record.updated_at_ms
+    return (now_ms - record.updated_at_ms) // interval_ms > seen_ms // interval_ms
 
 
 def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> SessionRecord:
@@ -131,120 +318,6 @@ def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig
 
 def _over(outcome: Outcome, reason: EndReason) -> Decision:
     return Decision(outcome, is_accepted=False, end_reason=reason, must_end=True)
-
-
-def _accept(
-    record: SessionRecord,
-    presented_generation: int,
-    *,
-    outcome: Outcome,
-    now_ms: int,
-    config: SessionConfig,
-    must_reissue: bool,
-    must_write: bool,
-) -> Decision:
-    confirms = outcome is Outcome.CONFIRM
-    expires_at_ms = record.expires_at_ms
-    may_set_cookie = outcome is not Outcome.GRACE and not _must_wait(
-        record, presented_generation, now_ms=now_ms, config=config
-    )
-    if (
-        may_set_cookie
-        and record.remember
-        and has_passed(_refresh_due_ms(record, config=config), now_ms)
-    ):
-        # Never backwards: a worker whose clock is behind must not shorten a session.
-        expires_at_ms = max(expires_at_ms, _capped(now_ms + config.expires_in_ms, record, config))
-    refreshes = expires_at_ms != record.expires_at_ms
-    touches = has_passed(record.last_seen_at_ms + touch_interval_ms(config), now_ms)
-    offer = None
-    if may_set_cookie:
-        offer = _offer(
-            record,
-            presented_generation,
-            now_ms=now_ms,
-            config=config,
-            needs_cookie=(
-                refreshes
-                or must_reissue
-                or (touches and _is_repeat_due(record, now_ms=now_ms, config=config))
-            ),
-        )
-    if not (confirms or refreshes or touches or must_write):
-        if offer is None:
-            return _ACCEPTED_AS_IS[outcome]
-        return Decision(outcome, is_accepted=True, offer=offer)
-    change = Change(
-        generation=presented_generation if confirms else record.generation,
-        confirmed_at_ms=now_ms if confirms else record.confirmed_at_ms,
-        updated_at_ms=now_ms if confirms or refreshes else record.updated_at_ms,
-        last_seen_at_ms=max(now_ms, record.last_seen_at_ms),
-        expires_at_ms=expires_at_ms,
-        is_touch_only=not (confirms or refreshes),
-        authenticated_at_ms=record.authenticated_at_ms,
-    )
-    return Decision(outcome, is_accepted=True, change=change, offer=offer)
-
-
-def _offer(
-    record: SessionRecord,
-    presented_generation: int,
-    *,
-    now_ms: int,
-    config: SessionConfig,
-    needs_cookie: bool,
-) -> int | None:
-    """Return the generation to set as a cookie: the next one, the presented one, or none.
-
-    A refresh sends a cookie even if no rotation is due, because the browser counts Max-Age
-    from the last one it was sent. When the rotation is less than a grace away, that cookie is
-    the next generation already: a slow response that carried the present one could reach the
-    browser after the next was confirmed, and would put it back to a token about to be a replay.
-    """
-    if presented_generation == record.generation and config.rotate_tokens:
-        due_ms = record.confirmed_at_ms + config.update_age_ms
-        if needs_cookie:
-            due_ms -= config.rotation_grace_ms
-        if has_passed(due_ms, now_ms):
-            return record.generation + 1
-    return presented_generation if needs_cookie else None
-
-
-def _is_repeat_due(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> bool:
-    """Tell whether the token is sent again, as the cookie of the last refresh may be lost.
-
-    Where tokens rotate the next offer brings a new Max-Age soon enough. Where they do not, the
-    browser would drop the cookie while the session lives on. So it goes out again with the
-    first touch of every hour since the refresh.
-    """
-    if config.rotate_tokens or not record.remember:
-        return False
-    if record.updated_at_ms <= record.authenticated_at_ms:
-        return False  # never refreshed: the cookie of the sign-in lasts as long
-    # Where sessions are short, an hour could be longer than the cookie lasts.
-    interval_ms = min(_HOUR_MS, (config.expires_in_ms - config.update_age_ms) // 2) or 1
-    seen_ms = max(record.last_seen_at_ms, record.updated_at_ms) - record.updated_at_ms
-    return (now_ms - record.updated_at_ms) // interval_ms > seen_ms // interval_ms
-
-
-def _must_wait(
-    record: SessionRecord, presented_generation: int, *, now_ms: int, config: SessionConfig
-) -> bool:
-    """Tell whether whatever needs a cookie has to wait, for less than a grace.
-
-    It would be the presented generation again, and a request a moment later may be offered the
-    next one. If the slower of the two answers is ours, it puts the browser back to a token that
-    has been followed by a confirmed one. So between them lies a grace without any cookie.
-    """
-    if presented_generation != record.generation or not config.rotate_tokens:
-        return False
-    due_ms = record.confirmed_at_ms + config.update_age_ms
-    offered_from_ms = due_ms - config.rotation_grace_ms
-    return (
-        has_passed(offered_from_ms - config.rotation_grace_ms, now_ms)
-        and not has_passed(offered_from_ms, now_ms)
-        and record.expires_at_ms > due_ms
-    )
 
 
 def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> EndReason | None:
@@ -310,6 +383,16 @@ def touch_interval_ms(config: SessionConfig) -> int:
     return min(config.touch_interval_ms, config.idle_timeout_ms // 10)
 
 
+def cookie_lifetime_ms(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> int | None:
+    """Return how long a browser keeps a token sent now: as a refresh now would; at least 1 s.
+
+    None for a session that is not remembered: its cookie ends with the browser.
+    """
+    if not record.remember:
+        return None
+    return max(_capped(now_ms + config.expires_in_ms, record, config) - now_ms, 1000)
+
+
 def cached_copy_end_ms(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> int:
     """Return until when a copy sealed now may stand in for the database.
 
@@ -320,9 +403,9 @@ def cached_copy_end_ms(record: SessionRecord, *, now_ms: int, config: SessionCon
     end_ms = min(now_ms + config.cookie_cache.max_age_ms, record.expires_at_ms)
     if record.remember:
         end_ms = min(end_ms, _refresh_due_ms(record, config=config))
-    if config.rotate_tokens:
-        rotation_ms = record.confirmed_at_ms + config.update_age_ms - config.rotation_grace_ms
-        end_ms = min(end_ms, rotation_ms)
+    rotation_ms = _rotation_due_ms(record, config=config)
+    if rotation_ms is not None:
+        end_ms = min(end_ms, rotation_ms - config.rotation_grace_ms)
     limit_ms = absolute_end_ms(record, config=config)
     if limit_ms is not None:
         end_ms = min(end_ms, limit_ms)

@@ -19,6 +19,7 @@ __all__ = [
     "Decision",
     "EndReason",
     "FeedPage",
+    "Offer",
     "Outcome",
     "PresentedToken",
     "ReadOptions",
@@ -54,14 +55,27 @@ class Outcome(Enum):
     EXPIRED = "expired"
     IP_MISMATCH = "ip_mismatch"
     CONFIRM = "confirm"
+    """A later generation than the stored one: what was offered has arrived."""
     CURRENT = "current"
+    SETTLE = "settle"
+    """The first after the window: this is the sibling that the browser kept."""
     GRACE = "grace"
+    """The token before, or a sibling, from a request that was under way."""
+    LATE = "late"
+    """As ``GRACE``, with a body that took longer."""
+    CATCH_UP = "catch_up"
+    """The token before, from a browser whose jar went back to what was on disk."""
+    TAKE_OVER = "take_over"
+    """What a browser was given to catch up has arrived."""
     REPLAY = "replay"
 
 
 class SessionRecord(NamedTuple):
     """One row of the ``session`` table; instants are epoch milliseconds, UTC.
 
+    ``branch`` is that of the token that counts, ``branch_before`` that of the one that was
+    settled before it (None: not known), ``is_settled`` whether it is decided which sibling the
+    browser kept, and ``caught_up`` whether a catch-up has taken over.
     ``data`` is the JSON text of the session data (``"{}"`` when empty) and stays unread
     until somebody asks. ``user_id`` is None for an anonymous session.
     """
@@ -69,6 +83,10 @@ class SessionRecord(NamedTuple):
     id: str
     user_id: Any
     generation: int
+    branch: str
+    branch_before: str | None
+    is_settled: bool
+    caught_up: bool
     confirmed_at_ms: int
     created_at_ms: int
     authenticated_at_ms: int
@@ -119,14 +137,24 @@ class Account(NamedTuple):
         return f"Account(id={self.id!r}, provider_id={self.provider_id!r})"
 
 
+_FIRST_BIT_CLEAR = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef")
+"""What a branch begins with, in base64url, whose first bit is 0."""
+
+
 class PresentedToken(NamedTuple):
     """A session token whose signature was found right; gives access, so never show it."""
 
     session_id: str
     generation: int
+    branch: str
     secret: bytes
     text: str
     is_signed_by_newest: bool
+
+    @property
+    def is_catch_up(self) -> bool:
+        """Whether it was made for a browser that came with the token before (first bit set)."""
+        return self.branch[0] not in _FIRST_BIT_CLEAR
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)
@@ -139,7 +167,8 @@ class RequestFacts(NamedTuple):
     """What a request says of itself once the trusted proxies were heard.
 
     ``address`` is the client's IP address in its normal form, or None when the server gave
-    none (a unix socket). ``user_agent`` is cut to 512 characters.
+    none (a unix socket). ``user_agent`` is cut to 512 characters. ``has_long_body``: the request
+    may have been sent minutes ago, because its body took that long.
     """
 
     address: str | None
@@ -147,6 +176,7 @@ class RequestFacts(NamedTuple):
     is_https: bool
     method: str
     path: str
+    has_long_body: bool = False
 
 
 class ReadOptions(NamedTuple):
@@ -155,7 +185,7 @@ class ReadOptions(NamedTuple):
     authoritative: bool = False
     """Go past the cookie cache."""
     allow_refresh: bool = True
-    """Refresh, touch, confirm and offer when due; False reads only, and ends nothing."""
+    """Refresh, touch, confirm, settle and offer when due; False reads only, and ends nothing."""
     knows_address: bool = True
     """False where nothing tells the client's address, so that it can't be held to one."""
     is_change: bool = False
@@ -166,14 +196,26 @@ class Change(NamedTuple):
     """The new values of a live session's row, written by compare-and-set, all or none."""
 
     generation: int
+    branch: str
+    branch_before: str | None
+    is_settled: bool
+    caught_up: bool
     confirmed_at_ms: int
     updated_at_ms: int
     last_seen_at_ms: int
     expires_at_ms: int
-    is_touch_only: bool
-    """Only ``last_seen_at`` moves, so losing the write loses nothing."""
+    may_fail: bool
+    """Losing the write loses nothing, as the next request makes it: a touch, or a settling."""
     authenticated_at_ms: int | None = None
     """None leaves it; another instant only where a clock was ahead when it was written."""
+
+
+class Offer(NamedTuple):
+    """A token to set as a cookie; ``branch`` None: a new one, marked if ``is_catch_up``."""
+
+    generation: int
+    branch: str | None = None
+    is_catch_up: bool = False
 
 
 class Decision(NamedTuple):
@@ -181,13 +223,13 @@ class Decision(NamedTuple):
 
     ``is_accepted``: the request acts as this session. ``change``: write it first.
     ``end_reason``: why the session is over; ``must_end`` says the row has to be marked so.
-    ``offer``: the generation to set as a cookie (the next, or the presented one again), or None.
+    ``offer``: the token to set as a cookie (the next, or the presented one again), or None.
     """
 
     outcome: Outcome
     is_accepted: bool
     change: Change | None = None
-    offer: int | None = None
+    offer: Offer | None = None
     end_reason: EndReason | None = None
     must_end: bool = False
 

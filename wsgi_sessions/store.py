@@ -262,7 +262,7 @@ class Store(EndingStore):
     def apply_change(self, judged: SessionRecord, change: Change) -> bool:
         """Write a change if the session still is what was judged; tell whether it landed.
 
-        A touch that would have to wait for a lock raises ``StoreUnavailableError`` at once.
+        One that may fail and would have to wait for a lock raises ``StoreUnavailableError``.
         """
         values = {
             **{f"new_{name}": value for name, value in change._asdict().items()},
@@ -271,8 +271,8 @@ class Store(EndingStore):
         if change.authenticated_at_ms is None:
             values["new_authenticated_at_ms"] = judged.authenticated_at_ms
         statement = self._change
-        if change.is_touch_only:
-            # It may fail, so nobody waits for it.
+        if change.may_fail:
+            # So nobody waits for it.
             parameters = statement.fill(values)
             return self._connections.write_unless_locked(statement.sql, parameters) > 0
         return self._write_compared(statement, values) > 0
@@ -364,6 +364,10 @@ class Store(EndingStore):
             session.update(
                 {
                     session.generation: slot("new_generation"),
+                    session.branch: slot("new_branch"),
+                    session.branch_before: slot("new_branch_before"),
+                    session.is_settled: slot("new_is_settled"),
+                    session.caught_up: slot("new_caught_up"),
                     session.confirmed_at: slot("new_confirmed_at_ms"),
                     session.authenticated_at: slot("new_authenticated_at_ms"),
                     session.updated_at: slot("new_updated_at_ms"),
@@ -385,7 +389,8 @@ class Store(EndingStore):
     def _session_values(self, record: SessionRecord) -> dict[str, Any]:
         values: dict[str, Any] = dict(zip(SESSION_COLUMNS, record, strict=True))
         values["user_id"] = self.to_column(record.user_id)
-        values["remember"] = bool(record.remember)
+        for name in ("remember", "is_settled", "caught_up"):
+            values[name] = bool(values[name])
         values["user_agent"] = clean_text(record.user_agent, longest=512)
         values["ip_address"] = clean_text(record.ip_address, longest=45)
         return values
@@ -427,6 +432,10 @@ SESSION_COLUMNS = (
     "id",
     "user_id",
     "generation",
+    "branch",
+    "branch_before",
+    "is_settled",
+    "caught_up",
     "confirmed_at",
     "created_at",
     "authenticated_at",

@@ -18,6 +18,7 @@ __all__ = [
     "TokenSigner",
     "is_session_id",
     "mint_secret",
+    "new_branch",
     "new_database_secret",
     "new_id",
     "new_server_secret",
@@ -26,10 +27,14 @@ __all__ = [
 
 _SECRET_BYTES = 24
 _ID_BYTES = 18
+_BRANCH_BYTES = 6
+_FIRST_BIT = 0x80
 
-# 24 bytes are exactly 32 base64url characters, so no two texts decode to the same bytes.
-# A generation has at most nine digits: a rotation a minute for nineteen centuries.
-_TOKEN = re.compile(r"v1\.([A-Za-z0-9_-]{32})\.(0|[1-9][0-9]{0,8})\.([A-Za-z0-9_-]{32})")
+# 24 bytes are exactly 32 base64url characters, and 6 are 8, so no two texts decode to the same
+# bytes. A generation has at most nine digits: a rotation a minute for nineteen centuries.
+_TOKEN = re.compile(
+    r"(v1\.([A-Za-z0-9_-]{32})\.(0|[1-9][0-9]{0,8})\.([A-Za-z0-9_-]{8}))\.([A-Za-z0-9_-]{32})"
+)
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
@@ -37,6 +42,16 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 def mint_secret() -> bytes:
     """Draw the 24 random bytes of a new session."""
     return secrets.token_bytes(_SECRET_BYTES)
+
+
+def new_branch(*, is_catch_up: bool = False) -> str:
+    """Draw what tells one offer from every other: 8 characters, 47 bits.
+
+    The first bit says whether it was made for a browser that came with the token before.
+    """
+    drawn = bytearray(secrets.token_bytes(_BRANCH_BYTES))
+    drawn[0] = drawn[0] | _FIRST_BIT if is_catch_up else drawn[0] & ~_FIRST_BIT
+    return urlsafe_b64encode(drawn).decode()
 
 
 def new_id() -> str:
@@ -75,10 +90,10 @@ def is_session_id(value: object) -> bool:
 
 
 class TokenSigner:
-    """Writes and reads the text of session tokens: ``v1.<secret>.<generation>.<signature>``.
+    """Writes and reads session tokens: ``v1.<secret>.<generation>.<branch>.<signature>``.
 
     >>> signer = TokenSigner(["s" * 32])
-    >>> text = signer.write(bytes(24), 7)
+    >>> text = signer.write(bytes(24), 7, "YnJhbmNo")
     >>> signer.read(text)
     PresentedToken(session_id='nZCOz7ayVt74tJp8UE5siJxL', generation=7)
     >>> signer.read(text.replace(".7.", ".8.")) is None
@@ -90,26 +105,25 @@ class TokenSigner:
     def __init__(self, server_secrets: Sequence[str]) -> None:
         self._ring = KeyRing(server_secrets, "session token v1")
 
-    def write(self, secret: bytes, generation: int) -> str:
-        """Return the token of one generation of a session, signed under the newest key."""
-        message = b"v1%b%d" % (secret, generation)
-        signature = urlsafe_b64encode(self._ring.sign(message)).decode()
-        return f"v1.{urlsafe_b64encode(secret).decode()}.{generation}.{signature}"
+    def write(self, secret: bytes, generation: int, branch: str) -> str:
+        """Return one token of a generation of a session, signed under the newest key."""
+        signed = f"v1.{urlsafe_b64encode(secret).decode()}.{generation}.{branch}"
+        signature = urlsafe_b64encode(self._ring.sign(signed.encode())).decode()
+        return f"{signed}.{signature}"
 
     def read(self, text: str) -> PresentedToken | None:
         """Return what a token says if we signed it, else None; any text may be given."""
         match = _TOKEN.fullmatch(text)
         if match is None:
             return None
-        encoded_secret, digits, encoded_signature = match.groups()
-        secret = urlsafe_b64decode(encoded_secret)
-        generation = int(digits)
-        key_position = self._ring.verify(
-            b"v1%b%d" % (secret, generation), urlsafe_b64decode(encoded_signature)
-        )
+        signed, encoded_secret, digits, branch, encoded_signature = match.groups()
+        key_position = self._ring.verify(signed.encode(), urlsafe_b64decode(encoded_signature))
         if key_position is None:
             return None
-        return PresentedToken(session_id_from(secret), generation, secret, text, key_position == 0)
+        secret = urlsafe_b64decode(encoded_secret)
+        return PresentedToken(
+            session_id_from(secret), int(digits), branch, secret, text, key_position == 0
+        )
 
     def __repr__(self) -> str:
         return "TokenSigner(<keys hidden>)"

@@ -5,6 +5,7 @@ Must not render cookies or know an app; every effect of a judgement happens here
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,16 +21,21 @@ from .records import (
     CachedCopy,
     Decision,
     EndReason,
+    Offer,
     Outcome,
     PresentedToken,
     ReadOptions,
+    RequestFacts,
     SessionRecord,
     UserRecord,
 )
 from .revocations import FeedReading, RevocationFeed
 from .store import Store
 
-__all__ = ["Validation", "Validator"]
+__all__ = ["Siblings", "Validation", "Validator", "newest_of_each_session", "of_stored_branch"]
+
+Siblings = tuple[PresentedToken, ...]
+"""Tokens of one session and generation, as one request presents them; mostly one."""
 
 _MOST_JUDGEMENTS = 10
 _COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
@@ -39,8 +45,8 @@ _ONLY_REFUSED = frozenset({Outcome.REPLAY, Outcome.IP_MISMATCH})
 class Validation(NamedTuple):
     """What came of a request's cookies; ``session`` is None for a visitor.
 
-    ``offer`` is the generation to set as a cookie, or None. ``is_from_copy``: the database was
-    not asked. ``may_be_copied``: the token is the browser's newest, so a copy may be sealed.
+    ``offer`` is the token to set as a cookie, or None. ``is_from_copy``: the database was not
+    asked. ``may_be_copied``: the token is what counts, and settled, so a copy may be sealed.
     ``is_hidden``: a well-signed token was refused whose session may live on, in
     ``elsewhere_id`` if it was for its address.
     """
@@ -49,7 +55,7 @@ class Validation(NamedTuple):
     session: SessionRecord | None = None
     user: UserRecord | None = None
     token: PresentedToken | None = None
-    offer: int | None = None
+    offer: Offer | None = None
     end_reason: EndReason | None = None
     is_from_copy: bool = False
     may_be_copied: bool = False
@@ -80,7 +86,11 @@ class Validator:
         self._config = config
 
     def validate(
-        self, presented: PresentedCookies, *, address: str | None, options: ReadOptions
+        self,
+        presented: PresentedCookies,
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
     ) -> Validation:
         """Find the session that the presented cookies stand for and do what is due to it.
 
@@ -93,16 +103,16 @@ class Validator:
             and may_use_copy
             and (len(presented.token_texts) == 1 or _is_of_one_session(presented))
         ):
-            copied = self._from_copy(presented, address=address, options=options, now_ms=now_ms)
+            copied = self._from_copy(presented, facts=facts, options=options, now_ms=now_ms)
             if copied is not None:
                 return copied
         refused: Validation | None = None
-        tokens = _newest_of_each_session(presented.tokens)
-        for position, token in enumerate(tokens, start=1):
-            found = self._from_database(token, address=address, options=options, now_ms=now_ms)
+        sessions = newest_of_each_session(presented.tokens)
+        for position, tokens in enumerate(sessions, start=1):
+            found = self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
             if found.session is not None:
-                if position < len(tokens):
-                    self._report_others(found, tokens[position:], address=address, options=options)
+                if position < len(sessions):
+                    self._report_others(found, sessions[position:], facts=facts, options=options)
                 return found
             if refused is None or (refused.end_reason is None and not refused.is_hidden):
                 refused = found
@@ -134,7 +144,7 @@ class Validator:
         self,
         presented: PresentedCookies,
         *,
-        address: str | None,
+        facts: RequestFacts,
         options: ReadOptions,
         now_ms: int,
     ) -> Validation | None:
@@ -154,7 +164,7 @@ class Validator:
                 end_reason_at(copy.session, now_ms=now_ms, config=config) is None
                 and not (
                     options.knows_address
-                    and is_bound_elsewhere(copy.session, address=address, config=config)
+                    and is_bound_elsewhere(copy.session, address=facts.address, config=config)
                 )
                 and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
             ):
@@ -173,10 +183,17 @@ class Validator:
         ]
 
     def _from_database(
-        self, token: PresentedToken, *, address: str | None, options: ReadOptions, now_ms: int
+        self,
+        tokens: Siblings,
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
+        now_ms: int,
     ) -> Validation:
+        address = facts.address
         find_session = self._store.find_session
         before: object = None
+        token = tokens[0]
         for _ in range(_MOST_JUDGEMENTS):
             found = find_session(token.session_id)
             self._note_answer()
@@ -191,14 +208,15 @@ class Validator:
             if record is not None and not options.knows_address:
                 address = record.ip_address
             judged = record if record is None else self._put_right(record, now_ms=now_ms)
+            token = of_stored_branch(tokens, record)
             decision = judge(
                 judged,
-                token.generation,
+                token,
                 now_ms=now_ms,
                 address=address,
                 config=self._config,
+                has_long_body=facts.has_long_body,
                 allow_refresh=options.allow_refresh,
-                must_reissue=not token.is_signed_by_newest,
                 is_user_missing=(
                     record is not None and user is None and record.user_id is not None
                 ),
@@ -212,13 +230,17 @@ class Validator:
                 landed = self._apply(record, decision, address=address)
                 if landed is None:
                     continue
+                is_settled = bool(landed.is_settled)
+                # What a lost write was to settle is not settled, and is offered nothing yet.
+                offer = decision.offer if is_settled or not _settles(decision) else None
+                is_newest = token.branch == landed.branch and token.generation == landed.generation
                 return Validation(
                     now_ms,
                     landed,
                     user,
                     token,
-                    decision.offer,
-                    may_be_copied=decision.offer is None and token.generation == landed.generation,
+                    offer,
+                    may_be_copied=is_settled and offer is None and is_newest,
                 )
             # A reader may be late, in a stream that began long ago: it ends nothing.
             is_reader = not (options.allow_refresh or options.is_change)
@@ -243,9 +265,9 @@ class Validator:
     def _report_others(
         self,
         found: Validation,
-        others: tuple[PresentedToken, ...],
+        others: Sequence[Siblings],
         *,
-        address: str | None,
+        facts: RequestFacts,
         options: ReadOptions,
     ) -> None:
         """Tell of every other session that the request could have been taken for as well.
@@ -253,19 +275,20 @@ class Validator:
         Nothing is done to them, and the request is not failed for the sake of an event.
         """
         assert found.session is not None
-        for token in others:
+        for tokens in others:
             try:
-                other = self._store.find_session(token.session_id)
+                other = self._store.find_session(tokens[0].session_id)
             except StoreUnavailableError:
                 return
             if other is None or (other[1] is None and other[0].user_id is not None):
                 continue
             decision = judge(
                 other[0],
-                token.generation,
+                of_stored_branch(tokens, other[0]),
                 now_ms=found.now_ms,
-                address=address if options.knows_address else other[0].ip_address,
+                address=facts.address if options.knows_address else other[0].ip_address,
                 config=self._config,
+                has_long_body=facts.has_long_body,
                 allow_refresh=False,
             )
             if decision.is_accepted:
@@ -273,8 +296,8 @@ class Validator:
                     "two_sessions_presented",
                     session_id=found.session.id,
                     user_id=found.session.user_id,
-                    address=address,
-                    details={"other_session_id": token.session_id},
+                    address=facts.address,
+                    details={"other_session_id": tokens[0].session_id},
                 )
 
     def _put_right(self, record: SessionRecord, *, now_ms: int) -> SessionRecord:
@@ -299,21 +322,28 @@ class Validator:
     def _apply(
         self, record: SessionRecord, decision: Decision, *, address: str | None
     ) -> SessionRecord | None:
-        """Write the change of an accepted request; None when the row moved meanwhile."""
+        """Write the change of an accepted request; None when the row moved meanwhile.
+
+        The record as it was where the change may fail, and did.
+        """
         change = decision.change
         if change is None:
             return record
         try:
             landed = self._store.apply_change(record, change)
         except StoreUnavailableError:
-            if not change.is_touch_only:
+            if not change.may_fail:
                 raise
-            landed = False
+            return record
         if not landed:
-            # Nobody is worse off when another request's touch came first, or none did.
-            return record if change.is_touch_only else None
+            # Nobody is worse off when another request's touch came first.
+            return None if _settles(decision) or not change.may_fail else record
         written = record._replace(
             generation=change.generation,
+            branch=change.branch,
+            branch_before=change.branch_before,
+            is_settled=change.is_settled,
+            caught_up=change.caught_up,
             confirmed_at_ms=change.confirmed_at_ms,
             updated_at_ms=change.updated_at_ms,
             last_seen_at_ms=change.last_seen_at_ms,
@@ -354,21 +384,37 @@ class Validator:
         return True
 
 
+def _settles(decision: Decision) -> bool:
+    return decision.outcome is Outcome.SETTLE
+
+
 def _is_of_one_session(presented: PresentedCookies) -> bool:
     """Tell whether a copy may decide: where several sessions come, which counts is no chance."""
-    return len(_newest_of_each_session(presented.tokens)) < 2
+    return len(newest_of_each_session(presented.tokens)) < 2
 
 
-def _newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[PresentedToken, ...]:
-    """Keep of several tokens of one session the latest generation alone.
+def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings, ...]:
+    """Keep of several tokens of one session those of the latest generation alone.
 
     A jar can hold an older one under another path or domain; that is no replay.
     """
     if len(tokens) < 2:
-        return tokens
-    newest: dict[str, PresentedToken] = {}
+        return (tokens,) if tokens else ()
+    newest: dict[str, Siblings] = {}
     for token in tokens:
-        known = newest.get(token.session_id)
-        if known is None or token.generation > known.generation:
-            newest[token.session_id] = token
+        known = newest.get(token.session_id, ())
+        if not known or token.generation > known[0].generation:
+            newest[token.session_id] = (token,)
+        elif token.generation == known[0].generation:
+            newest[token.session_id] = (*known, token)
     return tuple(newest.values())
+
+
+def of_stored_branch(tokens: Siblings, record: SessionRecord | None) -> PresentedToken:
+    """Return the sibling that counts, if it is among those presented, else the first."""
+    first, *others = tokens
+    if record is not None and first.branch != record.branch:
+        for token in others:
+            if token.branch == record.branch:
+                return token
+    return first

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .answers import assert_cookie_flags, assert_not_shared_cacheable
     from .assertions import (
         assert_rotated,
-        assert_rotation_safe,
         assert_session_data_is_kept,
         assert_signed_in,
         assert_signed_out,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
         assert_no_session_fixation,
     )
     from .bench import Bench
-    from .browser import Browser
+    from .browser import Browser, PreparedRequest
     from .clock import START, FakeClock, SkewedClock
     from .endings import (
         assert_cached_copy_is_bounded,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
         assert_remembered_as_asked,
     )
     from .randomness import SeededRandomness
+    from .rotation_safety import assert_rotation_safe
     from .schedules import Schedules, TooManySchedules
     from .settings import CHEAP_PASSWORDS, TEST_SECRET, settings_for_tests
     from .upkeep import (
@@ -82,6 +82,7 @@ __all__ = [
     "LocalIssuer",
     "LostResponse",
     "Network",
+    "PreparedRequest",
     "RefusedCookie",
     "Schedules",
     "SeededRandomness",
@@ -140,6 +141,7 @@ _ROOMS = {
     "LocalIssuer": "idp",
     "LostResponse": "network",
     "Network": "network",
+    "PreparedRequest": "sender",
     "RefusedCookie": "jar",
     "Schedules": "schedules",
     "SeededRandomness": "randomness",
@@ -161,7 +163,7 @@ _ROOMS = {
     "assert_revocation_is_final": "endings",
     "assert_revocation_within": "endings",
     "assert_rotated": "assertions",
-    "assert_rotation_safe": "assertions",
+    "assert_rotation_safe": "rotation_safety",
     "assert_session_data_is_kept": "assertions",
     "assert_signed_in": "assertions",
     "assert_data_follows_its_owner": "people",

@@ -11,23 +11,13 @@ from typing import Any
 
 from wsgi_sessions.records import EndReason
 
-from .answers import is_session_cookie
 from .browser import Browser
 from .network import Fate
 from .reasons import end_reason, find_standing, tokens_held, why_out
-from .staging import (
-    fail,
-    fake_clock,
-    page_for,
-    require_session,
-    session_seen_by_app,
-    visit,
-    wait_in_use,
-)
+from .staging import fail, require_session
 
 __all__ = [
     "assert_rotated",
-    "assert_rotation_safe",
     "assert_session_data_is_kept",
     "assert_signed_in",
     "assert_signed_out",
@@ -109,114 +99,6 @@ def assert_rotated(browser: Browser, before: str | None) -> None:
         fail("the browser has another session now, which is no rotation", browser)
     if new.generation <= old.generation:
         fail(f"the token is still that of generation {new.generation}", browser)
-
-
-def assert_rotation_safe(browser: Browser, *, page: str | None = None) -> None:
-    """Assert that rotation signs no honest browser out, and catches a thief.
-
-    Plays a lost offer, two requests in parallel, a slow one in grace (if there is any) and a
-    stolen jar after it; then, signed in anew, one that is two generations behind in the grace.
-    The browser's session has ended afterwards, by the thief's replay.
-    ``page`` is one that session cookies are sent to.
-    """
-    clock, config = fake_clock(browser.clock), browser.manager.config
-    page = page_for(browser, page)
-
-    def lose_a_visit() -> None:
-        with browser.network.losing_responses(1):
-            browser.get(page)
-
-    due_ms = _when_rotation_is_due(browser)
-    user = browser.session.user if browser.session is not None else None
-    before = browser.session_token
-    thief = browser.fork()
-    wait_in_use(browser, due_ms - clock.now_ms(), lose_a_visit)
-    lose_a_visit()
-    if browser.session_token != before:
-        fail("a lost response changed the browser's token", browser)
-    parallel = browser.fork()
-    visit(browser, page)
-    assert_rotated(browser, before)
-    visit(browser, page)
-    assert_signed_in(browser)
-    if config.rotation_grace_ms:
-        parallel.get(page)
-        if any(is_session_cookie(line, config.cookie) for line in parallel.history[-1].received):
-            fail("a request in grace was given a cookie, or a copy, for its old token", parallel)
-        if session_seen_by_app(parallel) is None:
-            fail("a request under way while the token was confirmed was signed out", parallel)
-    wait_in_use(browser, config.rotation_grace_ms, lambda: browser.get(page))
-    if browser.session is None or session_seen_by_app(browser) is None:
-        fail("the browser was signed out by its own rotation", browser)
-    if session_seen_by_app(thief) is not None:
-        fail("a stolen token is still taken after the grace", thief)
-    if config.on_replay == "revoke":
-        assert_signed_out(browser, reason="replayed")
-    if user is not None and config.rotation_grace_ms and config.absolute_timeout_ms is None:
-        browser.sign_in(user)
-        _assert_two_behind_is_refused(browser, page)
-
-
-def _assert_two_behind_is_refused(browser: Browser, page: str) -> None:
-    config, thief = browser.manager.config, browser.fork()
-    for _ in range(2):
-        wait_in_use(browser, config.update_age_ms, lambda: browser.get(page))
-        visit(browser, page)
-        visit(browser, page)
-    held = browser.manager.signer.read(browser.session_token or "")
-    if held is None or held.generation != 2:
-        fail("the browser's token was not rotated twice in two turns", browser)
-    if session_seen_by_app(thief) is not None:
-        fail("a stolen token two generations behind is taken in grace", thief)
-    if config.on_replay == "revoke":
-        assert_signed_out(browser, reason="replayed")
-
-
-def _when_rotation_is_due(browser: Browser) -> int:
-    """Return the instant at which the browser's token has to be rotated.
-
-    Fails with words if the settings, or the way the browser signed in, leave no rotation.
-    """
-    config = browser.manager.config
-    if not config.rotate_tokens:
-        fail(
-            "rotate_tokens is off, so there is no rotation to be safe; write "
-            "@pytest.mark.sessions(rotate_tokens=True)",
-            browser,
-        )
-    session = browser.session
-    if session is None:
-        fail("the browser was not signed in before", browser)
-    signer = browser.manager.signer
-    for _ in range(2):
-        held = signer.read(browser.session_token or "")
-        due_ms = session.record.confirmed_at_ms + config.update_age_ms
-        if held is not None and held.generation == session.generation and due_ms > _now_ms(browser):
-            break
-        # An offer is due or waits to be confirmed: let that be over first.
-        session = session_seen_by_app(browser) or session
-    due_ms = session.record.confirmed_at_ms + config.update_age_ms
-    over_ms = due_ms + config.rotation_grace_ms
-    absolute_ms = config.absolute_timeout_ms
-    if absolute_ms is not None and session.record.authenticated_at_ms + absolute_ms <= over_ms:
-        fail(
-            f"absolute_timeout is {config.absolute_timeout}, so the session ends before its token "
-            f"is rotated (update_age is {config.update_age}) and the grace is over; write "
-            "@pytest.mark.sessions(…) with a shorter update_age or a longer absolute_timeout",
-            browser,
-        )
-    if not session.is_remembered and session.record.expires_at_ms <= over_ms:
-        fail(
-            "the session is not remembered, so it expires before its token is rotated "
-            f"(update_age is {config.update_age}) and the grace is over; sign in with "
-            "remember_me=True, or write @pytest.mark.sessions(short_expires_in=…), a longer one",
-            browser,
-        )
-    return due_ms
-
-
-def _now_ms(browser: Browser) -> int:
-    return browser.manager.clock.now_ms()
 
 
 def assert_session_data_is_kept(browser: Browser) -> None:

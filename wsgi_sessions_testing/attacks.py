@@ -88,17 +88,19 @@ def assert_forged_token_refused(browser: Browser) -> None:
     require_session(browser)
     token = browser.session_token
     assert token is not None
-    version, secret, generation, signature = token.split(".")
+    version, secret, generation, branch, signature = token.split(".")
     cookies, is_secure = browser.manager.cookies, browser._is_secure
     for forged in (
-        f"{version}.{secret}.{int(generation) + 1}.{signature}",
-        f"{version}.{secret}.{generation}.{signature[::-1]}",
-        f"{version}.{secret}.{generation}.{'A' * len(signature)}",
-        f"{version}.{secret}.{generation}.",
-        f"{version}.{secret}.{generation}",
+        f"{version}.{secret}.{int(generation) + 1}.{branch}.{signature}",
+        f"{version}.{secret}.{generation}.{branch[::-1]}.{signature}",
+        f"{version}.{secret}.{generation}.{branch}.{signature[::-1]}",
+        f"{version}.{secret}.{generation}.{branch}.{'A' * len(signature)}",
+        f"{version}.{secret}.{generation}.{branch}.",
+        f"{version}.{secret}.{generation}.{branch}",
+        f"{version}.{secret}.{generation}.{signature}",
     ):
         forger = browser.fork()
-        _, line = cookies.set_token(forged, is_secure=is_secure, remember=True)
+        _, line = cookies.set_token(forged, is_secure=is_secure, max_age_s=None)
         plant(forger, cookies.token_name(is_secure=is_secure), line)
         if session_seen_by_app(forger) is not None:
             fail("a forged token is let in", forger)

@@ -9,10 +9,11 @@ import sys
 import time
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
+from typing import Any
 
 from wsgi_sessions.clock import datetime_from_ms, ms_from_datetime
 
-__all__ = ["START", "FakeClock", "SkewedClock", "real_ns"]
+__all__ = ["START", "FakeClock", "SkewedClock", "fake_clock", "real_ns"]
 
 START = datetime(2030, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 """Where every ``FakeClock`` starts unless told otherwise: a Tuesday noon, UTC."""
@@ -124,6 +125,13 @@ class FakeClock:
 
     def __repr__(self) -> str:
         return f"<FakeClock {self.now().isoformat()}{' ticking' if self.is_ticking else ''}>"
+
+
+def fake_clock(clock: Any) -> FakeClock:
+    """Return the clock of a browser if a test can move it."""
+    if not isinstance(clock, FakeClock):
+        raise TypeError(f"the browser's clock must be a FakeClock, not {clock!r}")
+    return clock
 
 
 class SkewedClock:

@@ -35,7 +35,8 @@ def configs(**fixed: Any) -> st.SearchStrategy[SessionConfig]:
     >>> from hypothesis import given
     >>> @given(config=configs(expires_in=3600))
     ... def test_it(config):
-    ...     assert config.rotation_grace * 2 < config.update_age < config.expires_in
+    ...     assert config.update_age < config.expires_in
+    ...     assert not config.rotate_tokens or 5 * config.rotation_grace < config.rotation_interval
     >>> test_it()
     """
     return _configs(settings_for_tests(), fixed)
@@ -71,41 +72,92 @@ def _configs(draw: st.DrawFn, defaults: SessionConfig, fixed: Mapping[str, Any])
     return with_changes(defaults, drawn, fixed)
 
 
+_ROTATION = ("rotate_tokens", "rotation_interval", "rotation_grace", "upload_grace")
+
+
 @st.composite
 def _lifetimes(draw: st.DrawFn, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``expires_in``, ``update_age``, ``rotation_grace`` and ``rotate_tokens``."""
+    """Return how long sessions live and how often their tokens rotate, as they fit together.
+
+    With G for ``rotation_grace``, L for ``upload_grace``, and R for what is left of
+    ``expires_in`` after ``update_age``: L is at least 3 G, ``rotation_interval`` more than
+    L + 2 G, and R more than L + 3 G.
+    """
     given = {
         name: ms_from_duration(fixed[name])
-        for name in ("expires_in", "update_age", "rotation_grace")
-        if name in fixed
+        for name in ("expires_in", "update_age", "clock_difference", *_ROTATION[1:])
+        if fixed.get(name) is not None
     }
+    least_ms, least_life_ms = (_least_room_ms(given, graces) for graces in (2, 3))
     rotates = fixed.get("rotate_tokens")
     if rotates is None:
         # What is given may leave no room for a rotation.
-        bound_ms = given.get("update_age", given.get("expires_in", _LONGEST_MS) - 1)
-        has_room = 2 * given.get("rotation_grace", 0) < bound_ms
+        has_room = given.get("rotation_interval", _LONGEST_MS) > least_ms
+        has_room = has_room and _most_life_ms(given) > least_life_ms
         rotates = has_room and draw(st.booleans())
-    # As it is cut to half of update_age anyway, a grace without rotation needs no room.
-    least_ms = 2 * given.get("rotation_grace", 0) + 1 if rotates else 1
-    update_age_ms = given.get("update_age")
-    if update_age_ms is None:
-        most_ms = min(10 * _DAY_S * 1000, given.get("expires_in", _LONGEST_MS) - 1)
-        usual = [60, 3600, _DAY_S]
-        update_age_ms = draw(_durations_ms(least_ms, max(least_ms, most_ms), usual))
-    expires_in_ms = given.get("expires_in")
-    if expires_in_ms is None:
-        usual = [times * update_age_ms // 1000 for times in (2, 7, 30)]
-        most_ms = max(_LONGEST_MS, 2 * update_age_ms)
-        expires_in_ms = draw(_durations_ms(update_age_ms + 1, most_ms, usual))
+    update_age_ms, expires_in_ms = draw(_lives_ms(given, least_life_ms if rotates else 0))
+    drawn = {"expires_in": expires_in_ms, "update_age": update_age_ms}
+    if not rotates and not any(name in fixed for name in _ROTATION) and draw(st.booleans()):
+        # Nothing is said of rotation, and a life that is too short for it goes without.
+        return {name: timedelta(milliseconds=value) for name, value in drawn.items()}
+    life_ms = expires_in_ms - update_age_ms if rotates else 2 * _LONGEST_MS
+    interval_ms = given.get("rotation_interval")
+    if interval_ms is None:
+        usual = [600, 3600, _DAY_S, update_age_ms // 1000]
+        interval_ms = draw(_durations_ms(least_ms + 1, max(_LONGEST_MS, 2 * least_ms), usual))
+    room_ms = interval_ms if rotates else _LONGEST_MS
     grace_ms = given.get("rotation_grace")
     if grace_ms is None:
-        grace_ms = draw(_durations_ms(0, min(3_600_000, (update_age_ms - 1) // 2), [0, 1, 60]))
+        most_ms = min((room_ms - 1) // 5, (life_ms - 1) // 6, 3_600_000)
+        if "upload_grace" in given:
+            upload_ms = given["upload_grace"]
+            most_ms = min(
+                upload_ms // 3,
+                (room_ms - upload_ms - 1) // 2,
+                (life_ms - upload_ms - 1) // 3,
+                most_ms,
+            )
+        least_ms = _least_grace_ms(given)
+        grace_ms = draw(_durations_ms(least_ms, max(least_ms, most_ms), [1, 30, 60]))
+    drawn |= {"rotation_interval": interval_ms, "rotation_grace": grace_ms}
+    if "upload_grace" not in given and draw(st.booleans()):
+        most_ms = min(room_ms - 2 * grace_ms, life_ms - 3 * grace_ms) - 1
+        most_ms = max(3 * grace_ms, most_ms)
+        drawn["upload_grace"] = draw(_durations_ms(3 * grace_ms, most_ms, [180, 600, 3600]))
     return {
-        "expires_in": timedelta(milliseconds=expires_in_ms),
-        "update_age": timedelta(milliseconds=update_age_ms),
-        "rotation_grace": timedelta(milliseconds=grace_ms),
         "rotate_tokens": rotates,
+        **{name: timedelta(milliseconds=value) for name, value in drawn.items()},
     }
+
+
+def _least_room_ms(given: Mapping[str, int], graces: int) -> int:
+    """Return what an interval, or what is left of a life to refresh it in, must be more than."""
+    grace_ms = given.get("rotation_grace", _least_grace_ms(given))
+    return max(3 * grace_ms, given.get("upload_grace", 0)) + graces * grace_ms
+
+
+def _least_grace_ms(given: Mapping[str, int]) -> int:
+    """Return the least grace: no less than clocks may differ by."""
+    return max(1, given.get("clock_difference", 1))
+
+
+def _most_life_ms(given: Mapping[str, int]) -> int:
+    """Return the most that can be left of a life to refresh it in."""
+    return given.get("expires_in", _LONGEST_MS) - given.get("update_age", 1)
+
+
+@st.composite
+def _lives_ms(draw: st.DrawFn, given: Mapping[str, int], least_room_ms: int) -> tuple[int, int]:
+    """Return ``update_age`` and ``expires_in``, with more than this between them."""
+    update_age_ms, expires_in_ms = given.get("update_age"), given.get("expires_in")
+    if update_age_ms is None:
+        most_ms = min(10 * _DAY_S * 1000, (expires_in_ms or _LONGEST_MS) - least_room_ms - 1)
+        update_age_ms = draw(_durations_ms(1, max(1, most_ms), [60, 3600, _DAY_S]))
+    if expires_in_ms is None:
+        usual = [times * update_age_ms // 1000 for times in (2, 7, 30)]
+        begin_ms = update_age_ms + least_room_ms + 1
+        expires_in_ms = draw(_durations_ms(begin_ms, max(_LONGEST_MS, 2 * begin_ms), usual))
+    return update_age_ms, expires_in_ms
 
 
 def _durations_ms(least_ms: int, most_ms: int, usual_s: list[int]) -> st.SearchStrategy[int]:

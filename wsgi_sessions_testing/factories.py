@@ -17,10 +17,10 @@ from wsgi_sessions.accounts.passwords import PasswordHasher
 from wsgi_sessions.accounts.service import CREDENTIAL, normalize_email
 from wsgi_sessions.clock import ms_from_duration
 from wsgi_sessions.manager import SessionManager, SignIn
-from wsgi_sessions.policy import first_expiry_ms
+from wsgi_sessions.policy import absolute_end_ms, first_expiry_ms
 from wsgi_sessions.records import Account, EndReason, RequestFacts, UserRecord
 from wsgi_sessions.session import User
-from wsgi_sessions.tokens import new_id
+from wsgi_sessions.tokens import new_branch, new_id
 
 from .seam import unwatched
 from .user_agents import find_user_agent
@@ -105,6 +105,10 @@ class Factories:
         age: timedelta | int = _NOW,
         last_seen: timedelta | int | None = None,
         generation: int = 0,
+        confirmed: timedelta | int | None = None,
+        refreshed: timedelta | int | None = None,
+        is_settled: bool = True,
+        caught_up: bool = False,
         remember_me: bool = True,
         ended: EndReason | str | None = None,
         address: str | None = "127.0.0.1",
@@ -114,19 +118,50 @@ class Factories:
         """Make a session as if the user had signed in ``age`` ago and done nothing but rotate.
 
         ``user`` is whatever ``find_user`` takes; without one a new user is made. ``age`` and
-        ``last_seen`` (both ago) are a ``timedelta`` or whole seconds. ``generation``: how often
-        the token was rotated; the answer's ``token`` is of this generation. ``ended``: why the
-        session ended just now. Limits on the number of sessions are not applied.
+        the other times (all of them ago) are a ``timedelta`` or whole seconds. ``ended``: why
+        the session ended just now. Limits on the number of sessions are not applied.
+
+        ``generation``: how often the token was rotated; the answer's ``token`` is of this
+        generation, and of the stored branch. ``confirmed``: when this generation was (without
+        it at the sign-in), which is when the session was refreshed last, if that was due, and
+        seen; ``refreshed`` and ``last_seen`` say otherwise. ``is_settled``: whether it is
+        decided which sibling the browser kept. ``caught_up``: a catch-up has taken over.
+        Raises ``ValueError`` for what can't be, such as a confirmation before the sign-in.
         """
-        manager = self._manager
+        manager, config = self._manager, self._manager.config
         reason = None if ended is None else _reason(ended)
         if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
             raise ValueError(
                 f"generation is {generation!r}; it counts how often the token was rotated, from 0"
             )
+        if not generation and (caught_up or not is_settled):
+            raise ValueError(
+                "generation is 0, and a session whose token was never rotated is settled; give "
+                "generation=1, say"
+            )
+        if refreshed is not None and not remember_me:
+            raise ValueError(
+                f"refreshed is {refreshed!r}, but a session that is not remembered never is; "
+                "leave it out"
+            )
         now_ms = manager.clock.now_ms()
         signed_in_at_ms = now_ms - ms_from_duration(age)
-        seen_at_ms = signed_in_at_ms
+
+        def instant(name: str, ago: timedelta | int | None, default_ms: int) -> int:
+            at_ms = default_ms if ago is None else now_ms - ms_from_duration(ago)
+            if at_ms < signed_in_at_ms:
+                raise ValueError(
+                    f"{name} is {ago!r} ago and the sign-in (age) {age!r}, so it would have been "
+                    "before it; give a shorter one, or a higher age"
+                )
+            return at_ms
+
+        confirmed_at_ms = instant("confirmed", confirmed, signed_in_at_ms)
+        is_refreshed = remember_me and confirmed_at_ms - signed_in_at_ms >= config.update_age_ms
+        refreshed_at_ms = instant(
+            "refreshed", refreshed, confirmed_at_ms if is_refreshed else signed_in_at_ms
+        )
+        seen_at_ms = max(confirmed_at_ms, refreshed_at_ms)
         if last_seen is not None:
             seen_at_ms = max(signed_in_at_ms, now_ms - ms_from_duration(last_seen))
         found = self.make_user() if user is None else self.find_user(user)
@@ -138,28 +173,59 @@ class Factories:
         )
         record = record._replace(
             generation=generation,
-            confirmed_at_ms=signed_in_at_ms,
+            branch_before=new_branch() if generation else None,
+            is_settled=is_settled,
+            caught_up=caught_up,
+            confirmed_at_ms=confirmed_at_ms,
             created_at_ms=signed_in_at_ms,
             authenticated_at_ms=signed_in_at_ms,
-            updated_at_ms=signed_in_at_ms,
+            updated_at_ms=max(confirmed_at_ms, refreshed_at_ms),
             last_seen_at_ms=seen_at_ms,
-            expires_at_ms=first_expiry_ms(
-                now_ms=signed_in_at_ms, remember=remember_me, config=manager.config
-            ),
+        )
+        expires_at_ms = first_expiry_ms(now_ms=refreshed_at_ms, remember=remember_me, config=config)
+        limit_ms = absolute_end_ms(record, config=config)
+        record = record._replace(
+            expires_at_ms=expires_at_ms if limit_ms is None else min(expires_at_ms, limit_ms)
         )
         self._store.insert_session(record)
         if generation:
-            token = self.token_of(token, generation=generation)
+            token = self.token_of(token, generation=generation, branch=record.branch)
         if reason is not None:
             self._store.end_session(record.id, reason=reason, now_ms=now_ms)
         return SignIn(found, manager.show(record, found.record, now_ms=now_ms), token)
 
-    def token_of(self, token: str, *, generation: int) -> str:
-        """Return another generation's token of the same session, properly signed."""
+    def token_of(
+        self,
+        token: str,
+        *,
+        generation: int,
+        branch: str | None = None,
+        is_catch_up: bool = False,
+    ) -> str:
+        """Return another token of the same session, properly signed.
+
+        Without ``branch`` (8 characters) of a new one: a sibling, where ``generation`` is the
+        session's. ``is_catch_up``: of a branch as a browser gets it whose jar went back.
+        """
         presented = self._manager.signer.read(token)
         if presented is None:
             raise ValueError("this is not a token of the manager's, or its secret has changed")
-        return self._manager.signer.write(presented.secret, generation)
+        if branch is None:
+            branch = new_branch(is_catch_up=is_catch_up)
+        return self._manager.signer.write(presented.secret, generation, branch)
+
+    def token_before(self, token: str) -> str:
+        """Return what the browser held before a session's token was rotated last.
+
+        A sibling of it is ``token_of`` with one generation less. Raises ``ValueError`` where
+        nothing was rotated yet, or the session is not there.
+        """
+        presented = self._manager.signer.read(token)
+        found = None if presented is None else self._store.find_session(presented.session_id)
+        if found is None or not found[0].generation:
+            raise ValueError("this is no token of a session here that was rotated once at least")
+        record = found[0]
+        return self.token_of(token, generation=record.generation - 1, branch=record.branch_before)
 
 
 def _reason(ended: EndReason | str) -> EndReason:

@@ -6,14 +6,17 @@ Must not know the jar, the clock or sessions: the Cookie header is handed in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from urllib.parse import urlencode, urlsplit
 
 from webob import Request  # type: ignore[import-untyped, unused-ignore]
 
+from wsgi_sessions.environ import LONGEST_SHORT_BODY
+
 from .cookie_rules import is_same_site, is_trustworthy
 
-__all__ = ["Form", "build_request", "encode_form", "header_lines"]
+__all__ = ["Draft", "Form", "build_request", "encode_form", "header_lines"]
 
 Form = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -67,6 +70,32 @@ def build_request(
         if value is not None:
             request.headers[name] = value
     return request
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request that was made, with its cookies, and may be sent later; ``lines`` are headers."""
+
+    method: str
+    url: str
+    lines: Mapping[str, str | None]
+    content: bytes
+    made_at_ms: int
+
+    def build(self, *, address: str | None, has_long_body: bool = False) -> Request:
+        """Return the request anew; ``has_long_body`` asks for one, or makes it of zeros.
+
+        Raises ``ValueError`` for a body that is there, and not long.
+        """
+        content = self.content
+        if has_long_body and not content:
+            content = bytes(LONGEST_SHORT_BODY + 1)
+        if has_long_body and len(content) <= LONGEST_SHORT_BODY:
+            raise ValueError(
+                f"the body has {len(content)} bytes, but a slow upload is one of more than "
+                f"{LONGEST_SHORT_BODY}; send a longer one, or none at all"
+            )
+        return build_request(self.method, self.url, self.lines, content, address=address)
 
 
 def _relation(origin: str, url: str) -> str:

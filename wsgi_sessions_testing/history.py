@@ -19,9 +19,11 @@ from wsgi_sessions.events import Events, SessionEvent
 from .jar import RefusedCookie
 from .network import Fate
 
-__all__ = ["EventLog", "Exchange", "tell"]
+__all__ = ["EventLog", "Exchange", "Note", "shorten", "tell"]
 
 _QUIET = frozenset({"purge_done"})
+_APART_MS = 1000
+"""Shorter times between a request and its answer are not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Exchange:
     ``heard_before`` counts the events that the browser's log held when this was sent.
     ``is_by_app``: the whole app answered, every layer of it, and not its middleware alone.
     ``has_arrived``: the request got to the ``SessionMiddleware``, as far as can be seen.
+    ``at_ms`` is when the app was asked; the request may have been made before and answered later.
+    ``by`` says whose it is where a story has several, as in ``"the thief"``.
     """
 
     at_ms: int
@@ -46,6 +50,9 @@ class Exchange:
     heard_before: int = 0
     is_by_app: bool = True
     has_arrived: bool = True
+    made_at_ms: int | None = None
+    answered_at_ms: int | None = None
+    by: str | None = None
 
     @classmethod
     def of(
@@ -59,6 +66,9 @@ class Exchange:
         heard_before: int = 0,
         is_by_app: bool = True,
         has_arrived: bool = True,
+        made_at_ms: int | None = None,
+        answered_at_ms: int | None = None,
+        by: str | None = None,
     ) -> Exchange:
         return cls(
             at_ms=at_ms,
@@ -73,6 +83,9 @@ class Exchange:
             heard_before=heard_before,
             is_by_app=is_by_app,
             has_arrived=has_arrived,
+            made_at_ms=made_at_ms,
+            answered_at_ms=answered_at_ms,
+            by=by,
         )
 
     @property
@@ -89,19 +102,41 @@ class Exchange:
     def __str__(self) -> str:
         what = self.action or f"{self.method} {self.url}"
         text = f"{_instant(self.at_ms)} {what}"
+        if self.by is not None:
+            text = f"{_instant(self.at_ms)} {self.by}: {what}"
+        if self.made_at_ms is not None and abs(self.at_ms - self.made_at_ms) >= _APART_MS:
+            text += f" (made at {_instant(self.made_at_ms)})"
         if not self.is_by_app:
             text += " (past the layers around SessionMiddleware)"
         text += f" -> {self.status}"
         if not self.has_arrived:
             text += " (by a layer around SessionMiddleware)"
-        if self.fate is not Fate.ARRIVES:
-            text += f" ({self.fate.value})"
+        answered = ""
+        if self.answered_at_ms is not None and abs(self.answered_at_ms - self.at_ms) >= _APART_MS:
+            answered = f"answered at {_instant(self.answered_at_ms)}"
+        fate = "" if self.fate is Fate.ARRIVES else self.fate.value
+        how = [told for told in (fate, answered) if told]
+        if how:
+            text += f" ({', '.join(how)})"
         if self.sent:
-            text += "; sent " + ", ".join(_shorten(pair) for pair in self.sent.split("; "))
+            text += "; sent " + ", ".join(shorten(pair) for pair in self.sent.split("; "))
         for line in self.received:
             pair, _, attributes = line.partition(";")
-            text += f"; set {_shorten(pair)};{attributes}"
+            text += f"; set {shorten(pair)};{attributes}"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What happened to the browser itself, after so many requests and events."""
+
+    at_ms: int
+    text: str
+    history_before: int
+    heard_before: int
+
+    def __str__(self) -> str:
+        return f"{_instant(self.at_ms)} {self.text}"
 
 
 class EventLog:
@@ -128,9 +163,11 @@ def tell(
     events: Iterable[SessionEvent] = (),
     session_ids: Iterable[str] = (),
     refused: Iterable[RefusedCookie] = (),
+    notes: Iterable[Note] = (),
 ) -> str:
     """Return a history as text, a line for each request, then the cookies that were refused.
 
+    ``notes`` stand between the requests, where they belong.
     ``events`` are those of the browser's log. Each follows the request that it happened in or
     after; those about other sessions than ``session_ids`` are left out.
     """
@@ -146,12 +183,18 @@ def tell(
                 lines.append(_event_line(event))
         next_event = max(next_event, end)
 
-    for exchange in history:
-        tell_events(exchange.heard_before)
-        lines.append(str(exchange))
+    waiting = list(notes)
+    exchanges = list(history)
+    for position, exchange in enumerate([*exchanges, None]):
+        while waiting and waiting[0].history_before <= position:
+            tell_events(waiting[0].heard_before)
+            lines.append(str(waiting.pop(0)))
+        if exchange is not None:
+            tell_events(exchange.heard_before)
+            lines.append(str(exchange))
     tell_events(len(told))
     lines += [
-        f"refused {_shorten(cookie.line.partition(';')[0])} from {cookie.url}: {cookie.why}"
+        f"refused {shorten(cookie.line.partition(';')[0])} from {cookie.url}: {cookie.why}"
         for cookie in refused
     ]
     return "\n".join(lines) if lines else "(nothing was sent yet)"
@@ -172,16 +215,16 @@ def _instant(at_ms: int) -> str:
     return datetime_from_ms(at_ms).isoformat(timespec="milliseconds")
 
 
-def _shorten(pair: str) -> str:
-    """Cut a cookie's value short, but keep the generation of a session token readable.
+def shorten(pair: str) -> str:
+    """Cut a cookie's value short, but keep a token's generation and the start of its branch.
 
-    >>> _shorten("session_token=v1.aaaaaaaaaaaaaaaaaaaa.2.bbbbbbbbbbbbbbbbb")
-    'session_token=v1.aaaa….2.…'
-    >>> _shorten("theme=dark")
+    >>> shorten("session_token=v1.aaaaaaaaaaaaaaaaaaaa.2.YnJhbmNo.bbbbbbbbbbbbbbbbb")
+    'session_token=v1.aaaa….2.YnJh….…'
+    >>> shorten("theme=dark")
     'theme=dark'
     """
     name, _, value = pair.partition("=")
     parts = value.split(".")
-    if parts[0] == "v1" and len(parts) == 4:
-        return f"{name}=v1.{parts[1][:4]}….{parts[2]}.…"
+    if parts[0] == "v1" and len(parts) == 5:
+        return f"{name}=v1.{parts[1][:4]}….{parts[2]}.{parts[3][:4]}….…"
     return pair if len(value) <= 16 else f"{name}={value[:8]}…"

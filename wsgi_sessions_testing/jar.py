@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from wsgi_sessions.clock import Clock, has_passed
 
@@ -82,6 +83,14 @@ _Key = tuple[str, str, bool, str]
 """Name, domain, whether it is for the host alone, and path."""
 
 
+class _Change(NamedTuple):
+    """What the place of a cookie held before it was set or removed."""
+
+    at_ms: int
+    key: _Key
+    before: Cookie | None
+
+
 class CookieJar(Mapping[str, str]):
     """The cookies of one browser: a mapping of the live ones' names to their values.
 
@@ -98,6 +107,8 @@ class CookieJar(Mapping[str, str]):
         self._last_used: dict[_Key, int] = {}
         self._turn = 0
         self._gone: list[Cookie] = []
+        self._changes: list[_Change] = []
+        self.crash_count = 0
         self.refused: list[RefusedCookie] = []
 
     def receive(
@@ -185,13 +196,58 @@ class CookieJar(Mapping[str, str]):
         """Close and open the browser: cookies without Max-Age or Expires are gone."""
         self._drop_expired()
         self._drop(lambda cookie: cookie.expires_at_ms is None)
+        self.save()
 
-    def copy(self, *, clock: Clock | None = None) -> CookieJar:
-        """Return another jar with the same cookies: a backup, or a thief's."""
+    def save(self) -> None:
+        """Write everything to disk now, as a browser does that is closed."""
+        self._changes.clear()
+
+    def crash(
+        self, unsaved_ms: int, *, keeps_session_cookies: bool
+    ) -> list[tuple[Cookie | None, Cookie | None]]:
+        """Go back to what was on disk; return what each place held, and what it holds now.
+
+        Undone is what was set or removed less than ``unsaved_ms`` ago. What happened at a later
+        instant than now, as the clock went back, counts as saved, and so does what came before.
+        """
+        self._drop_expired()
+        now_ms = self._clock.now_ms()
+        saved = len(self._changes)
+        while saved and now_ms - unsaved_ms < self._changes[saved - 1].at_ms <= now_ms:
+            saved -= 1
+        were, gone_before = dict(self._cookies), len(self._gone)
+        for change in reversed(self._changes[saved:]):
+            if change.before is None or change.before.is_expired(now_ms):
+                self._cookies.pop(change.key, None)
+            else:
+                self._cookies[change.key] = change.before
+        if not keeps_session_cookies:
+            self._drop(lambda cookie: cookie.expires_at_ms is None)
+        del self._changes[saved:]
+        del self._gone[gone_before:]
+        self.crash_count += 1
+        places = dict.fromkeys((*were, *self._cookies))
+        changed = [(were.get(key), self._cookies.get(key)) for key in places]
+        changed = [(was, now) for was, now in changed if was is not now]
+        back = {id(now) for _, now in changed}
+        self._gone = [cookie for cookie in self._gone if id(cookie) not in back]
+        self._gone += [was for was, now in changed if was is not None and now is None]
+        return changed
+
+    def copy(self, *, clock: Clock | None = None, ignores_max_age: bool = False) -> CookieJar:
+        """Return another jar with the same cookies: a backup, or a thief's.
+
+        ``ignores_max_age``: as if somebody had written down their values, to send them for ever.
+        """
         twin = CookieJar(clock if clock is not None else self._clock)
         twin._cookies = dict(self._cookies)
+        if ignores_max_age:
+            now_ms = self._clock.now_ms()
+            live = {k: c for k, c in twin._cookies.items() if not c.is_expired(now_ms)}
+            twin._cookies = {k: replace(cookie, expires_at_ms=None) for k, cookie in live.items()}
         twin._last_used, twin._turn = dict(self._last_used), self._turn
         twin._gone = list(self._gone)
+        twin._changes = list(self._changes)
         return twin
 
     def __getitem__(self, name: str) -> str:
@@ -260,6 +316,7 @@ class CookieJar(Mapping[str, str]):
             return
         if old is not None:
             cookie = replace(cookie, created_at_ms=old.created_at_ms)
+        self._changes.append(_Change(self._clock.now_ms(), key, old))
         self._cookies[key] = cookie
         self._use([cookie])
         self._evict_surplus(cookie.domain)
@@ -289,9 +346,13 @@ class CookieJar(Mapping[str, str]):
         self._drop(lambda cookie: cookie.is_expired(now_ms))
 
     def _drop(self, is_going: Callable[[Cookie], bool]) -> None:
+        now_ms = self._clock.now_ms()
         going = [key for key, cookie in self._cookies.items() if is_going(cookie)]
         for key in going:
-            self._gone.append(self._cookies.pop(key))
+            cookie = self._cookies.pop(key)
+            if not cookie.is_expired(now_ms):  # the disk knows by itself when one is over
+                self._changes.append(_Change(now_ms, key, cookie))
+            self._gone.append(cookie)
 
     def _expires_at_ms(self, parsed: SetCookie) -> int | None:
         now_ms = self._clock.now_ms()

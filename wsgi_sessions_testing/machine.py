@@ -17,9 +17,11 @@ from .extras import from_extra
 from .machine_ground import KEYS, PLACES, standing_of
 from .machine_jars import JarRules
 from .machine_people import PEOPLE, PeopleRules
-from .oracle import ReferenceSession
+from .machine_rotation import RotationRules
+from .machine_thief import ThiefRules
+from .oracle import CATCH_UP, Expected, ReferenceSession
 from .schedules import Schedules
-from .staging import plant, session_seen_by_app
+from .staging import plant
 
 with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
@@ -28,9 +30,13 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 __all__ = ["SessionMachine"]
 
 MOST_VISITS = 40
+ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
+    [[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]
+)
+"""Any order of the steps of two requests, and those in which both have read before one writes."""
 
 
-class SessionMachine(PeopleRules, JarRules):
+class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
     """A state machine that knows how sessions behave; point it at your application:
 
     ``class MyMachine(SessionMachine):`` with ``def make_app(self): return create_app()``, and
@@ -47,7 +53,7 @@ class SessionMachine(PeopleRules, JarRules):
 
     @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), remember=st.integers(0, 3))
     def sign_in(self, which: int, who: str, remember: int) -> None:
-        self._settle()
+        self._lose_held()
         browser = self._seat(which, 0)
         before = self._held(browser)
         replaced = self._reference(before)
@@ -58,7 +64,7 @@ class SessionMachine(PeopleRules, JarRules):
             replaced = None
         if before is not None and replaced is not None:
             expected = self._expect(browser, 0)
-            self._apply(before, expected, 0)
+            self._apply(replaced, expected, self._shown(before, 0))
             if not expected.is_accepted:
                 if replaced.end_reason is None and replaced.is_elsewhere(browser.address):
                     away = replaced  # the sign-in ends what it finds refused for its address
@@ -86,12 +92,16 @@ class SessionMachine(PeopleRules, JarRules):
             if is_same and replaced.end_reason is None:
                 self.data[made.id] = copy.deepcopy(self.data[replaced.id])
             replaced.end("signed_out", now_ms)
+        held = self._held(browser)
+        assert held is not None, self._told("a sign-in brought no cookie")
+        assert held.session_id == made.id, self._told("a sign-in left the cookie of before")
         self.sessions[made.id] = ReferenceSession(
             made.id,
             user.id,
             self.config,
             now_ms,
             is_remembered=remember > 0,
+            branch=held.branch,
             bound_to=browser.address,
         )
         self._make_room(live, now_ms)
@@ -128,14 +138,15 @@ class SessionMachine(PeopleRules, JarRules):
         held = self._held(browser)
         thief = browser.fork()
         expected = self._expect(browser, 0)
+        shown = None if held is None else self._shown(held, 0)
         browser.sign_out()
-        assert browser.session_token is None, self._told("a sign-out left the cookie")
+        assert self._text_in(browser) is None, self._told("a sign-out left the cookie")
         session = self._reference(held)
-        if held is not None and session is not None:
+        if shown is not None and session is not None:
             if session.is_user_gone:
                 self._note_end_of_gone(session)
             else:
-                self._apply(held, expected, 0)
+                self._apply(session, expected, shown)
             # Also one that was refused for its address, or whose token was replaced.
             session.end("signed_out", self.clock.now_ms())
             assert thief.session is None, self._told("a sign-out left the session")
@@ -185,7 +196,8 @@ class SessionMachine(PeopleRules, JarRules):
         """A page of the app's own, on a line that may be bad."""
         browser = self._seat(which, worker)
         held, expected = self._held(browser), self._expect(browser, worker)
-        before = browser.session_token
+        session = self._reference(held)
+        before = self._text_in(browser)
         network = browser.network
         trouble = {
             "lost": network.losing_responses,
@@ -202,13 +214,12 @@ class SessionMachine(PeopleRules, JarRules):
         assert answer.status_int < 500, self._told(f"the page was answered {answer.status}")
         self._check_caching(answer)
         self._check_cookie(browser)
-        if held is None or held.session_id not in self.sessions:
+        if held is None or session is None or not self.reads_before_app:
             return
-        was_read = self.reads_before_app > 0
-        if was_read:
-            self._apply(held, expected, worker)
-        if fate in ("arrives", "repeated") and was_read:
-            self._check_token(browser, before, expected)
+        shown = self._shown(held, worker)
+        self._apply(session, expected, shown)
+        has_arrived = fate in ("arrives", "repeated")
+        self._check_answer(browser, before, expected, shown, has_arrived=has_arrived)
 
     @rule(newest_first=st.booleans())
     def deliver(self, newest_first: bool) -> None:
@@ -216,11 +227,22 @@ class SessionMachine(PeopleRules, JarRules):
         self.bench.network.deliver(newest_first=newest_first)
         self.held_since_ms = None
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
-    def rotate(self, which: int, worker: int) -> None:
-        """A day passes; the token is offered and confirmed."""
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        moment=st.sampled_from(["", "window", "window", "upload"]),
+        off_by=st.sampled_from([-1, 0, 0, 1]),
+        has_long_body=st.booleans(),
+    )
+    def rotate(
+        self, which: int, worker: int, moment: str, off_by: int, has_long_body: bool
+    ) -> None:
+        """A rotation falls due; the token is offered and confirmed, and may be settled."""
         self._be_signed_in(which)
         self._rotate(which, worker)
+        if moment:
+            self._come_to(which, moment, worker, off_by)
+            self._look(self.browsers[which], worker, has_long_body=has_long_body)
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def come_every_day(self, which: int, worker: int) -> None:
@@ -231,40 +253,7 @@ class SessionMachine(PeopleRules, JarRules):
             self._advance(self.config.update_age_ms)
             self._look(self.browsers[which], worker)
 
-    # A thief
-
-    @rule(which=st.integers(0, 2), place=st.integers(0, len(PLACES) - 1))
-    def steal(self, which: int, place: int) -> None:
-        """Copy a jar, and carry it elsewhere if that makes a difference."""
-        self._be_signed_in(which)
-        if len(self.loot) < 4:
-            thief = self.browsers[which].fork()
-            if self.is_bound:
-                thief.address = PLACES[place]
-            self.loot.append(thief)
-
-    @precondition(lambda self: self.loot)
-    @rule(data=st.data(), worker=st.integers(0, 1))
-    def use_loot(self, data: st.DataObject, worker: int) -> None:
-        """A stolen jar is used, wherever its token stands by now."""
-        self._look(data.draw(st.sampled_from(self.loot)), worker)
-
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
-    def forge(self, which: int, worker: int) -> None:
-        """Alter the generation of a token that was copied."""
-        self._be_signed_in(which)
-        browser = self._seat(which, worker)
-        held = self._held(browser)
-        if held is None:
-            return
-        version, secret, generation, signature = held.text.split(".")
-        forged = f"{version}.{secret}.{int(generation) + 1}.{signature}"
-        forger = browser.fork()
-        cookies, is_secure = browser.manager.cookies, browser._is_secure
-        _, line = cookies.set_token(forged, is_secure=is_secure, remember=True)
-        plant(forger, cookies.token_name(is_secure=is_secure), line)
-        seen = session_seen_by_app(forger)
-        assert seen is None, self._told("a forged token was let in")
+    # Copies
 
     @precondition(lambda self: self.is_cached)
     @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
@@ -288,14 +277,14 @@ class SessionMachine(PeopleRules, JarRules):
             self._look_with_copy(self.browsers[which], copied, worker)
 
     def _copy_in(self, jar: Browser) -> str | None:
-        return jar.cookies.get(jar.manager.cookies.cache_name(is_secure=jar._is_secure))
+        return self._text_in(jar, self.cache_name)
 
     def _look_with_copy(self, jar: Browser, copied: str, worker: int) -> None:
         """Look as somebody with the same cookies, but for another cached copy."""
-        thief, cookies, is_secure = jar.fork(), jar.manager.cookies, jar._is_secure
+        thief, cookies, is_secure = jar.fork(), jar.manager.cookies, self.is_secure
         made = cookies.set_cached_copy(copied, is_secure=is_secure, max_age_s=3600)
         assert made is not None, "it was set once, so it is not too large"
-        plant(thief, cookies.cache_name(is_secure=is_secure), made[1])
+        plant(thief, self.cache_name, made[1])
         self._look(thief, worker)
 
     # Places
@@ -320,6 +309,7 @@ class SessionMachine(PeopleRules, JarRules):
             [
                 *["expires_in", "update_age", "rotation_grace", "idle_timeout", "touch_interval"],
                 *["absolute_timeout", "short_expires_in", "revocation_lag", "fresh_age"],
+                *["rotation_interval", "rotation_window", "upload_grace"],
             ]
         ),
         off_by=st.sampled_from([-1, 0, 0, 1]),
@@ -348,22 +338,23 @@ class SessionMachine(PeopleRules, JarRules):
     @rule(
         which=st.integers(0, 2),
         kind=st.sampled_from(["look", "revoke", "data"]),
-        is_due=st.booleans(),
-        order=st.lists(st.integers(0, 1), max_size=10),
+        moment=st.sampled_from(["now", "due", "window"]),
+        order=ORDERS,
     )
-    def in_parallel(self, which: int, kind: str, is_due: bool, order: list[int]) -> None:
+    def in_parallel(self, which: int, kind: str, moment: str, order: list[int]) -> None:
         """Two requests at once, a step of the one and a step of the other."""
         self._be_signed_in(which)
-        if is_due:
-            self._advance(self.config.update_age_ms)
+        if moment != "now":
+            self._come_to(which, moment, 0)
         browser = self._seat(which, 0)
         held = self._held(browser)
         session = self._reference(held)
         if held is None or session is None or not self._is_live(session):
             return
-        if not self._expect(browser, 0).is_accepted:
+        expected = self._expect(browser, 0)
+        if not expected.is_accepted:
             return
-        row = self._row(held.session_id)
+        row, sent_before = self._row(held.session_id), len(browser.history)
 
         def look() -> Any:
             return browser._with_handle("look", lambda handle: handle.session)
@@ -396,6 +387,79 @@ class SessionMachine(PeopleRules, JarRules):
             assert after.ended_at_ms is None, self._told("parallel requests ended a session")
         assert after.generation >= row.generation, self._told("a generation was taken back")
         assert after.expires_at_ms >= row.expires_at_ms, self._told("a session was shortened")
-        if session.end_reason is None:
-            session.begin_again(standing_of(after), self.clock.now_ms())
+        self._begin_again(session)
+        for number in range(sent_before, len(browser.history)):
+            self._note_offers(browser, number, expected)
         self._check_cookie(browser)
+
+    @rule(
+        which=st.integers(0, 2),
+        kind=st.sampled_from(["confirm", "settle", "take over"]),
+        order=ORDERS,
+    )
+    def siblings_in_parallel(self, which: int, kind: str, order: list[int]) -> None:
+        """Two tokens of one generation at once: offers to two tabs, or those of two holders."""
+        self._be_signed_in(which)
+        self._come_to(which, "due", 0)
+        browser = self._seat(which, 0)
+        before, other = browser.fork(), browser.fork()
+        for jar in (browser, other):
+            self._look(jar, 0)
+        if kind != "confirm":
+            self._look(browser, 0)
+            self._come_to(which, "window" if kind == "settle" else "grace", 0)
+            # So the write that was last is no older than those to come.
+            self._look(browser, 0, has_long_body=True)
+        if kind == "take over":
+            other = before
+            self._look(other, 0)
+        jars, held = (browser, other), [self._held(jar) for jar in (browser, other)]
+        session = self._reference(held[0])
+        if session is None or not all(self._expect(jar, 0).is_accepted for jar in jars):
+            return
+        state = session.tell()
+        branches = {token.branch for token in held if token is not None}
+        is_open = not (state.is_settled or state.has_caught_up)
+        if len(branches) < 2 or is_open is (kind == "confirm"):
+            return
+
+        def look(jar: Browser) -> Any:
+            return lambda: jar._with_handle("look", lambda handle: handle.session)
+
+        seen = Schedules(self.app).run(*(look(jar) for jar in jars), order=order)
+        after = self._row(session.id)
+        count = sum(each is not None for each in seen)
+        wanted = 1 if kind == "settle" else 2
+        assert count == wanted, self._told(
+            f"of two siblings at once {count} were let in, and should {wanted}"
+        )
+        assert after.branch in branches, self._told("none of the siblings is stored")
+        assert bool(after.is_settled) is (kind == "settle"), self._told(
+            f"to {kind} at once has left it {'settled' if after.is_settled else 'unsettled'}"
+        )
+        assert bool(after.caught_up) is (kind == "take over"), self._told(
+            f"to {kind} at once has {'been' if after.caught_up else 'not been'} a take-over"
+        )
+        if kind == "settle":
+            self.tampered.add(session.id)
+        self._begin_again(session)
+
+    def _begin_again(self, session: ReferenceSession) -> None:
+        """Go on from what is stored: what requests in parallel did can't be told."""
+        row = self._row(session.id)
+        self.thefts.pop(session.id, None)
+        if row.end_reason is not None:
+            session.end(str(row.end_reason), self.clock.now_ms())
+        if session.end_reason is None:
+            session.begin_again(standing_of(row), self.clock.now_ms())
+
+    def _note_offers(self, browser: Browser, number: int, expected: Expected) -> None:
+        """Take note of what was offered by one of several answers to the same token."""
+        tokens, _ = self._read_cookies(browser, number)
+        for token in tokens:
+            session = self._reference(token)
+            if token is None or session is None:
+                continue
+            session.branches.add(token.branch)
+            if expected.offer == CATCH_UP and token.generation == expected.generation:
+                session.catch_ups.add(token.branch)

@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from wsgi_sessions.records import PresentedToken
+from wsgi_sessions.errors import StoreUnavailableError
+from wsgi_sessions.records import PresentedToken, SessionRecord
+from wsgi_sessions.statements import compile_query
+from wsgi_sessions.store import SESSION_COLUMNS
 
-from .answers import CookieFlags, find_cache_fault, is_session_cookie
 from .bench import Bench, config_for_tests
 from .browser import Browser
 from .extras import from_extra
-from .network import LostResponse
-from .oracle import Expected, ReferenceSession, Standing
+from .oracle import Expected, ReferenceSession, Shown, Standing, Theft
 from .seam import SessionReads, unwatched
-from .set_cookie import parse_set_cookie
 from .settings import with_changes
+from .staging import plant
 
 with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
 __all__ = ["DEVICES", "KEYS", "PLACES", "MachineGround", "standing_of"]
 
@@ -43,6 +44,20 @@ KEYS = ("session_machine: a", "session_machine: b")
 SKEW_MS = 2000
 LATE_MS = 20_000
 """A response that has not arrived by then never will."""
+UNSAVED_MS = 30_000
+"""What a browser that crashes may have lost of its jar."""
+
+
+class Locks:
+    """Has what a request writes of its session fail, while others hold the lock."""
+
+    def __init__(self) -> None:
+        self.are_held = False
+
+    def around(self, _point: str, name: str, call: Callable[[], Any]) -> Any:
+        if self.are_held and name == "apply_change":
+            raise StoreUnavailableError("others hold the lock")
+        return call()
 
 
 class MachineGround(RuleBasedStateMachine):
@@ -64,6 +79,14 @@ class MachineGround(RuleBasedStateMachine):
         self.sessions: dict[str, ReferenceSession] = {}
         self.loot: list[Browser] = []
         self.held_since_ms: int | None = None
+        self.tampered: set[str] = set()
+        """Sessions of which somebody else has used a token: their browsers may be signed out."""
+        self.thefts: dict[str, Theft] = {}
+        self.crashed: set[tuple[str, int]] = set()
+        """Generations that a crash has cost a browser: no more than one crash each."""
+        self.failed_over: set[str] = set()
+        """Sessions whose last write was lost once."""
+        self.asking: Browser | None = None
         self.is_bound = False
         self.is_cached = False
 
@@ -80,14 +103,23 @@ class MachineGround(RuleBasedStateMachine):
         # Clocks have to differ by less than the grace, or the product promises nothing.
         self.skew_ms = min(SKEW_MS, self.config.rotation_grace_ms // 4)
         self.late_ms = min(LATE_MS, self.config.rotation_grace_ms // 2)
+        self.unsaved_ms = min(UNSAVED_MS, self.config.rotation_grace_ms)
         self.workers = bench.workers(2, skew=timedelta(milliseconds=self.skew_ms))
         self.reads = SessionReads()
         self.reads_before_app = 0
+        self.locks = Locks()
         for worker in self.workers:
             store: Any = worker.manager.store
-            store.watchers.append(self.reads)
+            store.watchers += [self.reads, self.locks]
             worker.middleware.app = self._noting_reads(worker.middleware.app)
         self.browsers = [bench.new_browser(name) for name in DEVICES]
+        self.is_secure = self.browsers[0]._is_secure
+        self.cookie_url = self.browsers[0]._cookie_url
+        self.token_name = bench.manager.cookies.token_name(is_secure=self.is_secure)
+        self.cache_name = bench.manager.cookies.cache_name(is_secure=self.is_secure)
+        session = bench.manager.models.session
+        columns = [getattr(session, name) for name in SESSION_COLUMNS]
+        self._all_rows = compile_query(session.select(*columns))
         self.data: dict[str, dict[str, list[int]]] = {}
 
     def teardown(self) -> None:
@@ -113,14 +145,16 @@ class MachineGround(RuleBasedStateMachine):
     # Under the bonnet
 
     def _compare_rows(self) -> None:
+        rows = self._read_rows()
         for session in self.sessions.values():
-            row = self._row_unless_purged(session)
+            row = rows.get(session.id)
             if row is None:
+                assert self._may_be_purged(session), self._told("a row is gone")
                 continue
             reason = session.end_reason
             if row.end_reason != reason:
                 # The product may have noticed a limit by itself, at a sign-in.
-                is_over = self._expect_now(session).end_reason == row.end_reason
+                is_over = session.find_end(self.clock.now_ms()) == row.end_reason
                 if reason is not None or not is_over:
                     raise AssertionError(
                         self._told(f"a session ended as {row.end_reason}, and should as {reason}")
@@ -128,15 +162,13 @@ class MachineGround(RuleBasedStateMachine):
                 session.end(str(row.end_reason), self.clock.now_ms())
             if reason is not None:
                 continue
-            state = session.tell()
-            assert row.generation == state.generation, self._told(
-                f"a session has generation {row.generation}, and should have {state.generation}"
-            )
-            assert row.expires_at_ms == state.expires_at_ms, self._told(
-                f"a session expires {row.expires_at_ms - state.expires_at_ms} ms off"
-            )
-            stored = json.loads(row.data)
-            kept = {key: value for key, value in stored.items() if key in KEYS}
+            told, stored = session.tell(), standing_of(row)
+            for name in (each.name for each in fields(told)):
+                found, wanted = getattr(stored, name), getattr(told, name)
+                assert found == wanted, self._told(
+                    f"a session has {name} {found}, and should have {wanted}"
+                )
+            kept = {key: items for key, items in json.loads(row.data).items() if key in KEYS}
             assert kept == self.data[session.id], self._told("session data was lost")
 
     def _row_unless_purged(self, session: ReferenceSession) -> Any:
@@ -159,17 +191,48 @@ class MachineGround(RuleBasedStateMachine):
         """Sign in where nobody is: most of what can happen, happens to those who are."""
         raise NotImplementedError
 
-    def _rotate(self, which: int, worker: int) -> None:
-        """Let a day pass; the token is offered and confirmed."""
-        self._advance(self.config.update_age_ms)
-        self._look(self.browsers[which], worker)
-        self._look(self.browsers[which], worker)
+    def _come_to(self, which: int, moment: str, worker: int, off_by: int = 0) -> None:
+        """Let time pass up to a moment in the life of a browser's token, if it is to come."""
+        config, session = self.config, self._reference(self._held(self.browsers[which]))
+        state = None if session is None else session.tell()
+        due_ms = None if session is None or state is None else session.due_ms(state)
+        begun_ms = self.clock.now_ms() if state is None else state.begun_at_ms
+        if due_ms is None:
+            due_ms = begun_ms + config.rotation_interval_ms
+        at_ms = {
+            "grace": begun_ms + config.rotation_grace_ms,
+            "window": begun_ms + 3 * config.rotation_grace_ms,
+            "upload": begun_ms + config.upload_grace_ms,
+            "pause": due_ms - 2 * config.rotation_grace_ms,
+            "early": due_ms - config.rotation_grace_ms,
+            "due": due_ms,
+            "refresh": begun_ms
+            if session is None or state is None
+            else session.refresh_due_ms(state),
+            "late": due_ms + 3 * config.rotation_grace_ms,
+        }[moment]
+        self._advance(at_ms + off_by - self.workers[worker].clock.now_ms())
 
     def _seat(self, which: int, worker: int) -> Browser:
         return self.browsers[which].through(self.workers[worker])
 
+    def _text_in(self, jar: Browser, name: str | None = None) -> str | None:
+        """Return the session token that a jar would send, or its cookie of another name."""
+        wanted = self.token_name if name is None else name
+        sent = jar.cookies.find_all(self.cookie_url)
+        return next((cookie.value for cookie in sent if cookie.name == wanted), None)
+
+    def _plant(self, jar: Browser, text: str) -> None:
+        """Put a token in the place of the one that a jar has."""
+        cookies, session = self.bench.manager.cookies, self._reference(self._held(jar))
+        max_age_s: int | None = self.config.expires_in_ms // 1000
+        if session is not None and not session.is_remembered:
+            max_age_s = None
+        _, line = cookies.set_token(text, is_secure=self.is_secure, max_age_s=max_age_s)
+        plant(jar, self.token_name, line)
+
     def _held(self, browser: Browser) -> PresentedToken | None:
-        token = self.bench.manager.signer.read(browser.session_token or "")
+        token = self.bench.manager.signer.read(self._text_in(browser) or "")
         if token is not None and token.session_id not in self.sessions:
             self._meet(token.session_id)
         return token
@@ -186,6 +249,7 @@ class MachineGround(RuleBasedStateMachine):
             self.config,
             row.authenticated_at_ms,
             is_remembered=row.remember,
+            branch=row.branch,
             bound_to=row.ip_address,
             base=standing_of(row),
             validated_at_ms=self.clock.now_ms() + self.skew_ms,
@@ -196,169 +260,29 @@ class MachineGround(RuleBasedStateMachine):
         return None if held is None else self.sessions.get(held.session_id)
 
     def _is_live(self, session: ReferenceSession) -> bool:
-        return self._expect_now(session).is_accepted
+        return session.find_end(self.clock.now_ms()) is None
 
-    def _expect_now(self, session: ReferenceSession) -> Expected:
-        return session.expect(1 << 20, self.clock.now_ms())
+    def _note_theft(self, jar: Browser) -> None:
+        """Take note of where the session stands whose token a thief has from now on."""
+        held = self._held(jar)
+        session = self._reference(held)
+        if held is not None and session is not None:
+            latest = max(held.generation, session.tell().generation)
+            self.thefts[session.id] = Theft(latest)
 
-    def _expect(
-        self,
-        browser: Browser,
-        worker: int,
-        *,
-        place: str | None = None,
-        is_reissued: bool = False,
-    ) -> Expected:
+    def _shown(self, held: PresentedToken, worker: int, *, has_long_body: bool = False) -> Shown:
+        at_ms = self.workers[worker].clock.now_ms()
+        is_older = not held.is_signed_by_newest
+        return Shown(held.generation, held.branch, at_ms, has_long_body, is_older)
+
+    def _expect(self, browser: Browser, worker: int, *, has_long_body: bool = False) -> Expected:
         held = self._held(browser)
         session = self._reference(held)
         if held is None or session is None:
             return Expected(False)
-        return session.expect(
-            held.generation,
-            self.workers[worker].clock.now_ms(),
-            is_elsewhere=session.is_elsewhere(place or browser.address),
-            is_reissued=is_reissued,
-        )
-
-    def _apply(self, held: PresentedToken, expected: Expected, worker: int) -> None:
-        session = self.sessions[held.session_id]
-        at_ms = self.workers[worker].clock.now_ms()
-        if expected.is_accepted:
-            session.accept(held.generation, at_ms)
-        elif expected.end_reason is not None:
-            session.end(expected.end_reason, self.clock.now_ms())
-
-    def _look(
-        self,
-        jar: Browser,
-        worker: int,
-        act: Callable[[Any], Any] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        place: str | None = None,
-        leaves: bool = False,
-        is_reissued: bool = False,
-    ) -> Any:
-        """Send a request and check what it comes to; return the session that was let in.
-
-        ``act`` is done with the handle if there is a session. ``place`` is where the request
-        comes from, if that is not the browser's address. ``leaves``: it ends its own session.
-        """
-        browser = jar.through(self.workers[worker])
-        held = self._held(browser)
-        expected = self._expect(browser, worker, place=place, is_reissued=is_reissued)
-        before = browser.session_token
-        self.reads.count = read_count = 0
-
-        def look(handle: Any) -> Any:
-            nonlocal read_count
-            read_count, seen = self.reads.count, handle.session
-            if seen is not None and act is not None:
-                act(handle)
-            return seen
-
-        seen = browser._with_handle("look", look, headers=headers)
-        if held is None or held.session_id not in self.sessions:
-            assert seen is None, self._told("a session came from nowhere")
-            return None
-        session = self.sessions[held.session_id]
-        assert seen is None or seen.id == held.session_id, self._told("another session was given")
-        if seen is not None:
-            at_ms = self.workers[worker].clock.now_ms()
-            assert seen.is_fresh == session.is_fresh(at_ms), self._told(
-                f"a session is {'fresh' if seen.is_fresh else 'not fresh'}, and should not be so"
-            )
-        if read_count == 0:
-            self._check_cached(session, seen, expected, worker)
-            return seen
-        assert (seen is not None) == expected.is_accepted, self._told(
-            f"{'let in' if seen else 'refused'}, and should have been "
-            f"{'let in' if expected.is_accepted else f'refused as {expected.end_reason}'}"
-        )
-        is_late = held.generation < session.tell().generation
-        self._apply(held, expected, worker)
-        if leaves and seen is not None:
-            return seen
-        self._check_token(browser, before, expected)
-        self._check_cookie(browser)
-        if is_late and seen is not None:
-            lines = browser.history[-1].received
-            assert not any(is_session_cookie(line, self.config.cookie) for line in lines), (
-                self._told("a request in grace was given a cookie")
-            )
-        if is_reissued and seen is not None and expected.offer is not None:
-            now = self._held(browser)
-            is_replaced = now is not None and now.is_signed_by_newest
-            assert is_replaced, self._told("a token under an older secret was not replaced")
-        return seen
-
-    def _check_cached(
-        self, session: ReferenceSession, seen: Any, expected: Expected, worker: int
-    ) -> None:
-        """A cached copy stands in for a live session alone, or one that ended within the lag."""
-        if seen is None:
-            return
-        age_ms = self.workers[worker].clock.now_ms() - session.validated_at_ms
-        assert age_ms < self.config.cookie_cache.max_age_ms, self._told(
-            f"a cached copy was taken {age_ms} ms after the session was last validated"
-        )
-        if session.is_user_gone:
-            return  # which no copy can know
-        if session.ended_at_ms is None:
-            assert expected.is_accepted, self._told(
-                f"a cached copy was taken, and should have been refused as {expected.end_reason}"
-            )
-        else:
-            late_ms = self.clock.now_ms() - session.ended_at_ms
-            assert late_ms < max(1, self.config.revocation_lag_ms), self._told(
-                f"a cached copy was taken {late_ms} ms after its session ended"
-            )
-
-    def _check_token(self, browser: Browser, before: str | None, expected: Expected) -> None:
-        now = self._held(browser)
-        old = self.bench.manager.signer.read(before or "")
-        if not expected.is_accepted or old is None:
-            session = self._reference(now)
-            is_visitor = session is not None and session.user_id is None
-            assert browser.session_token == before or is_visitor, self._told(
-                "a refused browser got a cookie"
-            )
-            return
-        wanted = old.generation if expected.offer is None else expected.offer
-        assert now is not None, self._told("the browser lost a session that was let in")
-        assert now.session_id == old.session_id, self._told("the browser was given another session")
-        assert now.generation == wanted, self._told(
-            f"the browser holds generation {now.generation}, and should hold {wanted}"
-        )
-
-    def _check_cookie(self, browser: Browser) -> None:
-        exchange = browser.history[-1]
-        flags = CookieFlags.of(self.config.cookie, is_https=exchange.url.startswith("https:"))
-        for line in exchange.received:
-            if is_session_cookie(line, self.config.cookie):
-                fault = flags.find_fault(line) or self._find_fault_of_life(line)
-                assert fault is None, self._told(str(fault))
-
-    def _find_fault_of_life(self, line: str) -> str | None:
-        """Return why a token's cookie lasts too long, or not long enough."""
-        cookie = parse_set_cookie(line)
-        session = self._reference(self.bench.manager.signer.read(cookie.value))
-        if session is None:
-            return None
-        if not session.is_remembered:
-            is_lasting = cookie.max_age_s is not None or cookie.expires_at_ms is not None
-            return "a cookie outlives the browser, and should not" if is_lasting else None
-        if cookie.max_age_s is None:
-            return "a cookie ends with the browser, and should not"
-        ends_at_ms = self.clock.now_ms() + cookie.max_age_s * 1000
-        # Seconds are whole, and the worker's clock may be ahead.
-        is_short = ends_at_ms + 1000 + self.skew_ms < session.tell().expires_at_ms
-        return "a cookie ends before its session" if is_short else None
-
-    def _check_caching(self, answer: Response) -> None:
-        answer = answer.unseen if isinstance(answer, LostResponse) else answer
-        fault = find_cache_fault(answer, self.config.cookie)
-        assert fault is None, self._told(str(fault))
+        is_elsewhere = session.is_elsewhere(browser.address)
+        shown = self._shown(held, worker, has_long_body=has_long_body)
+        return session.expect(shown, is_elsewhere=is_elsewhere)
 
     def _lies(self, browser: Browser) -> dict[str, str]:
         """Return headers that claim the address a session is bound to, from one that may not."""
@@ -373,12 +297,13 @@ class MachineGround(RuleBasedStateMachine):
     def _advance(self, milliseconds: int) -> None:
         if milliseconds <= 0:
             return
+        now_ms = self.clock.now_ms()
         held_ms = self.held_since_ms
-        if held_ms is not None and self.clock.now_ms() + milliseconds > held_ms + self.late_ms:
-            self._settle()
+        if held_ms is not None and now_ms + milliseconds > held_ms + self.late_ms:
+            self._lose_held()
         self.clock.advance(milliseconds=milliseconds)
 
-    def _settle(self) -> None:
+    def _lose_held(self) -> None:
         """What is on its way for too long is lost."""
         self.bench.network._held.clear()
         self.held_since_ms = None
@@ -388,15 +313,34 @@ class MachineGround(RuleBasedStateMachine):
         assert row is not None, self._told("a row is gone")
         return row
 
+    def _read_rows(self) -> dict[str, SessionRecord]:
+        """Return every row there is, by its id; of a user's id it has what is stored."""
+        found = self.bench.manager.connections.read_rows(self._all_rows.sql, ())
+        return {row[0]: SessionRecord._make(row) for row in found}
+
     def _find_row(self, session_id: str) -> Any:
         found = unwatched(self.bench.manager.store).find_session(session_id)
         return None if found is None else found[0]
 
     def _told(self, what: str) -> str:
-        stories = [f"{browser!r}\n{browser.story()}" for browser in (*self.browsers, *self.loot)]
+        browsers = [*self.browsers, *self.loot]
+        asking = self.asking
+        if asking is not None and all(each._history is not asking._history for each in browsers):
+            browsers.insert(0, asking)
+        stories = [f"{browser!r}\n{browser.story()}" for browser in browsers]
         return "\n\n".join([what, *stories])
 
 
 def standing_of(row: Any) -> Standing:
     """Return where a row says that its session stands."""
-    return Standing(row.generation, row.confirmed_at_ms, row.expires_at_ms, row.last_seen_at_ms)
+    return Standing(
+        generation=row.generation,
+        branch=row.branch,
+        begun_at_ms=row.confirmed_at_ms,
+        is_settled=bool(row.is_settled),
+        has_caught_up=bool(row.caught_up),
+        expires_at_ms=row.expires_at_ms,
+        refreshed_at_ms=row.updated_at_ms,
+        seen_at_ms=row.last_seen_at_ms,
+        branch_before=row.branch_before,
+    )

@@ -10,8 +10,9 @@ import ipaddress
 from wsgi_sessions.tokens import TokenSigner
 
 from .extras import from_extra
-from .machine_ground import PLACES, MachineGround
-from .staging import plant
+from .machine_checks import MachineChecks
+from .machine_ground import PLACES
+from .machine_rotation import MOMENTS, OFF_BY
 
 with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
@@ -20,18 +21,18 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 __all__ = ["JarRules"]
 
 
-class JarRules(MachineGround):
+class JarRules(MachineChecks):
     """What becomes of a jar, and by which way it comes."""
 
     @rule(which=st.integers(0, 2))
     def restart(self, which: int) -> None:
         """A browser is closed and opened: it keeps the cookie of who is to be remembered."""
         browser = self.browsers[which]
-        before, session = browser.session_token, self._reference(self._held(browser))
+        before, session = self._text_in(browser), self._reference(self._held(browser))
         browser.restart()
         if session is not None:
             kept = before if session.is_remembered else None
-            assert browser.session_token == kept, self._told(
+            assert self._text_in(browser) == kept, self._told(
                 "a session that was remembered lost its cookie"
                 if session.is_remembered
                 else "a session that was not remembered kept its cookie"
@@ -40,45 +41,55 @@ class JarRules(MachineGround):
     @rule(
         which=st.integers(0, 2),
         worker=st.integers(0, 1),
-        behind=st.integers(1, 2),
-        late=st.sampled_from([None, None, -1, 0, 1]),
+        kind=st.sampled_from(["rubbish", "older", "sibling"]),
+        is_first=st.booleans(),
+        moment=st.sampled_from(["now", "window", "due"]),
     )
-    def steal_before_rotation(self, which: int, worker: int, behind: int, late: int | None) -> None:
-        """A jar stolen one or two generations ago is used, within the grace or about its end."""
+    def double_a_cookie(
+        self, which: int, worker: int, kind: str, is_first: bool, moment: str
+    ) -> None:
+        """Two cookies of one name: the other is rubbish, or another token of the session.
+
+        A later generation counts before an older one; of siblings the one that is stored.
+        """
         self._be_signed_in(which)
-        thief = self.browsers[which].fork()
-        for _ in range(behind):
-            self._rotate(which, worker)
-        if late is not None:
-            self._advance(self.config.rotation_grace_ms + late)
-        self._look(thief, worker)
+        if moment != "now":
+            self._come_to(which, moment, worker)
+        browser = self._seat(which, worker)
+        held = self._held(browser)
+        session = self._reference(held)
+        name = self.token_name
+        if held is None or session is None:
+            return
+        other = "rubbish"
+        # A browser holds one cookie of such a name, so no older one stands beside it.
+        if kind != "rubbish" and (held.generation or kind == "sibling"):
+            if name.startswith("__Host-"):
+                return
+            generation = held.generation - (kind == "older")
+            other = self.bench.factories.token_of(held.text, generation=generation)
+        texts = [other, held.text] if is_first else [held.text, other]
+        counts = held
+        if kind == "sibling" and is_first and session.tell().branch != held.branch:
+            found = self.bench.manager.signer.read(other)
+            counts = held if found is None else found
+        line = "; ".join(f"{name}={text}" for text in texts)
+        jar = self.browsers[which] if counts is held else browser.fork()
+        if counts is not held:
+            self._note_theft(jar)
+        self._look(jar, worker, headers={"Cookie": line}, held=counts, is_thief=counts is not held)
 
     @rule(
         which=st.integers(0, 2),
         worker=st.integers(0, 1),
-        is_older=st.booleans(),
-        is_first=st.booleans(),
+        moment=st.sampled_from(["now", "now", *MOMENTS]),
+        off_by=OFF_BY,
     )
-    def double_a_cookie(self, which: int, worker: int, is_older: bool, is_first: bool) -> None:
-        """Two cookies of one name: the other is rubbish, or an older token of the same session."""
-        self._be_signed_in(which)
-        browser = self._seat(which, worker)
-        held = self._held(browser)
-        name = browser.manager.cookies.token_name(is_secure=browser._is_secure)
-        if held is None:
-            return
-        other = "rubbish"
-        # A browser holds one cookie of such a name, so no older one stands beside it.
-        if is_older and held.generation and not name.startswith("__Host-"):
-            other = self.bench.factories.token_of(held.text, generation=held.generation - 1)
-        texts = [other, held.text] if is_first else [held.text, other]
-        line = "; ".join(f"{name}={text}" for text in texts)
-        self._look(self.browsers[which], worker, headers={"Cookie": line})
-
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
-    def come_with_older_secret(self, which: int, worker: int) -> None:
+    def come_with_older_secret(self, which: int, worker: int, moment: str, off_by: int) -> None:
         """A token that an older secret has signed, or one that is no secret of ours any more."""
         self._be_signed_in(which)
+        if moment != "now":
+            self._come_to(which, moment, worker, off_by)
         browser = self._seat(which, worker)
         held = self._held(browser)
         if held is None:
@@ -87,15 +98,10 @@ class JarRules(MachineGround):
         is_known = len(secrets) > 1
         secret = secrets[1] if is_known else "of-others" * 8
         jar = self.browsers[which] if is_known else self.browsers[which].fork()
-        text = TokenSigner([secret]).write(held.secret, held.generation)
-        cookies, is_secure = jar.manager.cookies, jar._is_secure
-        session = self._reference(held)
-        _, line = cookies.set_token(
-            text, is_secure=is_secure, remember=session is None or session.is_remembered
-        )
-        plant(jar, cookies.token_name(is_secure=is_secure), line)
-        jar.cookies.discard(cookies.cache_name(is_secure=is_secure))
-        self._look(jar, worker, is_reissued=is_known)
+        text = TokenSigner([secret]).write(held.secret, held.generation, held.branch)
+        self._plant(jar, text)
+        jar.cookies.discard(self.cache_name)
+        self._look(jar, worker)
 
     @precondition(lambda self: self.is_bound and self.config.trusted_proxies)
     @rule(

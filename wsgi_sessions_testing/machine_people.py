@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from .extras import from_extra
-from .machine_ground import KEYS, MachineGround
+from .machine_checks import MachineChecks
+from .machine_ground import KEYS
 from .oracle import ReferenceSession
 
 with from_extra("testing", "Hypothesis", "SessionMachine"):
@@ -20,7 +21,7 @@ __all__ = ["PEOPLE", "PeopleRules"]
 PEOPLE = ("ada@example.org", "bob@example.org")
 
 
-class PeopleRules(MachineGround):
+class PeopleRules(MachineChecks):
     """What people do to sessions, their own and those of others."""
 
     def sign_in(self, which: int, who: str, remember: int) -> None:
@@ -36,7 +37,7 @@ class PeopleRules(MachineGround):
             items = handle.start_anonymous_session().data.setdefault(key, [])
             items.append(len(items))
 
-        if browser.session_token is None:
+        if self._text_in(browser) is None:
             browser._with_handle("put data", put)
             held = self._held(browser)
             assert held is not None, self._told("a visitor's data brought no cookie")

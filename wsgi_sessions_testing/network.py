@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
 from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = ["Fate", "HeldResponse", "LostResponse", "Network"]
+from wsgi_sessions.clock import Clock
+
+from .clock import fake_clock
+
+__all__ = ["Fate", "HeldResponse", "LostResponse", "Network", "Trouble"]
+
+Meanwhile = Callable[[], object] | timedelta | float
+"""What happens while something is slow: a call, or so much time (a number is seconds) passes."""
 
 
 class Fate(Enum):
@@ -27,6 +35,10 @@ class Fate(Enum):
     """The browser takes the cookies at once, and once more at ``Network.deliver``."""
     SENT_TWICE = "sent twice"
     """The app gets the request twice; the browser gets the second answer alone."""
+    UPLOADED_SLOWLY = "uploaded slowly"
+    """The app gets the request, which has a long body, long after the browser has made it."""
+    ANSWERED_SLOWLY = "answered slowly"
+    """The app begins its answer long after it was asked."""
 
 
 class LostResponse(Response):  # type: ignore[misc, unused-ignore]  # WebOb may be untyped
@@ -47,17 +59,46 @@ class HeldResponse:
 
     about: str
     take: Callable[[], None]
+    owner: object = None
 
 
 @dataclass(slots=True)
 class _Rule:
     fate: Fate
     asked: int | None
+    meanwhile: Meanwhile | None = None
     met: int = 0
+    is_under_way: bool = False
 
     @property
     def is_used_up(self) -> bool:
         return self.asked is not None and self.met >= self.asked
+
+
+class Trouble:
+    """What one request meets on its way: ``fate``, and what happens while it is slow."""
+
+    def __init__(self, rule: _Rule | None = None) -> None:
+        self.fate = Fate.ARRIVES if rule is None else rule.fate
+        self.has_waited = False
+        self._rule = rule
+
+    def wait(self, clock: Clock) -> None:
+        """Have happen what happens meanwhile, once; its requests don't meet the same block."""
+        rule = self._rule
+        if self.has_waited or rule is None or rule.meanwhile is None:
+            return
+        self.has_waited = True
+        rule.is_under_way = True
+        try:
+            if callable(rule.meanwhile):
+                rule.meanwhile()
+            elif isinstance(rule.meanwhile, timedelta):
+                fake_clock(clock).advance(rule.meanwhile)
+            else:
+                fake_clock(clock).advance(seconds=rule.meanwhile)
+        finally:
+            rule.is_under_way = False
 
 
 class Network:
@@ -100,6 +141,28 @@ class Network:
         with self._trouble(Fate.SENT_TWICE, count):
             yield
 
+    @contextmanager
+    def slow_uploads(self, meanwhile: Meanwhile, count: int | None = None) -> Iterator[None]:
+        """Have requests reach the app long after they were made, as their bodies take so long.
+
+        A request takes its cookies, then ``meanwhile()`` is called, which may move the clock
+        and have the same browser send other requests; then the app gets it. A number (seconds)
+        or a ``timedelta`` moves the clock alone. A body must be longer than 65,536 bytes
+        (``ValueError``); a request without one is given a body of zeros.
+        """
+        with self._trouble(Fate.UPLOADED_SLOWLY, count, meanwhile):
+            yield
+
+    @contextmanager
+    def slow_answers(self, meanwhile: Meanwhile, count: int | None = None) -> Iterator[None]:
+        """Have the app answer requests long after it was asked.
+
+        The session has been looked up and the app called; before its ``start_response`` reaches
+        ``SessionMiddleware``, ``meanwhile()`` is called, or time passes: see ``slow_uploads``.
+        """
+        with self._trouble(Fate.ANSWERED_SLOWLY, count, meanwhile):
+            yield
+
     @property
     def held(self) -> tuple[HeldResponse, ...]:
         """The responses on their way, the earliest first."""
@@ -115,23 +178,34 @@ class Network:
             response.take()
         return len(arriving)
 
-    def next_fate(self) -> Fate:
+    def next_trouble(self) -> Trouble:
         """Say what becomes of the request about to be sent; a browser asks once for each."""
         for rule in reversed(self._rules):
-            if not rule.is_used_up:
+            if not rule.is_used_up and not rule.is_under_way:
                 rule.met += 1
-                return rule.fate
-        return Fate.ARRIVES
+                return Trouble(rule)
+        return Trouble()
 
-    def hold(self, about: str, take: Callable[[], None]) -> None:
-        """Keep a response until ``deliver()``."""
-        self._held.append(HeldResponse(about, take))
+    def hold(self, about: str, take: Callable[[], None], *, owner: object = None) -> None:
+        """Keep a response until ``deliver()``, or until its owner is gone."""
+        self._held.append(HeldResponse(about, take, owner))
+
+    def drop(self, owner: object) -> int:
+        """Lose the responses on their way to an owner who is gone; return how many."""
+        kept = [response for response in self._held if response.owner is not owner]
+        dropped = len(self._held) - len(kept)
+        self._held = kept
+        return dropped
 
     @contextmanager
-    def _trouble(self, fate: Fate, count: int | None) -> Iterator[None]:
+    def _trouble(
+        self, fate: Fate, count: int | None, meanwhile: Meanwhile | None = None
+    ) -> Iterator[None]:
+        if meanwhile is not None:
+            _check_meanwhile(meanwhile)
         if count is not None and (isinstance(count, bool) or count < 1):
             raise ValueError(f"{count!r} is no number of responses; give 1 or more, or nothing")
-        rule = _Rule(fate, count)
+        rule = _Rule(fate, count, meanwhile)
         self._rules.append(rule)
         try:
             yield
@@ -151,3 +225,16 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network with {len(self._held)} responses on their way>"
+
+
+def _check_meanwhile(meanwhile: Meanwhile) -> None:
+    if callable(meanwhile):
+        return
+    if isinstance(meanwhile, bool) or not isinstance(meanwhile, (int, float, timedelta)):
+        raise TypeError(
+            f"meanwhile is {meanwhile!r}; give what happens meanwhile, such as "
+            "lambda: browser.get('/'), or how long it takes: seconds or a timedelta"
+        )
+    seconds = meanwhile.total_seconds() if isinstance(meanwhile, timedelta) else meanwhile
+    if seconds <= 0:
+        raise ValueError(f"meanwhile is {meanwhile!r}, which is not slow; give more than 0")

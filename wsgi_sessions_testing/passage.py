@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.environ import REQUEST_KEY
 from wsgi_sessions.middleware import SessionMiddleware
+from wsgi_sessions.response_headers import HeaderLines
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,15 +26,21 @@ class Passage:
     """One request's way in.
 
     ``act`` answers it in place of the app within the middleware, None leaves that to the app.
+    ``wait`` is called when the app begins its answer, before the middleware knows of it.
     ``has_arrived``: the request got there, and was not answered by a layer further out.
     """
 
     def __init__(
-        self, middleware: SessionMiddleware, act: Callable[[WSGIEnvironment], None] | None = None
+        self,
+        middleware: SessionMiddleware,
+        act: Callable[[WSGIEnvironment], None] | None = None,
+        *,
+        wait: Callable[[], None] | None = None,
     ) -> None:
         self.has_arrived = False
         self._middleware = middleware
         self._act = act
+        self._wait = wait
 
     @contextmanager
     def open(self, environ: WSGIEnvironment) -> Iterator[None]:
@@ -64,15 +71,21 @@ class Passage:
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         """Act, or hand on to the app; 404 where the middleware itself lets the request pass."""
+
+        def begin(status: str, headers: HeaderLines, *exc_info: Any) -> Any:
+            if self._wait is not None:
+                self._wait()
+            return start_response(status, headers, *exc_info)
+
         if self._act is None:
             self.has_arrived = True
-            return app(environ, start_response)
+            return app(environ, begin)
         status = "404 Not Found"
         if REQUEST_KEY in environ:
             self.has_arrived = True
             self._act(environ)
             status = "200 OK"
-        start_response(status, [("Content-Type", "text/plain"), ("Content-Length", "0")])
+        begin(status, [("Content-Type", "text/plain"), ("Content-Length", "0")])
         return [b""]
 
 

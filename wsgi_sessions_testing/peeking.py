@@ -12,6 +12,7 @@ from wsgi_sessions.environ import read_facts
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.policy import judge
 from wsgi_sessions.session import Session
+from wsgi_sessions.validation import newest_of_each_session, of_stored_branch
 
 from .seam import unwatched
 
@@ -23,22 +24,23 @@ def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Sess
 
     ``SessionManager.get_session`` would mark an expired session as ended, and end a stolen one.
     """
-    address = read_facts(environ, manager.config).address
+    facts = read_facts(environ, manager.config)
     presented = manager.cookies.read(
         environ.get("HTTP_COOKIE"), is_secure=is_secure_for(manager, environ)
     )
-    for token in sorted(presented.tokens, key=lambda token: -token.generation):
-        found = unwatched(manager.store).find_session(token.session_id)
+    for tokens in newest_of_each_session(presented.tokens):
+        found = unwatched(manager.store).find_session(tokens[0].session_id)
         if found is None:
             continue
         record, user = found
         now_ms = manager.clock.now_ms()
         decision = judge(
             record,
-            token.generation,
+            of_stored_branch(tokens, record),
             now_ms=now_ms,
-            address=address,
+            address=facts.address,
             config=manager.config,
+            has_long_body=facts.has_long_body,
             allow_refresh=False,
             is_user_missing=user is None and record.user_id is not None,
         )

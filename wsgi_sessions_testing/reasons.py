@@ -5,17 +5,20 @@ Must not change anything: an end that no request has met yet is told, and not wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsgi_sessions.environ import read_facts
 from wsgi_sessions.policy import judge
 from wsgi_sessions.records import EndReason, Outcome, PresentedToken
+from wsgi_sessions.validation import newest_of_each_session, of_stored_branch
 
 from .seam import unwatched
 
 if TYPE_CHECKING:
-    from .browser import Browser
+    from .jar import Cookie
+    from .sender import Sender
 
 __all__ = ["Standing", "end_reason", "find_standing", "tokens_held", "why_out"]
 
@@ -37,33 +40,41 @@ class Standing(NamedTuple):
     is_over: bool = False
 
 
-def tokens_held(browser: Browser) -> Iterator[PresentedToken]:
+def tokens_held(browser: Sender) -> Iterator[PresentedToken]:
     """Go through the tokens of a browser's jar, then those that left it, the latest first."""
-    cookies, read = browser.manager.cookies, browser.manager.signer.read
-    names = {cookies.token_name(is_secure=is_secure) for is_secure in (True, False)}
-    jar = browser.cookies
-    for cookie in (*jar.find_all(browser._cookie_url), *reversed(jar.gone)):
+    yield from _tokens_in(browser, browser.cookies.find_all(browser._cookie_url))
+    yield from _tokens_in(browser, reversed(browser.cookies.gone))
+
+
+def _tokens_in(browser: Sender, cookies: Iterable[Cookie]) -> Iterator[PresentedToken]:
+    door, read = browser.manager.cookies, browser.manager.signer.read
+    names = {door.token_name(is_secure=is_secure) for is_secure in (True, False)}
+    for cookie in cookies:
         token = read(cookie.value) if cookie.name in names else None
         if token is not None:
             yield token
 
 
-def find_standing(browser: Browser) -> Standing | None:
+def find_standing(browser: Sender) -> Standing | None:
     """Return how the browser's last session stands at this instant; None if it had none."""
-    token = next(tokens_held(browser), None)
-    if token is None:
+    in_jar = _tokens_in(browser, browser.cookies.find_all(browser._cookie_url))
+    sent = newest_of_each_session(tuple(in_jar))
+    tokens = sent[0] if sent else tuple(islice(tokens_held(browser), 1))
+    if not tokens:
         return None
     manager = browser.manager
-    found = unwatched(manager.store).find_session(token.session_id)
+    found = unwatched(manager.store).find_session(tokens[0].session_id)
     if found is None:
         return Standing(is_known=False)
     record, user = found
+    facts = read_facts(browser._look(), manager.config)
     decision = judge(
         record,
-        token.generation,
+        of_stored_branch(tokens, record),
         now_ms=manager.clock.now_ms(),
-        address=read_facts(browser._look(), manager.config).address,
+        address=facts.address,
         config=manager.config,
+        has_long_body=facts.has_long_body,
         allow_refresh=False,
         is_user_missing=user is None and record.user_id is not None,
     )
@@ -74,7 +85,7 @@ def find_standing(browser: Browser) -> Standing | None:
     )
 
 
-def why_out(browser: Browser) -> str:
+def why_out(browser: Sender) -> str:
     """Tell in words why a browser has no session."""
     standing = find_standing(browser)
     if standing is None:

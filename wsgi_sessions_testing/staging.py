@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 from wsgi_sessions.session import Session
 
 from .browser import Browser
-from .clock import FakeClock
+from .clock import fake_clock
 from .cookie_rules import matches_path, split_url
 
 if TYPE_CHECKING:
@@ -104,22 +104,24 @@ def advance(clock: Any, milliseconds: int) -> None:
         fake_clock(clock).advance(milliseconds=milliseconds)
 
 
-def fake_clock(clock: Any) -> FakeClock:
-    """Return the clock of a browser if a test can move it."""
-    if not isinstance(clock, FakeClock):
-        raise TypeError(f"the browser's clock must be a FakeClock, not {clock!r}")
-    return clock
-
-
 def wait_in_use(browser: Browser, milliseconds: int, visit: Callable[[], Any]) -> None:
-    """Let time pass, with visits on the way if the session would end as idle without them."""
-    idle_ms = browser.manager.config.idle_timeout_ms
-    step_ms = milliseconds if idle_ms is None else min(milliseconds, idle_ms // 2)
-    if step_ms and milliseconds // step_ms > MOST_VISITS:
+    """Let time pass, with visits on the way if the session would be over without them."""
+    config = browser.manager.config
+    idle_ms = config.idle_timeout_ms
+    # From when on a session is refreshed until it expires there is one visit at least.
+    step_ms = max(1, (config.expires_in_ms - config.update_age_ms) // 2)
+    if idle_ms is not None:
+        step_ms = min(step_ms, idle_ms // 2)
+    visit_count = milliseconds // step_ms
+    if visit_count > MOST_VISITS:
+        if idle_ms is not None and step_ms == idle_ms // 2:
+            why = f"idle_timeout is {config.idle_timeout}"
+        else:
+            why = f"sessions live {config.expires_in} and are refreshed after {config.update_age}"
         fail(
-            f"idle_timeout is {browser.manager.config.idle_timeout}, so it takes "
-            f"{milliseconds // step_ms} visits to be in use for {milliseconds // 1000} s; raise "
-            "it for this test, or write @pytest.mark.sessions(update_age=…) with a shorter one",
+            f"{why}, so it takes {visit_count} visits to be in use for {milliseconds // 1000} s; "
+            "raise it for this test, or write @pytest.mark.sessions(rotation_interval=…, "
+            "update_age=…) with shorter ones",
             browser,
         )
     left_ms = milliseconds

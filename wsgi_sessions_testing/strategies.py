@@ -34,16 +34,20 @@ __all__ = [
 
 _texts = st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=40)
 _base64url = st.text("ABCXYZabcxyz0189-_", min_size=30, max_size=34)
+_branches = st.text("AFZafz0189-_", min_size=7, max_size=9) | st.sampled_from(
+    ["", "AAAAAAA=", "AAAA+AAA", "AAAA/AAA", "AAAAAAA\n", "%41AAAAAAA", "٣٣٣٣٣٣٣٣", "A" * 5000]
+)
 _generations = st.integers(-2, 10**11).map(str) | st.sampled_from(["00", "1e3", "٣", "", "0x1"])
 
 
 def session_tokens() -> st.SearchStrategy[str]:
     """Return texts that look like session tokens and that no server has signed."""
     return st.builds(
-        "{}.{}.{}.{}".format,
+        "{}.{}.{}.{}{}".format,
         st.sampled_from(["v1", "v0", "v2", "V1", ""]),
         _base64url | _texts,
         _generations,
+        _branches.map("{}.".format) | st.just(""),  # without one, as a token of four parts
         _base64url | _texts,
     )
 
@@ -180,9 +184,14 @@ def timelines(
     known = settings_for_tests() if config is None else config
     names = (
         *("expires_in", "update_age", "rotation_grace", "idle_timeout", "absolute_timeout"),
-        *("short_expires_in", "touch_interval", "revocation_lag"),
+        *("short_expires_in", "touch_interval", "revocation_lag", "rotation_interval"),
+        "upload_grace",
     )
     edges = [edge for name in names if (edge := getattr(known, name)) is not None]
+    # The end of the window, and the pause before a rotation.
+    interval_ms, grace_ms = known.rotation_interval_ms, known.rotation_grace_ms
+    of_rotation_ms = (3 * grace_ms, interval_ms - grace_ms, interval_ms - 2 * grace_ms)
+    edges += [timedelta(milliseconds=edge_ms) for edge_ms in of_rotation_ms]
     moment = timedelta(milliseconds=1)
     on_edge = st.builds(
         lambda edge, off_by: max(timedelta(0), edge + off_by * moment),

@@ -144,8 +144,8 @@ def _resign(browser: Browser, secret: str) -> None:
     held = browser.manager.signer.read(browser.session_token or "")
     if held is None:
         fail("the browser has no token of ours", browser)
-    text = TokenSigner([secret]).write(held.secret, held.generation)
-    _, line = cookies.set_token(text, is_secure=is_secure, remember=True)
+    text = TokenSigner([secret]).write(held.secret, held.generation, held.branch)
+    _, line = cookies.set_token(text, is_secure=is_secure, max_age_s=3600)
     plant(browser, cookies.token_name(is_secure=is_secure), line)
     browser.cookies.discard(cookies.cache_name(is_secure=is_secure))
 
@@ -153,9 +153,9 @@ def _resign(browser: Browser, secret: str) -> None:
 def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
     """Assert that a jar with several cookies of one name keeps its session.
 
-    Others of the name are rubbish, the token of the generation before, or that of a session that
-    has ended, as a jar has them under another path or domain. A name with ``__Host-`` has one
-    place alone in a browser, so there only rubbish is tried.
+    Others of the name are rubbish, the token of the generation before, a sibling of the one that
+    counts, or that of a session that has ended, as a jar has them under another path or domain.
+    A name with ``__Host-`` has one place alone for each session, so there the last is not tried.
     """
     from .bench import Bench, config_for_tests
 
@@ -166,19 +166,25 @@ def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
         name = browser.manager.cookies.token_name(is_secure=browser._is_secure)
         older = browser.session_token
         config = bench.manager.config
-        if config.rotate_tokens and not name.startswith("__Host-"):
-            wait_in_use(browser, config.update_age_ms, lambda: browser.get(page))
+        has_room = not name.startswith("__Host-")
+        rotated_ms = config.rotation_interval_ms + config.rotation_window_ms
+        lasts = (config.absolute_timeout_ms or rotated_ms + 1) > rotated_ms
+        if config.rotate_tokens and lasts:
+            wait_in_use(browser, config.rotation_interval_ms, lambda: browser.get(page))
             visit(browser, page)
             visit(browser, page)
-            wait_in_use(browser, config.rotation_grace_ms, lambda: browser.get(page))
+            wait_in_use(browser, config.rotation_window_ms, lambda: browser.get(page))
+            visit(browser, page)
         token = browser.session_token
-        if token is None:
+        held = None if token is None else bench.manager.signer.read(token)
+        if token is None or held is None:
             fail("the browser was signed out by its own rotation", browser)
-        others = ["rubbish", "v1.a.b.c"]
-        if older is not None and older != token and not name.startswith("__Host-"):
-            others.append(older)
-        if not name.startswith("__Host-"):
+        sibling = bench.factories.token_of(token, generation=held.generation)
+        others = ["rubbish", "v1.a.0.b.c", sibling]
+        if has_room:
             others.append(_token_of_ended(bench.new_browser()))
+        if older is not None and older != token:
+            others.append(older)
         for other in others:
             for values in ([other, token], [token, other]):
                 line = "; ".join(f"{name}={value}" for value in values)

@@ -45,7 +45,7 @@ END_REASONS = {
     EndReason.REVOKED: "Your session in this browser was ended from another one.",
     EndReason.EVICTED: "Your session in this browser ended, because you signed in on many others.",
     EndReason.EXPIRED: "Your session has expired.",
-    EndReason.REPLAYED: "Your session was ended, because an old copy of its token was used.",
+    EndReason.REPLAYED: "Your session was ended, because a second browser had its cookie.",
     EndReason.PASSWORD_CHANGED: "Your password was changed, which ended this session.",
 }
 

@@ -5,6 +5,7 @@ Must not use the real cost of argon2, except where the default parameters are th
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -209,9 +210,10 @@ def test_nothing_matches_the_decoy(password: str) -> None:
 
 
 @settings(deadline=None)
-@given(password=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+@given(password=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_every_text_verifies_against_its_own_hash(password: str) -> None:
-    hasher = PasswordHasher(CHEAP)
+    # A character becomes eighteen at most in the normal form, which is what is counted.
+    hasher = PasswordHasher(dataclasses.replace(CHEAP, max_length=4096))
     assert hasher.verify(hasher.hash(password), password)
 
 

@@ -87,7 +87,8 @@ def raw_select(folder: str, name: str, session_id: str, sql: str) -> Step:
 
 
 RAW_SQL = """
-SELECT s."id", s."user_id", s."generation", s."confirmed_at", s."created_at",
+SELECT s."id", s."user_id", s."generation", s."branch", s."branch_before", s."is_settled",
+       s."caught_up", s."confirmed_at", s."created_at",
        s."authenticated_at", s."updated_at", s."last_seen_at", s."expires_at", s."remember",
        s."ip_address", s."user_agent", s."data", s."data_version", s."ended_at", s."end_reason",
        u."id", u."email", u."email_verified", u."name", u."image", u."created_at", u."updated_at"

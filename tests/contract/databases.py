@@ -23,7 +23,7 @@ import pytest
 
 from wsgi_sessions.connections import Connections
 from wsgi_sessions.models import Models, build_models
-from wsgi_sessions.records import Account, SessionRecord, UserRecord
+from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
 from wsgi_sessions.store import Store
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ KINDS = ("sqlite-file", "sqlite-memory", "borrowed", "postgres", "mariadb")
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000
+BRANCH = "Branch-0"
 WAIT_SECONDS = 20
 
 
@@ -179,6 +180,10 @@ def make_session(session_id: str = "session-1", **changes: Any) -> SessionRecord
         id=session_id,
         user_id=None,
         generation=0,
+        branch=BRANCH,
+        branch_before=None,
+        is_settled=True,
+        caught_up=False,
         confirmed_at_ms=NOW,
         created_at_ms=NOW,
         authenticated_at_ms=NOW,
@@ -194,6 +199,23 @@ def make_session(session_id: str = "session-1", **changes: Any) -> SessionRecord
         end_reason=None,
     )
     return record._replace(**changes)
+
+
+def change_of(judged: SessionRecord, **changes: Any) -> Change:
+    """Return a change that leaves a session as it was judged, but for what is given."""
+    change = Change(
+        generation=judged.generation,
+        branch=judged.branch,
+        branch_before=judged.branch_before,
+        is_settled=judged.is_settled,
+        caught_up=judged.caught_up,
+        confirmed_at_ms=judged.confirmed_at_ms,
+        updated_at_ms=judged.updated_at_ms,
+        last_seen_at_ms=judged.last_seen_at_ms,
+        expires_at_ms=judged.expires_at_ms,
+        may_fail=False,
+    )
+    return change._replace(**changes)
 
 
 def stored_session(store: Store, session_id: str = "session-1") -> SessionRecord:

@@ -14,7 +14,7 @@ import pytest
 
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
 from wsgi_sessions.clock import Clock, SystemClock
-from wsgi_sessions.records import ReadOptions
+from wsgi_sessions.records import ReadOptions, RequestFacts
 from wsgi_sessions.signing import KeyRing
 from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock
 
@@ -94,8 +94,9 @@ class Site:
         presented = self.manager.cookies.read(
             "; ".join(f"{name}={value}" for name, value in cookies.items()), is_secure=True
         )
+        facts = RequestFacts("192.0.2.1", None, is_https=True, method="GET", path="/")
         found = self.manager.validator.validate(
-            presented, address="192.0.2.1", options=ReadOptions(allow_refresh=False)
+            presented, facts=facts, options=ReadOptions(allow_refresh=False)
         )
         return found.is_from_copy
 

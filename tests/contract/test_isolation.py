@@ -16,13 +16,14 @@ import pytest
 from wsgi_sessions.connections import Connections
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.models import build_models
-from wsgi_sessions.records import Change, EndReason
+from wsgi_sessions.records import EndReason
 from wsgi_sessions.store import Store
 
 from .databases import (
     NOW,
     WAIT_SECONDS,
     Place,
+    change_of,
     fresh_server_database,
     in_parallel,
     make_session,
@@ -31,7 +32,7 @@ from .databases import (
     stored_session,
 )
 
-CHANGE = Change(1, NOW + 1, NOW + 1, NOW + 1, NOW + 10_000, is_touch_only=False)
+CHANGE = change_of(make_session(), generation=1, branch="Branch-1", last_seen_at_ms=NOW + 1)
 OTHERS = "UPDATE wsgi_sessions_session SET last_seen_at = last_seen_at + 5 WHERE id = 'session-1'"
 
 

@@ -28,10 +28,12 @@ from wsgi_sessions.statements import Statement
 from wsgi_sessions.store import Ended, Store
 
 from .databases import (
+    BRANCH,
     DAY,
     NOW,
     WAIT_SECONDS,
     Place,
+    change_of,
     in_parallel,
     is_counted,
     make_account,
@@ -42,18 +44,30 @@ from .databases import (
 )
 
 THREADS = 10
+MOVED: tuple[dict[str, Any], ...] = (
+    {"generation": -1},
+    {"branch": BRANCH.swapcase()},
+    {"is_settled": False},
+    {"expires_at_ms": NOW},
+    {"last_seen_at_ms": NOW - 1},
+)
+"""What a session may have been when it was judged, and has been written over since."""
 
 
-def change_of(judged: SessionRecord, **changes: Any) -> Change:
-    change = Change(
+def confirm(judged: SessionRecord) -> Change:
+    """Return a change in which every value is another one."""
+    return change_of(
+        judged,
         generation=judged.generation + 1,
+        branch="Branch-1",
+        branch_before="Before-1",
+        is_settled=not judged.is_settled,
+        caught_up=not judged.caught_up,
         confirmed_at_ms=NOW + 5,
         updated_at_ms=NOW + 6,
         last_seen_at_ms=NOW + 7,
         expires_at_ms=judged.expires_at_ms + 8,
-        is_touch_only=False,
     )
-    return change._replace(**changes)
 
 
 def live_ids(store: Store, user_id: Any = "user-1") -> set[str]:
@@ -95,6 +109,10 @@ class TestSession:
         record = make_session(
             user_id="user-1",
             generation=3,
+            branch="-_aZ09-_",
+            branch_before="_-Az90_-",
+            is_settled=False,
+            caught_up=True,
             confirmed_at_ms=NOW + 1,
             created_at_ms=NOW + 2,
             authenticated_at_ms=NOW + 3,
@@ -211,10 +229,14 @@ class TestApplyChange:
         judged = make_session()
         store.insert_session(judged)
 
-        assert store.apply_change(judged, change_of(judged))
+        assert store.apply_change(judged, confirm(judged))
 
         assert stored_session(store) == judged._replace(
             generation=1,
+            branch="Branch-1",
+            branch_before="Before-1",
+            is_settled=False,
+            caught_up=True,
             confirmed_at_ms=NOW + 5,
             updated_at_ms=NOW + 6,
             last_seen_at_ms=NOW + 7,
@@ -224,34 +246,55 @@ class TestApplyChange:
     def test_lands_once(self, store: Store) -> None:
         judged = make_session()
         store.insert_session(judged)
-        change = change_of(judged)
+        change = confirm(judged)
 
         assert [store.apply_change(judged, change) for _ in range(3)] == [True, False, False]
 
     def test_parallel_ones_land_once(self, store: Store) -> None:
         judged = make_session()
         store.insert_session(judged)
-        change = change_of(judged)
+        change = confirm(judged)
 
         landed = in_parallel(lambda _: store.apply_change(judged, change), THREADS)
 
         assert landed.count(True) == 1
 
-    @pytest.mark.parametrize("moved", ["generation", "expires_at_ms", "last_seen_at_ms"])
-    def test_loses_when_the_session_moved(self, store: Store, moved: str) -> None:
+    @pytest.mark.parametrize("moved", MOVED, ids=lambda moved: "-".join(moved))
+    def test_loses_when_the_session_moved(self, store: Store, moved: dict[str, Any]) -> None:
         stored = make_session()
         store.insert_session(stored)
-        judged = stored._replace(**{moved: getattr(stored, moved) - 1})
+        judged = stored._replace(**moved)
 
-        assert not store.apply_change(judged, change_of(judged))
+        assert not store.apply_change(judged, confirm(judged))
         assert stored_session(store) == stored
+
+    @pytest.mark.parametrize("branch", ["Branch-1", "--------", "________", "9Z9z9Z9z"])
+    def test_one_of_two_siblings_settles(self, store: Store, branch: str) -> None:
+        judged = make_session(is_settled=False)
+        store.insert_session(judged)
+        settled = [
+            change_of(judged, branch=branch, is_settled=True),
+            change_of(judged, is_settled=True, may_fail=True),
+        ]
+
+        landed = [store.apply_change(judged, change) for change in settled]
+
+        assert landed == [True, False]
+        assert stored_session(store) == judged._replace(branch=branch, is_settled=True)
+
+    def test_branches_are_told_apart_by_case(self, store: Store) -> None:
+        store.insert_session(make_session(branch="aBcDeFgH"))
+        judged = make_session(branch="AbCdEfGh")
+
+        assert not store.apply_change(judged, confirm(judged))
+        assert stored_session(store).branch == "aBcDeFgH"
 
     def test_never_revives_an_ended_session(self, store: Store) -> None:
         judged = make_session()
         store.insert_session(judged)
         store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
 
-        assert not store.apply_change(judged, change_of(judged))
+        assert not store.apply_change(judged, confirm(judged))
         assert stored_session(store) == judged._replace(ended_at_ms=NOW, end_reason="revoked")
 
 
@@ -284,11 +327,13 @@ class TestEnd:
 
         assert store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
 
-    @pytest.mark.parametrize("moved", ["generation", "expires_at_ms", "last_seen_at_ms"])
-    def test_with_judged_loses_when_the_session_moved(self, store: Store, moved: str) -> None:
+    @pytest.mark.parametrize("moved", MOVED, ids=lambda moved: "-".join(moved))
+    def test_with_judged_loses_when_the_session_moved(
+        self, store: Store, moved: dict[str, Any]
+    ) -> None:
         stored = make_session()
         store.insert_session(stored)
-        judged = stored._replace(**{moved: getattr(stored, moved) - 1})
+        judged = stored._replace(**moved)
 
         ended = store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
 
@@ -1388,8 +1433,8 @@ class TestWithinTheApplicationsTransaction:
         server.store.insert_session(judged)
         with server.connections.database.atomic():
             assert ours.find_session("session-1") == (judged, make_user())
-            self.meanwhile(lambda: server.store.apply_change(judged, change_of(judged)))
-            assert not ours.apply_change(judged, change_of(judged))
+            self.meanwhile(lambda: server.store.apply_change(judged, confirm(judged)))
+            assert not ours.apply_change(judged, confirm(judged))
 
             found = ours.find_session("session-1", anew=True)
 

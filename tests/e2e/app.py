@@ -1,7 +1,7 @@
 """What the end-to-end tests serve: the React example's files and API, by a clock that can be set.
 
-Settings come from ``E2E_FOLDER`` (database, the file with the clock's offset, and the one with
-the statements that were sent), ``E2E_SETTINGS`` (JSON) and ``E2E_ISSUER`` (a URL, or empty).
+Settings come from ``E2E_FOLDER`` (database, the file that sets the clock, and the one with the
+statements that were sent), ``E2E_SETTINGS`` (JSON) and ``E2E_ISSUER`` (a URL, or empty).
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ DIST = Path(__file__).parents[2] / "examples" / "react" / "dist"
 
 
 class SettableClock(SystemClock):
-    """The machine's clock, as many milliseconds on as a file says: all workers read the same."""
+    """The machine's clock, moved on and quickened as a file says: all workers read the same.
+
+    The file holds three numbers: how many milliseconds it is ahead, how many times as fast it
+    runs, and since when (in milliseconds of the machine's clock).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def now_ms(self) -> int:
-        return super().now_ms() + int(self._path.read_text())
+        real_ms = super().now_ms()
+        offset_ms, speed, since_ms = map(int, self._path.read_text().split())
+        return real_ms + offset_ms + (real_ms - since_ms) * (speed - 1)
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -54,15 +60,19 @@ def write_statements_down(database: Any, path: Path) -> None:
     database._connect = connect_and_trace
 
 
+def make_manager(folder: Path, settings: dict[str, Any]) -> SessionManager:
+    return SessionManager(
+        f"sqlite:///{folder / 'e2e.db'}",
+        secret="a-secret-for-tests-of-32-characters",
+        clock=SettableClock(folder / "clock"),
+        **{"password": CHEAP_PASSWORDS, "throttle": None, **settings},
+    )
+
+
 def make_application(folder: Path, settings: dict[str, Any], issuer_url: str = "") -> Any:
     if issuer_url:
         settings["social_providers"] = [oidc("corp", issuer_url, CLIENT_ID)]
-    manager = SessionManager(
-        f"sqlite:///{folder / 'e2e.db'}",
-        secret="a-secret-for-tests-of-32-characters",
-        clock=SettableClock(folder / "offset_ms"),
-        **{"password": CHEAP_PASSWORDS, "throttle": None, **settings},
-    )
+    manager = make_manager(folder, settings)
     write_statements_down(manager.database, folder / "statements")
     wrapped = SessionMiddleware(app, manager)
     return WhiteNoise(wrapped, root=DIST, index_file=True) if DIST.exists() else wrapped

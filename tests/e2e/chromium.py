@@ -30,13 +30,18 @@ FLAGS = [
 ]
 
 
-@contextmanager
-def launched(*flags: str) -> Iterator[Browser]:
-    """Run Chromium until the end of the block, with flags beside those of every test."""
+def need_chromium() -> None:
+    """Skip unless Playwright and Chromium are there."""
     if find_spec("playwright") is None:
         pytest.skip("playwright is not installed; it comes with the extra dev")
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed; run: apt-get install chromium")
+
+
+@contextmanager
+def launched(*flags: str) -> Iterator[Browser]:
+    """Run Chromium until the end of the block, with flags beside those of every test."""
+    need_chromium()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -34,9 +34,13 @@ class Service:
     whose people can sign in as those of the provider ``corp``.
     """
 
+    application = "tests.e2e.app:application"
+
     def __init__(
         self, folder: Path, *, workers: int = 2, issuer_url: str | None = None, **settings: Any
     ) -> None:
+        if find_spec("gunicorn") is None or find_spec("whitenoise") is None:
+            pytest.skip("gunicorn or whitenoise is not installed; they come with the extra demo")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -46,16 +50,25 @@ class Service:
         self.log = folder / "server.log"
         self._workers = workers
         self._issuer_url = issuer_url
-        self._offset_ms = 0
-        self.advance(0)
+        self._offset_ms, self._speed, self._since_ms = 0, 1, 0
+        self._set_clock()
         self.start()
 
     def advance(self, seconds: float) -> None:
         """Move the server's clock; that of the browser stays."""
         self._offset_ms += int(seconds * 1000)
-        draft = self.folder / "offset_ms.new"
-        draft.write_text(str(self._offset_ms))
-        draft.replace(self.folder / "offset_ms")
+        self._set_clock()
+
+    def quicken(self, speed: int) -> None:
+        """Have the server's clock run as many times as fast as the browser's, once and for all."""
+        assert self._speed == 1, "it is quick already"
+        self._speed, self._since_ms = speed, time.time_ns() // 1_000_000
+        self._set_clock()
+
+    def _set_clock(self) -> None:
+        draft = self.folder / "clock.new"
+        draft.write_text(f"{self._offset_ms} {self._speed} {self._since_ms}")
+        draft.replace(self.folder / "clock")
 
     def start(self) -> None:
         with self.log.open("ab") as said:
@@ -64,7 +77,7 @@ class Service:
                     *(sys.executable, "-m", "gunicorn", "--workers", str(self._workers)),
                     *("--worker-class", "gthread", "--threads", "8", "--graceful-timeout", "1"),
                     *("--bind", f"127.0.0.1:{self.port}", "--log-level", "warning"),
-                    "tests.e2e.app:application",
+                    self.application,
                 ],
                 cwd=ROOT,
                 env={
@@ -111,6 +124,12 @@ class Service:
             file.seek(begin)
             return file.read().splitlines()
 
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        parent = self._process.pid
+        told = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        return [int(one) for one in told.split()]
+
     def _connect(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=5)
 
@@ -123,11 +142,16 @@ class Service:
 @contextmanager
 def serving(folder: Path, **settings: Any) -> Iterator[Service]:
     """Serve until the end of the block, and find no traceback in the log."""
-    if find_spec("gunicorn") is None or find_spec("whitenoise") is None:
-        pytest.skip("gunicorn or whitenoise is not installed; they come with the extra demo")
     service = Service(folder, **settings)
-    try:
+    with closing_service(service):
         yield service
+
+
+@contextmanager
+def closing_service(service: Service) -> Iterator[None]:
+    """Stop a service at the end of the block, and find no traceback in its log."""
+    try:
+        yield
         assert "Traceback" not in service.log.read_text()
     finally:
         service.stop()

@@ -5,14 +5,12 @@ Must not set a header that the browser or nginx sets by itself.
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -27,6 +25,7 @@ from wsgi_sessions.adapters import check_form_origin
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
 from .chromium import launched
+from .nginx import nginx_serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -115,7 +114,7 @@ class Neighbourhood:
             self.manager.close()
 
 
-def nginx_config(folder: Path, place: Neighbourhood, backend: int, headers: str) -> str:
+def server_blocks(folder: Path, place: Neighbourhood, backend: int, headers: str) -> str:
     planted = {
         "/comma": f"p=a,__Host-session_token={place.eves_token}",
         "/quoted": f'p="a,__Host-session_token={place.eves_token},b"',
@@ -129,20 +128,11 @@ def nginx_config(folder: Path, place: Neighbourhood, backend: int, headers: str)
         for path, cookie in planted.items()
     )
     form = FORM.format(action=f"{place.url}/sign-in", email="eve@example.org")
-    places = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
     server = (
         f"listen 127.0.0.1:{place.port} ssl; ssl_certificate {folder}/cert.pem; "
         f"ssl_certificate_key {folder}/key.pem;"
     )
-    # Run as root it would become another user, who can't enter the test's folder.
-    user = "user root;" if os.geteuid() == 0 else ""
-    return f"""{user} daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}
-http {{
-    access_log off;
-    {places}
+    return f"""
     server {{
         server_name {OURS}; {server}
         location / {{ {headers} proxy_pass http://127.0.0.1:{backend}; }}
@@ -153,15 +143,11 @@ http {{
         location /form {{ default_type text/html; return 200 '{form}'; }}
         location /fill {{ default_type text/html; return 200 '{FILL_THE_JAR}'; }}
     }}
-}}
 """
 
 
 @contextmanager
 def behind_nginx(folder: Path, place: Neighbourhood, headers: str) -> Iterator[Neighbourhood]:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        pytest.skip("nginx is not installed; run: apt-get install nginx-light")
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed; run: apt-get install openssl")
     subprocess.run(
@@ -174,25 +160,9 @@ def behind_nginx(folder: Path, place: Neighbourhood, headers: str) -> Iterator[N
         check=True,
     )
     with place.served() as backend:
-        (folder / "nginx.conf").write_text(nginx_config(folder, place, backend, headers))
-        process = subprocess.Popen(
-            [nginx, "-c", f"{folder}/nginx.conf", "-e", "stderr"],
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline and process.poll() is None:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", place.port), 1):
-                    break
-                time.sleep(0.05)
-            if process.poll() is not None:
-                assert process.stderr is not None
-                raise AssertionError(process.stderr.read().decode())
+        blocks = server_blocks(folder, place, backend, headers)
+        with nginx_serving(folder, place.port, blocks):
             yield place
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,9 @@ class Load:
                 [one.what for one in seen if one.who == who and one.at >= began][-10:]
                 for who in people
             ]
-            if all(len(ten) == 10 and set(ten) == {"served"} for ten in latest):
+            if len(people) == len(self._threads) and all(
+                len(ten) == 10 and set(ten) == {"served"} for ten in latest
+            ):
                 first = [
                     min(one.at for one in seen if one.who == who and one.at >= began)
                     for who in people
@@ -263,6 +265,8 @@ def test_trouble_signs_nobody_out_and_keeps_nobody_waiting(
         Load(server) as load,
     ):
         load.wait_until_served()
+        # A worker that was never asked has no connection to go on with.
+        server.use_every_worker()
         began = time.monotonic()
         with TROUBLES[trouble](own, relay):
             time.sleep(TROUBLE_SECONDS)

@@ -328,6 +328,11 @@ def test_sessions_are_made_of_any_age_generation_or_end(project: Project) -> Non
             assert made.token.split(".")[2] == "3"
             assert status_of(made, browser) == 200
 
+        def test_one_in_the_middle_of_a_rotation(make_session, browser):
+            made = make_session(generation=1, age=86400, confirmed=10, is_settled=False)
+            assert not made.session.record.is_settled
+            assert status_of(made, browser) == 200
+
         def test_one_with_data(make_session):
             assert dict(make_session(data={"cart": ["tea"]}).session.data) == {"cart": ["tea"]}
 
@@ -336,7 +341,7 @@ def test_sessions_are_made_of_any_age_generation_or_end(project: Project) -> Non
             assert make_session(user).session.user == user
         """,
     )
-    project.run().assert_outcomes(passed=7)
+    project.run().assert_outcomes(passed=8)
 
 
 def test_responses_are_delayed_and_repeated(project: Project) -> None:

@@ -11,13 +11,24 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.records import Change, SessionRecord
 
 # Not the reading of the feed: one request at a time does that, under a lock.
 _STOPPING = ("find_session", "apply_change", "end_session")
 
 Landed = Callable[[SessionRecord, Change], None]
+
+
+class SkewedClock:
+    """A worker's clock that is ahead of the time."""
+
+    def __init__(self, now: Callable[[], int], skew_ms: int) -> None:
+        self._now = now
+        self._skew_ms = skew_ms
+
+    def now_ms(self) -> int:
+        return self._now() + self._skew_ms
 
 
 def stop_here() -> None:
@@ -41,6 +52,9 @@ class SteppedStore:
             return effect
 
         def stopped(*args: Any, **kwargs: Any) -> Any:
+            current = getcurrent()
+            if name == "find_session" and isinstance(current, RequestGreenlet):
+                current.flight.has_asked_database = True
             stop_here()
             result = effect(*args, **kwargs)
             if name == "apply_change" and result:
@@ -54,12 +68,31 @@ class SteppedStore:
 class RequestGreenlet(greenlet):
     """A request of its own flow of control."""
 
+    flight: Flight
+
 
 class Flight:
-    """One request on its way: stepped, finished or killed."""
+    """One request on its way: stepped, finished or killed.
 
-    def __init__(self, app: SessionMiddleware, cookie_header: str, *, sent_at_ms: int) -> None:
+    ``is_upload``: its body takes time before the server sees it. ``is_slow``: the application
+    takes time before its answer starts, and stops for as long.
+    """
+
+    def __init__(
+        self,
+        app: SessionMiddleware,
+        cookie_header: str,
+        *,
+        sent_at_ms: int,
+        is_upload: bool = False,
+        is_slow: bool = False,
+    ) -> None:
         self.sent_at_ms = sent_at_ms
+        self.is_upload = is_upload
+        self.is_slow = is_slow
+        self.is_working = False
+        self.has_begun = False
+        self.has_asked_database = False
         self.cookie_header = cookie_header
         self.status: str | None = None
         self.set_cookies: list[str] = []
@@ -67,6 +100,7 @@ class Flight:
         self.is_killed = False
         self._app = app
         self._greenlet = RequestGreenlet(self._run)
+        self._greenlet.flight = self
 
     @property
     def is_over(self) -> bool:
@@ -74,6 +108,7 @@ class Flight:
 
     def step(self) -> None:
         if not self.is_over:
+            self.has_begun = True
             self._greenlet.switch()
 
     def finish(self) -> None:
@@ -93,7 +128,8 @@ class Flight:
             return lambda chunk: None
 
         environ = {
-            "REQUEST_METHOD": "GET",
+            "REQUEST_METHOD": "POST" if self.is_upload else "GET",
+            "CONTENT_LENGTH": "1000000" if self.is_upload else "",
             "PATH_INFO": "/",
             "wsgi.url_scheme": "https",
             "REMOTE_ADDR": "192.0.2.1",
@@ -106,7 +142,12 @@ class Flight:
 
 
 def tell_session(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Answer with what the middleware put into the environ."""
+    """Answer with what the middleware put into the environ; a slow answer stops before it."""
+    current = getcurrent()
+    if isinstance(current, RequestGreenlet) and current.flight.is_slow:
+        current.flight.is_working = True
+        stop_here()
+        current.flight.is_working = False
     session = environ["wsgi_sessions.session"]
     reason = environ["wsgi_sessions.end_reason"]
     start_response("200 OK", [("Content-Type", "application/json")])
@@ -122,4 +163,4 @@ def stepped_manager(manager: SessionManager, on_landed: Landed) -> SessionMiddle
     return SessionMiddleware(tell_session, manager)
 
 
-__all__ = ["Flight", "StoreUnavailableError", "stepped_manager", "tell_session"]
+__all__ = ["Flight", "SkewedClock", "stepped_manager", "tell_session"]

@@ -28,8 +28,8 @@ SOME = settings(
 )
 SECRET = "0123456789abcdef" * 2
 SIGNER = TokenSigner([SECRET])
-OURS = SIGNER.write(b"o" * 24, 3)
-THEIRS = SIGNER.write(b"t" * 24, 9)
+OURS = SIGNER.write(b"o" * 24, 3, "AAAAours")
+THEIRS = SIGNER.write(b"t" * 24, 9, "Athieves")
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
 
 latin = st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=60)

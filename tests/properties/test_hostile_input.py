@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.cookie_cache import CookieCache
-from wsgi_sessions.tokens import TokenSigner, mint_secret
+from wsgi_sessions.tokens import TokenSigner, mint_secret, new_branch
 from wsgi_sessions_testing import FakeClock
 
 # Run millions of times here, and covered by other tests: tracing would cost minutes.
@@ -161,7 +161,7 @@ generations = st.integers(-2, 10**11).map(str) | st.sampled_from(["00", "1e3", "
 
 def forged_tokens(victim: Victim) -> st.SearchStrategy[str]:
     """Tokens that look right and are not: altered, cut, renumbered, signed by another server."""
-    version, secret, generation, signature = victim.token.split(".")
+    version, secret, generation, branch, signature = victim.token.split(".")
 
     def flip(position: int) -> str:
         text = victim.token
@@ -176,13 +176,25 @@ def forged_tokens(victim: Victim) -> st.SearchStrategy[str]:
         st.integers(0, len(victim.token) - 1).map(lambda cut: victim.token[:cut]),
         st.text("ABC019-_.", min_size=1, max_size=50).map(lambda more: victim.token + more),
         generations.filter(lambda given: given != generation).map(
-            lambda given: f"{version}.{secret}.{given}.{signature}"
+            lambda given: f"{version}.{secret}.{given}.{branch}.{signature}"
         ),
-        st.integers(0, 9).map(lambda given: stranger.write(mint_secret(), given)),
+        st.booleans().map(
+            lambda given: (
+                f"{version}.{secret}.{generation}.{new_branch(is_catch_up=given)}.{signature}"
+            )
+        ),
+        st.text("ABC019-_.", max_size=12)
+        .filter(lambda given: given != branch)
+        .map(lambda given: f"{version}.{secret}.{generation}.{given}.{signature}"),
+        st.just(f"{version}.{secret}.{generation}.{signature}"),
+        st.integers(0, 9).map(lambda given: stranger.write(mint_secret(), given, branch)),
         st.binary(min_size=24, max_size=24).map(
-            lambda given: f"v1.{secret}.{generation}.{_encode(given)}"
+            lambda given: f"v1.{secret}.{generation}.{branch}.{_encode(given)}"
         ),
-        st.just(f"v1.{secret}.1.{_encode(ours_for_another_purpose.sign(b'v1' + secret.encode()))}"),
+        st.just(
+            f"v1.{secret}.1.{branch}."
+            f"{_encode(ours_for_another_purpose.sign(f'v1.{secret}.1.{branch}'.encode()))}"
+        ),
     )
 
 

@@ -25,6 +25,7 @@ import peewee
 
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.databases import open_url
+from wsgi_sessions.environ import read_facts
 
 CHEAP_PASSWORDS = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 TEXT = [("Content-Type", "text/plain")]
@@ -151,6 +152,8 @@ def app(environ: Any, start_response: Any) -> Any:
     path = environ["PATH_INFO"]
     if path == "/me":
         return send_json(start_response, describe(environ))
+    if path == "/long-body":
+        return send_json(start_response, has_long_body(environ))
     if path == "/connection":
         return send_json(start_response, describe_connection())
     if path.startswith("/data/"):
@@ -173,6 +176,15 @@ def describe(environ: Any) -> dict[str, Any]:
         "session": None if session is None else session.id,
         "reason": environ["wsgi_sessions.end_reason"],
     }
+
+
+def has_long_body(environ: Any) -> bool:
+    """Tell what the product makes of the body of a request, once it was read."""
+    assert manager is not None
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        environ["wsgi.input"].read(int(length))
+    return read_facts(environ, manager.config).has_long_body
 
 
 def describe_connection() -> dict[str, Any]:

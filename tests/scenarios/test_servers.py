@@ -100,6 +100,22 @@ def test_body_in_chunks_is_read_where_the_server_reads_it(server: Server) -> Non
         assert (answer.status, visitor.user()) == (200, email)
 
 
+def test_long_body_is_told_from_a_short_one(server: Server) -> None:
+    """On gunicorn, too, which says of every request that its input is terminated."""
+    visitor = server.visitor()
+
+    def is_long(method: str, body: bytes | Iterator[bytes] | None = None) -> Any:
+        return visitor.ask(method, "/long-body", body).json
+
+    without_body = {method: is_long(method) for method in ("GET", "DELETE", "OPTIONS", "POST")}
+    assert without_body == dict.fromkeys(without_body, False)
+    assert [is_long("PUT", b"x" * size) for size in (65_536, 65_537)] == [False, True]
+    if not server.is_uwsgi:  # which resets the connection, as nobody reads so much
+        assert is_long("POST", iter([b"x" * 35_000] * 2)) is True
+    # Waitress has read all of it before it begins, and hands over its length.
+    assert is_long("POST", iter([b"x"])) is (server.kind != "waitress")
+
+
 @pytest.mark.parametrize("query", ["", "?bare"])
 def test_every_kind_of_app_is_served_as_pep_3333_says(server: Server, query: str) -> None:
     visitor = signed_up(server, f"kinds{len(query)}@example.org")
