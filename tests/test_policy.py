@@ -770,8 +770,8 @@ def test_shortest_time_to_repeat_a_cookie_in_divides_nothing_by_zero() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"expires_in": 11, "update_age": 5, "rotation_interval": 6, "rotation_grace": 1},
-        {"expires_in": 7, "update_age": 1, "rotation_interval": 6, "rotation_grace": 1},
+        {"expires_in": 12, "update_age": 5, "rotation_interval": 6, "rotation_grace": 1},
+        {"expires_in": 8, "update_age": 1, "rotation_interval": 6, "rotation_grace": 1},
         {"expires_in": 20, "update_age": 6, "rotation_interval": 9, "rotation_grace": 1},
         {"expires_in": 600, "update_age": 60},
     ],

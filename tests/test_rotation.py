@@ -693,7 +693,7 @@ def test_confirm_that_loses_to_a_sibling_is_within_its_window(site: Site) -> Non
         ({"expires_in": 600, "update_age": 60}, 239_000, 25),
         ({"expires_in": 300, "update_age": 60}, 239_000, 0),
         (
-            {"expires_in": 7, "update_age": 1, "rotation_interval": 6, "rotation_grace": 1},
+            {"expires_in": 8, "update_age": 1, "rotation_interval": 6, "rotation_grace": 1},
             999,
             14,
         ),

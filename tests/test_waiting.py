@@ -321,8 +321,8 @@ class TestLocks:
             status, _, took = site.get(f"session_token={sibling}")
         assert status == 503
         assert took < PATIENCE_SECONDS + SLACK_SECONDS
-        assert not site.record.is_settled
 
+        # A server that was left waiting may have written it since: nobody knows.
         assert site.get(f"session_token={sibling}")[:2] == (200, "user")
         assert (site.record.branch, site.record.is_settled) == ("Sibling1", True)
         assert site.get(site.cookie)[:2] == (200, "visitor"), "which ended the session"
