@@ -109,9 +109,10 @@ def test_long_body_is_told_from_a_short_one(server: Server) -> None:
 
     without_body = {method: is_long(method) for method in ("GET", "DELETE", "OPTIONS", "POST")}
     assert without_body == dict.fromkeys(without_body, False)
-    if not server.is_uwsgi:  # which resets the connection, as nobody reads so much
-        assert [is_long("PUT", b"x" * size) for size in (65_536, 65_537)] == [False, True]
-        assert is_long("POST", iter([b"x" * 35_000] * 2)) is True
+    if server.is_uwsgi:
+        return  # It resets the connection where nobody reads the body.
+    assert [is_long("PUT", b"x" * size) for size in (65_536, 65_537)] == [False, True]
+    assert is_long("POST", iter([b"x" * 35_000] * 2)) is True
     # Waitress has read all of it before it begins, and hands over its length.
     assert is_long("POST", iter([b"x"])) is (server.kind != "waitress")
 
