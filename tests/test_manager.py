@@ -27,7 +27,7 @@ from wsgi_sessions import (
     get_session,
     get_user,
 )
-from wsgi_sessions.assembly import _warn_of_long_life
+from wsgi_sessions.assembly import _warn_once
 from wsgi_sessions.environ import find_environ
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.records import RequestFacts
@@ -539,7 +539,7 @@ class TestEnviron:
 def test_lifetime_that_browsers_cut_is_warned_of_once(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _warn_of_long_life.cache_clear()
+    _warn_once.cache_clear()
     days_400, longer = timedelta(days=400), timedelta(days=400, seconds=1)
     make(clock, expires_in=days_400)
     assert caplog.messages == []

@@ -337,11 +337,8 @@ def test_old_copy_of_a_thief_can_be_refused_alone(site: Site) -> None:
     assert is_in(site.ada)
 
 
-@pytest.mark.parametrize("is_owner_first", [True, False])
-def test_thief_who_asks_at_each_rotation_is_out_after_the_next_window(
-    site: Site, is_owner_first: bool
-) -> None:
-    """Whoever comes second after the window ends the session, and both are out."""
+def rotated_together(site: Site, *, is_owner_first: bool) -> list[Browser]:
+    """Return owner and thief, in the order in which they ask, after a rotation and its window."""
     thief = site.ada.fork()
     both = [site.ada, thief] if is_owner_first else [thief, site.ada]
     site.clock.advance(days=1)
@@ -349,7 +346,15 @@ def test_thief_who_asks_at_each_rotation_is_out_after_the_next_window(
         for browser in both:
             assert is_in(browser)
     site.clock.advance(**BEYOND_THE_WINDOW)
+    return both
 
+
+@pytest.mark.parametrize("is_owner_first", [True, False])
+def test_thief_who_asks_at_each_rotation_is_out_after_the_next_window(
+    site: Site, is_owner_first: bool
+) -> None:
+    """Whoever comes second after the window ends the session, and both are out."""
+    both = rotated_together(site, is_owner_first=is_owner_first)
     assert is_in(both[0])
     assert reason(both[1]) == "replayed"
     assert [is_in(browser) for browser in both] == [False, False]
@@ -361,14 +366,7 @@ def test_thief_who_asks_at_each_rotation_is_out_after_the_next_window(
 def test_where_a_replay_is_only_refused_whoever_is_first_keeps_the_session(
     site: Site, is_owner_first: bool
 ) -> None:
-    thief = site.ada.fork()
-    both = [site.ada, thief] if is_owner_first else [thief, site.ada]
-    site.clock.advance(days=1)
-    for _ in range(2):
-        for browser in both:
-            assert is_in(browser)
-    site.clock.advance(**BEYOND_THE_WINDOW)
-
+    both = rotated_together(site, is_owner_first=is_owner_first)
     assert [is_in(browser) for browser in both] == [True, False]
     rotate(both[0], site.clock)
     assert [is_in(browser) for browser in both] == [True, False]

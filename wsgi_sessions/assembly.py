@@ -71,7 +71,10 @@ class Assembly:
         elif settings:
             config = config.replace(**settings)
         if config.expires_in_ms > LONGEST_COOKIE_LIFE // timedelta(milliseconds=1):
-            _warn_of_long_life(config.expires_in)
+            _warn_once(
+                f"expires_in is {config.expires_in}, but browsers keep no cookie longer than 400 "
+                "days; who stays away longer is signed out. Set expires_in to 400 days or less"
+            )
         for note in config.rotation_notes:
             _warn_once(note)
         connections = _connect(database, config)
@@ -241,17 +244,8 @@ def _is_same_database(ours: Any, theirs: Any) -> bool:
 
 
 @cache
-def _warn_of_long_life(expires_in: timedelta | int) -> None:
-    """Say once in this process that browsers forget the cookie before the session ends."""
-    logger.warning(
-        "expires_in is %s, but browsers keep no cookie longer than 400 days; who stays away "
-        "longer is signed out. Set expires_in to 400 days or less",
-        expires_in,
-    )
-
-
-@cache
 def _warn_once(note: str) -> None:
+    """Log a note about the settings once in this process."""
     logger.warning("%s", note)
 
 

@@ -13,7 +13,10 @@ from .config import SessionConfig
 from .records import PresentedToken
 from .tokens import TokenSigner
 
-__all__ = ["CookieDoor", "PresentedCookies"]
+__all__ = ["CookieDoor", "PresentedCookies", "Siblings", "newest_of_each_session"]
+
+Siblings = tuple[PresentedToken, ...]
+"""Tokens of one session and generation, as one request presents them; mostly one."""
 
 _MAX_CANDIDATES = 4
 _MAX_HEADER_CHARACTERS = 65_536
@@ -130,9 +133,8 @@ class CookieDoor:
         signed = [token for text in texts if (token := self._signer.read(text)) is not None]
         if door.is_host_bound and signed:
             last = signed[-1].session_id
-            signed = [token for token in signed if token.session_id == last]
-            newest = max(token.generation for token in signed)
-            signed = [token for token in signed if token.generation == newest]
+            of_the_last = tuple([token for token in signed if token.session_id == last])
+            signed = list(newest_of_each_session(of_the_last)[0])
         return [token.text for token in signed[:_MAX_CANDIDATES]]
 
     def set_token(self, text: str, *, is_secure: bool, max_age_s: int | None) -> tuple[str, str]:
@@ -165,6 +167,23 @@ class CookieDoor:
     def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
         """Render the header that takes away the cached copy alone."""
         return self.clear(is_secure=is_secure)[1]
+
+
+def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings, ...]:
+    """Keep of several tokens of one session those of the latest generation alone.
+
+    A jar can hold an older one under another path or domain; that is no replay.
+    """
+    if len(tokens) < 2:
+        return (tokens,) if tokens else ()
+    newest: dict[str, Siblings] = {}
+    for token in tokens:
+        known = newest.get(token.session_id, ())
+        if not known or token.generation > known[0].generation:
+            newest[token.session_id] = (token,)
+        elif token.generation == known[0].generation:
+            newest[token.session_id] = (*known, token)
+    return tuple(newest.values())
 
 
 def _find_sole(header: str, assignment: str) -> str | None:

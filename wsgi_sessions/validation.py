@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .clock import Clock
 from .config import SessionConfig
 from .cookie_cache import CookieCache
-from .cookies import PresentedCookies
+from .cookies import PresentedCookies, Siblings, newest_of_each_session
 from .database_clock import ClockCheck
 from .errors import StoreUnavailableError
 from .events import Events
@@ -32,10 +32,7 @@ from .records import (
 from .revocations import FeedReading, RevocationFeed
 from .store import Store
 
-__all__ = ["Siblings", "Validation", "Validator", "newest_of_each_session", "of_stored_branch"]
-
-Siblings = tuple[PresentedToken, ...]
-"""Tokens of one session and generation, as one request presents them; mostly one."""
+__all__ = ["Validation", "Validator", "of_stored_branch"]
 
 _MOST_JUDGEMENTS = 10
 _COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
@@ -391,23 +388,6 @@ def _settles(decision: Decision) -> bool:
 def _is_of_one_session(presented: PresentedCookies) -> bool:
     """Tell whether a copy may decide: where several sessions come, which counts is no chance."""
     return len(newest_of_each_session(presented.tokens)) < 2
-
-
-def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings, ...]:
-    """Keep of several tokens of one session those of the latest generation alone.
-
-    A jar can hold an older one under another path or domain; that is no replay.
-    """
-    if len(tokens) < 2:
-        return (tokens,) if tokens else ()
-    newest: dict[str, Siblings] = {}
-    for token in tokens:
-        known = newest.get(token.session_id, ())
-        if not known or token.generation > known[0].generation:
-            newest[token.session_id] = (token,)
-        elif token.generation == known[0].generation:
-            newest[token.session_id] = (*known, token)
-    return tuple(newest.values())
 
 
 def of_stored_branch(tokens: Siblings, record: SessionRecord | None) -> PresentedToken:

@@ -95,26 +95,14 @@ class Browser(Sender):
         method: str,
         url: str,
         body: Form | bytes | None = None,
-        *,
-        query: Form | None = None,
-        headers: Mapping[str, str | None] | None = None,
-        from_origin: str | None = None,
-        is_navigation: bool = True,
+        **options: Unpack[RequestOptions],
     ) -> Response:
         """Send a request and take the cookies of its response, if the network lets it arrive.
 
         ``url`` is absolute or relative to ``base_url``. A response lost on the way is a
         ``LostResponse``, whose ``status_int`` is 0.
         """
-        return self.prepare(
-            method,
-            url,
-            body,
-            query=query,
-            headers=headers,
-            from_origin=from_origin,
-            is_navigation=is_navigation,
-        ).send()
+        return self.prepare(method, url, body, **options).send()
 
     def prepare(
         self,

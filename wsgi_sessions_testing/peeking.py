@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wsgi_sessions.cookies import Siblings, newest_of_each_session
 from wsgi_sessions.environ import read_facts
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.policy import judge
+from wsgi_sessions.records import Decision, SessionRecord, UserRecord
 from wsgi_sessions.session import Session
-from wsgi_sessions.validation import newest_of_each_session, of_stored_branch
+from wsgi_sessions.validation import of_stored_branch
 
 from .seam import unwatched
 
-__all__ = ["is_secure_for", "peek_at_session"]
+__all__ = ["is_secure_for", "judge_reading", "peek_at_session"]
 
 
 def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Session | None:
@@ -24,7 +26,6 @@ def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Sess
 
     ``SessionManager.get_session`` would mark an expired session as ended, and end a stolen one.
     """
-    facts = read_facts(environ, manager.config)
     presented = manager.cookies.read(
         environ.get("HTTP_COOKIE"), is_secure=is_secure_for(manager, environ)
     )
@@ -32,21 +33,30 @@ def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Sess
         found = unwatched(manager.store).find_session(tokens[0].session_id)
         if found is None:
             continue
-        record, user = found
-        now_ms = manager.clock.now_ms()
-        decision = judge(
-            record,
-            of_stored_branch(tokens, record),
-            now_ms=now_ms,
-            address=facts.address,
-            config=manager.config,
-            has_long_body=facts.has_long_body,
-            allow_refresh=False,
-            is_user_missing=user is None and record.user_id is not None,
-        )
-        if decision.is_accepted:
-            return manager.show(record, user, now_ms=now_ms)
+        if judge_reading(manager, environ, tokens, found).is_accepted:
+            return manager.show(*found, now_ms=manager.clock.now_ms())
     return None
+
+
+def judge_reading(
+    manager: SessionManager,
+    environ: Mapping[str, Any],
+    tokens: Siblings,
+    found: tuple[SessionRecord, UserRecord | None],
+) -> Decision:
+    """Judge the tokens of a stored session as those of a request that only reads."""
+    facts = read_facts(environ, manager.config)
+    record, user = found
+    return judge(
+        record,
+        of_stored_branch(tokens, record),
+        now_ms=manager.clock.now_ms(),
+        address=facts.address,
+        config=manager.config,
+        has_long_body=facts.has_long_body,
+        allow_refresh=False,
+        is_user_missing=user is None and record.user_id is not None,
+    )
 
 
 def is_secure_for(manager: SessionManager, environ: Mapping[str, Any]) -> bool:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from wsgi_sessions.environ import read_facts
-from wsgi_sessions.policy import judge
+from wsgi_sessions.cookies import newest_of_each_session
 from wsgi_sessions.records import EndReason, Outcome, PresentedToken
-from wsgi_sessions.validation import newest_of_each_session, of_stored_branch
 
+from .peeking import judge_reading
 from .seam import unwatched
 
 if TYPE_CHECKING:
@@ -66,18 +65,7 @@ def find_standing(browser: Sender) -> Standing | None:
     found = unwatched(manager.store).find_session(tokens[0].session_id)
     if found is None:
         return Standing(is_known=False)
-    record, user = found
-    facts = read_facts(browser._look(), manager.config)
-    decision = judge(
-        record,
-        of_stored_branch(tokens, record),
-        now_ms=manager.clock.now_ms(),
-        address=facts.address,
-        config=manager.config,
-        has_long_body=facts.has_long_body,
-        allow_refresh=False,
-        is_user_missing=user is None and record.user_id is not None,
-    )
+    decision = judge_reading(manager, browser._look(), tokens, found)
     return Standing(
         is_known=True,
         reason=decision.end_reason or _REFUSED_AS.get(decision.outcome),

@@ -234,15 +234,22 @@ def _goes_on(stage: Stage, player: Browser, confirmed_ms: int, what: str) -> Non
         _ask(stage, player, what)
 
 
-def _play_parallel_answers(stage: Stage, *, keeps_last: bool) -> None:
-    what = "a browser with two parallel answers was signed out"
-    player = stage.begin(f"of two parallel answers the {'last' if keeps_last else 'first'} is kept")
-    network, before = player.network, player.session_token
+def _keep_first_of_two(stage: Stage, player: Browser, what: str) -> HeldResponse:
+    """Have a browser ask twice at once and be given one answer; return the other, under way."""
+    network = player.network
     with network.delaying_responses(2):
         _ask(stage, player, what)
         _ask(stage, player, what)
     first, last = network.held[-2:]
     network.deliver(first)
+    return last
+
+
+def _play_parallel_answers(stage: Stage, *, keeps_last: bool) -> None:
+    what = "a browser with two parallel answers was signed out"
+    player = stage.begin(f"of two parallel answers the {'last' if keeps_last else 'first'} is kept")
+    network, before = player.network, player.session_token
+    last = _keep_first_of_two(stage, player, what)
     assert_rotated(player, before)
     _ask(stage, player, what)
     confirmed_ms = stage.clock.now_ms()
@@ -279,11 +286,7 @@ def _play_crash(stage: Stage, *, is_back_at_once: bool) -> None:
     network = player.network
     with network.losing_responses(1):
         _ask(stage, player, what)
-    with network.delaying_responses(2):
-        _ask(stage, player, what)
-        _ask(stage, player, what)
-    first, last = network.held[-2:]
-    network.deliver(first)
+    last = _keep_first_of_two(stage, player, what)
     assert_rotated(player, before)
     _ask(stage, player, what)
     taken_over_ms = stage.clock.now_ms()
@@ -299,11 +302,7 @@ def _play_crash_between_answers(stage: Stage) -> None:
     what = "a browser that crashed after the second of two answers was signed out"
     player = stage.begin("the browser crashes after the later of two parallel answers")
     network = player.network
-    with network.delaying_responses(2):
-        _ask(stage, player, what)
-        _ask(stage, player, what)
-    first, last = network.held[-2:]
-    network.deliver(first)
+    last = _keep_first_of_two(stage, player, what)
     player.cookies.save()
     first_token = player.session_token
     _ask(stage, player, what)
@@ -325,14 +324,7 @@ def _play_slow_upload(stage: Stage, token: str) -> None:
     what = f"an upload that took less than upload_grace was signed out, with {token}"
     player = stage.begin(f"an upload takes long; it was made with {token}")
     network = player.network
-    others: tuple[HeldResponse, ...] = ()
-    if token != _BEFORE:
-        with network.delaying_responses(2):
-            _ask(stage, player, what)
-            _ask(stage, player, what)
-        first, *rest = network.held[-2:]
-        network.deliver(first)
-        others = tuple(rest)
+    others = () if token == _BEFORE else (_keep_first_of_two(stage, player, what),)
 
     def meanwhile() -> None:
         if token == _BEFORE:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.contract.databases import NOW, make_session
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.policy import judge
 from wsgi_sessions.records import Decision, PresentedToken, SessionRecord
@@ -43,7 +44,6 @@ SHORT_BODIES, LONG_BODIES = map(read_rows, re.findall(r"(?m)(?:^\|.*\|\n)+", SEC
 CONFIG = SessionConfig(secret="for the tests of rotation.md alone")
 GRACE_MS, WINDOW_MS = CONFIG.rotation_grace_ms, CONFIG.rotation_window_ms
 UPLOAD_MS = CONFIG.upload_grace_ms
-CONFIRMED_AT_MS = 10**12
 GENERATION = 7
 BRANCH, SIBLING, CATCH_UP = new_branch(), new_branch(), new_branch(is_catch_up=True)
 BRANCH_BEFORE = new_branch()
@@ -156,7 +156,7 @@ def decisions_of(row: Row, *, has_long_body: bool) -> Iterator[Decision]:
             yield judge(
                 stored_at(moment),
                 token,
-                now_ms=CONFIRMED_AT_MS + moment.since_ms,
+                now_ms=NOW + moment.since_ms,
                 address=None,
                 config=CONFIG,
                 has_long_body=has_long_body,
@@ -164,27 +164,12 @@ def decisions_of(row: Row, *, has_long_body: bool) -> Iterator[Decision]:
 
 
 def stored_at(moment: Moment) -> SessionRecord:
-    return SessionRecord(
-        id="s" * 24,
-        user_id=None,
+    return make_session(
         generation=GENERATION,
         branch=BRANCH,
         branch_before=BRANCH_BEFORE,
         is_settled=moment.is_settled,
         caught_up=moment.has_taken_over,
-        confirmed_at_ms=CONFIRMED_AT_MS,
-        created_at_ms=CONFIRMED_AT_MS,
-        authenticated_at_ms=CONFIRMED_AT_MS,
-        updated_at_ms=CONFIRMED_AT_MS,
-        last_seen_at_ms=CONFIRMED_AT_MS,
-        expires_at_ms=CONFIRMED_AT_MS + CONFIG.expires_in_ms,
-        remember=True,
-        ip_address=None,
-        user_agent=None,
-        data="{}",
-        data_version=0,
-        ended_at_ms=None,
-        end_reason=None,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.contract.databases import NOW, make_session
 from wsgi_sessions.config import SessionConfig
 from wsgi_sessions.policy import judge
 from wsgi_sessions.records import Decision, Offer, Outcome, PresentedToken, SessionRecord
@@ -23,7 +24,6 @@ from .relative import judged_names
 __all__ = ["Pace", "RandomBrowser", "SignedOut"]
 
 SECOND = 1000
-_START = 1_700_000_000 * SECOND
 _VISITS_APART = 400 * SECOND
 _JUDGED = judged_names()
 
@@ -72,34 +72,15 @@ class RandomBrowser:
         self._random = random.Random(seed)
         self._config = config
         self._pace = pace
-        self._now_ms = _START
+        self._now_ms = NOW
         self._branches = 0
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._jar = self._disk = Jar(0, self._new_branch(is_catch_up=False))
         self._flushed_at_ms = 0
         self._life = 0
         self._killed_with = -1
-        self._record = SessionRecord(
-            id="session",
-            user_id=None,
-            generation=0,
-            branch=self._jar.branch,
-            branch_before=None,
-            is_settled=True,
-            caught_up=False,
-            confirmed_at_ms=_START,
-            created_at_ms=_START,
-            authenticated_at_ms=_START,
-            updated_at_ms=_START,
-            last_seen_at_ms=_START,
-            expires_at_ms=_START + config.expires_in_ms,
-            remember=True,
-            ip_address=None,
-            user_agent=None,
-            data="{}",
-            data_version=0,
-            ended_at_ms=None,
-            end_reason=None,
+        self._record = make_session(
+            branch=self._jar.branch, expires_at_ms=NOW + config.expires_in_ms
         )
 
     def browse(self, visits: int) -> None:

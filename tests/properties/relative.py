@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from tests.contract.databases import make_session
 from wsgi_sessions.config import SessionConfig
 from wsgi_sessions.ending_store import EndingStore
 from wsgi_sessions.records import (
@@ -302,9 +303,7 @@ class Bench:
         before = presented.branch if presented.branch.endswith("before") else "A_before"
         refreshed_ms = (_NOW - row.refreshed - ahead) * UNIT_MS
         lifetime_ms = self.settings.lifetime * UNIT_MS
-        return SessionRecord(
-            id="session",
-            user_id=None,
+        return make_session(
             generation=_GENERATION,
             branch=stored,
             branch_before=None if row.before is None else before,
@@ -317,10 +316,6 @@ class Bench:
             last_seen_at_ms=(_NOW - row.seen - ahead) * UNIT_MS,
             expires_at_ms=refreshed_ms + lifetime_ms,
             remember=self.settings.remember,
-            ip_address=None,
-            user_agent=None,
-            data="{}",
-            data_version=0,
             ended_at_ms=0 if row.is_over else None,
             end_reason="revoked" if row.is_over else None,
         )

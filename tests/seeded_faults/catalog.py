@@ -779,7 +779,7 @@ FAULTS = (
     ),
     Fault(
         "of two generations in a header the older counts",
-        "validation.py",
+        "cookies.py",
         "or token.generation > known[0].generation:",
         "or token.generation < known[0].generation:",
     ),
