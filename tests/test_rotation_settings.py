@@ -49,6 +49,7 @@ def refusal(**settings: Any) -> str:
         ({"expires_in": 1000, "update_age": 100}, 600, 479, 600),
         ({"expires_in": 421, "update_age": 60}, 600, 180, 600),
         ({"expires_in": 700, "update_age": 400}, 600, None, None),
+        ({"expires_in": DAY + 700, "update_age": DAY}, DAY, 519, DAY / 2),
         ({"short_expires_in": 7200}, DAY, 600, 3600),
         ({"short_expires_in": 1200}, DAY, 479, 600),
         ({"short_expires_in": 720}, DAY, 239, 360),

@@ -68,9 +68,9 @@ def find_rotation_times(
         return RotationTimes(False, interval_ms, None, kept_ms, ())
 
     short_ms = min(interval_ms, short_expires_in_ms // 2)
-    is_short_rotated = _fits(short_ms, grace_ms, max(window_ms, upload_grace_ms or 0))
+    is_short_rotated = max(window_ms, upload_grace_ms or 0) < short_ms - 2 * grace_ms
     if upload_grace_ms is None:
-        shortest_ms = min(interval_ms, short_ms) if is_short_rotated else interval_ms
+        shortest_ms = short_ms if is_short_rotated else interval_ms
         room_ms = min(shortest_ms - 2 * grace_ms, expires_in_ms - update_age_ms - 3 * grace_ms)
         # Less than the bound, in whole seconds.
         room_ms = (room_ms - 1) // 1000 * 1000
@@ -107,10 +107,6 @@ def find_rotation_times(
             )
         ),
     )
-
-
-def _fits(interval_ms: int, grace_ms: int, taken_ms: int) -> bool:
-    return 5 * grace_ms < interval_ms and taken_ms < interval_ms - 2 * grace_ms
 
 
 def _check(*, grace_ms: int, interval_ms: int, upload_grace_ms: int, refreshable_ms: int) -> None:
