@@ -739,6 +739,8 @@ REFRESHED: dict[str, Any] = {"updated_at_ms": NOW + 1, "last_seen_at_ms": NOW + 
         ({**REFRESHED, "remember": False}, {}, HOUR + 1, None),
         (REFRESHED, {"rotation_interval": 86400}, HOUR + 1, None),
         (REFRESHED, {"rotate_tokens": False}, HOUR + 1, Offer(5, OWN)),
+        (REFRESHED, {"absolute_timeout": 7 * 86400}, HOUR + 1, None),
+        (REFRESHED, {"absolute_timeout": 7 * 86400 + 1}, HOUR + 1, Offer(5, OWN)),
         ({**REFRESHED, **UNSETTLED}, {}, HOUR + 1, Offer(5, OWN)),
         (REFRESHED, {"rotation_interval": 86401}, DAY - 2 * GRACE + 999, Offer(5, OWN)),
         (REFRESHED, {"rotation_interval": 86401}, DAY - 2 * GRACE + 1000, None),
@@ -753,6 +755,36 @@ def test_cookie_that_may_be_lost_is_sent_again_with_the_first_touch_of_an_hour(
     settings = {"rotation_interval": 2 * 86400, **settings}
 
     assert decide(at=at, row=row, **settings).offer == offer
+
+
+@pytest.mark.parametrize(
+    ("at", "offer"), [(1200 * SECOND, None), (1200 * SECOND + 1, Offer(5, OWN))]
+)
+def test_cookie_of_a_brief_session_is_sent_again_after_half_of_what_it_can_be_refreshed_in(
+    at: int, offer: Offer | None
+) -> None:
+    row = {**REFRESHED, "expires_at_ms": NOW + WEEK}
+
+    assert decide(at=at, row=row, expires_in=3000, update_age=600, rotate_tokens=False).offer == (
+        offer
+    )
+
+
+@pytest.mark.parametrize(("expires_in", "offer"), [(4 * 3600, None), (14398, Offer(5, OWN))])
+def test_cookie_is_not_sent_again_where_the_next_offer_comes_before_it_ends(
+    expires_in: int, offer: Offer | None
+) -> None:
+    """A refresh's cookie lasts beyond update_age, an interval, and the time to repeat it in."""
+    half_hour_ago = NOW - HOUR // 2
+    row = {
+        "authenticated_at_ms": NOW - DAY,
+        "updated_at_ms": half_hour_ago,
+        "last_seen_at_ms": half_hour_ago,
+        "expires_at_ms": half_hour_ago + expires_in * SECOND,
+    }
+    settings = {"expires_in": expires_in, "update_age": 7200, "rotation_interval": 3600}
+
+    assert decide(at=HOUR // 2, row=row, **settings).offer == offer
 
 
 def test_shortest_time_to_repeat_a_cookie_in_divides_nothing_by_zero() -> None:
