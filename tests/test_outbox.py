@@ -174,6 +174,32 @@ def test_copy_made_anew_after_a_slow_beginning_is_sent(stage: Stage) -> None:
     )
 
 
+def test_outdated_copy_is_replaced_and_not_taken_away_beside_it(stage: Stage) -> None:
+    """As another server changed the user; it is seen by whoever asks past the copy."""
+    stage.bench.manager.models.user.update(name="Eve").execute()
+
+    answer = stage.browser.get("/api/auth/get-session?disableCookieCache=true")
+
+    assert answer.json["user"]["name"] == "Eve"
+    assert names_of(answer) == [COPY]
+    assert stage.do(lambda request: request.require_user().name) == "Eve"
+
+
+@pytest.mark.parametrize(("remember_me", "max_age"), [(True, "; Max-Age=300;"), (False, None)])
+def test_copy_is_kept_no_longer_than_its_session_is(
+    stage: Stage, remember_me: bool, max_age: str | None
+) -> None:
+    stage.do(
+        lambda request: request.sign_in_email(
+            email="ada@example.org", password=PASSWORD, remember_me=remember_me
+        )
+    )
+    line = stage.browser.history[-1].received[-1]
+
+    assert line.startswith(COPY)
+    assert max_age in line if max_age else "Max-Age" not in line
+
+
 # What the app has done
 
 
