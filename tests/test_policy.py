@@ -742,6 +742,7 @@ REFRESHED: dict[str, Any] = {"updated_at_ms": NOW + 1, "last_seen_at_ms": NOW + 
         (REFRESHED, {"absolute_timeout": 7 * 86400}, HOUR + 1, None),
         (REFRESHED, {"absolute_timeout": 7 * 86400 + 1}, HOUR + 1, Offer(5, OWN)),
         ({**REFRESHED, **UNSETTLED}, {}, HOUR + 1, Offer(5, OWN)),
+        ({**REFRESHED, **UNSETTLED}, {}, WINDOW, None),
         (REFRESHED, {"rotation_interval": 86401}, DAY - 2 * GRACE + 999, Offer(5, OWN)),
         (REFRESHED, {"rotation_interval": 86401}, DAY - 2 * GRACE + 1000, None),
         (REFRESHED, {"rotation_interval": 86401}, DAY - GRACE + 1000, Offer(6)),
@@ -782,9 +783,12 @@ def test_cookie_is_not_sent_again_where_the_next_offer_comes_before_it_ends(
         "last_seen_at_ms": half_hour_ago,
         "expires_at_ms": half_hour_ago + expires_in * SECOND,
     }
-    settings = {"expires_in": expires_in, "update_age": 7200, "rotation_interval": 3600}
 
-    assert decide(at=HOUR // 2, row=row, **settings).offer == offer
+    decision = decide(
+        at=HOUR // 2, row=row, expires_in=expires_in, update_age=7200, rotation_interval=3600
+    )
+
+    assert decision.offer == offer
 
 
 def test_shortest_time_to_repeat_a_cookie_in_divides_nothing_by_zero() -> None:
@@ -897,7 +901,10 @@ def put_right(settings: dict[str, Any] | None = None, **row: Any) -> dict[str, A
     }
 
 
-@pytest.mark.parametrize("name", ["last_seen_at_ms", "confirmed_at_ms", "authenticated_at_ms"])
+INSTANTS = ["last_seen_at_ms", "confirmed_at_ms", "authenticated_at_ms"]
+
+
+@pytest.mark.parametrize("name", INSTANTS)
 @pytest.mark.parametrize(
     ("settings", "allowed_ms"),
     [({}, GRACE), ({"rotate_tokens": False, "rotation_grace": 1, "clock_difference": 7}, 7000)],
@@ -905,8 +912,9 @@ def put_right(settings: dict[str, Any] | None = None, **row: Any) -> dict[str, A
 def test_instant_further_ahead_than_clocks_differ_counts_from_now(
     name: str, settings: dict[str, Any], allowed_ms: int
 ) -> None:
-    assert put_right(settings, **{name: NOW + allowed_ms}) == {}
-    assert put_right(settings, **{name: NOW + allowed_ms + 1}) == {name: NOW}
+    row = dict.fromkeys(INSTANTS, NOW + allowed_ms)
+    assert put_right(settings, **row) == {}
+    assert put_right(settings, **{**row, name: NOW + allowed_ms + 1}) == {name: NOW}
 
 
 def test_session_that_would_live_too_long_is_to_be_refreshed() -> None:

@@ -235,6 +235,32 @@ def test_a_session_refused_elsewhere_is_told_beside_one_that_ended(is_ended_firs
 
     assert found.session is None
     assert (found.is_hidden, found.elsewhere_id) == (True, hidden.session.id)
+    assert found.end_reason == "revoked"
+
+
+@pytest.mark.parametrize(("first", "second"), [("eve", "ada"), ("ada", "eve")])
+def test_why_a_session_has_ended_is_told_beside_one_that_is_gone(first: str, second: str) -> None:
+    bench, eve, ada, header, _ = two_sessions()
+    browsers = {"eve": eve, "ada": ada}
+    gone, ended = browsers[first].session, browsers[second].session
+    assert gone is not None and ended is not None
+    bench.manager.revoke_session(ended.id)
+    bench.manager.models.session.delete_by_id(gone.id)
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text == f"{NOBODY} revoked"
+
+
+def test_of_two_that_ended_the_first_is_told() -> None:
+    bench, eve, ada, header, _ = two_sessions()
+    assert eve.session is not None and ada.session is not None
+    bench.manager.revoke_session(eve.session.id)
+    bench.clock.advance(days=8)
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text == f"{NOBODY} revoked"
 
 
 def test_two_sessions_are_never_decided_by_which_has_a_copy() -> None:

@@ -103,7 +103,7 @@ class Validator:
             copied = self._from_copy(presented, facts=facts, options=options, now_ms=now_ms)
             if copied is not None:
                 return copied
-        refused: Validation | None = None
+        refused = Validation(now_ms)
         sessions = newest_of_each_session(presented.tokens)
         for position, tokens in enumerate(sessions, start=1):
             found = self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
@@ -111,11 +111,12 @@ class Validator:
                 if position < len(sessions):
                     self._report_others(found, sessions[position:], facts=facts, options=options)
                 return found
-            if refused is None or (refused.end_reason is None and not refused.is_hidden):
-                refused = found
-            elif found.is_hidden and not refused.is_hidden:
-                refused = found._replace(end_reason=refused.end_reason)
-        return refused if refused is not None else Validation(now_ms)
+            refused = refused._replace(
+                end_reason=refused.end_reason or found.end_reason,
+                is_hidden=refused.is_hidden or found.is_hidden,
+                elsewhere_id=refused.elsewhere_id or found.elsewhere_id,
+            )
+        return refused
 
     def find_good_copy(
         self,
