@@ -12,7 +12,9 @@ from wsgi_sessions import SessionConfig
 from wsgi_sessions.policy import (
     cached_copy_end_ms,
     cookie_lifetime_ms,
+    first_expiry_ms,
     is_bound_elsewhere,
+    is_live,
     judge,
     put_clock_right,
 )
@@ -140,6 +142,41 @@ def test_limit_counts_from_its_very_instant(
     assert limit is reason
     assert (decision.outcome is Outcome.EXPIRED) is (reason is not None)
     assert decision.must_end or reason is None
+
+
+@pytest.mark.parametrize(
+    ("row", "at", "expected"),
+    [
+        ({}, 0, True),
+        ({}, DAY - 1, True),
+        ({}, DAY, False),
+        ({"ended_at_ms": NOW, "end_reason": "revoked"}, 0, False),
+    ],
+)
+def test_session_is_live_until_it_ends_or_a_limit_is_over(
+    row: dict[str, Any], at: int, expected: bool
+) -> None:
+    record = make_session(**{"expires_at_ms": NOW + DAY, **row})
+
+    assert is_live(record, now_ms=NOW + at, config=SessionConfig(secret="x" * 32)) is expected
+
+
+@pytest.mark.parametrize(
+    ("remember", "settings", "lifetime"),
+    [
+        (True, {}, WEEK),
+        (False, {}, DAY),
+        (True, {"absolute_timeout": 2 * 86400}, 2 * DAY),
+        (False, {"absolute_timeout": 2 * 86400}, DAY),
+        (True, {"absolute_timeout": 30 * 86400}, WEEK),
+    ],
+)
+def test_session_made_now_expires_after_its_lifetime_or_the_absolute_limit(
+    remember: bool, settings: dict[str, Any], lifetime: int
+) -> None:
+    config = SessionConfig(secret="x" * 32, **settings)
+
+    assert first_expiry_ms(now_ms=NOW, remember=remember, config=config) == NOW + lifetime
 
 
 @pytest.mark.parametrize(
@@ -710,9 +747,20 @@ def test_session_that_is_not_remembered_rotates_within_half_its_life(
         assert (offer(due - 1), offer(due)) == (None, Offer(6))
 
 
-@pytest.mark.parametrize(("at", "touches"), [(TOUCH - 1, False), (TOUCH, True)])
-def test_touch_comes_at_its_interval(at: int, touches: bool) -> None:
-    change = decide(at=at).change
+@pytest.mark.parametrize(
+    ("settings", "at", "touches"),
+    [
+        ({}, TOUCH - 1, False),
+        ({}, TOUCH, True),
+        ({"idle_timeout": 600}, 60 * SECOND - 1, False),
+        ({"idle_timeout": 600}, 60 * SECOND, True),
+        ({"idle_timeout": 3600}, TOUCH - 1, False),
+    ],
+)
+def test_touch_comes_at_its_interval_or_a_tenth_of_the_idle_limit(
+    settings: dict[str, Any], at: int, touches: bool
+) -> None:
+    change = decide(at=at, **settings).change
 
     assert (change is not None and change.may_fail) is touches
 
