@@ -921,6 +921,11 @@ LONG_COPY = {"max_age": 10 * 86400}
         ({"cookie_cache": LONG_COPY, "rotate_tokens": False}, {"remember": False}, WEEK),
         ({"cookie_cache": LONG_COPY, "rotate_tokens": False}, {}, DAY),
         ({"absolute_timeout": 200}, {}, 200 * SECOND),
+        (
+            {"cookie_cache": LONG_COPY, "rotate_tokens": False, "absolute_timeout": 2 * 86400},
+            {"expires_at_ms": NOW + 2 * DAY},
+            2 * DAY,
+        ),
         ({"idle_timeout": 600}, {}, 60 * SECOND),
     ],
 )
