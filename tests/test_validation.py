@@ -443,6 +443,44 @@ def test_another_version_drops_every_copy() -> None:
         assert asks_the_database(bench, browser)
 
 
+def test_a_limit_that_has_become_shorter_holds_for_copies_of_before() -> None:
+    bench, browser = opened(cookie_cache=True)
+    assert not asks_the_database(bench, browser)
+    bench.clock.advance(minutes=2)
+    changed = bench.manager.config.replace(idle_timeout=60)
+    with bench.manager.reassembled(config=changed, wrap_store=WatchedStore.wrap):
+        assert reason(browser) == "idle"
+
+
+@pytest.mark.parametrize("is_junk_first", [False, True])
+def test_a_good_copy_is_found_beside_junk(is_junk_first: bool) -> None:
+    """As a sub-domain may plant it where the name bears no ``__Host-``."""
+    bench, browser = opened(cookie_cache=True, cookie={"path": "/app"})
+    cookies = [f"{name}={value}" for name, value in browser.cookies.items()]
+    junk = "__Secure-session_data=junk"
+    reads = SessionReads()
+    store: Any = bench.manager.store
+    store.watchers.append(reads)
+    header = "; ".join([junk, *cookies] if is_junk_first else [*cookies, junk])
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert not answer.text.startswith(NOBODY)
+    assert reads.count == 0
+
+
+def test_bare_headers_are_answered_by_a_copy_that_is_bound_to_an_address() -> None:
+    bench, browser = opened(cookie_cache=True, ip_binding="exact")
+    assert not asks_the_database(bench, browser)
+    reads = SessionReads()
+    store: Any = bench.manager.store
+    store.watchers.append(reads)
+
+    header = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    assert bench.manager.get_session({"Cookie": header}) is not None
+    assert reads.count == 0
+
+
 def test_a_copy_is_void_beside_another_token() -> None:
     bench, browser = opened(cookie_cache=True)
     browser.get("/")
@@ -609,7 +647,8 @@ def test_tries_further_ahead_than_clocks_differ_do_not_count() -> None:
 def test_reading_only_puts_nothing_right() -> None:
     bench, browser = signed_in_by_a_clock_that_was_ahead()
     before = stored(bench)
-    assert bench.manager.get_session({"Cookie": browser_header(browser)}) is not None
+    header = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    assert bench.manager.get_session({"Cookie": header}) is not None
     assert stored(bench) == before
 
 
