@@ -709,6 +709,20 @@ def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> Non
         assert (late.status_int, late.text) == (200, f"{NOBODY} expired")
 
 
+def test_what_a_request_does_is_written_within_the_app_s_transaction() -> None:
+    bench, browser = opened()
+    session = bench.manager.models.session
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "is_within_app_transaction", True)
+        confirm_next(browser, bench.clock)
+        assert session.get().generation == 1
+        header = {"Cookie": browser_header(browser)}
+        bench.clock.advance(days=7)
+        late = bench.new_browser().get("/", headers=header)
+        assert late.text == f"{NOBODY} expired"
+        assert session.get().end_reason == "expired"
+
+
 def test_an_end_that_came_too_late_is_judged_again() -> None:
     bench, browser = opened()
     header = {"Cookie": browser_header(browser)}
