@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import BEYOND_THE_WINDOW, confirm_next
+from tests.rotations import BEYOND_THE_WINDOW, confirm_next, rotate
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
 from wsgi_sessions.errors import InvalidCredentialsError, TooManyTriesError
 from wsgi_sessions.records import ReadOptions, RequestFacts, SessionRecord
@@ -66,6 +66,18 @@ def test_a_session_ends_at_the_very_instant() -> None:
     header = {"Cookie": f"__Host-session_token={browser.session_token}"}
     bench.clock.advance(days=7)
     assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
+
+
+def test_an_end_by_time_is_told_once_and_as_nothing_else() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=7)
+    told = len(bench.events)
+
+    for _ in range(2):
+        bench.new_browser().get("/", headers=header)
+
+    assert [event.name for event in bench.events[told:]] == ["session_ended"]
 
 
 def test_a_session_in_use_lives_on() -> None:
@@ -365,6 +377,22 @@ def test_a_revocation_elsewhere_is_obeyed_within_the_lag() -> None:
     two.other.revoke_session(session.id)
     two.bench.clock.advance(seconds=1)
     assert not is_in(two.browser)
+
+
+def test_a_theft_found_elsewhere_reaches_copies_within_the_lag() -> None:
+    bench, browser = opened(cookie_cache=True)
+    thief = browser.fork()
+    rotate(browser, bench.clock)
+    assert is_in(browser)
+    assert not asks_the_database(bench, browser)
+
+    (elsewhere,) = bench.workers(1)
+    thief = thief.through(elsewhere)
+    thief.cookies.discard("__Host-session_data")
+    assert reason(thief) == "replayed"
+
+    bench.clock.advance(seconds=1)
+    assert reason(browser) == "replayed"
 
 
 def test_a_revocation_here_is_obeyed_at_once() -> None:
@@ -738,6 +766,8 @@ def test_an_end_that_came_too_late_is_judged_again() -> None:
     patch = pytest.MonkeyPatch()
     patch.setattr(store, "end_session", late)
     assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
+    names = [event.name for event in bench.events]
+    assert "session_ended" not in names, "whoever has ended it has told so"
 
 
 def test_a_reading_from_python_moves_nothing() -> None:
