@@ -13,11 +13,13 @@ import psycopg
 import pymysql
 import pytest
 
+from wsgi_sessions import SessionManager
 from wsgi_sessions.connections import Connections
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.models import build_models
-from wsgi_sessions.records import EndReason
+from wsgi_sessions.records import EndReason, ReadOptions, RequestFacts
 from wsgi_sessions.store import Store
+from wsgi_sessions.tokens import new_branch
 
 from .databases import (
     NOW,
@@ -181,6 +183,28 @@ class TestWithinTheApplicationsTransaction:
             with pytest.raises(StoreUnavailableError):
                 lent.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
             assert stored_session(lent).ended_at_ms is None
+
+
+def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:
+    """MariaDB would show the application's transaction the session as it was before."""
+    theirs = SessionManager(server.database, secret="s" * 40)
+    ours = SessionManager(server.connections.database, secret="s" * 40)
+    server.store.insert_user(make_user())
+    made = theirs.sign_in("user-1")
+    token = theirs.signer.read(made.token or "")
+    assert token is not None and made.session is not None
+    offered = theirs.signer.write(token.secret, 1, new_branch())
+    header = f"__Host-session_token={offered}"
+    facts = RequestFacts("192.0.2.1", None, is_https=True, method="GET", path="/")
+
+    with server.connections.database.atomic():
+        assert ours.get_session({"Cookie": header}) is not None
+        assert theirs.revoke_session(made.session.id)
+        presented = ours.cookies.read(header, is_secure=True)
+        found = ours.validator.validate(presented, facts=facts, options=ReadOptions())
+
+    assert (found.session, found.end_reason) == (None, "revoked")
+    theirs.close()
 
 
 @pytest.mark.parametrize("code", [1213, 1020])
