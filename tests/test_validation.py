@@ -770,6 +770,24 @@ def test_an_end_that_came_too_late_is_judged_again() -> None:
     assert "session_ended" not in names, "whoever has ended it has told so"
 
 
+def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=7)
+    session = bench.manager.models.session
+
+    def too_late(*args: Any, **kwargs: Any) -> bool:
+        patch.undo()
+        session.update(expires_at=session.expires_at + 86_400_000).execute()
+        return False
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(bench.manager.store, "end_session", too_late)
+    answer = bench.new_browser().get("/", headers=header)
+
+    assert not answer.text.startswith(NOBODY)
+
+
 def test_a_reading_from_python_moves_nothing() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
