@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from wsgi_sessions_testing import Bench, Browser
+
     from .test_request import Stage
 
 
@@ -22,6 +24,14 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
     with Stage(**getattr(request, "param", {})) as stage:
         yield stage
+
+
+@pytest.fixture
+def ada(bench: Bench) -> Browser:
+    """Ada's browser, signed in, on the bench that a module makes."""
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    return browser
 
 
 @pytest.hookimpl(wrapper=True)

@@ -86,11 +86,7 @@ def changed(decision: Decision) -> Change:
 
 def written(record: SessionRecord, decision: Decision) -> SessionRecord:
     """Return what is stored once a decision was carried out."""
-    if decision.change is None:
-        return record
-    values = decision.change._asdict()
-    del values["may_fail"]
-    return record._replace(**values)
+    return record if decision.change is None else decision.change.applied_to(record)
 
 
 # What is over, or of another address
@@ -814,9 +810,9 @@ def test_cookie_of_a_brief_session_is_sent_again_after_half_of_what_it_can_be_re
 ) -> None:
     row = {**REFRESHED, "expires_at_ms": NOW + WEEK}
 
-    assert decide(at=at, row=row, expires_in=3000, update_age=600, rotate_tokens=False).offer == (
-        offer
-    )
+    decision = decide(at=at, row=row, expires_in=3000, update_age=600, rotate_tokens=False)
+
+    assert decision.offer == offer
 
 
 @pytest.mark.parametrize(("expires_in", "offer"), [(4 * 3600, None), (14398, Offer(5, OWN))])

@@ -61,13 +61,6 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.fixture
-def ada(bench: Bench) -> Browser:
-    browser = bench.new_browser()
-    browser.sign_in(ADA)
-    return browser
-
-
-@pytest.fixture
 def echo() -> Browser:
     return Browser(echo_app, clock=FakeClock())
 

@@ -19,13 +19,6 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-@pytest.fixture
-def ada(bench: Bench) -> Browser:
-    browser = bench.new_browser()
-    browser.sign_in(ADA)
-    return browser
-
-
 class TestWhoSignsIn:
     """Whom ``sign_in`` and ``make_session`` take."""
 

@@ -40,13 +40,6 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-@pytest.fixture
-def ada(bench: Bench) -> Browser:
-    browser = bench.new_browser()
-    browser.sign_in(ADA)
-    return browser
-
-
 def rotate(browser: Browser) -> None:
     """Be offered the next token, and confirm it."""
     before = browser.session_token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -38,13 +39,17 @@ def is_in(browser: Browser) -> bool:
     return not browser.get("/").text.startswith(NOBODY)
 
 
+def session_reads(bench: Bench) -> AbstractContextManager[SessionReads]:
+    """Count how often a session is read meanwhile."""
+    store: Any = bench.manager.store
+    reads: AbstractContextManager[SessionReads] = store.watched_by(SessionReads())
+    return reads
+
+
 def asks_the_database(bench: Bench, browser: Browser) -> bool:
     """Tell whether a signed-in browser's next request reads its session, rather than a copy."""
-    reads = SessionReads()
-    store: Any = bench.manager.store
-    store.watchers.append(reads)
-    assert is_in(browser)
-    store.watchers.remove(reads)
+    with session_reads(bench) as reads:
+        assert is_in(browser)
     return reads.count > 0
 
 
@@ -324,6 +329,10 @@ def browser_header(browser: Browser) -> str:
     return f"__Host-session_token={browser.session_token}"
 
 
+def cookies_header(browser: Browser) -> str:
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
 # Addresses
 
 
@@ -484,14 +493,11 @@ def test_a_limit_that_has_become_shorter_holds_for_copies_of_before() -> None:
 def test_a_good_copy_is_found_beside_junk(is_junk_first: bool) -> None:
     """As a sub-domain may plant it where the name bears no ``__Host-``."""
     bench, browser = opened(cookie_cache=True, cookie={"path": "/app"})
-    cookies = [f"{name}={value}" for name, value in browser.cookies.items()]
-    junk = "__Secure-session_data=junk"
-    reads = SessionReads()
-    store: Any = bench.manager.store
-    store.watchers.append(reads)
-    header = "; ".join([junk, *cookies] if is_junk_first else [*cookies, junk])
+    cookies = [cookies_header(browser), "__Secure-session_data=junk"]
+    header = "; ".join(reversed(cookies) if is_junk_first else cookies)
 
-    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+    with session_reads(bench) as reads:
+        answer = bench.new_browser().get("/app", headers={"Cookie": header})
 
     assert not answer.text.startswith(NOBODY)
     assert reads.count == 0
@@ -500,12 +506,9 @@ def test_a_good_copy_is_found_beside_junk(is_junk_first: bool) -> None:
 def test_bare_headers_are_answered_by_a_copy_that_is_bound_to_an_address() -> None:
     bench, browser = opened(cookie_cache=True, ip_binding="exact")
     assert not asks_the_database(bench, browser)
-    reads = SessionReads()
-    store: Any = bench.manager.store
-    store.watchers.append(reads)
 
-    header = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    assert bench.manager.get_session({"Cookie": header}) is not None
+    with session_reads(bench) as reads:
+        assert bench.manager.get_session({"Cookie": cookies_header(browser)}) is not None
     assert reads.count == 0
 
 
@@ -675,8 +678,7 @@ def test_tries_further_ahead_than_clocks_differ_do_not_count() -> None:
 def test_reading_only_puts_nothing_right() -> None:
     bench, browser = signed_in_by_a_clock_that_was_ahead()
     before = stored(bench)
-    header = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    assert bench.manager.get_session({"Cookie": header}) is not None
+    assert bench.manager.get_session({"Cookie": browser_header(browser)}) is not None
     assert stored(bench) == before
 
 

@@ -206,8 +206,14 @@ class Change(NamedTuple):
     expires_at_ms: int
     may_fail: bool
     """Losing the write loses nothing, as the next request makes it: a touch, or a settling."""
-    authenticated_at_ms: int | None = None
-    """None leaves it; another instant only where a clock was ahead when it was written."""
+    authenticated_at_ms: int
+    """Another instant only where a clock was ahead when it was written."""
+
+    def applied_to(self, record: SessionRecord) -> SessionRecord:
+        """Return the row as it is once this is written."""
+        values = self._asdict()
+        del values["may_fail"]
+        return record._replace(**values)
 
 
 class Offer(NamedTuple):

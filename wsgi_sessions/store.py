@@ -268,8 +268,6 @@ class Store(EndingStore):
             **{f"new_{name}": value for name, value in change._asdict().items()},
             **self.judged_values(judged),
         }
-        if change.authenticated_at_ms is None:
-            values["new_authenticated_at_ms"] = judged.authenticated_at_ms
         statement = self._change
         if change.may_fail:
             # So nobody waits for it.

@@ -336,24 +336,12 @@ class Validator:
         if not landed:
             # Nobody is worse off when another request's touch came first.
             return None if _settles(decision) or not change.may_fail else record
-        written = record._replace(
-            generation=change.generation,
-            branch=change.branch,
-            branch_before=change.branch_before,
-            is_settled=change.is_settled,
-            caught_up=change.caught_up,
-            confirmed_at_ms=change.confirmed_at_ms,
-            updated_at_ms=change.updated_at_ms,
-            last_seen_at_ms=change.last_seen_at_ms,
-            expires_at_ms=change.expires_at_ms,
-            authenticated_at_ms=change.authenticated_at_ms or record.authenticated_at_ms,
-        )
         about = {"session_id": record.id, "user_id": record.user_id, "address": address}
         if change.generation != record.generation:
             self._events.emit("session_rotated", **about, details={"generation": change.generation})
         if change.expires_at_ms != record.expires_at_ms:
             self._events.emit("session_refreshed", **about)
-        return written
+        return change.applied_to(record)
 
     def _refuse(
         self, record: SessionRecord, decision: Decision, *, address: str | None, now_ms: int

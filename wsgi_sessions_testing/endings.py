@@ -330,14 +330,10 @@ def _assert_never_outlives(browser: Browser, page: str) -> None:
 
 
 def _asks_the_database(browser: Browser) -> bool:
-    reads = SessionReads()
     store: Any = browser.manager.store
-    store.watchers.append(reads)
-    try:
+    with store.watched_by(SessionReads()) as reads:
         session_seen_by_app(browser)
-    finally:
-        store.watchers.remove(reads)
-    return reads.count > 0
+    return bool(reads.count)
 
 
 def assert_limit_holds(

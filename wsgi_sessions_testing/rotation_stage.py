@@ -141,12 +141,8 @@ class Stage:
         if not isinstance(store, WatchedStore):
             yield False
             return
-        watcher = _Unwritable()
-        store.watchers.append(watcher)
-        try:
+        with store.watched_by(_Unwritable()):
             yield True
-        finally:
-            store.watchers.remove(watcher)
 
     def give(self, browser: Browser, token: str) -> None:
         """Put a token in the place of the one that a browser has."""

@@ -6,8 +6,9 @@ manager is given a ``WatchedStore`` in place of its store.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar, cast
 
 from wsgi_sessions.revocations import FeedReading, RevocationFeed
 from wsgi_sessions.store import Store
@@ -57,6 +58,9 @@ def reach(point: str) -> None:
     """Come to a named point: nothing happens, unless requests are being scheduled."""
     if _stop:
         _stop[-1](point)
+
+
+AnyWatcher = TypeVar("AnyWatcher", bound="Watcher")
 
 
 class Watcher(Protocol):
@@ -118,6 +122,15 @@ class WatchedStore:
             return call()
 
         return watched
+
+    @contextmanager
+    def watched_by(self, watcher: AnyWatcher) -> Iterator[AnyWatcher]:
+        """Have a watcher stand at the points for a while."""
+        self.watchers.append(watcher)
+        try:
+            yield watcher
+        finally:
+            self.watchers.remove(watcher)
 
     @classmethod
     def wrap(cls, store: Store) -> Store:

@@ -214,6 +214,7 @@ def change_of(judged: SessionRecord, **changes: Any) -> Change:
         last_seen_at_ms=judged.last_seen_at_ms,
         expires_at_ms=judged.expires_at_ms,
         may_fail=False,
+        authenticated_at_ms=judged.authenticated_at_ms,
     )
     return change._replace(**changes)
 

@@ -191,9 +191,7 @@ class RandomBrowser:
                 if self._random.random() < self._pace.lost_writes:
                     self.tally["lost writes"] += 1
                 else:
-                    new = change._asdict()
-                    del new["may_fail"]
-                    self._record = judged._replace(**new)
+                    self._record = change.applied_to(judged)
         if offer is not None:
             self._answer(sent, offer)
 
