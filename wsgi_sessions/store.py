@@ -342,13 +342,14 @@ class Store(EndingStore):
         self._lock_session_sql = compile_query(
             self.for_update(session.select(*columns).where(session.id == slot("id")))
         ).sql
-        # Written so that no planner takes the index of expires_at, and locks a range of it.
+        # Written so that no planner takes the index of ended_at or expires_at, and locks a range
+        # of it: two sign-ins of different users would wait for each other.
         self._lock_list = compile_query(
             self.for_update(
                 session.select(*columns)
                 .where(
                     self.is_of_user(session.user_id)
-                    & live
+                    & self._is_live
                     & (peewee.fn.COALESCE(session.expires_at, 0) > slot("now"))
                 )
                 .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)

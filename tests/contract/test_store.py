@@ -1416,6 +1416,17 @@ class TestWithinTheApplicationsTransaction:
         counts = [len(live_ids(server.store, f"user-{each + 2}")) for each in range(THREADS // 2)]
         assert counts == [1] * (THREADS // 2)
 
+    @pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+    def test_sign_in_locks_nobody_elses_sessions(self, server: Place, ours: Store) -> None:
+        """In a table so small that any index is as good: that of ended_at holds everybody's."""
+        listing = ours._lock_list
+        values = {"user_id": "user-1", "now": NOW, "at_most": 1}
+        database = server.connections.database
+        with database.connection_context():
+            plan = database.execute_sql("EXPLAIN " + listing.sql, listing.fill(values)).fetchall()
+
+        assert [row[5] for row in plan] == ["wsgi_sessions_session_user_id_ended_at"]
+
     def test_sign_out_everywhere_ends_what_began_meanwhile(
         self, server: Place, ours: Store
     ) -> None:
