@@ -13,14 +13,14 @@ import pytest
 if TYPE_CHECKING:
     from wsgi_sessions_testing import Bench, Browser
 
-    from .test_request import Stage
+    from .wsgi.test_request import Stage
 
 
 @pytest.fixture
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """An app that acts as a test tells it to, and its browser; the parameter is the settings."""
     # Not at the top: pytest rewrites the assertions of what is imported after this file.
-    from .test_request import Stage
+    from .wsgi.test_request import Stage
 
     with Stage(**getattr(request, "param", {})) as stage:
         yield stage

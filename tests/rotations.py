@@ -6,7 +6,7 @@ Must not look into the database: the browser asks, and the clock goes on.
 from __future__ import annotations
 
 from wsgi_sessions_testing import FakeClock
-from wsgi_sessions_testing.browser import Browser
+from wsgi_sessions_testing.browser.browser import Browser
 
 __all__ = ["BEYOND_THE_WINDOW", "confirm_next", "rotate"]
 

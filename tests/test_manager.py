@@ -27,10 +27,10 @@ from wsgi_sessions import (
     get_session,
     get_user,
 )
-from wsgi_sessions.assembly import _warn_once
-from wsgi_sessions.environ import find_environ
 from wsgi_sessions.events import SessionEvent
+from wsgi_sessions.parts import _warn_once
 from wsgi_sessions.records import RequestFacts
+from wsgi_sessions.transport.environ import find_environ
 from wsgi_sessions_testing import Bench, FakeClock
 
 CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}

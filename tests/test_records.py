@@ -10,8 +10,8 @@ import pytest
 
 from tests.contract.databases import NOW, make_account, make_session, make_user
 from wsgi_sessions import SessionConfig, SignIn, User
-from wsgi_sessions.admission import Admitted
 from wsgi_sessions.records import CachedCopy, EndReason, PresentedToken
+from wsgi_sessions.sessions.creation import Admitted
 
 
 def test_end_reasons_are_the_words_of_the_design() -> None:

@@ -5,10 +5,10 @@ Must not import a framework: adapters are imported by those who use them.
 
 from __future__ import annotations
 
-from .api import JsonApi
-from .api.pages import SessionsPage
+from .api.app import JsonApi
 from .clock import Clock, SystemClock
-from .config import (
+from .config.providers import SocialProvider, apple, google, microsoft, oidc
+from .config.settings import (
     CookieCacheConfig,
     CookieConfig,
     MultiSessionConfig,
@@ -16,7 +16,6 @@ from .config import (
     SessionConfig,
     ThrottleConfig,
 )
-from .environ import get_end_reason, get_request, get_session, get_user
 from .errors import (
     AccountNotLinkedError,
     ConfigurationError,
@@ -48,11 +47,12 @@ from .errors import (
 )
 from .events import SessionEvent
 from .manager import SessionManager, SignIn
-from .middleware import SessionMiddleware
-from .providers import SocialProvider, apple, google, microsoft, oidc
+from .pages.app import SessionsPage
 from .records import EndReason
-from .request import SessionRequest
-from .session import Session, SessionData, User
+from .sessions.session import Session, SessionData, User
+from .transport.environ import get_end_reason, get_request, get_session, get_user
+from .wsgi.middleware import SessionMiddleware
+from .wsgi.request import SessionRequest
 
 __all__ = [
     "AccountNotLinkedError",

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from .clock import Clock, datetime_from_ms
-from .outages import Outages
 from .records import EndReason
+from .storage.outages import Outages
 
 __all__ = ["Events", "SessionEvent"]
 

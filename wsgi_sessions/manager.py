@@ -8,15 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .admission import Admitted
-from .assembly import Assembly
-from .ending_store import EndedSessions
-from .environ import REQUEST_KEY, SESSION_KEY, find_cookies, find_handle, find_source, read_facts
 from .errors import InvalidCredentialsError, InvalidIdTokenError
-from .policy import is_live
+from .parts import Assembly
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
-from .session import Session, SessionData, SignIn, User
-from .tokens import is_session_id, new_database_secret
+from .sessions.creation import Admitted
+from .sessions.policy import is_live
+from .sessions.session import Session, SessionData, SignIn, User
+from .sessions.tokens import is_session_id, new_database_secret
+from .storage.ending_store import EndedSessions
+from .transport.environ import (
+    REQUEST_KEY,
+    SESSION_KEY,
+    find_cookies,
+    find_handle,
+    find_source,
+    read_facts,
+)
 
 __all__ = ["SessionManager", "SignIn"]
 

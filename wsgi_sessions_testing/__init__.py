@@ -9,22 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .answers import assert_cookie_flags, assert_not_shared_cacheable
-    from .assertions import (
-        assert_rotated,
-        assert_session_data_is_kept,
-        assert_signed_in,
-        assert_signed_out,
-    )
-    from .attacks import (
+    from .assertions.attacks import (
         assert_bound_to_address,
         assert_forged_token_refused,
         assert_no_session_fixation,
     )
-    from .bench import Bench
-    from .browser import Browser, PreparedRequest
-    from .clock import START, FakeClock, SkewedClock
-    from .endings import (
+    from .assertions.guards import (
+        assert_limits_are_kept,
+        assert_sensitive_calls_are_guarded,
+        assert_throttle_opens_again,
+        assert_trusted_proxies_are_believed,
+    )
+    from .assertions.responses import assert_cookie_flags, assert_not_shared_cacheable
+    from .assertions.rotation_safety import assert_rotation_safe
+    from .assertions.session_ends import (
         assert_cached_copy_is_bounded,
         assert_limit_holds,
         assert_logout_is_final,
@@ -32,37 +30,39 @@ if TYPE_CHECKING:
         assert_revocation_is_final,
         assert_revocation_within,
     )
-    from .factories import Factories
-    from .faults import Faults, WorkerKilled
-    from .guards import (
-        assert_limits_are_kept,
-        assert_sensitive_calls_are_guarded,
-        assert_throttle_opens_again,
-        assert_trusted_proxies_are_believed,
+    from .assertions.sessions import (
+        assert_rotated,
+        assert_session_data_is_kept,
+        assert_signed_in,
+        assert_signed_out,
     )
-    from .history import Exchange
-    from .idp import LocalIssuer
-    from .jar import Cookie, CookieJar, RefusedCookie
-    from .live import LiveServer
-    from .machine import SessionMachine
-    from .network import Fate, HeldResponse, LostResponse, Network
-    from .people import (
-        assert_data_follows_its_owner,
-        assert_ends_reach_whom_they_should,
-        assert_remembered_as_asked,
-    )
-    from .randomness import SeededRandomness
-    from .rotation_safety import assert_rotation_safe
-    from .schedules import Schedules, TooManySchedules
-    from .settings import CHEAP_PASSWORDS, TEST_SECRET, settings_for_tests
-    from .upkeep import (
+    from .assertions.upkeep import (
         assert_doubled_cookies_do_no_harm,
         assert_freshness_ends,
         assert_older_secrets_are_good,
         assert_purge_is_safe,
     )
-    from .workers import Worker, Workers
-    from .wrapping import find_session_middleware
+    from .assertions.users import (
+        assert_data_follows_its_owner,
+        assert_ends_reach_whom_they_should,
+        assert_remembered_as_asked,
+    )
+    from .bench import Bench
+    from .browser.browser import Browser, PreparedRequest
+    from .browser.history import Exchange
+    from .browser.jar import Cookie, CookieJar, RefusedCookie
+    from .factories import Factories
+    from .fakes.clock import START, FakeClock, SkewedClock
+    from .fakes.faults import Faults, WorkerKilled
+    from .fakes.network import Fate, HeldResponse, LostResponse, Network
+    from .fakes.openid_issuer import LocalIssuer
+    from .fakes.randomness import SeededRandomness
+    from .fakes.workers import Worker, Workers
+    from .fakes.wrapping import find_session_middleware
+    from .live import LiveServer
+    from .properties.state_machine import SessionMachine
+    from .schedules import Schedules, TooManySchedules
+    from .settings import CHEAP_PASSWORDS, TEST_SECRET, settings_for_tests
 
 __all__ = [
     "CHEAP_PASSWORDS",
@@ -125,60 +125,60 @@ __all__ = [
 
 _ROOMS = {
     "CHEAP_PASSWORDS": "settings",
-    "START": "clock",
+    "START": "fakes.clock",
     "TEST_SECRET": "settings",
     "Bench": "bench",
-    "Browser": "browser",
-    "Cookie": "jar",
-    "CookieJar": "jar",
-    "Exchange": "history",
+    "Browser": "browser.browser",
+    "Cookie": "browser.jar",
+    "CookieJar": "browser.jar",
+    "Exchange": "browser.history",
     "Factories": "factories",
-    "FakeClock": "clock",
-    "Fate": "network",
-    "Faults": "faults",
-    "HeldResponse": "network",
+    "FakeClock": "fakes.clock",
+    "Fate": "fakes.network",
+    "Faults": "fakes.faults",
+    "HeldResponse": "fakes.network",
     "LiveServer": "live",
-    "LocalIssuer": "idp",
-    "LostResponse": "network",
-    "Network": "network",
-    "PreparedRequest": "sender",
-    "RefusedCookie": "jar",
+    "LocalIssuer": "fakes.openid_issuer",
+    "LostResponse": "fakes.network",
+    "Network": "fakes.network",
+    "PreparedRequest": "browser.sender",
+    "RefusedCookie": "browser.jar",
     "Schedules": "schedules",
-    "SeededRandomness": "randomness",
-    "SessionMachine": "machine",
-    "SkewedClock": "clock",
+    "SeededRandomness": "fakes.randomness",
+    "SessionMachine": "properties.state_machine",
+    "SkewedClock": "fakes.clock",
     "TooManySchedules": "schedules",
-    "Worker": "workers",
-    "WorkerKilled": "faults",
-    "Workers": "workers",
-    "assert_bound_to_address": "attacks",
-    "assert_cached_copy_is_bounded": "endings",
-    "assert_cookie_flags": "answers",
-    "assert_forged_token_refused": "attacks",
-    "assert_limit_holds": "endings",
-    "assert_logout_is_final": "endings",
-    "assert_no_session_fixation": "attacks",
-    "assert_not_shared_cacheable": "answers",
-    "assert_password_change_is_final": "endings",
-    "assert_revocation_is_final": "endings",
-    "assert_revocation_within": "endings",
-    "assert_rotated": "assertions",
-    "assert_rotation_safe": "rotation_safety",
-    "assert_session_data_is_kept": "assertions",
-    "assert_signed_in": "assertions",
-    "assert_data_follows_its_owner": "people",
-    "assert_ends_reach_whom_they_should": "people",
-    "assert_remembered_as_asked": "people",
-    "assert_doubled_cookies_do_no_harm": "upkeep",
-    "assert_freshness_ends": "upkeep",
-    "assert_older_secrets_are_good": "upkeep",
-    "assert_purge_is_safe": "upkeep",
-    "assert_limits_are_kept": "guards",
-    "assert_trusted_proxies_are_believed": "guards",
-    "assert_sensitive_calls_are_guarded": "guards",
-    "assert_throttle_opens_again": "guards",
-    "assert_signed_out": "assertions",
-    "find_session_middleware": "wrapping",
+    "Worker": "fakes.workers",
+    "WorkerKilled": "fakes.faults",
+    "Workers": "fakes.workers",
+    "assert_bound_to_address": "assertions.attacks",
+    "assert_cached_copy_is_bounded": "assertions.session_ends",
+    "assert_cookie_flags": "assertions.responses",
+    "assert_forged_token_refused": "assertions.attacks",
+    "assert_limit_holds": "assertions.session_ends",
+    "assert_logout_is_final": "assertions.session_ends",
+    "assert_no_session_fixation": "assertions.attacks",
+    "assert_not_shared_cacheable": "assertions.responses",
+    "assert_password_change_is_final": "assertions.session_ends",
+    "assert_revocation_is_final": "assertions.session_ends",
+    "assert_revocation_within": "assertions.session_ends",
+    "assert_rotated": "assertions.sessions",
+    "assert_rotation_safe": "assertions.rotation_safety",
+    "assert_session_data_is_kept": "assertions.sessions",
+    "assert_signed_in": "assertions.sessions",
+    "assert_data_follows_its_owner": "assertions.users",
+    "assert_ends_reach_whom_they_should": "assertions.users",
+    "assert_remembered_as_asked": "assertions.users",
+    "assert_doubled_cookies_do_no_harm": "assertions.upkeep",
+    "assert_freshness_ends": "assertions.upkeep",
+    "assert_older_secrets_are_good": "assertions.upkeep",
+    "assert_purge_is_safe": "assertions.upkeep",
+    "assert_limits_are_kept": "assertions.guards",
+    "assert_trusted_proxies_are_believed": "assertions.guards",
+    "assert_sensitive_calls_are_guarded": "assertions.guards",
+    "assert_throttle_opens_again": "assertions.guards",
+    "assert_signed_out": "assertions.sessions",
+    "find_session_middleware": "fakes.wrapping",
     "settings_for_tests": "settings",
 }
 

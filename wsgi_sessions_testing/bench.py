@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from wsgi_sessions.clock import Clock
-from wsgi_sessions.config import SessionConfig
-from wsgi_sessions.connections import Connections
-from wsgi_sessions.environ import REQUEST_KEY
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.manager import SessionManager
-from wsgi_sessions.middleware import SessionMiddleware
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.store import Store
+from wsgi_sessions.transport.environ import REQUEST_KEY
+from wsgi_sessions.wsgi.middleware import SessionMiddleware
 
-from .browser import Browser
-from .clock import FakeClock
-from .databases import added_rows_removed
+from .browser.browser import Browser
 from .factories import Factories
-from .faults import Faults
-from .network import Network
-from .seam import WatchedStore, watch_feed
+from .fakes.clock import FakeClock
+from .fakes.databases import added_rows_removed
+from .fakes.faults import Faults
+from .fakes.instrumentation import WatchedStore, watch_feed
+from .fakes.network import Network
+from .fakes.workers import Workers
+from .fakes.wrapping import find_session_middleware
 from .settings import settings_for_tests
-from .workers import Workers
-from .wrapping import find_session_middleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

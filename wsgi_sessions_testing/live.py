@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from wsgi_sessions.clock import SystemClock
-from wsgi_sessions.config import SessionConfig
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.manager import SessionManager, SignIn
-from wsgi_sessions.session import User
+from wsgi_sessions.sessions.session import User
 
 from .bench import wrap
-from .clock import real_ns
 from .extras import from_extra
 from .factories import Factories
-from .wrapping import find_session_middleware
+from .fakes.clock import real_ns
+from .fakes.wrapping import find_session_middleware
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from wsgi_sessions import SessionConfig, SessionEvent, SessionManager, SignIn, User
 
-    from .browser import Browser
-    from .clock import FakeClock
-    from .databases import ServerDatabase
+    from .browser.browser import Browser
     from .factories import Factories
-    from .faults import Faults
+    from .fakes.clock import FakeClock
+    from .fakes.databases import ServerDatabase
+    from .fakes.faults import Faults
+    from .fakes.network import Network
+    from .fakes.workers import Workers
     from .live import LiveServer
-    from .network import Network
     from .schedules import Schedules
-    from .workers import Workers
 
 __all__: list[str] = []
 
@@ -98,7 +98,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture
 def session_clock() -> FakeClock:
     """The time of the test, which everything in ``wsgi_sessions`` asks."""
-    from .clock import FakeClock
+    from .fakes.clock import FakeClock
 
     return FakeClock()
 
@@ -169,7 +169,7 @@ def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase |
     if url is None or url in _MEMORY:
         yield None
         return
-    from .databases import ServerDatabase
+    from .fakes.databases import ServerDatabase
 
     server: ServerDatabase | None = None
     failure = ""
@@ -230,7 +230,7 @@ def session_manager(
     from contextlib import nullcontext
 
     from .bench import assembled_manager
-    from .databases import added_rows_removed
+    from .fakes.databases import added_rows_removed
 
     _check_returned("session_database", session_database)
     own = _session_settings.user_model
@@ -257,7 +257,7 @@ def session_app(wsgi_app: WSGIApplication, session_manager: SessionManager) -> W
 @pytest.fixture
 def session_network() -> Network:
     """What lies between the browsers and the app: loses, delays and repeats."""
-    from .network import Network
+    from .fakes.network import Network
 
     return Network()
 
@@ -271,7 +271,7 @@ def new_browser(
 ) -> Callable[..., Browser]:
     """Make browsers: ``new_browser("Safari on iPhone", address="192.0.2.7")``."""
     from .bench import default_base_url
-    from .browser import Browser
+    from .browser.browser import Browser
 
     def new_browser(
         user_agent: str = "Firefox on Linux",
@@ -313,7 +313,7 @@ def session_events(session_manager: SessionManager, _session_log: _Log) -> list[
 @pytest.fixture
 def session_faults(session_manager: SessionManager, session_clock: FakeClock) -> Faults:
     """A database that is down, locked, slow or forgetful, and workers that die."""
-    from .faults import Faults
+    from .fakes.faults import Faults
 
     return Faults(session_manager, session_clock)
 
@@ -326,7 +326,7 @@ def session_workers(
     session_clock: FakeClock,
 ) -> Workers:
     """Several workers with caches and clocks of their own: ``first, second = workers(2)``."""
-    from .workers import Workers
+    from .fakes.workers import Workers
 
     are_broken = "session_faults" in request.fixturenames
     faults = request.getfixturevalue("session_faults") if are_broken else None

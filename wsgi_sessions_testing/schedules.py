@@ -13,11 +13,11 @@ from inspect import isgenerator
 from math import factorial
 from typing import TYPE_CHECKING, Any
 
-from . import seam
 from .bench import MEMORY, Bench
-from .clock import FakeClock
-from .databases import added_rows_removed
 from .extras import from_extra
+from .fakes import instrumentation as seam
+from .fakes.clock import FakeClock
+from .fakes.databases import added_rows_removed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

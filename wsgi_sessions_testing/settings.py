@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wsgi_sessions.config import PARTS, PasswordConfig, SessionConfig
-from wsgi_sessions.settings_sources import nest
+from wsgi_sessions.config.settings import PARTS, PasswordConfig, SessionConfig
+from wsgi_sessions.config.sources import nest
 
 __all__ = ["CHEAP_PASSWORDS", "TEST_SECRET", "settings_for_tests", "with_changes"]
 

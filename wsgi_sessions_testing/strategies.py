@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from wsgi_sessions.config import SessionConfig
+from wsgi_sessions.config.settings import SessionConfig
 
-from .config_strategies import configs
+from .browser.user_agents import USER_AGENTS
 from .extras import from_extra
+from .properties.config_strategies import configs
 from .settings import settings_for_tests
-from .user_agents import USER_AGENTS
 
 with from_extra("testing", "Hypothesis", "wsgi_sessions_testing.strategies"):
     from hypothesis import strategies as st

@@ -12,7 +12,7 @@ from typing import TypeVar
 import argon2
 import pytest
 
-from wsgi_sessions.config import PasswordConfig, SessionConfig, ThrottleConfig
+from wsgi_sessions.config.settings import PasswordConfig, SessionConfig, ThrottleConfig
 from wsgi_sessions.errors import UserAlreadyExistsError
 from wsgi_sessions.records import Account, UserRecord
 

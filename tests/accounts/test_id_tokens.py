@@ -37,9 +37,9 @@ from wsgi_sessions import (
     microsoft,
     oidc,
 )
-from wsgi_sessions.accounts import fetching, provider_keys
-from wsgi_sessions.accounts.id_tokens import LEEWAY_MS, IdentityClaims, verify_id_token
-from wsgi_sessions.accounts.provider_keys import KEPT_MS, PAUSE_MS, KeyStore
+from wsgi_sessions.accounts.oidc import fetching, provider_keys
+from wsgi_sessions.accounts.oidc.id_tokens import LEEWAY_MS, IdentityClaims, verify_id_token
+from wsgi_sessions.accounts.oidc.provider_keys import KEPT_MS, PAUSE_MS, KeyStore
 from wsgi_sessions.events import Events
 from wsgi_sessions_testing import FakeClock, LocalIssuer
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions.accounts import PasswordHasher
-from wsgi_sessions.config import PasswordConfig
+from wsgi_sessions.config.settings import PasswordConfig
 from wsgi_sessions.errors import (
     InvalidValueError,
     PasswordTooLongError,

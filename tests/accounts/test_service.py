@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions.accounts import AccountService, normalize_email
-from wsgi_sessions.config import PasswordConfig, SessionConfig, ThrottleConfig
+from wsgi_sessions.config.settings import PasswordConfig, SessionConfig, ThrottleConfig
 from wsgi_sessions.errors import (
     EmailNotVerifiedError,
     InvalidCredentialsError,
@@ -29,7 +29,7 @@ from wsgi_sessions.errors import (
 from wsgi_sessions.events import Events, SessionEvent
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.records import Account, UserRecord
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
 from .fakes import FakeStore, FixedClock, count_work, make_config

@@ -12,9 +12,9 @@ import pytest
 
 from wsgi_sessions.accounts import Throttle
 from wsgi_sessions.accounts.throttle import throttle_keys
-from wsgi_sessions.config import ThrottleConfig
+from wsgi_sessions.config.settings import ThrottleConfig
 from wsgi_sessions.errors import TooManyTriesError
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.store import Store
 
 from .fakes import FakeStore
 

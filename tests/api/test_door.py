@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from wsgi_sessions import InvalidValueError, RefusedError, SessionManager, errors
-from wsgi_sessions.api import JsonApi
+from wsgi_sessions.api.app import JsonApi
 from wsgi_sessions.api.codes import STATUSES, status_of
 from wsgi_sessions.api.routes import ROUTES
 from wsgi_sessions.records import ReadOptions

@@ -27,7 +27,7 @@ from wsgi_sessions.api.guard import (
     is_trusted_origin,
     read_json,
 )
-from wsgi_sessions.config import SessionConfig
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.errors import InvalidValueError, RefusedError
 
 LIMIT = 64 * 1024

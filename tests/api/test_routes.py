@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wsgi_sessions import SessionManager
-from wsgi_sessions.api import JsonApi
+from wsgi_sessions.api.app import JsonApi
 
 from .client import EMAIL, PASSWORD, Client, FixedClock, make_manager
 

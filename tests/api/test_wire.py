@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from wsgi_sessions.api.wire import decode_object, encode, session_fields, user_fields
 from wsgi_sessions.errors import InvalidValueError
 from wsgi_sessions.records import SessionRecord, UserRecord
-from wsgi_sessions.session import Session, User
+from wsgi_sessions.sessions.session import Session, User
 
 CREATED = 1_767_323_045_006  # 2026-01-02T03:04:05.006Z
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.store import Store
 
 from .databases import KINDS, Place, open_place
 

@@ -21,10 +21,10 @@ import psycopg
 import pymysql
 import pytest
 
-from wsgi_sessions.connections import Connections
-from wsgi_sessions.models import Models, build_models
 from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.models import Models, build_models
+from wsgi_sessions.storage.store import Store
 
 T = TypeVar("T")
 

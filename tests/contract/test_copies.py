@@ -15,7 +15,7 @@ import pytest
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
 from wsgi_sessions.clock import Clock, SystemClock
 from wsgi_sessions.records import ReadOptions, RequestFacts
-from wsgi_sessions.signing import KeyRing
+from wsgi_sessions.sessions.signing import KeyRing
 from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock
 
 from .databases import (

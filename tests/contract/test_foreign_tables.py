@@ -11,11 +11,11 @@ import peewee
 import pytest
 
 from wsgi_sessions import SessionManager, SessionMiddleware
-from wsgi_sessions.connections import Connections
 from wsgi_sessions.errors import ConfigurationError, StoreUnavailableError
-from wsgi_sessions.models import build_models
 from wsgi_sessions.records import EndReason
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.models import build_models
+from wsgi_sessions.storage.store import Store
 
 from .databases import NOW, Place, make_session, make_user
 

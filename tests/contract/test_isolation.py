@@ -14,12 +14,12 @@ import pymysql
 import pytest
 
 from wsgi_sessions import SessionManager
-from wsgi_sessions.connections import Connections
 from wsgi_sessions.errors import StoreUnavailableError
-from wsgi_sessions.models import build_models
 from wsgi_sessions.records import EndReason, ReadOptions, RequestFacts
-from wsgi_sessions.store import Store
-from wsgi_sessions.tokens import new_branch
+from wsgi_sessions.sessions.tokens import new_branch
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.models import build_models
+from wsgi_sessions.storage.store import Store
 
 from .databases import (
     NOW,

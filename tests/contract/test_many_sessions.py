@@ -10,7 +10,7 @@ import pytest
 
 from wsgi_sessions.errors import SessionLimitReached
 from wsgi_sessions.records import EndReason, SessionRecord
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.store import Store
 
 from .databases import NOW, Place, make_session, make_user, stored_session
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from wsgi_sessions.connections import Connections
-from wsgi_sessions.models import build_models
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.models import build_models
+from wsgi_sessions.storage.store import Store
 
 from .databases import Place, in_parallel
 

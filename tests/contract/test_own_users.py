@@ -13,7 +13,7 @@ from wsgi_sessions import SessionManager
 from wsgi_sessions.clock import SystemClock, datetime_from_ms
 from wsgi_sessions.errors import ConfigurationError
 from wsgi_sessions.records import Account
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
 from .databases import DAY, NOW, Place, make_session, make_user, stored_session

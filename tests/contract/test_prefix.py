@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wsgi_sessions.models import build_models
-from wsgi_sessions.store import Store
+from wsgi_sessions.storage.models import build_models
+from wsgi_sessions.storage.store import Store
 
 from .databases import NOW, Place, make_account, make_session, make_user, stored_session
 

@@ -14,8 +14,6 @@ import peewee
 import pytest
 from playhouse.postgres_ext import DateTimeTZField
 
-from wsgi_sessions.connections import Connections
-from wsgi_sessions.ending_store import EndedSessions
 from wsgi_sessions.errors import (
     ConfigurationError,
     InvalidValueError,
@@ -24,8 +22,10 @@ from wsgi_sessions.errors import (
     UserAlreadyExistsError,
 )
 from wsgi_sessions.records import Change, EndReason, SessionRecord
-from wsgi_sessions.statements import Statement
-from wsgi_sessions.store import Ended, Store
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.ending_store import EndedSessions
+from wsgi_sessions.storage.statements import Statement
+from wsgi_sessions.storage.store import Ended, Store
 
 from .databases import (
     BRANCH,
@@ -431,7 +431,7 @@ class TestEndMany:
     def test_of_a_user_tells_all_and_lists_some(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsgi_sessions.ending_store.LONGEST_LIST", 2)
+        monkeypatch.setattr("wsgi_sessions.storage.ending_store.LONGEST_LIST", 2)
         for session_id in ("a", "b", "c", "kept"):
             store.insert_session(make_session(session_id, user_id="user-1"))
         insert_ended(store, user_id="user-1")
@@ -468,7 +468,7 @@ class TestEndMany:
     def test_of_some_is_done_in_batches(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsgi_sessions.ending_store._BATCH", 2)
+        monkeypatch.setattr("wsgi_sessions.storage.ending_store._BATCH", 2)
         for session_id in "abcde":
             store.insert_session(make_session(session_id, user_id="user-1"))
 

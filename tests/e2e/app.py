@@ -15,7 +15,7 @@ from whitenoise import WhiteNoise
 
 from wsgi_sessions import SessionManager, SessionMiddleware, SystemClock, oidc
 from wsgi_sessions_testing import CHEAP_PASSWORDS
-from wsgi_sessions_testing.idp import CLIENT_ID
+from wsgi_sessions_testing.fakes.openid_issuer import CLIENT_ID
 
 DIST = Path(__file__).parents[2] / "examples" / "react" / "dist"
 

@@ -15,9 +15,9 @@ import pytest
 
 from tests.contract.databases import NOW, make_session
 from wsgi_sessions import SessionConfig
-from wsgi_sessions.policy import judge
 from wsgi_sessions.records import Decision, PresentedToken, SessionRecord
-from wsgi_sessions.tokens import TokenSigner, new_branch
+from wsgi_sessions.sessions.policy import judge
+from wsgi_sessions.sessions.tokens import TokenSigner, new_branch
 
 FOLDER = Path(__file__).parents[2] / "docs"
 PAGE = (FOLDER / "rotation.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import wsgi_sessions.api.pages as pages
+import wsgi_sessions.pages.app as pages
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sessions-page.md").read_text(encoding="utf-8")
 TEMPLATES = Path(pages.__file__).parent / "templates"

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+import wsgi_sessions_testing.assertions.session_ends
+
 # What is here already is not imported anew by every run in this process.
 import wsgi_sessions_testing.bench
-import wsgi_sessions_testing.endings
 import wsgi_sessions_testing.schedules  # noqa: F401
 
 __all__ = ["APP", "BARE", "EXAMPLES", "WRAPPED", "Project", "need"]

@@ -306,7 +306,7 @@ def test_nothing_is_imported_until_a_fixture_is_used(project: Project) -> None:
         import sys
 
         def test_it():
-            heavy = {"wsgi_sessions", "peewee", "webob", "argon2", "wsgi_sessions_testing.browser"}
+            heavy = {"wsgi_sessions", "peewee", "webob", "argon2", "wsgi_sessions_testing.browser.browser"}
             assert not heavy & set(sys.modules)
         """,
     )

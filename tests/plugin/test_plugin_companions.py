@@ -469,8 +469,8 @@ def test_faking_the_time_imports_nothing_of_ours(project: Project) -> None:
         import sys
 
         def test_it(clock):
-            assert "wsgi_sessions_testing.clock" in sys.modules
-            assert not {"wsgi_sessions_testing.machine", "hypothesis"} & set(sys.modules)
+            assert "wsgi_sessions_testing.fakes.clock" in sys.modules
+            assert not {"wsgi_sessions_testing.properties.state_machine", "hypothesis"} & set(sys.modules)
         """,
     )
     project.run_apart().assert_outcomes(passed=1)

@@ -54,7 +54,7 @@ class InvariantMachine(RuleBasedStateMachine):
         self.minted = 0
         self.patch = pytest.MonkeyPatch()
         # Ids break ties between sessions seen at the same instant, so they have to be repeatable.
-        self.patch.setattr("wsgi_sessions.admission.mint_secret", self.mint_secret)
+        self.patch.setattr("wsgi_sessions.sessions.creation.mint_secret", self.mint_secret)
 
     def now(self) -> int:
         return self.now_ms

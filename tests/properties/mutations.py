@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from wsgi_sessions import policy
+from wsgi_sessions.sessions import policy
 
 from .relative import Judge
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.contract.databases import NOW, make_session
-from wsgi_sessions.config import SessionConfig
-from wsgi_sessions.policy import judge
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import Decision, Offer, Outcome, PresentedToken, SessionRecord
+from wsgi_sessions.sessions.policy import judge
 
 from .relative import judged_names
 

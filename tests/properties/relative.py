@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from tests.contract.databases import make_session
-from wsgi_sessions.config import SessionConfig
-from wsgi_sessions.ending_store import EndingStore
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import (
     Decision,
     EndReason,
@@ -20,6 +19,7 @@ from wsgi_sessions.records import (
     PresentedToken,
     SessionRecord,
 )
+from wsgi_sessions.storage.ending_store import EndingStore
 
 __all__ = [
     "FAR",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wsgi_sessions.policy import judge
 from wsgi_sessions.records import Outcome
+from wsgi_sessions.sessions.policy import judge
 
 from .honest import HonestWorld
 from .honest_states import HonestBounds

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from publicsuffixlist import PublicSuffixList
 
 from wsgi_sessions import RefusedError, SessionConfig
-from wsgi_sessions.addresses import read_address_and_scheme, read_client
 from wsgi_sessions.api.guard import _is_label_of, check_origin
-from wsgi_sessions.cookies import CookieDoor
-from wsgi_sessions.forwarded import read_elements
-from wsgi_sessions.public_suffixes import covers_public_suffix
-from wsgi_sessions.tokens import TokenSigner
+from wsgi_sessions.config.public_suffixes import covers_public_suffix
+from wsgi_sessions.sessions.tokens import TokenSigner
+from wsgi_sessions.transport.client_address import read_address_and_scheme, read_client
+from wsgi_sessions.transport.cookies import CookieDoor
+from wsgi_sessions.transport.forwarded import read_elements
 
 SOME = settings(
     max_examples=400,

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions import SessionManager, SessionMiddleware
-from wsgi_sessions.cookie_cache import CookieCache
-from wsgi_sessions.tokens import TokenSigner, mint_secret, new_branch
+from wsgi_sessions.sessions.cookie_cache import CookieCache
+from wsgi_sessions.sessions.tokens import TokenSigner, mint_secret, new_branch
 from wsgi_sessions_testing import FakeClock
 
 # Run millions of times here, and covered by other tests: tracing would cost minutes.

@@ -40,14 +40,16 @@ def test_invariants_hold_in_every_interleaving(machine: type[InvariantMachine]) 
 def test_invariants_break_without_a_rule(
     mutation: str, invariant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsgi_sessions.validation.judge", mutated_judge(mutation))
+    monkeypatch.setattr("wsgi_sessions.sessions.validation.judge", mutated_judge(mutation))
 
     with pytest.raises(AssertionError, match=invariant):
         run_state_machine_as_test(InvariantMachine, settings=ONCE)
 
 
 def test_invariants_break_where_outdated_cookies_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsgi_sessions.outbox.Outbox._good_until_ms", lambda *_: None)
+    monkeypatch.setattr(
+        "wsgi_sessions.wsgi.response_cookies.Outbox._good_until_ms", lambda *_: None
+    )
 
     with pytest.raises(AssertionError, match="I1"):
         run_state_machine_as_test(InvariantMachine, settings=ONCE)

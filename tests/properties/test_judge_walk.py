@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from wsgi_sessions.policy import judge
 from wsgi_sessions.records import Outcome
+from wsgi_sessions.sessions.policy import judge
 
 from .mutations import MUTATIONS
 from .relative import Bench, Row, Settings, Token

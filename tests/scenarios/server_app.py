@@ -24,8 +24,8 @@ from wsgiref.validate import validator
 import peewee
 
 from wsgi_sessions import SessionManager, SessionMiddleware
-from wsgi_sessions.databases import open_url
-from wsgi_sessions.environ import read_facts
+from wsgi_sessions.storage.urls import open_url
+from wsgi_sessions.transport.environ import read_facts
 
 CHEAP_PASSWORDS = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 TEXT = [("Content-Type", "text/plain")]

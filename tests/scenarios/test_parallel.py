@@ -24,8 +24,8 @@ import pytest
 
 from tests.contract.databases import fresh_server_database, in_parallel
 from wsgi_sessions import SessionLimitReached, SessionManager, SessionMiddleware
-from wsgi_sessions.models import Models, build_models
 from wsgi_sessions.records import SessionRecord
+from wsgi_sessions.storage.models import Models, build_models
 from wsgi_sessions_testing import Browser, FakeClock
 
 from .server_app import CHEAP_PASSWORDS

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from ..config import PasswordConfig
+from ..config.settings import PasswordConfig
 from ..errors import (
     InvalidValueError,
     PasswordTooLongError,
     PasswordTooShortError,
     ServerBusyError,
 )
-from ..forks import notice_fork, renew_locks_in_child
+from ..fork_safety import notice_fork, renew_locks_in_child
 
 __all__ = ["PasswordHasher"]
 

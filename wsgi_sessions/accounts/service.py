@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from ..config import SessionConfig
+from ..config.settings import SessionConfig
 from ..errors import (
     EmailNotVerifiedError,
     InvalidCredentialsError,
@@ -20,8 +20,8 @@ from ..errors import (
 )
 from ..events import Events
 from ..records import Account, UserRecord
-from ..store import Store
-from ..tokens import new_id
+from ..sessions.tokens import new_id
+from ..storage.store import Store
 from .passwords import PasswordHasher
 from .throttle import Throttle
 

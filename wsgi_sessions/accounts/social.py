@@ -6,7 +6,8 @@ Must not verify a token itself, and must not believe an e-mail address that nobo
 from __future__ import annotations
 
 from ..clock import Clock
-from ..config import SessionConfig
+from ..config.providers import SocialProvider
+from ..config.settings import SessionConfig
 from ..errors import (
     AccountNotLinkedError,
     EmailMissingError,
@@ -17,12 +18,11 @@ from ..errors import (
     UserAlreadyExistsError,
 )
 from ..events import Events
-from ..providers import SocialProvider
 from ..records import Account, UserRecord
-from ..store import Store
-from ..tokens import new_id
-from .id_tokens import IdentityClaims, clean_text, verify_id_token
-from .provider_keys import KeyStore
+from ..sessions.tokens import new_id
+from ..storage.store import Store
+from .oidc.id_tokens import IdentityClaims, clean_text, verify_id_token
+from .oidc.provider_keys import KeyStore
 from .service import normalize_email
 
 __all__ = ["SocialAccounts"]

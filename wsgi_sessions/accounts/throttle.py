@@ -11,10 +11,10 @@ import threading
 from collections.abc import Sequence
 
 from ..clock import has_passed
-from ..config import ThrottleConfig
+from ..config.settings import ThrottleConfig
 from ..errors import TooManyTriesError
-from ..forks import notice_fork, renew_locks_in_child
-from ..store import Store
+from ..fork_safety import notice_fork, renew_locks_in_child
+from ..storage.store import Store
 
 __all__ = ["Throttle", "throttle_keys"]
 

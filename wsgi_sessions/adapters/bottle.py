@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from bottle import Bottle, HTTPError, request
 
-from ..arguments import check_app, check_manager
-from ..environ import get_request, get_session, get_user
 from ..errors import RefusedError, StoreUnavailableError
 from ..manager import SessionManager
-from ..middleware import SessionMiddleware
+from ..transport.environ import get_request, get_session, get_user
+from ..wsgi.arguments import check_app, check_manager
+from ..wsgi.middleware import SessionMiddleware
 from .views import check_form_origin, refusal_of, safe_next
 
 if TYPE_CHECKING:
-    from ..request import SessionRequest
-    from ..session import Session, User
+    from ..sessions.session import Session, User
+    from ..wsgi.request import SessionRequest
 
 __all__ = [
     "SessionsPlugin",

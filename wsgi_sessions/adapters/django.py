@@ -19,17 +19,17 @@ from django.urls import get_resolver, get_urlconf
 from django.utils.module_loading import import_string
 from django.views.defaults import bad_request
 
-from ..environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
 from ..errors import NotSignedInError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
-from ..middleware import SessionMiddleware
+from ..transport.environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
+from ..wsgi.middleware import SessionMiddleware
 from .views import Refusal, is_program, refusal_of, safe_next
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from ..request import SessionRequest
-    from ..session import Session, User
+    from ..sessions.session import Session, User
+    from ..wsgi.request import SessionRequest
 
 __all__ = [
     "SessionsMiddleware",

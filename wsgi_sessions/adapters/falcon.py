@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from ..arguments import check_app, check_manager
-from ..environ import REQUEST_KEY, get_request, get_user
 from ..errors import RefusedError, StoreUnavailableError
 from ..manager import SessionManager
-from ..middleware import SessionMiddleware
+from ..transport.environ import REQUEST_KEY, get_request, get_user
+from ..wsgi.arguments import check_app, check_manager
+from ..wsgi.middleware import SessionMiddleware
 from .views import refusal_of
 
 if TYPE_CHECKING:

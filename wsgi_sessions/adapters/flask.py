@@ -13,17 +13,17 @@ from flask import Flask, abort, current_app, redirect, request, url_for
 from werkzeug.exceptions import default_exceptions
 from werkzeug.local import LocalProxy
 
-from ..arguments import check_app, check_manager
-from ..environ import REQUEST_KEY, get_request, get_session, get_user
+from ..config.exempt_paths import is_exempt
 from ..errors import ConfigurationError, NotSignedInError, RefusedError, StoreUnavailableError
-from ..exempt_paths import is_exempt
 from ..manager import SessionManager
-from ..middleware import SessionMiddleware
+from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
+from ..wsgi.arguments import check_app, check_manager
+from ..wsgi.middleware import SessionMiddleware
 from .views import check_form_origin, is_program, path_and_query, refusal_of, safe_next
 
 if TYPE_CHECKING:
-    from ..request import SessionRequest
-    from ..session import Session, User
+    from ..sessions.session import Session, User
+    from ..wsgi.request import SessionRequest
 
 __all__ = [
     "FlaskSessions",

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..config import SessionConfig
+from ..config.settings import SessionConfig
 from ..errors import ConfigurationError
 from ..manager import SessionManager
-from ..middleware import SessionMiddleware
+from ..wsgi.middleware import SessionMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -21,11 +21,11 @@ from pyramid.httpexceptions import (
 from pyramid.interfaces import PHASE3_CONFIG, ITweens
 from pyramid.tweens import INGRESS
 
-from ..arguments import check_manager
-from ..environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
 from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
 from ..manager import SessionManager
-from ..middleware import SessionMiddleware
+from ..transport.environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
+from ..wsgi.arguments import check_manager
+from ..wsgi.middleware import SessionMiddleware
 from .views import refusal_of
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from ..api.codes import status_of
 from ..api.guard import check_callback_url, check_origin
-from ..environ import asks_for_json, find_environ, get_request
 from ..errors import RefusedError, StoreUnavailableError
-from ..middleware import RETRY_AFTER_SECONDS
+from ..transport.environ import asks_for_json, find_environ, get_request
+from ..wsgi.middleware import RETRY_AFTER_SECONDS
 
 __all__ = [
     "Refusal",

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..addresses import read_client
-from ..config import SessionConfig
+from ..config.settings import SessionConfig
 from ..errors import InvalidValueError
+from ..transport.client_address import read_client
 from .bodies import announced_bytes
 from .codes import (
     BodyTooLargeError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..config import SessionConfig
+from ..config.settings import SessionConfig
 from .codes import status_of
 from .schemas import answer_schemas, body_schemas, ref
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from ..errors import EmailCanNotBeUpdatedError, FieldNotAllowedError, InvalidValueError
 from ..manager import SignIn
-from ..request import SessionRequest
-from ..session import Session
-from ..tokens import is_session_id
+from ..sessions.session import Session
+from ..sessions.tokens import is_session_id
+from ..wsgi.request import SessionRequest
 from .wire import session_fields, user_fields
 
 __all__ = ["ROUTES", "Call", "Route"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import SessionConfig
+from ..config.settings import SessionConfig
 
 __all__ = ["answer_schemas", "body_schemas", "ref"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..clock import ms_from_datetime
 from ..errors import InvalidValueError
-from ..session import Session, User
+from ..sessions.session import Session, User
 
 __all__ = ["decode_object", "encode", "session_fields", "user_fields"]
 

@@ -1,0 +1,269 @@
+"""Claims about the assertions on guards, limits, the throttle and proxies: sound ones pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import peewee
+import pytest
+
+from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions.records import CachedCopy, SessionRecord
+from wsgi_sessions.sessions import policy as policy_module
+from wsgi_sessions.sessions.cookie_cache import CookieCache
+from wsgi_sessions.storage.store import Store
+from wsgi_sessions.wsgi.request import SessionRequest
+from wsgi_sessions_testing import (
+    Bench,
+    assert_cached_copy_is_bounded,
+    assert_data_follows_its_owner,
+    assert_limit_holds,
+    assert_limits_are_kept,
+    assert_remembered_as_asked,
+    assert_sensitive_calls_are_guarded,
+    assert_throttle_opens_again,
+    assert_trusted_proxies_are_believed,
+    settings_for_tests,
+)
+
+PROXIES = ["192.0.2.0/24"]
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"a page"]
+
+
+def of_app(claim: Callable[[Any], None], **settings: Any) -> None:
+    manager = SessionManager("sqlite:///:memory:", config=settings_for_tests(**settings))
+    claim(SessionMiddleware(app, manager))
+    manager.close()
+
+
+SOUND: list[dict[str, Any]] = [
+    {},
+    {"cookie_cache": True},
+    {"idle_timeout": 120},
+    {"idle_timeout": 3600, "cookie_cache": {"enabled": True, "max_age": 86400}},
+    {"idle_timeout": 1800, "absolute_timeout": 43_200, "cookie_cache": True},
+    {"absolute_timeout": 43_200, "update_age": 3600},
+    {"absolute_timeout": 30 * 86_400, "cookie_cache": True},
+    {"rotate_tokens": False, "absolute_timeout": 30 * 86_400},
+    {"rotation_grace": 1, "rotation_interval": 60, "absolute_timeout": 30 * 86_400},
+    {"rotation_interval": 2 * 86_400, "upload_grace": 3600},
+    {"expires_in": 3600, "update_age": 3000, "absolute_timeout": 36_000},
+    {"cookie": {"path": "/app"}, "cookie_cache": True},
+    {"cookie": {"domain": "example.org"}},
+    {"cookie": {"secure": False}},
+    {"multi_session": {"maximum_sessions": 1}},
+    {"multi_session": {"enabled": False}},
+    {"multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
+    {"ip_binding": "subnet", "revocation_lag": 0},
+    {"ip_binding": "exact", "on_ip_mismatch": "revoke"},
+    {"api_path": None, "fresh_age": 600},
+    {"fresh_age": 60, "throttle": {"tries": 1, "window": 5}},
+    {"require_verified_email": True, "on_replay": "reject"},
+]
+
+
+@pytest.mark.parametrize("settings", SOUND, ids=str)
+@pytest.mark.parametrize(
+    "claim",
+    [
+        assert_limits_are_kept,
+        assert_sensitive_calls_are_guarded,
+        assert_throttle_opens_again,
+    ],
+    ids=lambda claim: claim.__name__,
+)
+def test_a_sound_app_passes(claim: Callable[[Any], None], settings: dict[str, Any]) -> None:
+    of_app(claim, **settings)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        assert_limits_are_kept,
+        assert_remembered_as_asked,
+        assert_sensitive_calls_are_guarded,
+        assert_throttle_opens_again,
+    ],
+    ids=lambda claim: claim.__name__,
+)
+def test_users_of_the_apps_own_who_are_left_over_are_in_nobodys_way(
+    claim: Callable[[Any], None],
+) -> None:
+    database = peewee.SqliteDatabase(":memory:")
+
+    class Person(peewee.Model):
+        mail = peewee.CharField(unique=True)
+
+        class Meta:
+            database = peewee.DatabaseProxy()
+
+    Person._meta.set_database(database)
+    database.connect()
+    database.create_tables([Person])
+    config = settings_for_tests(user_model=Person, user_attributes={"email": "mail"})
+    middleware = SessionMiddleware(app, SessionManager(database, config=config))
+    for _ in range(2):
+        claim(middleware)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"cookie": {"secure": False}}, {"cookie": {"domain": "example.org"}}],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "proxies",
+    [PROXIES, ["127.0.0.0/8", "10.0.0.0/8"], ["2001:db8::/32"], ["192.0.2.7"], ["0.0.0.0/0"]],
+    ids=str,
+)
+def test_sound_proxies_pass(proxies: list[str], settings: dict[str, Any]) -> None:
+    of_app(assert_trusted_proxies_are_believed, trusted_proxies=proxies, **settings)
+
+
+@pytest.mark.parametrize(
+    ("claim", "settings", "said"),
+    [
+        (assert_trusted_proxies_are_believed, {}, "trusted_proxies is empty"),
+        (assert_throttle_opens_again, {"throttle": None}, "throttle is None"),
+    ],
+)
+def test_what_the_settings_rule_out_is_said(
+    claim: Callable[[Any], None], settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(AssertionError, match=said):
+        of_app(claim, **settings)
+
+
+def test_a_deletion_that_asks_for_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def delete_user(handle: SessionRequest, *, password: str | None = None) -> bool:
+        return handle.manager.delete_user(handle.require_user().id)
+
+    monkeypatch.setattr(SessionRequest, "delete_user", delete_user)
+    with pytest.raises(AssertionError, match="a user was deleted by a wrong password"):
+        of_app(assert_sensitive_calls_are_guarded)
+
+
+def test_a_deletion_by_a_stale_session_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionRequest, "require_fresh", SessionRequest.require_user)
+    with pytest.raises(AssertionError, match="was shown the user's sessions"):
+        of_app(assert_sensitive_calls_are_guarded)
+    with pytest.raises(AssertionError, match="deleted by a session that is not fresh any more"):
+        of_app(assert_sensitive_calls_are_guarded, api_path=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"idle_timeout": 120}, "signed out as idle less than idle_timeout after its use"),
+        ({"absolute_timeout": 43_200}, "let in after absolute_timeout was over"),
+    ],
+)
+def test_limits_that_are_not_kept_are_shown(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr(policy_module, "touch_interval_ms", lambda config: 300_000)
+    monkeypatch.setattr(policy_module, "absolute_end_ms", lambda record, config: None)
+    with pytest.raises(AssertionError, match=said):
+        of_app(assert_limits_are_kept, **settings)
+
+
+def test_a_session_that_is_never_refreshed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(record: SessionRecord, *, config: Any) -> int:
+        return record.expires_at_ms
+
+    monkeypatch.setattr(policy_module, "_refresh_due_ms", never)
+    with pytest.raises(AssertionError, match="a session that is used all the time expired"):
+        of_app(assert_limits_are_kept)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [((10**6, 0), "was refused again"), ((0, None), "wrong passwords in a row were looked at")],
+)
+def test_a_throttle_that_stays_as_it_is_is_shown(
+    monkeypatch: pytest.MonkeyPatch, count: tuple[int, int | None], said: str
+) -> None:
+    monkeypatch.setattr(Store, "count_attempts", lambda *_, **__: count)
+    with pytest.raises(AssertionError, match=said):
+        of_app(assert_throttle_opens_again)
+
+
+def test_a_proxy_that_is_not_believed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "wsgi_sessions.transport.environ.read_address_and_scheme",
+        lambda environ, proxies: ("203.0.113.66", False),
+    )
+    with pytest.raises(AssertionError, match="the scheme by X-Forw"):
+        of_app(assert_trusted_proxies_are_believed, trusted_proxies=PROXIES)
+
+
+def test_a_visitor_who_is_given_a_cookie_for_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = SessionRequest.start_anonymous_session
+
+    def start_and_write(handle: SessionRequest) -> Any:
+        session = start(handle)
+        session.data["seen"] = True
+        return session
+
+    monkeypatch.setattr(SessionRequest, "start_anonymous_session", start_and_write)
+    with pytest.raises(AssertionError, match="a visitor who wrote nothing was given"):
+        of_app(assert_data_follows_its_owner)
+
+
+def test_a_change_of_password_that_remembers_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = SessionManager.change_password
+
+    def change_and_remember(manager: SessionManager, user_id: Any, **options: Any) -> Any:
+        return change(manager, user_id, **{**options, "remember_me": True})
+
+    monkeypatch.setattr(SessionManager, "change_password", change_and_remember)
+    with pytest.raises(AssertionError, match="one not to be remembered outlived the browser"):
+        of_app(assert_remembered_as_asked)
+
+
+@pytest.mark.parametrize("is_idle", [False, True])
+def test_sessions_past_a_limit_are_in_nobodys_way(is_idle: bool, tmp_path: Any) -> None:
+    config = settings_for_tests(
+        multi_session={"on_limit": "reject"}, idle_timeout=3600 if is_idle else None
+    )
+    assert_limit_holds(app, folder=tmp_path, config=config)
+
+
+def test_a_copy_of_another_version_that_is_taken_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = CookieCache.open
+
+    def open_any(cache: CookieCache, text: str, **options: Any) -> CachedCopy | None:
+        kept = cache._version
+        for version in (kept, f"{kept}, the one before"):
+            cache._version = version
+            found = opened(cache, text, **options)
+            cache._version = kept
+            if found is not None:
+                return found
+        return None
+
+    monkeypatch.setattr(CookieCache, "open", open_any)
+    with Bench(app, cookie_cache=True) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        with pytest.raises(AssertionError, match=r"of another cookie_cache\.version was taken"):
+            assert_cached_copy_is_bounded(browser)
+
+
+def test_a_revocation_that_is_forgotten_too_early_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Bench(app, cookie_cache=True) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        monkeypatch.setattr(bench.manager.feed, "_age_ms", 90_000)
+        with pytest.raises(AssertionError, match="was taken whose session had been revoked"):
+            assert_cached_copy_is_bounded(browser)

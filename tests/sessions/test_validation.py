@@ -1,0 +1,808 @@
+"""From cookies to a session: the rules of sessions.md, through the whole stack."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.rotations import BEYOND_THE_WINDOW, confirm_next, rotate
+from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions.errors import InvalidCredentialsError, TooManyTriesError
+from wsgi_sessions.records import ReadOptions, RequestFacts, SessionRecord
+from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing.bench import Bench
+from wsgi_sessions_testing.browser.browser import Browser
+from wsgi_sessions_testing.fakes.instrumentation import SessionReads, WatchedStore
+
+NEW, OLD = "n" * 40, "o" * 40
+NOBODY = "(nobody)"
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    session, reason = environ["wsgi_sessions.session"], environ["wsgi_sessions.end_reason"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{NOBODY if session is None else session.id} {reason}".encode()]
+
+
+def opened(**settings: Any) -> tuple[Bench, Browser]:
+    bench = Bench(app, **settings)
+    bench.__enter__()
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    return bench, browser
+
+
+def is_in(browser: Browser) -> bool:
+    return not browser.get("/").text.startswith(NOBODY)
+
+
+def session_reads(bench: Bench) -> AbstractContextManager[SessionReads]:
+    """Count how often a session is read meanwhile."""
+    store: Any = bench.manager.store
+    reads: AbstractContextManager[SessionReads] = store.watched_by(SessionReads())
+    return reads
+
+
+def asks_the_database(bench: Bench, browser: Browser) -> bool:
+    """Tell whether a signed-in browser's next request reads its session, rather than a copy."""
+    with session_reads(bench) as reads:
+        assert is_in(browser)
+    return reads.count > 0
+
+
+def reason(browser: Browser) -> str:
+    return str(browser.get("/").text.split()[1])
+
+
+# Expiry and limits
+
+
+def test_a_session_ends_after_a_week_of_silence() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=7, milliseconds=-1)
+    assert is_in(browser)
+
+
+def test_a_session_ends_at_the_very_instant() -> None:
+    bench, browser = opened()
+    header = {"Cookie": f"__Host-session_token={browser.session_token}"}
+    bench.clock.advance(days=7)
+    assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
+
+
+def test_an_end_by_time_is_told_once_and_as_nothing_else() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=7)
+    told = len(bench.events)
+
+    for _ in range(2):
+        bench.new_browser().get("/", headers=header)
+
+    assert [event.name for event in bench.events[told:]] == ["session_ended"]
+
+
+def test_a_session_in_use_lives_on() -> None:
+    bench, browser = opened()
+    for _ in range(30):
+        bench.clock.advance(days=1)
+        assert is_in(browser)
+
+
+def test_a_refresh_sends_the_cookie_anew_without_rotation() -> None:
+    bench, browser = opened(rotate_tokens=False)
+    token = browser.session_token
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+    assert browser.session_token == token
+
+
+def test_a_refresh_whose_cookie_is_lost_signs_nobody_out_without_rotation() -> None:
+    bench, browser = opened(rotate_tokens=False)
+    bench.clock.advance(days=6)
+    with bench.network.losing_responses(1):
+        browser.get("/")
+    bench.clock.advance(hours=1)
+    assert is_in(browser)
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"rotate_tokens": False}, 24),
+        ({"rotate_tokens": False, "touch_interval": 0}, 24),
+        ({"rotate_tokens": False, "touch_interval": 10_800}, 8),
+        ({"rotate_tokens": True}, 1),
+        ({"rotation_interval": 30 * 86_400}, 24),
+    ],
+)
+def test_a_token_is_sent_again_once_an_hour_at_most(
+    settings: dict[str, Any], expected: int
+) -> None:
+    bench, browser = opened(**settings)
+    bench.clock.advance(hours=23, minutes=55)
+    assert browser.get("/").headers.getall("Set-Cookie") == []
+    cookies = 0
+    for _ in range(12 * 24):
+        bench.clock.advance(minutes=5)
+        cookies += len(browser.get("/").headers.getall("Set-Cookie"))
+    assert cookies == expected
+
+
+def test_a_short_lived_cookie_is_sent_again_before_it_dies() -> None:
+    bench, browser = opened(rotate_tokens=False, expires_in=3600, update_age=1800)
+    bench.clock.advance(minutes=40)
+    with bench.network.losing_responses(1):
+        browser.get("/")
+    bench.clock.advance(minutes=16)
+    browser.get("/")
+    bench.clock.advance(minutes=30)
+    assert is_in(browser)
+
+
+def test_a_cookie_that_ends_with_the_browser_is_never_sent_again() -> None:
+    bench, _ = opened(rotate_tokens=False, short_expires_in=3 * 86_400)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org", remember_me=False)
+    for _ in range(48):
+        bench.clock.advance(hours=1)
+        assert browser.get("/").headers.getall("Set-Cookie") == []
+
+
+def test_the_absolute_limit_holds_whatever_the_use() -> None:
+    bench, browser = opened(absolute_timeout=3 * 86_400)
+    for _ in range(2):
+        bench.clock.advance(days=1)
+        assert is_in(browser)
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=1)
+    assert not is_in(browser), "its cookie was to last no longer"
+    assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} absolute"
+
+
+@pytest.mark.parametrize("cookie_cache", [False, True])
+def test_the_idle_limit_spares_whoever_is_there(cookie_cache: bool) -> None:
+    bench, browser = opened(idle_timeout=600, cookie_cache=cookie_cache)
+    for _ in range(20):
+        bench.clock.advance(seconds=470)
+        assert is_in(browser)
+    bench.clock.advance(seconds=600)
+    assert reason(browser) == "idle"
+
+
+def test_the_idle_limit_counts_from_what_was_last_seen() -> None:
+    bench, browser = opened(idle_timeout=600)
+    bench.clock.advance(seconds=200)
+    assert is_in(browser)
+    bench.clock.advance(seconds=500)
+    assert is_in(browser)
+
+
+# Cookies
+
+
+def test_of_several_cookies_the_one_that_validates_is_taken() -> None:
+    bench, browser = opened()
+    token = browser.session_token
+    header = {"Cookie": f"__Host-session_token=junk; __Host-session_token={token}"}
+    assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
+
+
+def two_sessions(**settings: Any) -> tuple[Bench, Browser, Browser, str, list[Any]]:
+    """Open a site whose cookies may be planted, with Eve, Ada and a header of both, Eve first."""
+    bench, ada = opened(cookie={"path": "/app"}, **settings)
+    eve = bench.new_browser()
+    eve.sign_in("eve@example.org")
+    told: list[Any] = []
+    bench.manager.events.subscribe(
+        lambda event: told.append(event) if event.name == "two_sessions_presented" else None
+    )
+    header = "; ".join(f"__Secure-session_token={b.session_token}" for b in (eve, ada))
+    return bench, eve, ada, header, told
+
+
+def test_two_live_sessions_in_one_request_are_an_event() -> None:
+    bench, eve, ada, header, told = two_sessions()
+    bench.clock.advance(days=1)
+    assert eve.session is not None and ada.session is not None
+    before = bench.manager.store.find_session(ada.session.id)
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text.startswith(eve.session.id)
+    assert [(event.session_id, event.details) for event in told] == [
+        (eve.session.id, {"other_session_id": ada.session.id})
+    ]
+    assert bench.manager.store.find_session(ada.session.id) == before, "it was only looked at"
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_no_event_where_one_session_alone_lives(is_ended: bool) -> None:
+    bench, eve, ada, header, told = two_sessions()
+    assert eve.session is not None and ada.session is not None
+    bench.manager.revoke_session(ada.session.id)
+    if is_ended:
+        bench.manager.revoke_session(eve.session.id)
+
+    bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert told == []
+
+
+@pytest.mark.parametrize("is_ended_first", [False, True])
+def test_a_session_refused_elsewhere_is_told_beside_one_that_ended(is_ended_first: bool) -> None:
+    bench, ended, hidden, header, _ = two_sessions(ip_binding="exact")
+    if not is_ended_first:
+        ended, hidden = hidden, ended
+    assert ended.session is not None and hidden.session is not None
+    bench.manager.revoke_session(ended.session.id)
+    options = ReadOptions(authoritative=True)
+    presented = bench.manager.cookies.read(header, is_secure=True)
+
+    facts = RequestFacts("203.0.113.9", None, is_https=True, method="GET", path="/app")
+
+    found = bench.manager.validator.validate(presented, facts=facts, options=options)
+
+    assert found.session is None
+    assert (found.is_hidden, found.elsewhere_id) == (True, hidden.session.id)
+    assert found.end_reason == "revoked"
+
+
+@pytest.mark.parametrize(("first", "second"), [("eve", "ada"), ("ada", "eve")])
+def test_why_a_session_has_ended_is_told_beside_one_that_is_gone(first: str, second: str) -> None:
+    bench, eve, ada, header, _ = two_sessions()
+    browsers = {"eve": eve, "ada": ada}
+    gone, ended = browsers[first].session, browsers[second].session
+    assert gone is not None and ended is not None
+    bench.manager.revoke_session(ended.id)
+    bench.manager.models.session.delete_by_id(gone.id)
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text == f"{NOBODY} revoked"
+
+
+def test_of_two_that_ended_the_first_is_told() -> None:
+    bench, eve, ada, header, _ = two_sessions()
+    assert eve.session is not None and ada.session is not None
+    bench.manager.revoke_session(eve.session.id)
+    bench.clock.advance(days=8)
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text == f"{NOBODY} revoked"
+
+
+def test_two_sessions_are_never_decided_by_which_has_a_copy() -> None:
+    bench, eve, ada, header, told = two_sessions(cookie_cache=True)
+    assert eve.session is not None
+    copies = {name: value for name, value in ada.cookies.items() if name.endswith("_data")}
+    assert len(copies) == 1
+    header += "".join(f"; {name}={value}" for name, value in copies.items())
+
+    answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert answer.text.startswith(eve.session.id)
+    assert len(told) == 1
+
+
+def test_an_event_about_the_other_session_fails_no_request() -> None:
+    bench, eve, ada, header, told = two_sessions()
+    assert eve.session is not None and ada.session is not None
+    other = ada.session.id
+    store: Any = bench.manager.store
+    find = store.find_session
+
+    def fail_for_the_other(session_id: str, **options: Any) -> Any:
+        if session_id == other:
+            raise StoreUnavailableError
+        return find(session_id, **options)
+
+    store.find_session = fail_for_the_other
+    try:
+        answer = bench.new_browser().get("/app", headers={"Cookie": header})
+    finally:
+        del store.find_session
+
+    assert answer.text.startswith(eve.session.id)
+    assert told == []
+
+
+def test_a_dead_session_beside_a_live_one_does_no_harm() -> None:
+    bench, browser = opened()
+    other = bench.new_browser()
+    dead = other.sign_in("bob@example.org")
+    token = other.session_token
+    bench.manager.revoke_session(dead.id)
+    header = {"Cookie": f"__Host-session_token={token}; {browser_header(browser)}"}
+    assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
+
+
+def browser_header(browser: Browser) -> str:
+    return f"__Host-session_token={browser.session_token}"
+
+
+def cookies_header(browser: Browser) -> str:
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("binding", "address", "is_taken"),
+    [
+        ("off", "203.0.113.9", True),
+        ("subnet", "127.0.0.99", True),
+        ("subnet", "203.0.113.9", False),
+        ("exact", "127.0.0.1", True),
+        ("exact", "127.0.0.99", False),
+    ],
+)
+@pytest.mark.parametrize("cookie_cache", [False, True])
+def test_a_session_can_be_bound_to_its_address(
+    binding: str, address: str, is_taken: bool, cookie_cache: bool
+) -> None:
+    _, browser = opened(ip_binding=binding, cookie_cache=cookie_cache)
+    browser.get("/")
+    home, browser.address = browser.address, address
+    assert is_in(browser) is is_taken
+    browser.address = home
+    assert is_in(browser)
+
+
+def test_a_session_seen_elsewhere_can_be_revoked() -> None:
+    bench, browser = opened(ip_binding="exact", on_ip_mismatch="revoke")
+    browser.address = "203.0.113.9"
+    assert reason(browser) == "ip_mismatch"
+    assert "ip_mismatch" in [event.name for event in bench.events]
+    browser.address = "127.0.0.1"
+    assert not is_in(browser)
+
+
+# The cookie cache
+
+
+class TwoWorkers:
+    def __init__(self) -> None:
+        self.bench, self.browser = opened(cookie_cache=True)
+        first = self.bench.manager
+        self.other = SessionManager(first.database, config=first.config, clock=self.bench.clock)
+        self.elsewhere = SessionMiddleware(app, self.other)
+
+
+def test_a_revocation_elsewhere_is_obeyed_within_the_lag() -> None:
+    two = TwoWorkers()
+    session = two.browser.session
+    assert session is not None
+    assert is_in(two.browser) and is_in(two.browser)
+    two.other.revoke_session(session.id)
+    two.bench.clock.advance(seconds=1)
+    assert not is_in(two.browser)
+
+
+def test_a_theft_found_elsewhere_reaches_copies_within_the_lag() -> None:
+    bench, browser = opened(cookie_cache=True)
+    thief = browser.fork()
+    rotate(browser, bench.clock)
+    assert is_in(browser)
+    assert not asks_the_database(bench, browser)
+
+    (elsewhere,) = bench.workers(1)
+    thief = thief.through(elsewhere)
+    thief.cookies.discard("__Host-session_data")
+    assert reason(thief) == "replayed"
+
+    bench.clock.advance(seconds=1)
+    assert reason(browser) == "replayed"
+
+
+def test_a_revocation_here_is_obeyed_at_once() -> None:
+    two = TwoWorkers()
+    session = two.browser.session
+    assert session is not None
+    assert is_in(two.browser)
+    two.bench.manager.revoke_session(session.id)
+    assert not is_in(two.browser)
+
+
+def test_revoking_everything_reaches_copies() -> None:
+    two = TwoWorkers()
+    assert is_in(two.browser) and is_in(two.browser)
+    assert two.other.revoke_everything() == 1
+    two.bench.clock.advance(seconds=1)
+    assert not is_in(two.browser)
+
+
+def test_a_copy_issued_by_a_clock_ahead_does_not_outlive_everything() -> None:
+    two = TwoWorkers()
+    two.bench.clock.advance(seconds=30)
+    assert is_in(two.browser)
+    two.bench.clock.advance(seconds=-30)
+    two.other.revoke_everything()
+    two.bench.clock.advance(seconds=31)
+    assert not is_in(two.browser)
+
+
+def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:
+    bench, browser = opened(cookie_cache=True)
+    assert is_in(browser)
+    bench.clock.advance(seconds=1)
+
+    def away(since_ms: int) -> Any:
+        raise StoreUnavailableError("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "find_revocations", away)
+        assert is_in(browser)
+        patch.setattr(bench.manager.store, "find_session", away)
+        assert browser.get("/").status_int == 503
+
+
+def test_no_copy_is_sealed_that_nobody_would_take() -> None:
+    bench, browser = opened(cookie_cache=True)
+    bench.manager.revoke_everything()
+    browser.sign_in("ada@example.org")
+    bench.clock.advance(seconds=90)
+    assert browser.get("/").headers.getall("Set-Cookie") == []
+    bench.clock.advance(milliseconds=1)
+    assert ["session_data" in line for line in browser.get("/").headers.getall("Set-Cookie")]
+    assert not asks_the_database(bench, browser)
+
+
+def test_copy_is_left_as_it_is_while_the_feed_cannot_be_read() -> None:
+    bench, browser = opened(cookie_cache=True)
+    assert is_in(browser)
+    bench.clock.advance(seconds=1)
+
+    def away(since_ms: int) -> Any:
+        raise StoreUnavailableError("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "find_revocations", away)
+        answer = browser.get("/")
+    assert not answer.text.startswith(NOBODY)
+    assert answer.headers.getall("Set-Cookie") == []
+
+
+def test_another_version_drops_every_copy() -> None:
+    bench, browser = opened(cookie_cache=True)
+    browser.get("/")
+    changed = bench.manager.config.replace(cookie_cache={"version": "2"})
+    with bench.manager.reassembled(config=changed, wrap_store=WatchedStore.wrap):
+        assert asks_the_database(bench, browser)
+
+
+def test_a_limit_that_has_become_shorter_holds_for_copies_of_before() -> None:
+    bench, browser = opened(cookie_cache=True)
+    assert not asks_the_database(bench, browser)
+    bench.clock.advance(minutes=2)
+    changed = bench.manager.config.replace(idle_timeout=60)
+    with bench.manager.reassembled(config=changed, wrap_store=WatchedStore.wrap):
+        assert reason(browser) == "idle"
+
+
+@pytest.mark.parametrize("is_junk_first", [False, True])
+def test_a_good_copy_is_found_beside_junk(is_junk_first: bool) -> None:
+    """As a sub-domain may plant it where the name bears no ``__Host-``."""
+    bench, browser = opened(cookie_cache=True, cookie={"path": "/app"})
+    cookies = [cookies_header(browser), "__Secure-session_data=junk"]
+    header = "; ".join(reversed(cookies) if is_junk_first else cookies)
+
+    with session_reads(bench) as reads:
+        answer = bench.new_browser().get("/app", headers={"Cookie": header})
+
+    assert not answer.text.startswith(NOBODY)
+    assert reads.count == 0
+
+
+def test_bare_headers_are_answered_by_a_copy_that_is_bound_to_an_address() -> None:
+    bench, browser = opened(cookie_cache=True, ip_binding="exact")
+    assert not asks_the_database(bench, browser)
+
+    with session_reads(bench) as reads:
+        assert bench.manager.get_session({"Cookie": cookies_header(browser)}) is not None
+    assert reads.count == 0
+
+
+def test_a_copy_is_void_beside_another_token() -> None:
+    bench, browser = opened(cookie_cache=True)
+    browser.get("/")
+    received = [line for exchange in browser.history for line in exchange.received]
+    line = next(line for line in received if "session_data" in line)
+    bob = bench.new_browser()
+    session = bob.sign_in("bob@example.org")
+    header = {"Cookie": f"{browser_header(bob)}; {line.partition(';')[0]}"}
+    assert bench.new_browser().get("/", headers=header).text.startswith(session.id)
+
+
+def test_a_copy_too_large_for_a_browser_is_warned_of_once() -> None:
+    bench, browser = opened(cookie_cache=True)
+    database: Any = bench.manager.database
+    database.execute_sql("UPDATE wsgi_sessions_user SET image = ?", ("x" * 5000,))
+    bench.clock.advance(seconds=301)
+    browser.get("/")
+    browser.get("/")
+    names = [event.name for event in bench.events]
+    assert names.count("cookie_cache_too_large") == 1
+
+
+def test_session_data_is_read_from_the_database_beside_a_copy() -> None:
+    def reading(environ: Any, start_response: Any) -> list[bytes]:
+        data = environ["wsgi_sessions.session"].data
+        data["count"] = data.get("count", 0) + 1
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(data["count"]).encode()]
+
+    with Bench(reading, cookie_cache=True) as bench:
+        browser = bench.new_browser()
+        browser.sign_in("ada@example.org")
+        assert [browser.get("/").text for _ in range(4)] == ["1", "2", "3", "4"]
+
+
+# Clocks that were ahead and are put right
+
+MONTH = timedelta(days=30)
+
+
+def signed_in_by_a_clock_that_was_ahead(**settings: Any) -> tuple[Bench, Browser]:
+    bench = Bench(app, **settings)
+    bench.__enter__()
+    bench.clock.advance(MONTH)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    bench.clock.advance(-MONTH)
+    return bench, browser
+
+
+def stored(bench: Bench) -> SessionRecord:
+    session = bench.manager.models.session.select().get()
+    found = bench.manager.store.find_session(session.id)
+    assert found is not None
+    return found[0]
+
+
+def test_session_of_a_clock_that_was_ahead_is_kept_in_use() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    bench.clock.advance(days=6)
+    assert is_in(browser)
+    assert stored(bench).expires_at_ms == bench.clock.now_ms() + 7 * 86_400_000
+    for _ in range(4):
+        bench.clock.advance(days=6)
+        assert is_in(browser)
+
+
+def test_session_of_a_clock_that_was_ahead_ends_when_it_is_not_used() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    assert is_in(browser)
+    token = browser_header(browser)
+    bench.clock.advance(days=7)
+    assert bench.new_browser().get("/", headers={"Cookie": token}).text == f"{NOBODY} expired"
+
+
+def test_session_that_ends_with_the_browser_is_bounded_after_a_clock_was_ahead() -> None:
+    bench = Bench(app)
+    bench.__enter__()
+    bench.clock.advance(MONTH)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org", remember_me=False)
+    bench.clock.advance(-MONTH)
+    assert is_in(browser)
+    bench.clock.advance(days=1)
+    assert reason(browser) == "expired"
+
+
+def test_limits_hold_after_a_clock_was_ahead() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead(idle_timeout=600)
+    assert is_in(browser)
+    bench.clock.advance(seconds=600)
+    assert reason(browser) == "idle"
+
+    bench, browser = signed_in_by_a_clock_that_was_ahead(absolute_timeout=3 * 86_400)
+    for _ in range(3):
+        assert is_in(browser)
+        header = {"Cookie": browser_header(browser)}
+        bench.clock.advance(days=1)
+    assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} absolute"
+
+
+def test_tokens_rotate_after_a_clock_was_ahead() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    before = browser.session_token
+    assert is_in(browser)
+    bench.clock.advance(days=1)
+    assert is_in(browser)
+    assert browser.session_token != before
+
+
+def test_grace_does_not_last_as_long_as_a_clock_was_ahead() -> None:
+    bench = Bench(app)
+    bench.__enter__()
+    bench.clock.advance(MONTH)
+    browser = bench.new_browser()
+    browser.sign_in("ada@example.org")
+    thief = browser.fork()
+    confirm_next(browser, bench.clock)
+    bench.clock.advance(-MONTH)
+    assert is_in(browser)
+    bench.clock.advance(**BEYOND_THE_WINDOW)
+    assert is_in(browser)
+    assert stored(bench).is_settled
+    assert reason(thief) == "replayed"
+
+
+def test_last_seen_is_written_after_a_clock_was_ahead_though_no_touch_is_due() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    assert is_in(browser)
+    record = stored(bench)
+    now_ms = bench.clock.now_ms()
+    assert (record.last_seen_at_ms, record.confirmed_at_ms) == (now_ms, now_ms)
+    assert record.authenticated_at_ms == now_ms
+
+
+def test_session_of_a_clock_a_little_ahead_is_fresh() -> None:
+    bench, browser = opened()
+    bench.clock.advance(seconds=-30)
+    session = bench.manager.get_session({"Cookie": browser_header(browser)})
+    assert session is not None and session.is_fresh
+    bench.clock.advance(milliseconds=-1)
+    session = bench.manager.get_session({"Cookie": browser_header(browser)})
+    assert session is not None and not session.is_fresh
+
+
+def test_tries_further_ahead_than_clocks_differ_do_not_count() -> None:
+    bench = Bench(app, clock_difference=5, throttle={"tries": 1, "window": 60})
+    bench.__enter__()
+
+    def try_once() -> None:
+        bench.manager.sign_in_email(email="ada@example.org", password="wrong password")
+
+    bench.clock.advance(seconds=5)
+    with pytest.raises(InvalidCredentialsError):
+        try_once()
+    bench.clock.advance(seconds=-5)
+    with pytest.raises(TooManyTriesError):
+        try_once()
+    bench.clock.advance(milliseconds=-1)
+    with pytest.raises(InvalidCredentialsError):
+        try_once()
+
+
+def test_reading_only_puts_nothing_right() -> None:
+    bench, browser = signed_in_by_a_clock_that_was_ahead()
+    before = stored(bench)
+    assert bench.manager.get_session({"Cookie": browser_header(browser)}) is not None
+    assert stored(bench) == before
+
+
+# What is gone or in flux
+
+
+def test_a_session_whose_user_was_deleted_behind_our_back_ends() -> None:
+    bench, browser = opened()
+    database: Any = bench.manager.database
+    database.execute_sql("DELETE FROM wsgi_sessions_user")
+    assert reason(browser) == "user_deleted"
+
+
+def test_a_session_that_is_not_in_the_database_is_nothing() -> None:
+    bench, browser = opened()
+    database: Any = bench.manager.database
+    database.execute_sql("DELETE FROM wsgi_sessions_session")
+    assert reason(browser) == "None"
+
+
+def test_a_lost_race_is_judged_again() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    store = bench.manager.store
+    first = store.apply_change
+
+    def loses_once(judged: Any, change: Any) -> bool:
+        patch.undo()
+        assert first(judged, change)
+        return False
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(store, "apply_change", loses_once)
+    assert is_in(browser)
+
+
+def test_a_row_that_never_holds_still_is_a_database_in_trouble() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
+        assert browser.get("/").status_int == 503
+    assert is_in(browser)
+
+
+def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "is_within_app_transaction", True)
+        patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
+        patch.setattr(bench.manager.store, "end_session", lambda *_, **__: False)
+        answer = browser.get("/")
+        assert (answer.status_int, answer.text.startswith(NOBODY)) == (200, False)
+        bench.clock.advance(days=7)
+        late = bench.new_browser().get("/", headers=header)
+        assert (late.status_int, late.text) == (200, f"{NOBODY} expired")
+
+
+def test_what_a_request_does_is_written_within_the_app_s_transaction() -> None:
+    bench, browser = opened()
+    session = bench.manager.models.session
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "is_within_app_transaction", True)
+        confirm_next(browser, bench.clock)
+        assert session.get().generation == 1
+        header = {"Cookie": browser_header(browser)}
+        bench.clock.advance(days=7)
+        late = bench.new_browser().get("/", headers=header)
+        assert late.text == f"{NOBODY} expired"
+        assert session.get().end_reason == "expired"
+
+
+def test_an_end_that_came_too_late_is_judged_again() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=7)
+    store = bench.manager.store
+    end = store.end_session
+
+    def late(*args: Any, **kwargs: Any) -> bool:
+        patch.undo()
+        assert end(*args, **kwargs)
+        return False
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(store, "end_session", late)
+    assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
+    names = [event.name for event in bench.events]
+    assert "session_ended" not in names, "whoever has ended it has told so"
+
+
+def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> None:
+    bench, browser = opened()
+    header = {"Cookie": browser_header(browser)}
+    bench.clock.advance(days=7)
+    session = bench.manager.models.session
+
+    def too_late(*args: Any, **kwargs: Any) -> bool:
+        patch.undo()
+        session.update(expires_at=session.expires_at + 86_400_000).execute()
+        return False
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(bench.manager.store, "end_session", too_late)
+    answer = bench.new_browser().get("/", headers=header)
+
+    assert not answer.text.startswith(NOBODY)
+
+
+def test_a_reading_from_python_moves_nothing() -> None:
+    bench, browser = opened()
+    bench.clock.advance(days=1)
+    before = bench.manager.store.find_session(browser.session.id if browser.session else "")
+    for source in (
+        {"Cookie": browser_header(browser)},
+        {"cookie": browser_header(browser)},
+        {"HTTP_COOKIE": browser_header(browser), "wsgi.url_scheme": "https"},
+    ):
+        session = bench.manager.get_session(source)
+        assert session is not None and session.user is not None
+        assert session.user.email == "ada@example.org"
+    assert before is not None
+    assert bench.manager.store.find_session(before[0].id) == before
+    assert bench.manager.get_session({}) is None
+    assert bench.manager.get_session({"Cookie": "__Host-session_token=junk"}) is None

@@ -1,0 +1,229 @@
+"""A provider's published keys: fetched when needed, kept, and fetched anew for a new key.
+
+Must not judge a token. What a token names can make it fetch, so that is bounded: by time, by
+size, and to one fetch in ``PAUSE_MS``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from ...clock import Clock
+from ...config.providers import SocialProvider, is_safe_url
+from ...errors import IdTokenNotSupportedError, ProviderUnavailableError
+from ...events import Events
+from ...fork_safety import notice_fork, renew_locks_in_child
+
+__all__ = ["KeyStore", "KnownKeys"]
+
+FRESH_MS = 3_600_000
+"""Keys younger than this are used without asking again."""
+
+KEPT_MS = 86_400_000
+"""Keys up to this age are used while the provider can't be reached."""
+
+PAUSE_MS = 30_000
+LONGEST_FETCH_MS = 10_000
+"""For the discovery document and the keys together."""
+
+_MOST_KEYS = 100
+_SMALLEST_RSA_BITS = 2048
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+_SUFFIX = "/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKeys:
+    """The issuers a provider's tokens may name, and the keys one token may be signed with."""
+
+    issuers: tuple[str, ...]
+    keys: Sequence[Mapping[str, Any]]
+
+    def for_algorithm(self, algorithm: str) -> Any:
+        """Return the one key for signatures of an algorithm, or None if there is no such one."""
+        fitting = [key for key in self.keys if _fits(key, algorithm)]
+        return _load(fitting[0], algorithm) if len(fitting) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    issuers: tuple[str, ...]
+    keys: tuple[Mapping[str, Any], ...]
+    fetched_at_ms: int
+
+    def named(self, key_id: str | None) -> list[Mapping[str, Any]]:
+        if key_id is None:
+            return list(self.keys)
+        return [key for key in self.keys if key.get("kid") == key_id]
+
+
+class _Outcome(Enum):
+    """What came of the last time that a provider was asked."""
+
+    NEVER_ASKED = auto()
+    FETCHED = auto()
+    HAS_NO_KEYS = auto()
+    DID_NOT_ANSWER = auto()
+
+
+class _State(NamedTuple):
+    """What is known of a provider: replaced as a whole, so read without a lock."""
+
+    known: _Fetched | None = None
+    asked_at_ms: int | None = None
+    outcome: _Outcome = _Outcome.NEVER_ASKED
+
+    def named(self, key_id: str | None) -> list[Mapping[str, Any]]:
+        return [] if self.known is None else self.known.named(key_id)
+
+    def is_stale(self, now_ms: int) -> bool:
+        return self.known is None or not 0 <= now_ms - self.known.fetched_at_ms < FRESH_MS
+
+
+class KeyStore:
+    """The keys of one provider, for every thread of this process."""
+
+    def __init__(self, provider: SocialProvider, clock: Clock, events: Events) -> None:
+        self._provider = provider
+        self._clock = clock
+        self._events = events
+        self.renew_locks()
+        renew_locks_in_child(self)
+        self._state = _State()
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is fetching."""
+        self._lock = threading.Lock()
+
+    def find(self, key_id: str | None, *, now_ms: int) -> KnownKeys:
+        """Return the keys of this id (all, for None); none if the provider has no such key.
+
+        Raises ``ProviderUnavailableError`` when the provider must be asked and does not
+        answer, or was asked so short a time ago that it is not asked again;
+        ``IdTokenNotSupportedError`` if it publishes no keys.
+        """
+        notice_fork()
+        state = self._state
+        if not state.named(key_id):
+            with self._lock:
+                state = self._state
+                if not state.named(key_id):
+                    state = self._ask_unless_just_asked(now_ms)
+        elif state.is_stale(now_ms) and self._lock.acquire(blocking=False):
+            # One thread asks; the others go on with what is known.
+            try:
+                state = self._ask_unless_just_asked(now_ms)
+            finally:
+                self._lock.release()
+        return self._found(state, key_id, now_ms)
+
+    def find_other(self, key_id: str | None, than: KnownKeys, *, now_ms: int) -> KnownKeys | None:
+        """Return the keys of this id if the provider has changed them meanwhile, or None.
+
+        For providers that name no key ids, or that use one again.
+        """
+        notice_fork()
+        with self._lock:
+            state = self._ask_unless_just_asked(now_ms)
+        keys = state.named(key_id)
+        if state.known is None or keys == list(than.keys):
+            return None
+        return KnownKeys(state.known.issuers, keys)
+
+    def _found(self, state: _State, key_id: str | None, now_ms: int) -> KnownKeys:
+        name, known, keys = self._provider.name, state.known, state.named(key_id)
+        if state.outcome is _Outcome.HAS_NO_KEYS:
+            raise IdTokenNotSupportedError(f"{name} publishes no keys to check ID tokens with")
+        is_away = not keys and state.outcome is _Outcome.DID_NOT_ANSWER
+        if known is None or is_away or abs(now_ms - known.fetched_at_ms) >= KEPT_MS:
+            raise ProviderUnavailableError(
+                f"{name} does not answer, so its ID tokens can't be checked; try again in a moment"
+            )
+        if not keys and (state.asked_at_ms is None or state.asked_at_ms < now_ms):
+            # Not 401: anybody can name a key that is none, and so begin the pause in which the
+            # provider's next key is not known here yet.
+            raise ProviderUnavailableError(
+                f"{name} was asked for its keys a moment ago, and the key of this ID token was "
+                "not among them; try again in a moment"
+            )
+        return KnownKeys(known.issuers, keys)
+
+    def _ask_unless_just_asked(self, now_ms: int) -> _State:
+        known, asked_at_ms, _ = self._state
+        # Who waited here for another's answer has an instant before that one's.
+        if asked_at_ms is not None and abs(now_ms - asked_at_ms) < PAUSE_MS:
+            return self._state
+        try:
+            self._state = _State(self._fetch(now_ms), now_ms, _Outcome.FETCHED)
+        except IdTokenNotSupportedError:
+            self._state = _State(None, now_ms, _Outcome.HAS_NO_KEYS)
+        except (OSError, ValueError) as error:
+            self._state = _State(known, now_ms, _Outcome.DID_NOT_ANSWER)
+            self._events.emit(
+                "provider_error",
+                details={"provider": self._provider.name, "error": type(error).__name__},
+            )
+        return self._state
+
+    def _fetch(self, now_ms: int) -> _Fetched:
+        from .fetching import Deadline, fetch_json
+
+        deadline = Deadline(self._clock, self._clock.now_ms() + LONGEST_FETCH_MS, LONGEST_FETCH_MS)
+        provider = self._provider
+        issuers, jwks_url = provider.issuers, provider.jwks_url
+        if provider.discovery_url is not None:
+            found = fetch_json(provider.discovery_url, deadline)
+            issuer, said_url = found.get("issuer"), found.get("jwks_uri")
+            # OpenID Connect Discovery 1.0, section 4.3.
+            if not isinstance(issuer, str) or provider.discovery_url not in (
+                issuer + _SUFFIX,
+                issuer.removesuffix("/") + _SUFFIX,
+            ):
+                raise ValueError("the discovery document is of another issuer")
+            issuers = issuers or (issuer,)
+            jwks_url = jwks_url or said_url
+            if said_url is None and provider.jwks_url is None:
+                raise IdTokenNotSupportedError("the discovery document names no keys")
+            is_downgrade = provider.discovery_url.startswith("https:") and not str(
+                jwks_url
+            ).startswith("https:")
+            if not is_safe_url(jwks_url) or is_downgrade:
+                raise ValueError("the discovery document leads to an unsafe place")
+        assert jwks_url is not None
+        keys = fetch_json(jwks_url, deadline).get("keys")
+        if not isinstance(keys, list):
+            raise ValueError("what lies there is no JWK set")
+        usable = tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, dict))
+        return _Fetched(issuers, usable, now_ms)
+
+
+def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
+    """Tell whether a key is there to check signatures of an algorithm (RFC 7517, section 4)."""
+    operations = key.get("key_ops")
+    if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
+        return False
+    if isinstance(operations, list) and "verify" not in operations:
+        return False
+    kind = key.get("kty")
+    if algorithm[:2] in ("RS", "PS"):
+        return kind == "RSA"
+    if algorithm in _CURVES:
+        return kind == "EC" and key.get("crv") == _CURVES[algorithm]
+    return kind == "OKP" and key.get("crv") in ("Ed25519", "Ed448")
+
+
+def _load(key: Mapping[str, Any], algorithm: str) -> Any:
+    from jwt import PyJWK, PyJWTError
+
+    try:
+        public = {name: value for name, value in key.items() if name not in ("d", "p", "q")}
+        loaded = PyJWK(public, algorithm=algorithm).key
+    except (PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    if algorithm[:2] in ("RS", "PS") and loaded.key_size < _SMALLEST_RSA_BITS:
+        return None
+    return loaded

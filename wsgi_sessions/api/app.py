@@ -1,0 +1,203 @@
+"""JSON under ``api_path``, in the wire format of Better Auth's client.
+
+Must not be imported by the middleware, which knows endpoints by their protocol alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from ..errors import (
+    ProviderUnavailableError,
+    RefusedError,
+    ServerBusyError,
+    StoreUnavailableError,
+    TooManyTriesError,
+)
+from ..manager import SessionManager
+from ..records import ReadOptions
+from ..transport.environ import get_request
+from ..transport.mount import mount_path
+from ..wsgi.middleware import RETRY_AFTER_SECONDS
+from ..wsgi.request import SessionRequest
+from .bodies import discarding_body
+from .codes import BodyTooLargeError, MethodNotAllowedError, PathNotFoundError, status_of
+from .guard import check_callback_url, check_origin, cors_headers, preflight_headers, read_json
+from .routes import ROUTES, Call, Route
+from .wire import decode_object, encode
+
+with warnings.catch_warnings():
+    # WebOb 1.8 warns of its own import of cgi, which those who use this cannot mend.
+    warnings.filterwarnings("ignore", "'cgi' is deprecated", DeprecationWarning)
+    from webob import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["JsonApi"]
+
+_MOST_QUERY_FIELDS = 50
+
+
+class JsonApi:
+    """The endpoints of one manager, served by ``SessionMiddleware`` beside the app."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+
+    def answers(self, path: str) -> bool:
+        """Tell whether a PATH_INFO lies under ``api_path``."""
+        root = self._manager.config.api_path
+        return root is not None and (path == root or path.startswith(f"{root}/"))
+
+    def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
+        """Tell how a call's session is to be read: past the cookie cache for every change."""
+        route = self._find_route(environ)
+        if route is None or not route.accepts(environ["REQUEST_METHOD"]):
+            return ReadOptions(allow_refresh=False)
+        query = _query_of(environ) if route.method == "GET" else {}
+        return ReadOptions(
+            authoritative=route.is_authoritative or _is_true(query.get("disableCookieCache")),
+            allow_refresh=route.allows_refresh and not _is_true(query.get("disableRefresh")),
+            is_change=route.method == "POST" and not route.allows_refresh,
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a call (PEP 3333)."""
+        handle = get_request(environ)
+        try:
+            response = self._answer(environ, handle)
+        except StoreUnavailableError as error:
+            self._manager.events.emit("database_error", details={"error": error})
+            response = _unavailable()
+        except RefusedError as error:
+            response = _refusal(error)
+        headers = response.headers
+        headers["Cache-Control"] = "no-store"
+        headers["X-Content-Type-Options"] = "nosniff"
+        for name, value in cors_headers(
+            environ, self._manager.config, is_https=handle.facts.is_https
+        ):
+            headers[name] = value
+        iterable: Iterable[bytes] = response(environ, start_response)
+        return iterable
+
+    def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
+        method = environ["REQUEST_METHOD"]
+        with discarding_body(environ):
+            route = self._find_route(environ)
+            if route is None:
+                raise PathNotFoundError("nothing answers under this path")
+            if method == "OPTIONS":
+                return _preflight(route)
+            if not route.accepts(method):
+                raise MethodNotAllowedError(route.allow)
+        body = self._heard(environ, handle) if route.method == "POST" else {}
+        if handle.is_database_away and route.needs_database:
+            return _unavailable()
+        value = route.answer(Call(handle, body, mount_path(environ)))
+        response = _json(200, value)
+        if isinstance(value, dict) and value.get("redirect"):
+            response.location_as_given = value["url"]
+        return response
+
+    def _heard(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
+        """Return the body of a request that may change something, or refuse to hear it."""
+        config, is_https = self._manager.config, handle.facts.is_https
+        with discarding_body(environ):
+            check_origin(environ, config, is_https=is_https)
+        with discarding_body(environ, BodyTooLargeError):
+            sent = read_json(environ)
+        body = decode_object(sent)
+        check_callback_url(environ, body.get("callbackURL"), config, is_https=is_https)
+        return body
+
+    def _find_route(self, environ: WSGIEnvironment) -> Route | None:
+        root = self._manager.config.api_path or ""
+        return ROUTES.get(environ.get("PATH_INFO", "").removeprefix(root))
+
+    def __repr__(self) -> str:
+        return f"JsonApi({self._manager!r})"
+
+
+class _Response(Response):
+    """WebOb makes a ``Location`` absolute, by a Host that anybody can send; this one does not."""
+
+    location_as_given: str | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer (PEP 3333)."""
+        location = self.location_as_given
+        if location is None or _redirects_by_itself(environ):
+            plain: Iterable[bytes] = super().__call__(environ, start_response)
+            return plain
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, ("Location", location)], exc_info)
+
+        located: Iterable[bytes] = super().__call__(environ, start)
+        return located
+
+
+def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
+    """Tell whether the server takes 200 with a ``Location`` for a redirect of its own.
+
+    CGI does (RFC 3875, section 6.2.2), and so do SCGI and mod_wsgi's daemons; the client would
+    get that page in place of the answer.
+    """
+    return bool(
+        environ.get("wsgi.run_once") or environ.get("SCGI") or environ.get("mod_wsgi.process_group")
+    )
+
+
+def _query_of(environ: WSGIEnvironment) -> dict[str, str]:
+    # WebOb's own reading raises on bytes that are not UTF-8.
+    try:
+        pairs = parse_qsl(
+            environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=_MOST_QUERY_FIELDS
+        )
+    except ValueError:
+        return {}
+    return dict(pairs)
+
+
+def _is_true(text: str | None) -> bool:
+    return text in ("true", "1")
+
+
+def _json(status: int, value: object) -> _Response:
+    return _Response(status=status, body=encode(value), content_type="application/json")
+
+
+def _preflight(route: Route) -> _Response:
+    response = _Response(status=204)
+    response.headers["Allow"] = route.allow
+    response.headers.extend(preflight_headers(route.allow))
+    return response
+
+
+def _refusal(error: RefusedError) -> _Response:
+    response = _json(status_of(error.code), {"code": error.code, "message": str(error)})
+    if isinstance(error, MethodNotAllowedError):
+        response.headers["Allow"] = error.allow
+    elif isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):
+        _tell_when_to_retry(response, error.retry_after_seconds)
+    return response
+
+
+def _unavailable() -> _Response:
+    response = _json(
+        503,
+        {"code": "SERVICE_UNAVAILABLE", "message": "the database is away; try again in a moment"},
+    )
+    _tell_when_to_retry(response, RETRY_AFTER_SECONDS)
+    return response
+
+
+def _tell_when_to_retry(response: _Response, seconds: int) -> None:
+    response.headers["Retry-After"] = str(seconds)
+    # The header that Better Auth's client reads.
+    response.headers["X-Retry-After"] = str(seconds)

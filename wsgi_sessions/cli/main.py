@@ -1,0 +1,24 @@
+"""The command line: ``python -m wsgi_sessions <command>``.
+
+Must not hold rules: each command calls one use case and prints what came of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..sessions.tokens import new_server_secret
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m wsgi_sessions")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("secret", help="print a new server secret (256 bits)")
+    parser.parse_args(arguments)
+    sys.stdout.write(new_server_secret() + "\n")
+    return 0

@@ -1,0 +1,68 @@
+"""Tells which paths are none of our business (``exempt_paths``).
+
+Must not take a path that could mean another one: in doubt it is our business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from ..errors import ConfigurationError
+
+__all__ = ["check_exempt_path", "is_exempt", "lies_within"]
+
+# An application, or a server behind this one, may resolve these to a path elsewhere.
+# Encoded once more than a server decodes, or with what URL parsers take out (tabs, ends of lines).
+_AMBIGUOUS = re.compile(
+    r"(?:^|/)(?:\.|%(?:25)*2e){1,2} *(?:[;?#][^/]*)?(?=/|\Z)"
+    r"|//|\\|[\x00-\x1f\x7f]|%(?:25)*(?:2f|5c|[01][0-9a-f]|7f)",
+    re.IGNORECASE,
+)
+_PREFIX = re.compile(r"/[^?#*\s\x00-\x1f\x7f\ud800-\udfff]*")
+
+
+def is_exempt(path: str, prefixes: Sequence[str]) -> bool:
+    """Tell whether a PATH_INFO lies under one of the prefixes, to the letter.
+
+    >>> is_exempt("/static/app.css", ["/static/"]), is_exempt("/static/../account", ["/static/"])
+    (True, False)
+    >>> [is_exempt(path, ["/health"]) for path in ("/health", "/health/db", "/healthy")]
+    [True, True, False]
+    """
+    exact, begun = _compiled(tuple(prefixes))
+    return (path in exact or path.startswith(begun)) and _AMBIGUOUS.search(path) is None
+
+
+def lies_within(path: str, prefix: str) -> bool:
+    """Tell whether two paths overlap: one is the other, or lies below it."""
+    shorter, longer = sorted((f"{path.rstrip('/')}/", f"{prefix.rstrip('/')}/"), key=len)
+    return longer.startswith(shorter)
+
+
+def check_exempt_path(name: str, value: object) -> str:
+    """Return a path prefix; raise if a value is none, or would exempt every path."""
+    if isinstance(value, str) and "%" in value:
+        raise ConfigurationError(
+            f"{name} holds {value!r}; give the path as it reads decoded, without '%'"
+        )
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value) or _AMBIGUOUS.search(value):
+        raise ConfigurationError(
+            f"{name} holds {value!r}; give the beginning of a path, such as '/static/' or "
+            "'/health', not a pattern or URL"
+        )
+    if value == "/":
+        raise ConfigurationError(
+            f"{name} holds '/', and so every path; leave SessionMiddleware away instead, or "
+            "name what is to be exempt"
+        )
+    return value
+
+
+@lru_cache(maxsize=32)
+def _compiled(prefixes: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    # PEP 3333: what a server decodes is UTF-8, shown as if it were Latin-1.
+    shown = [prefix.encode().decode("latin-1") for prefix in prefixes]
+    whole = frozenset(prefix for prefix in shown if not prefix.endswith("/"))
+    return whole, tuple(prefix if prefix.endswith("/") else f"{prefix}/" for prefix in shown)

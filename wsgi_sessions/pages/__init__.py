@@ -1,0 +1,1 @@
+"""The page on which a user sees their sessions and ends them."""

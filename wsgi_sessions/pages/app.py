@@ -1,0 +1,426 @@
+"""The sessions page: where users see their sessions and end them, without JavaScript.
+
+Must not list or end anything by itself: it shows what the handle lists, and asks the handle.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from ..api.bodies import discarding_body
+from ..api.codes import (
+    BodyTooLargeError,
+    InvalidOriginError,
+    MethodNotAllowedError,
+    PathNotFoundError,
+    UnsupportedMediaTypeError,
+    status_of,
+)
+from ..api.guard import check_origin, read_body
+from ..clock import datetime_from_ms
+from ..config.settings import SessionConfig
+from ..errors import ConfigurationError, InvalidValueError, RefusedError, StoreUnavailableError
+from ..manager import SessionManager
+from ..records import ReadOptions
+from ..sessions.session import Session
+from ..sessions.signing import KeyRing
+from ..sessions.tokens import is_session_id
+from ..transport.devices import UNKNOWN_DEVICE, device_in_words
+from ..transport.environ import get_request
+from ..transport.mount import mount_path
+from ..wsgi.middleware import RETRY_AFTER_SECONDS
+from ..wsgi.request import SessionRequest
+from .times import instant_in_words, time_ago
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["SessionRow", "SessionsPage"]
+
+_STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
+_MOST_FIELDS = 20
+_MAX_AGENT_LENGTH = 120
+_NEW_FOR = timedelta(days=1)
+_ICON = "/icon.svg"
+_FORM = "application/x-www-form-urlencoded"
+NOTICES = {
+    "not-there": "That session is not there any more.",
+    "others": "All other sessions have ended.",
+    "no-others": "There was no other session to end.",
+}
+_TITLES = {
+    400: "That form can’t be read",
+    403: "That was refused",
+    404: "There is no such page",
+    405: "That can’t be done here",
+    413: "That form is too large",
+    415: "That form can’t be read",
+    503: "The service is away for a moment",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session as the template shows it; instants are aware, UTC.
+
+    ``agent`` is what the browser calls itself, for a device that has no name in words.
+    ``is_elsewhere``: its address is known and is not this browser's. ``is_new``: signed in
+    within the last day, in another browser. ``is_odd``: new, or without a name in words.
+    """
+
+    id: str
+    device: str
+    agent: str | None
+    address: str | None
+    signed_in_at: datetime
+    signed_in: str
+    signed_in_in_full: str
+    last_seen_at: datetime
+    last_seen: str
+    last_seen_in_full: str
+    is_this_one: bool
+    is_elsewhere: bool
+    is_new: bool
+    is_odd: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """Not WebOb's: that makes a Location absolute, by a Host that anybody can send."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+    kind: str = "text/html; charset=utf-8"
+    cache_control: str = "no-store"
+
+    def send(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        headers = [
+            ("Content-Type", self.kind),
+            ("Content-Length", str(len(self.body))),
+            ("Cache-Control", self.cache_control),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            # Not no-referrer: forms would then say the origin "null".
+            ("Referrer-Policy", "same-origin"),
+            *self.headers,
+        ]
+        start_response(f"{self.status} {HTTPStatus(self.status).phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
+
+
+class SessionsPage:
+    """The page of one manager under ``pages_path``, served by ``SessionMiddleware``.
+
+    Raises ``ConfigurationError`` when the page is on and the extra ``pages`` is not installed.
+    """
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+        self._templates: tuple[Any, Any] | None = None
+        is_on = manager.config.pages_path is not None
+        if is_on and find_spec("jinja2") is None:
+            raise ConfigurationError(
+                "pages_path is given, but the page needs Jinja2; install it with "
+                "pip install 'wsgi-sessions[pages]', or leave pages_path out"
+            )
+
+    def answers(self, path: str) -> bool:
+        """Tell whether a PATH_INFO lies under ``pages_path``."""
+        root = self._manager.config.pages_path
+        return root is not None and (path == root or path.startswith(f"{root}/"))
+
+    def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
+        """Tell how the session is to be read: past the cookie cache, as it is about sessions."""
+        if self._is_icon(environ):
+            return ReadOptions(allow_refresh=False)
+        method = environ["REQUEST_METHOD"]
+        return ReadOptions(
+            authoritative=True, allow_refresh=method == "GET", is_change=method == "POST"
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        if self._is_icon(environ):
+            return self._icon().send(environ, start_response)
+        handle = get_request(environ)
+        try:
+            if handle.is_database_away:
+                raise StoreUnavailableError
+            response = self._answer(environ, handle)
+        except StoreUnavailableError as error:
+            if not handle.is_database_away:
+                self._manager.events.emit("database_error", details={"error": error})
+            retry = ("Retry-After", str(RETRY_AFTER_SECONDS))
+            text = "You are not signed out. Please try again."
+            response = self._message(environ, 503, text, retry)
+        except MethodNotAllowedError as error:
+            allow = ("Allow", error.allow)
+            response = self._message(environ, 405, "This address answers otherwise.", allow)
+        except RefusedError as error:
+            response = self._message(environ, status_of(error.code), _sentence(str(error)))
+        return response.send(environ, start_response)
+
+    def _is_icon(self, environ: WSGIEnvironment) -> bool:
+        root = self._manager.config.pages_path or ""
+        is_read = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        return is_read and environ.get("PATH_INFO", "").removeprefix(root) == _ICON
+
+    def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
+        root = self._manager.config.pages_path or ""
+        rest = environ.get("PATH_INFO", "").removeprefix(root)
+        method = environ["REQUEST_METHOD"]
+        actions = {
+            "/revoke": self._revoke,
+            "/revoke-others": self._revoke_others,
+            "/sign-out": self._sign_out,
+        }
+        with discarding_body(environ):
+            is_page = rest in ("", "/")
+            if not is_page and rest not in actions:
+                raise PathNotFoundError("Nothing answers under this address")
+            if is_page and method not in ("GET", "HEAD"):
+                raise MethodNotAllowedError("GET, HEAD")
+            if not is_page and method != "POST":
+                raise MethodNotAllowedError("POST")
+            if not is_page:
+                check_origin(environ, self._manager.config, is_https=handle.facts.is_https)
+        if is_page and rest:
+            return _Response(308, (("Location", self._page_path(environ)),))
+        if is_page:
+            return self._show(environ, handle)
+        with discarding_body(environ, BodyTooLargeError):
+            form = _read_form(environ)
+        session = handle.session
+        if session is None or session.user is None:
+            return self._send_to_sign_in(environ, comes_back=True)
+        if not self._is_token_of(session, form.get("csrf_token", "")):
+            raise InvalidOriginError(
+                "This form is not from the page as it is now; go back, reload it and try again"
+            )
+        return actions[rest](environ, handle, form)
+
+    def _show(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
+        session = handle.session
+        if session is None or session.user is None:
+            return self._send_to_sign_in(environ, comes_back=True)
+        query = dict(parse_qsl(environ.get("QUERY_STRING", "")[:200], errors="replace"))
+        now = datetime_from_ms(self._manager.clock.now_ms())
+        listed = handle.list_sessions()
+        rows = [_row(one, now=now, this=session) for one in listed]
+        rows.sort(key=lambda row: (not row.is_this_one, not row.is_odd))
+        return self._render(
+            environ,
+            200,
+            "sessions.html",
+            user=session.user,
+            sessions=rows,
+            notice=self._notice(query, user_id=session.user_id),
+            csrf_token=self._token_of(session),
+        )
+
+    def _notice(self, query: Mapping[str, str], *, user_id: Any) -> str | None:
+        """Return what was just done; of the query it shows nothing, only what it names."""
+        done = query.get("done", "")
+        if done != "ended":
+            return NOTICES.get(done)
+        session_id = query.get("session", "")
+        found = self._manager.store.find_session(session_id) if is_session_id(session_id) else None
+        if found is None or found[0].user_id != user_id or found[0].ended_at_ms is None:
+            return None
+        return f"{device_in_words(found[0].user_agent)} has been signed out."
+
+    def _revoke(
+        self, environ: WSGIEnvironment, handle: SessionRequest, form: Mapping[str, str]
+    ) -> _Response:
+        session_id = form.get("session_id", "")
+        has_ended = is_session_id(session_id) and handle.revoke_session(session_id)
+        if handle.session is None:
+            return self._send_to_sign_in(environ)
+        if not has_ended:
+            return self._send_back(environ, done="not-there")
+        return self._send_back(environ, done=f"ended&session={session_id}")
+
+    def _revoke_others(
+        self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
+    ) -> _Response:
+        count = handle.revoke_other_sessions()
+        return self._send_back(environ, done="others" if count else "no-others")
+
+    def _sign_out(
+        self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
+    ) -> _Response:
+        handle.sign_out()
+        return self._send_to_sign_in(environ)
+
+    # Tokens of forms, bound to the session, so that another session's are worth nothing
+
+    def _ring(self) -> KeyRing:
+        return KeyRing(self._manager.config.secret, "sessions page v1")
+
+    def _token_of(self, session: Session) -> str:
+        return base64.urlsafe_b64encode(self._ring().sign(session.id.encode())).decode()
+
+    def _is_token_of(self, session: Session, text: str) -> bool:
+        try:
+            signature = base64.urlsafe_b64decode(text.encode("ascii"))
+        except (ValueError, binascii.Error):
+            return False
+        return self._ring().verify(session.id.encode(), signature) is not None
+
+    # Responses
+
+    def _page_path(self, environ: WSGIEnvironment) -> str:
+        return mount_path(environ) + (self._manager.config.pages_path or "")
+
+    def _send_back(self, environ: WSGIEnvironment, *, done: str) -> _Response:
+        return _see(f"{self._page_path(environ)}?done={done}")
+
+    def _send_to_sign_in(self, environ: WSGIEnvironment, *, comes_back: bool = False) -> _Response:
+        url, hash_mark, fragment = self._manager.config.sign_in_url.partition("#")
+        if comes_back:
+            joint = "&" if "?" in url else "?"
+            url += f"{joint}next={quote(self._page_path(environ), safe='')}"
+        return _see(url + hash_mark + fragment)
+
+    def _message(
+        self, environ: WSGIEnvironment, status: int, text: str, *headers: tuple[str, str]
+    ) -> _Response:
+        title = _TITLES.get(status, _TITLES[400])
+        return self._render(environ, status, "message.html", *headers, title=title, text=text)
+
+    def _render(
+        self,
+        environ: WSGIEnvironment,
+        status: int,
+        template: str,
+        *headers: tuple[str, str],
+        **values: Any,
+    ) -> _Response:
+        found = self._environment().get_template(template)
+        config = self._manager.config
+        html = found.render(
+            page_path=self._page_path(environ),
+            site_title=config.pages_title,
+            home_url=config.pages_home_url,
+            change_password_url=config.change_password_url,
+            **values,
+        )
+        policy = ("Content-Security-Policy", _content_security_policy(html, config))
+        return _Response(status, (policy, *headers), html.encode("utf-8", "replace"))
+
+    def _icon(self) -> _Response:
+        environment = self._environment()
+        drawing: str = environment.loader.get_source(environment, _ICON.strip("/"))[0]
+        return _Response(
+            200,
+            (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),),
+            drawing.encode(),
+            "image/svg+xml",
+            "private, max-age=86400",
+        )
+
+    def _environment(self) -> Any:
+        """Return the Jinja2 environment; the application's own templates come first."""
+        folder = self._manager.config.pages_templates
+        if self._templates is None or self._templates[0] != folder:
+            # Costly to import and only needed where the page is on.
+            import jinja2
+
+            ours = jinja2.PackageLoader("wsgi_sessions", "pages/templates")
+            theirs = [] if folder is None else [jinja2.FileSystemLoader(folder)]
+            environment = jinja2.Environment(
+                loader=jinja2.ChoiceLoader([*theirs, ours]),
+                autoescape=True,
+                undefined=jinja2.StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+            )
+            self._templates = (folder, environment)
+        return self._templates[1]
+
+    def __repr__(self) -> str:
+        return f"SessionsPage({self._manager!r})"
+
+
+def _see(url: str) -> _Response:
+    return _Response(303, (("Location", url),))
+
+
+def _row(session: Session, *, now: datetime, this: Session) -> SessionRow:
+    is_this_one = session.id == this.id
+    device, address = session.device, session.ip_address
+    is_new = not is_this_one and now - session.authenticated_at < _NEW_FOR
+    return SessionRow(
+        id=session.id,
+        device=device,
+        agent=_cut(session.user_agent) if device == UNKNOWN_DEVICE else None,
+        address=address,
+        signed_in_at=session.authenticated_at,
+        signed_in=time_ago(session.authenticated_at, now),
+        signed_in_in_full=instant_in_words(session.authenticated_at),
+        last_seen_at=session.last_seen_at,
+        last_seen="now" if is_this_one else time_ago(session.last_seen_at, now),
+        last_seen_in_full=instant_in_words(session.last_seen_at),
+        is_this_one=is_this_one,
+        is_elsewhere=address is not None and address != this.ip_address,
+        is_new=is_new,
+        is_odd=is_new or (not is_this_one and device == UNKNOWN_DEVICE),
+    )
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= _MAX_AGENT_LENGTH:
+        return text
+    return f"{text[:_MAX_AGENT_LENGTH]}…"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
+    kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    body = read_body(environ)
+    if kind != _FORM:
+        raise UnsupportedMediaTypeError(f"Send a form, as {_FORM}")
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS
+        )
+    except ValueError:
+        raise InvalidValueError("The form has too many fields") from None
+    return dict(pairs)
+
+
+def _content_security_policy(html: str, config: SessionConfig) -> str:
+    """Return a policy that lets in the styles of this very page, and nothing else.
+
+    Everything a client can set is escaped, so whatever stands in a style element is ours or
+    the application's. A template of the application's may use style sheets of its origin.
+    """
+    styles = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in _STYLE.findall(html)
+    ]
+    if config.pages_templates is not None:
+        styles.append("'self'")
+    # A form's redirect counts too, and signing out leads to the sign-in page.
+    target = urlsplit(config.sign_in_url)
+    elsewhere = f" {target.scheme}://{target.netloc}" if target.netloc else ""
+    return (
+        f"default-src 'none'; style-src {' '.join(styles) or chr(39) + 'none' + chr(39)}; "
+        f"img-src 'self'; form-action 'self'{elsewhere}; base-uri 'none'; frame-ancestors 'none'"
+    )

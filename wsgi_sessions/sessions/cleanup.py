@@ -1,0 +1,105 @@
+"""Opportunistic cleaning: small batches after responses, in whoever's thread comes by.
+
+Must not delay a request: no batch is larger than what takes a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from ..clock import Clock, has_passed
+from ..config.settings import SessionConfig
+from ..errors import StoreUnavailableError
+from ..events import Events
+from ..fork_safety import notice_fork, renew_locks_in_child
+from ..storage.patience import only_briefly
+from ..storage.store import Store
+from .database_clock import ClockCheck
+from .revocation_feed import feed_age_ms
+
+__all__ = ["Purger"]
+
+_PATIENCE_MS = 2000
+"""How long a batch waits for the database; the next response does another."""
+
+
+class Purger:
+    """Deletes what has had its time: ended sessions, old feed rows and attempts.
+
+    Not by a clock that is off: one that is ahead would delete live sessions, and rows of the
+    feed that other processes still need.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        config: SessionConfig,
+        events: Events,
+        clock_check: ClockCheck,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._config = config
+        self._events = events
+        self._clock_check = clock_check
+        self.renew_locks()
+        renew_locks_in_child(self)
+        self._due_at_ms = clock.now_ms() + config.purge_interval_ms
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is cleaning up."""
+        self._lock = threading.Lock()
+
+    def is_due(self) -> bool:
+        """Tell whether ``purge_interval`` has gone by since this process last cleaned up.
+
+        Also where it would have to wait for longer than that: then the clock was ahead.
+        """
+        now_ms = self._clock.now_ms()
+        longest_ms = self._config.purge_interval_ms + self._config.clock_difference_ms
+        return has_passed(self._due_at_ms, now_ms) or self._due_at_ms - now_ms > longest_ms
+
+    def purge(self, *, batch_rows: int = 500) -> int:
+        """Delete at most a batch of each kind; return how many rows, 0 when done."""
+        throttle = self._config.throttle
+        now_ms = self._clock.now_ms()
+        if self._clock_check.is_needed and not self._clock_check.is_right(
+            self._store.read_clock(), asked_at_ms=now_ms
+        ):
+            return 0
+        return self._store.purge(
+            now_ms,
+            keep_ended_ms=self._config.keep_ended_ms,
+            feed_age_ms=feed_age_ms(self._config),
+            attempt_age_ms=0 if throttle is None else throttle.window_ms,
+            batch_rows=batch_rows,
+        )
+
+    def purge_if_due(self) -> None:
+        """Delete one batch if it is time and no other thread is at it; never fails.
+
+        While there is something to delete the next response does another batch, so a backlog
+        shrinks without any request waiting for all of it.
+        """
+        if not self.is_due():
+            return
+        notice_fork()
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            with only_briefly(_PATIENCE_MS):
+                row_count = self.purge()
+        except StoreUnavailableError as error:
+            self._events.emit("database_error", details={"error": error})
+            self._wait()
+        else:
+            if row_count:
+                self._events.emit("purge_done", details={"row_count": row_count})
+            else:
+                self._wait()
+        finally:
+            self._lock.release()
+
+    def _wait(self) -> None:
+        self._due_at_ms = self._clock.now_ms() + self._config.purge_interval_ms

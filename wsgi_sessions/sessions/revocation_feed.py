@@ -1,0 +1,172 @@
+"""The revocation feed: what makes a cached copy die within ``revocation_lag`` in every process.
+
+Must not read more often than once a lag, and must never call a copy good on a stale reading.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from ..clock import Clock
+from ..config.settings import SessionConfig
+from ..errors import StoreUnavailableError
+from ..fork_safety import notice_fork, renew_locks_in_child
+from ..storage.store import Store
+from .database_clock import ClockCheck, Moment
+from .tokens import new_database_secret
+
+__all__ = ["FeedReading", "RevocationFeed", "feed_age_ms"]
+
+_SHORTEST_PAUSE_MS = 1000
+
+
+def feed_age_ms(config: SessionConfig) -> int:
+    """Return for how long a row of the feed matters: the longest copy, and room for clocks.
+
+    The room is the clocks' difference plus the longest transaction, for a row that commits late:
+    such a row is read because every reading starts this far back, whatever ids were seen before.
+    """
+    return config.cookie_cache.max_age_ms + _room_ms(config)
+
+
+def _room_ms(config: SessionConfig) -> int:
+    return config.clock_difference_ms + config.longest_transaction_ms
+
+
+class FeedReading(NamedTuple):
+    """What one reading found. It never changes, so threads share it without a lock.
+
+    ``database_secret`` is part of the key of cached copies; ``is_clock_right`` tells that this
+    process's clock may be put beside those of others.
+    """
+
+    begun: Moment
+    session_ids: frozenset[str]
+    void_up_to_ms: int | None
+    database_secret: str
+    is_clock_right: bool
+    news: object
+
+    def is_revoked(self, session_id: str, issued_at_ms: int) -> bool:
+        """Tell whether a revocation meets a copy, or may meet it as far as clocks can tell."""
+        if session_id in self.session_ids:
+            return True
+        return self.void_up_to_ms is not None and issued_at_ms <= self.void_up_to_ms
+
+    def __repr__(self) -> str:
+        return f"FeedReading(<{len(self.session_ids)} sessions>)"
+
+
+class RevocationFeed:
+    """One process's view of the feed."""
+
+    def __init__(
+        self, store: Store, clock: Clock, config: SessionConfig, clock_check: ClockCheck
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._clock_check = clock_check
+        self._lag_ms = config.revocation_lag_ms
+        self._age_ms = feed_age_ms(config)
+        self._room_ms = _room_ms(config)
+        self.renew_locks()
+        renew_locks_in_child(self)
+        self._reading: FeedReading | None = None
+        self._failed_at_ms: int | None = None
+        self._news = object()
+
+    def renew_locks(self) -> None:
+        """Make the lock anew: in a forked child nobody is reading."""
+        self._lock = threading.Lock()
+
+    @property
+    def latest(self) -> FeedReading | None:
+        """The last reading, however old, or None before the first: to look with, not to trust."""
+        return self._reading
+
+    def current(self) -> FeedReading | None:
+        """Return a reading that is at most ``revocation_lag`` old, to judge copies by.
+
+        None where the database has to decide: the feed can't be read, another thread is at it
+        (nobody waits for a reading of another's, which may be slow), or the clock is off.
+        """
+        now_ms = self._clock.now_ms()
+        reading = self._reading
+        if reading is None or not self._is_current(reading, now_ms):
+            reading = self._read_alone(now_ms)
+        return reading if reading is not None and reading.is_clock_right else None
+
+    def for_sealing(self) -> FeedReading | None:
+        """Return a reading to seal a copy with, or None if none must be sealed.
+
+        An older one does as long as it vouches for the clock: whoever takes the copy looks at a
+        current one.
+        """
+        reading = self._reading
+        if reading is None or not reading.is_clock_right:
+            return self.current()
+        if self._clock_check.is_needed and not reading.begun.vouches_for(self._clock.now_ms()):
+            return self.current()
+        return reading
+
+    def forget(self) -> None:
+        """Have no copy taken before a new reading has begun: this process has revoked something.
+
+        A reading that another thread has begun already may have missed it, so it does not count.
+        """
+        self._news = object()
+
+    def _is_current(self, reading: FeedReading, now_ms: int) -> bool:
+        is_within_lag = 0 <= now_ms - reading.begun.at_ms < self._lag_ms
+        return is_within_lag and reading.news is self._news
+
+    def _read_alone(self, now_ms: int) -> FeedReading | None:
+        """Read, unless another thread does or a reading has just failed."""
+        if self._has_just_failed(now_ms):
+            return None
+        notice_fork()
+        lock = self._lock
+        if not lock.acquire(blocking=False):
+            return None
+        try:
+            reading = self._reading
+            if reading is not None and self._is_current(reading, self._clock.now_ms()):
+                return reading
+            return self._read()
+        except StoreUnavailableError:
+            # Whoever comes next would wait as long, and each of them in turn.
+            self._failed_at_ms = self._clock.now_ms()
+            return None
+        finally:
+            lock.release()
+
+    def _has_just_failed(self, now_ms: int) -> bool:
+        failed_at_ms = self._failed_at_ms
+        pause_ms = max(self._lag_ms, _SHORTEST_PAUSE_MS)
+        return failed_at_ms is not None and 0 <= now_ms - failed_at_ms < pause_ms
+
+    def _read(self) -> FeedReading | None:
+        news = self._news
+        begun = Moment(self._clock)
+        since_ms = begun.at_ms - self._age_ms
+        page = self._store.find_revocations(since_ms)
+        if page.database_secret is None:
+            self._store.make_database_secret(new_database_secret())
+            page = self._store.find_revocations(since_ms)
+        if page.database_secret is None:
+            return None
+        instants = [before_ms for _, before_ms, _ in page.rows if before_ms is not None]
+        reading = FeedReading(
+            begun,
+            frozenset(session_id for session_id, _, _ in page.rows if session_id is not None),
+            # A copy may have been sealed while that transaction was still held, by a clock ahead.
+            max(instants) + self._room_ms if instants else None,
+            page.database_secret,
+            self._clock_check.is_right(page.database_now_ms, asked_at_ms=begun.at_ms),
+            news,
+        )
+        if not self._store.is_within_app_transaction:
+            # There it may be of the past, or of what is undone: good for this request alone.
+            self._reading = reading
+        return reading if news is self._news else None

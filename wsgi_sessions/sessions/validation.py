@@ -1,0 +1,389 @@
+"""From presented cookies to a live session: cached copy, or look up, judge, compare and set.
+
+Must not render cookies or know an app; every effect of a judgement happens here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from ..clock import Clock
+from ..config.settings import SessionConfig
+from ..errors import StoreUnavailableError
+from ..events import Events
+from ..records import (
+    CachedCopy,
+    Decision,
+    EndReason,
+    Offer,
+    Outcome,
+    PresentedToken,
+    ReadOptions,
+    RequestFacts,
+    SessionRecord,
+    UserRecord,
+)
+from ..storage.store import Store
+from ..transport.cookies import PresentedCookies, Siblings, newest_of_each_session
+from .cookie_cache import CookieCache
+from .database_clock import ClockCheck
+from .policy import end_reason_at, is_bound_elsewhere, judge, put_clock_right
+from .revocation_feed import FeedReading, RevocationFeed
+
+__all__ = ["Validation", "Validator", "of_stored_branch"]
+
+_MOST_JUDGEMENTS = 10
+_COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
+_ONLY_REFUSED = frozenset({Outcome.REPLAY, Outcome.IP_MISMATCH})
+
+
+class Validation(NamedTuple):
+    """What came of a request's cookies; ``session`` is None for a visitor.
+
+    ``offer`` is the token to set as a cookie, or None. ``is_from_copy``: the database was not
+    asked. ``may_be_copied``: the token is what counts, and settled, so a copy may be sealed.
+    ``is_hidden``: a well-signed token was refused whose session may live on, in
+    ``elsewhere_id`` if it was for its address.
+    """
+
+    now_ms: int
+    session: SessionRecord | None = None
+    user: UserRecord | None = None
+    token: PresentedToken | None = None
+    offer: Offer | None = None
+    end_reason: EndReason | None = None
+    is_from_copy: bool = False
+    may_be_copied: bool = False
+    is_hidden: bool = False
+    elsewhere_id: str | None = None
+
+
+class Validator:
+    """Validates presented cookies against one database."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: CookieCache,
+        feed: RevocationFeed,
+        events: Events,
+        clock: Clock,
+        clock_check: ClockCheck,
+        config: SessionConfig,
+    ) -> None:
+        self._store = store
+        self._clock_check = clock_check
+        self._cache = cache
+        self._feed = feed
+        self._events = events
+        self._clock = clock
+        self._config = config
+
+    def validate(
+        self,
+        presented: PresentedCookies,
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
+    ) -> Validation:
+        """Find the session that the presented cookies stand for and do what is due to it.
+
+        Raises ``StoreUnavailableError`` when the database must be asked and does not answer.
+        """
+        now_ms = self._clock.now_ms()
+        may_use_copy = self._config.cookie_cache.enabled and not options.authoritative
+        if (
+            presented.cached_texts
+            and may_use_copy
+            and (len(presented.token_texts) == 1 or _is_of_one_session(presented))
+        ):
+            copied = self._from_copy(presented, facts=facts, options=options, now_ms=now_ms)
+            if copied is not None:
+                return copied
+        refused = Validation(now_ms)
+        sessions = newest_of_each_session(presented.tokens)
+        for position, tokens in enumerate(sessions, start=1):
+            found = self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
+            if found.session is not None:
+                if position < len(sessions):
+                    self._report_others(found, sessions[position:], facts=facts, options=options)
+                return found
+            refused = refused._replace(
+                end_reason=refused.end_reason or found.end_reason,
+                is_hidden=refused.is_hidden or found.is_hidden,
+                elsewhere_id=refused.elsewhere_id or found.elsewhere_id,
+            )
+        return refused
+
+    def find_good_copy(
+        self,
+        presented: PresentedCookies,
+        token_text: str,
+        *,
+        reading: FeedReading,
+        now_ms: int,
+    ) -> CachedCopy | None:
+        """Return a presented copy that belongs to the token and has not ended, if any."""
+        for text in presented.cached_texts:
+            copy = self._cache.open(
+                text,
+                database_secret=reading.database_secret,
+                token_text=token_text,
+                now_ms=now_ms,
+            )
+            if copy is not None:
+                return copy
+        return None
+
+    def _from_copy(
+        self,
+        presented: PresentedCookies,
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
+        now_ms: int,
+    ) -> Validation | None:
+        config = self._config
+        latest = self._feed.latest
+        copies = [] if latest is None else self._open_copies(presented, latest, now_ms)
+        # What nobody has signed does not make us read anything.
+        if not copies and not presented.tokens:
+            return None
+        reading = self._feed.current()
+        if reading is None:
+            return None
+        if latest is None or latest.database_secret != reading.database_secret:
+            copies = self._open_copies(presented, reading, now_ms)
+        for copy in copies:
+            if (
+                end_reason_at(copy.session, now_ms=now_ms, config=config) is None
+                and not (
+                    options.knows_address
+                    and is_bound_elsewhere(copy.session, address=facts.address, config=config)
+                )
+                and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
+            ):
+                return Validation(now_ms, copy.session, copy.user, is_from_copy=True)
+        return None
+
+    def _open_copies(
+        self, presented: PresentedCookies, reading: FeedReading, now_ms: int
+    ) -> list[CachedCopy]:
+        """Return the copies of each presented token, whose signature was checked for them."""
+        return [
+            copy
+            for token_text in presented.token_texts
+            if (copy := self.find_good_copy(presented, token_text, reading=reading, now_ms=now_ms))
+            is not None
+        ]
+
+    def _from_database(
+        self,
+        tokens: Siblings,
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
+        now_ms: int,
+    ) -> Validation:
+        address = facts.address
+        find_session = self._store.find_session
+        before: object = None
+        token = tokens[0]
+        for _ in range(_MOST_JUDGEMENTS):
+            found = find_session(token.session_id)
+            self._note_answer()
+            # Somebody was faster, and the application's transaction does not see with what.
+            is_unseen = (
+                found is not None and found == before and self._store.is_within_app_transaction
+            )
+            before = found
+            # What is judged once more has changed since it was read.
+            find_session = partial(self._store.find_session, anew=True)
+            record, user = (None, None) if found is None else found
+            if record is not None and not options.knows_address:
+                address = record.ip_address
+            judged = record if record is None else self._put_right(record, now_ms=now_ms)
+            token = of_stored_branch(tokens, record)
+            decision = judge(
+                judged,
+                token,
+                now_ms=now_ms,
+                address=address,
+                config=self._config,
+                has_long_body=facts.has_long_body,
+                allow_refresh=options.allow_refresh,
+                is_user_missing=(
+                    record is not None and user is None and record.user_id is not None
+                ),
+                must_write=judged is not record,
+            )
+            if record is None:
+                return Validation(now_ms)
+            if decision.is_accepted and is_unseen:
+                return Validation(now_ms, record, user, token)
+            if decision.is_accepted:
+                landed = self._apply(record, decision, address=address)
+                if landed is None:
+                    continue
+                is_settled = bool(landed.is_settled)
+                # What a lost write was to settle is not settled, and is offered nothing yet.
+                offer = decision.offer if is_settled or not _settles(decision) else None
+                is_newest = token.branch == landed.branch and token.generation == landed.generation
+                return Validation(
+                    now_ms,
+                    landed,
+                    user,
+                    token,
+                    offer,
+                    may_be_copied=is_settled and offer is None and is_newest,
+                )
+            # A reader may be late, in a stream that began long ago: it ends nothing.
+            is_reader = not (options.allow_refresh or options.is_change)
+            is_over = decision.outcome not in _ONLY_REFUSED
+            if not is_reader:
+                told = is_unseen or self._refuse(record, decision, address=address, now_ms=now_ms)
+                if not told:
+                    continue
+                is_over = is_over or decision.must_end
+            is_elsewhere = not is_over and decision.outcome is Outcome.IP_MISMATCH
+            return Validation(
+                now_ms,
+                end_reason=decision.end_reason if is_over else None,
+                is_hidden=not is_over,
+                elsewhere_id=record.id if is_elsewhere else None,
+            )
+        raise StoreUnavailableError(
+            f"session {token.session_id} changed {_MOST_JUDGEMENTS} times while it was judged; "
+            "try again"
+        )
+
+    def _report_others(
+        self,
+        found: Validation,
+        others: Sequence[Siblings],
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
+    ) -> None:
+        """Tell of every other session that the request could have been taken for as well.
+
+        Nothing is done to them, and the request is not failed for the sake of an event.
+        """
+        assert found.session is not None
+        for tokens in others:
+            try:
+                other = self._store.find_session(tokens[0].session_id)
+            except StoreUnavailableError:
+                return
+            if other is None or (other[1] is None and other[0].user_id is not None):
+                continue
+            decision = judge(
+                other[0],
+                of_stored_branch(tokens, other[0]),
+                now_ms=found.now_ms,
+                address=facts.address if options.knows_address else other[0].ip_address,
+                config=self._config,
+                has_long_body=facts.has_long_body,
+                allow_refresh=False,
+            )
+            if decision.is_accepted:
+                self._events.emit(
+                    "two_sessions_presented",
+                    session_id=found.session.id,
+                    user_id=found.session.user_id,
+                    address=facts.address,
+                    details={"other_session_id": tokens[0].session_id},
+                )
+
+    def _put_right(self, record: SessionRecord, *, now_ms: int) -> SessionRecord:
+        """Return a record without what a clock that was ahead has written, if ours is right."""
+        judged = put_clock_right(record, now_ms=now_ms, config=self._config)
+        if judged is record:
+            return record
+        if not self._clock_check.is_needed:
+            return judged
+        asked_at_ms = self._clock.now_ms()
+        try:
+            said_ms = self._store.read_clock()
+        except StoreUnavailableError:
+            return record
+        return judged if self._clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
+
+    def _note_answer(self) -> None:
+        outages = self._events.outages
+        if outages is not None and outages.is_away:
+            outages.end()
+
+    def _apply(
+        self, record: SessionRecord, decision: Decision, *, address: str | None
+    ) -> SessionRecord | None:
+        """Write the change of an accepted request; None when the row moved meanwhile.
+
+        The record as it was where the change may fail, and did.
+        """
+        change = decision.change
+        if change is None:
+            return record
+        try:
+            landed = self._store.apply_change(record, change)
+        except StoreUnavailableError:
+            if not change.may_fail:
+                raise
+            return record
+        if not landed:
+            # Nobody is worse off when another request's touch came first.
+            return None if _settles(decision) or not change.may_fail else record
+        about = {"session_id": record.id, "user_id": record.user_id, "address": address}
+        if change.generation != record.generation:
+            self._events.emit("session_rotated", **about, details={"generation": change.generation})
+        if change.expires_at_ms != record.expires_at_ms:
+            self._events.emit("session_refreshed", **about)
+        return change.applied_to(record)
+
+    def _refuse(
+        self, record: SessionRecord, decision: Decision, *, address: str | None, now_ms: int
+    ) -> bool:
+        """End the session if the decision says so; False when the row moved meanwhile."""
+        reason = decision.end_reason
+        if decision.must_end and reason is not None:
+            # The limits of a session are also those of its copies, so they need no feed row.
+            ended = self._store.end_session(
+                record.id,
+                reason=reason,
+                now_ms=now_ms,
+                judged=record,
+                with_feed=reason in _COPIES_OUTLIVE,
+            )
+            if not ended:
+                return False
+            self._feed.forget()
+        about = {"session_id": record.id, "user_id": record.user_id, "address": address}
+        if decision.outcome is Outcome.REPLAY:
+            self._events.emit("session_replayed", **about)
+        elif decision.outcome is Outcome.IP_MISMATCH:
+            self._events.emit("ip_mismatch", **about)
+        if decision.must_end:
+            self._events.emit("session_ended", **about, reason=reason)
+        return True
+
+
+def _settles(decision: Decision) -> bool:
+    return decision.outcome is Outcome.SETTLE
+
+
+def _is_of_one_session(presented: PresentedCookies) -> bool:
+    """Tell whether a copy may decide: where several sessions come, which counts is no chance."""
+    return len(newest_of_each_session(presented.tokens)) < 2
+
+
+def of_stored_branch(tokens: Siblings, record: SessionRecord | None) -> PresentedToken:
+    """Return the sibling that counts, if it is among those presented, else the first."""
+    first, *others = tokens
+    if record is not None and first.branch != record.branch:
+        for token in others:
+            if token.branch == record.branch:
+                return token
+    return first

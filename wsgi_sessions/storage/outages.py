@@ -1,0 +1,105 @@
+"""Says once why a database is away, in the driver's own words, and once that it is back.
+
+Must not show a password, nor a value of a row.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+from urllib.parse import quote
+
+from ..clock import monotonic_ms
+
+__all__ = ["Outages"]
+
+logger = logging.getLogger("wsgi_sessions")
+
+_LONGEST_TEXT = 600
+_OF_DATABASES = frozenset(
+    {"wsgi_sessions", "peewee", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb"}
+)
+_IN_URL = re.compile(r"(://[^\s/@:]*):[^\s/]*@")
+_IN_SETTINGS = re.compile(
+    r"(?i)((?:password|passwd|pwd)['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)"
+)
+
+
+class Outages:
+    """What the log is told of one manager's database."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self._began_ms: int | None = None
+        self.is_away = False
+        """Whether the last thing that was heard of the database is that it did not answer."""
+
+    def begin(self, error: BaseException) -> None:
+        """Log why the database does not answer, unless that was said already."""
+        if self.is_away:
+            return
+        self.is_away = True
+        self._began_ms = monotonic_ms()
+        logger.error(
+            "%s; what needs it is answered 503 until it does",
+            self.explain(error),
+        )
+
+    def end(self) -> None:
+        """Log that the database answers again."""
+        if not self.is_away:
+            return
+        self.is_away = False
+        seconds = (monotonic_ms() - (self._began_ms or 0)) / 1000
+        logger.warning("the database %s answers again, after %.0f s", self._place(), seconds)
+
+    def explain(self, error: BaseException) -> str:
+        """Return which database does not answer, and why, in the driver's own words."""
+        return f"the database {self._place()} does not answer: {self._words_of(error)}"
+
+    def _place(self) -> str:
+        parameters = self._parameters()
+        name = str(self._database.database)
+        host = parameters.get("host") or parameters.get("unix_socket")
+        port = f":{parameters['port']}" if parameters.get("port") else ""
+        return self._without_password(f"{name} on {host}{port}" if host else name)
+
+    def _words_of(self, error: BaseException) -> str:
+        """Return what we say of an error, and what the driver says of its cause."""
+        cause = error.__cause__
+        says_the_kind_alone = str(error).endswith(f"({type(cause).__name__})")
+        texts = [] if cause is not None and says_the_kind_alone else [str(error)]
+        while cause is not None and len(texts) < 5:
+            text = f"{type(cause).__name__}: {cause}"
+            if text not in texts:
+                texts.append(text)
+            cause = _said_before(cause)
+        return self._without_password(" / ".join(texts))
+
+    def _without_password(self, text: str) -> str:
+        parameters = self._parameters()
+        for name in ("password", "passwd"):
+            password = str(parameters.get(name) or "")
+            for form in {password, quote(password, safe="")} - {""}:
+                text = text.replace(form, "***")
+        text = _IN_URL.sub(r"\1:***@", text)
+        text = _IN_SETTINGS.sub(r"\1***", text)
+        return " ".join(text.split())[:_LONGEST_TEXT]
+
+    def _parameters(self) -> dict[str, Any]:
+        return getattr(self._database, "connect_params", None) or {}
+
+
+def _said_before(error: BaseException) -> BaseException | None:
+    """Return the error that led to another, as that of a statement to that of its roll-back.
+
+    What the application was in the middle of is not meant, nor a row that was refused.
+    """
+    if error.__cause__ is not None:
+        return error.__cause__ if error.__cause__ is not error else None
+    context = error.__context__
+    if context is None or type(context).__module__.partition(".")[0] not in _OF_DATABASES:
+        return None
+    is_refusal = any(kind.__name__ == "IntegrityError" for kind in type(context).__mro__)
+    return None if is_refusal else context

@@ -1,0 +1,114 @@
+"""How long a request may yet wait for the database: one budget for all that waits.
+
+Must not know a driver: whoever waits asks how much is left, and waits no longer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+
+from ..clock import monotonic_ms
+
+__all__ = [
+    "Budget",
+    "begin_budget",
+    "current_budget",
+    "end_budget",
+    "is_spending",
+    "left_ms",
+    "only_briefly",
+    "spending",
+]
+
+
+class Budget:
+    """What is left, in milliseconds; only time spent on the database is taken from it.
+
+    ``deadline_ms`` is the monotonic instant at which what is being done now has to be over.
+    """
+
+    __slots__ = ("deadline_ms", "left_ms")
+
+    def __init__(self, total_ms: int) -> None:
+        self.left_ms = total_ms
+        self.deadline_ms: int | None = None
+
+
+# Not a thread's own: greenlets have one each, and so have the threads of a framework's pool.
+_budget: ContextVar[Budget | None] = ContextVar("wsgi_sessions_budget", default=None)
+
+
+def begin_budget(total_ms: int) -> Token[Budget | None] | None:
+    """Begin the budget of a request; None where one has begun already, which then holds."""
+    if _budget.get() is not None:
+        return None
+    return _budget.set(Budget(total_ms))
+
+
+def end_budget(token: Token[Budget | None] | None) -> None:
+    """End what ``begin_budget`` has begun."""
+    if token is not None:
+        _budget.reset(token)
+
+
+def current_budget() -> Budget | None:
+    """Return the budget of the request that is being served, or None outside of any."""
+    return _budget.get()
+
+
+def is_spending() -> bool:
+    """Tell whether something of ours is being done on the database now."""
+    budget = _budget.get()
+    return budget is not None and budget.deadline_ms is not None
+
+
+def left_ms() -> int | None:
+    """Return how long whoever waits now may wait yet, at least 0; None for no limit."""
+    budget = _budget.get()
+    if budget is None:
+        return None
+    if budget.deadline_ms is None:
+        return max(0, budget.left_ms)
+    return max(0, budget.deadline_ms - monotonic_ms())
+
+
+@contextmanager
+def spending(default_ms: int) -> Iterator[Budget]:
+    """Do something on the database, and take the time from the budget.
+
+    Outside of a request it has a budget of its own, of ``default_ms``. Within another block
+    of this kind it shares that one's.
+    """
+    budget = _budget.get()
+    if budget is not None and budget.deadline_ms is not None:
+        yield budget
+        return
+    token = None
+    if budget is None:
+        budget = Budget(default_ms)
+        token = _budget.set(budget)
+    began_ms = monotonic_ms()
+    budget.deadline_ms = began_ms + budget.left_ms
+    try:
+        yield budget
+    finally:
+        budget.deadline_ms = None
+        budget.left_ms -= monotonic_ms() - began_ms
+        end_budget(token)
+
+
+@contextmanager
+def only_briefly(most_ms: int) -> Iterator[None]:
+    """Have what may fail wait at most so long, however much is left."""
+    outer = _budget.get()
+    left = left_ms()
+    began_ms = monotonic_ms()
+    token = _budget.set(Budget(most_ms if left is None else min(most_ms, left)))
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+        if outer is not None and outer.deadline_ms is None:
+            outer.left_ms -= monotonic_ms() - began_ms

@@ -1,0 +1,210 @@
+"""A bounded pool of the connections of one process: the one given back last is taken first.
+
+Must not know SQL nor a driver: it is told how to open, to close and to look at a connection.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ..errors import StoreUnavailableError
+from ..fork_safety import leave_to_parent, notice_fork
+from .patience import left_ms
+
+__all__ = ["Pool", "PooledConnection"]
+
+
+class PooledConnection:
+    """A connection and what is set for it: how long it waits for a lock, and of which file."""
+
+    __slots__ = ("connection", "file_id", "lock_ms")
+
+    def __init__(self, connection: Any, *, lock_ms: int, file_id: tuple[int, int] | None) -> None:
+        self.connection = connection
+        self.lock_ms = lock_ms
+        self.file_id = file_id
+
+
+class _Waiter:
+    """Somebody whose turn comes when a connection, or the room for one, is given back."""
+
+    __slots__ = ("entry", "event")
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.entry: PooledConnection | None = None
+
+
+class Pool:
+    """At most ``size`` connections; who comes when all are taken waits for a turn."""
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        open_one: Callable[[], PooledConnection],
+        is_full: Callable[[Exception], bool],
+    ) -> None:
+        self.size = size
+        self._open_one = open_one
+        self._is_full = is_full
+        self._everything: set[PooledConnection] = set()
+        self._idle: list[PooledConnection] = []
+        self._begin()
+        weakref.finalize(self, _close_all, self._everything, self._owner)
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._waiters: deque[_Waiter] = deque()
+        self._count = 0
+        self._process_id = os.getpid()
+        self._owner = [self._process_id]
+
+    def leave_to_parent(self) -> bool:
+        """In a forked child: begin with no connection; tell whether one had been in use."""
+        was_in_use = len(self._idle) < len(self._everything)
+        leave_to_parent((list(self._everything), self._idle))
+        self._everything.clear()
+        self._idle = []
+        owner = self._owner
+        self._begin()
+        owner[:] = [self._process_id]
+        self._owner = owner
+        return was_in_use
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is any connection."""
+        return bool(self._everything)
+
+    def take(self) -> PooledConnection:
+        """Return a connection that nobody else uses until it is given back.
+
+        Raises what opening one raises, and ``StoreUnavailableError`` after waiting in vain.
+        """
+        if os.getpid() != self._process_id:
+            notice_fork()
+        entry = self.take_idle()
+        if entry is not None:
+            return entry
+        with self._lock:
+            if self._idle and not self._waiters:
+                return self._idle.pop()
+            may_open = self._count < self.size
+            if may_open:
+                self._count += 1
+        return self._open() if may_open else self._wait()
+
+    def take_idle(self) -> PooledConnection | None:
+        """Return a connection that is idle, unless others wait for one."""
+        if self._waiters:
+            return None
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def give(self, entry: PooledConnection) -> None:
+        """Give back a connection that the next one can use as it is."""
+        # In this order: whoever begins to wait looks for an idle one after that.
+        self._idle.append(entry)
+        if self._waiters:
+            self._serve()
+
+    def discard(self, entry: PooledConnection) -> None:
+        """Close a connection that is of no more use."""
+        self._everything.discard(entry)
+        _close(entry)
+        self._free_room()
+
+    def close_idle(self) -> None:
+        """Close every connection that nobody uses."""
+        while self._idle:
+            try:
+                entry = self._idle.pop()
+            except IndexError:
+                return
+            self.discard(entry)
+
+    def _open(self) -> PooledConnection:
+        try:
+            entry = self._open_one()
+        except BaseException as error:
+            is_full = isinstance(error, Exception) and self._is_full(error)
+            # A waiter to whom this room was handed on would only be refused, too.
+            self._free_room(may_be_used=not is_full)
+            if is_full and self._count:
+                # The server has no room for one more, but one of ours will be given back,
+                # also one that another thread is opening just now.
+                return self._wait()
+            raise
+        self._everything.add(entry)
+        return entry
+
+    def _wait(self) -> PooledConnection:
+        waiter = _Waiter()
+        with self._lock:
+            self._waiters.append(waiter)
+        self._serve()
+        patience_ms = left_ms()
+        try:
+            waiter.event.wait(None if patience_ms is None else patience_ms / 1000)
+        except BaseException:
+            # A greenlet's time-out, say: what may have been handed over goes back.
+            self._leave(waiter)
+            raise
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+                raise StoreUnavailableError(
+                    f"all {self._count} connections to the database are in use; raise "
+                    "max_connections, or have fewer threads"
+                )
+        return self._open() if waiter.entry is None else waiter.entry
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Wait no longer, and give back what was handed over meanwhile."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+                return
+        if waiter.entry is not None:
+            self.give(waiter.entry)
+        else:
+            self._free_room()
+
+    def _serve(self) -> None:
+        with self._lock:
+            while self._waiters and self._idle:
+                waiter = self._waiters.popleft()
+                waiter.entry = self._idle.pop()
+                waiter.event.set()
+
+    def _free_room(self, *, may_be_used: bool = True) -> None:
+        with self._lock:
+            self._count -= 1
+            if may_be_used and self._waiters and self._count < self.size:
+                self._count += 1
+                self._waiters.popleft().event.set()
+
+
+def _close(entry: PooledConnection) -> None:
+    # It may be closed already, or its server gone.
+    with suppress(Exception):
+        entry.connection.close()
+
+
+def _close_all(entries: set[PooledConnection], owner: list[int]) -> None:
+    """At the end of the pool, or of the process: close what is open, unless it is a parent's."""
+    if owner[0] != os.getpid():
+        leave_to_parent(list(entries))
+        return
+    for entry in list(entries):
+        _close(entry)
+    entries.clear()

@@ -1,0 +1,224 @@
+"""Compares the tables that are there with those we need: somebody else's are refused, by name.
+
+Must not write, and must not run a statement that fails: it may be in the application's
+transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from ..errors import ConfigurationError
+from .connections import Connections
+
+__all__ = ["FoundTables"]
+
+_WIDTHS = {"bool": 1, "tinyint": 1, "smallint": 2, "mediumint": 3, "bigint": 8, "bigserial": 8}
+
+
+class _Column(NamedTuple):
+    """What a table has under a name; ``must_be_given``: not null, and without a default."""
+
+    table: str
+    is_table: bool
+    name: str
+    type: str
+    must_be_given: bool
+
+
+class FoundTables:
+    """What is there under the names of some models, read at once."""
+
+    def __init__(self, connections: Connections, models: Iterable[Any]) -> None:
+        self._connections = connections
+        models = tuple(models)
+        found = _read_columns(connections, models)
+        self._columns = {model: _columns_of(model, found) for model in models}
+
+    @property
+    def missing(self) -> list[Any]:
+        """The models whose tables are not there."""
+        return [model for model, columns in self._columns.items() if not columns]
+
+    def check_ours(self, model: Any) -> None:
+        """Raise ``ConfigurationError`` for a table that is there and can't be ours.
+
+        It lacks a column, has one of another kind or one more that must be given, or is no
+        table.
+        """
+        columns = self._columns[model]
+        if columns:
+            _check_ours(self._connections, model, columns)
+
+    def check_theirs(self, model: Any, fields: Iterable[Any]) -> None:
+        """Raise ``ConfigurationError`` where the application's table lacks a field's column."""
+        columns = self._columns[model]
+        if columns:
+            wanted = [field.column_name for field in fields]
+            _check_names(model, columns, wanted, remedy="mend user_model, or the table")
+
+
+def _check_ours(connections: Connections, model: Any, columns: dict[str, _Column]) -> None:
+    is_postgres = not connections.is_sqlite and not connections.is_mysql
+    table = model._meta.table_name
+    remedy = "it is somebody else's, or of another version: set another table_prefix, or mend it"
+    if not all(column.is_table for column in columns.values()):
+        raise ConfigurationError(f"{table} is no table but a view; {remedy}")
+    wanted = {field.column_name.lower(): field for field in model._meta.sorted_fields}
+    _check_names(model, columns, [field.column_name for field in wanted.values()], remedy=remedy)
+    context = connections.database.get_sql_context()
+    for name, column in columns.items():
+        field = wanted.get(name)
+        if field is None:
+            if column.must_be_given:
+                raise ConfigurationError(
+                    f"the table {table} has a column {column.name} that is none of ours and has "
+                    f"no default; {remedy}"
+                )
+            continue
+        if column.must_be_given and field.null:
+            raise ConfigurationError(
+                f"the column {column.name} of the table {table} is NOT NULL and has to take NULL; "
+                f"{remedy}"
+            )
+        needed = field.ddl_datatype(context).sql
+        is_sized = not connections.is_sqlite
+        if not _is_fit(needed, column.type, is_postgres=is_postgres, is_sized=is_sized):
+            raise ConfigurationError(
+                f"the column {column.name} of the table {table} is {column.type} and has to be "
+                f"{needed}; {remedy}"
+            )
+
+
+def _check_names(
+    model: Any, columns: dict[str, _Column], wanted: Iterable[str], *, remedy: str
+) -> None:
+    for name in wanted:
+        if name.lower() not in columns:
+            raise ConfigurationError(
+                f"the table {model._meta.table_name} has no column {name}; {remedy}"
+            )
+
+
+def _is_fit(needed: str, given: str, *, is_postgres: bool, is_sized: bool) -> bool:
+    """Tell whether a column of a type holds what one of another type does.
+
+    What we do not know is let pass. ``is_sized``: not SQLite, which keeps whatever fits the kind.
+    """
+    kinds = _kind_of(needed, is_postgres=is_postgres), _kind_of(given, is_postgres=is_postgres)
+    if None in kinds:
+        return True
+    if kinds[0] != kinds[1]:
+        return False
+    return not is_sized or _size_of(given, kinds[0]) >= _size_of(needed, kinds[0])
+
+
+def _kind_of(type_text: str, *, is_postgres: bool) -> str | None:
+    text = type_text.lower()
+    if not text:
+        return None
+    if is_postgres and text.startswith(("bool", "uuid")):
+        return text[:4]
+    if re.search("char|text|clob", text):
+        return "text"
+    if re.search("int|serial|bool", text):
+        return "integer"
+    if re.search("blob|binary|bytea", text):
+        return "bytes"
+    if re.search("date|time", text):
+        return "time"
+    return "number" if re.search("real|floa|doub|dec|num", text) else None
+
+
+def _size_of(type_text: str, kind: str | None) -> float:
+    """Return how many bytes an integer has, or how many characters a text at most."""
+    if kind == "integer":
+        word = re.match("[a-z]*", type_text.lower())
+        return _WIDTHS.get(word.group() if word else "", 4)
+    length = re.search(r"\((\d+)\)", type_text)
+    return int(length.group(1)) if kind == "text" and length else float("inf")
+
+
+def _columns_of(model: Any, found: Sequence[_Column]) -> dict[str, _Column]:
+    """Return a table's columns by their names in lower case.
+
+    Where the database tells names apart by case, the table is the one that is spelled alike.
+    """
+    name = model._meta.table_name
+    alike = [column for column in found if column.table.lower() == name.lower()]
+    same = [column for column in alike if column.table == name]
+    return {column.name.lower(): column for column in same or alike}
+
+
+def _read_columns(connections: Connections, models: Sequence[Any]) -> list[_Column]:
+    read = (
+        _read_on_sqlite
+        if connections.is_sqlite
+        else (_read_on_mysql if connections.is_mysql else _read_on_postgres)
+    )
+
+    def schema_of(model: Any) -> str:
+        return model._meta.schema or ""
+
+    return [
+        _Column(table, bool(is_table), name, kind, bool(must_be_given))
+        for schema, group in groupby(sorted(models, key=schema_of), schema_of)
+        for table, is_table, name, kind, must_be_given in read(
+            connections, schema, [model._meta.table_name for model in group]
+        )
+    ]
+
+
+def _read_on_sqlite(
+    connections: Connections, schema: str, tables: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    schema = schema or "main"
+    sql = _ON_SQLITE.format(schema=schema, marks=", ".join("?" * len(tables)))
+    return connections.read_rows(sql, (schema, *(table.lower() for table in tables)))
+
+
+def _read_on_mysql(
+    connections: Connections, schema: str, tables: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    one = _ON_MYSQL.format(schema="%s" if schema else "DATABASE()")
+    given = [(schema, table) if schema else (table,) for table in tables]
+    return connections.read_rows(
+        " UNION ALL ".join([one] * len(tables)),
+        tuple(value for each in given for value in (*each, *each)),
+    )
+
+
+def _read_on_postgres(
+    connections: Connections, schema: str, tables: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    before = f'"{schema}".' if schema else ""
+    sql = _ON_POSTGRES.format(marks=", ".join(["(%s)"] * len(tables)))
+    return connections.read_rows(sql, tuple(f'{before}"{table}"' for table in tables))
+
+
+_ON_SQLITE = """
+SELECT m.name, m.type = 'table', c.name, c.type,
+    c."notnull" AND c.dflt_value IS NULL AND NOT c.pk
+FROM "{schema}".sqlite_master AS m, pragma_table_info(m.name, ?) AS c
+WHERE m.type IN ('table', 'view') AND lower(m.name) IN ({marks})
+"""
+# Each table by its own name: for anything wider the server reads the definitions of all.
+_ON_MYSQL = """
+SELECT t.table_name, t.table_type = 'BASE TABLE', c.column_name, c.column_type,
+    c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra = ''
+FROM information_schema.tables AS t, information_schema.columns AS c
+WHERE t.table_schema = {schema} AND t.table_name = %s
+    AND c.table_schema = {schema} AND c.table_name = %s
+"""
+# As our statements find it: along the search path, unless a schema is given.
+_ON_POSTGRES = """
+SELECT r.relname, r.relkind IN ('r', 'p', 'f'), c.attname,
+    format_type(c.atttypid, c.atttypmod),
+    c.attnotnull AND NOT c.atthasdef AND c.attidentity = ''
+FROM (VALUES {marks}) AS wanted (name)
+JOIN pg_class AS r ON r.oid = to_regclass(wanted.name)
+JOIN pg_attribute AS c ON c.attrelid = r.oid AND c.attnum > 0 AND NOT c.attisdropped
+"""

@@ -1,0 +1,247 @@
+"""The cookie door: from a Cookie header to our values, and the only renderer of Set-Cookie.
+
+Must not judge a token beyond its signature. Reads bytes and looks for our own names alone, so
+a foreign cookie can be as broken as it likes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..config.settings import SessionConfig
+from ..records import PresentedToken
+from ..sessions.tokens import TokenSigner
+
+__all__ = ["CookieDoor", "PresentedCookies", "Siblings", "newest_of_each_session"]
+
+Siblings = tuple[PresentedToken, ...]
+"""Tokens of one session and generation, as one request presents them; mostly one."""
+
+_MAX_CANDIDATES = 4
+_MAX_HEADER_CHARACTERS = 65_536
+"""What is looked at of a header that holds one of our names more than once."""
+
+
+class PresentedCookies:
+    """What a request presents: texts that may be tokens, and texts that may be cached copies.
+
+    At most four of each, every one once; under a ``__Host-`` name those of one session and
+    generation alone. A token's signature is checked when ``tokens`` is first asked for: a good
+    cached copy vouches for the token it was sealed beside.
+    """
+
+    __slots__ = ("_signer", "_tokens", "cached_texts", "token_texts")
+
+    def __init__(
+        self, token_texts: Sequence[str], cached_texts: Sequence[str], signer: TokenSigner
+    ) -> None:
+        self.token_texts = token_texts
+        self.cached_texts = cached_texts
+        self._signer = signer
+        self._tokens: tuple[PresentedToken, ...] | None = None
+
+    @property
+    def tokens(self) -> tuple[PresentedToken, ...]:
+        """The tokens that we signed, in the order of the header."""
+        if self._tokens is None:
+            read = self._signer.read
+            self._tokens = tuple(
+                [token for text in self.token_texts if (token := read(text)) is not None]
+            )
+        return self._tokens
+
+    def __repr__(self) -> str:
+        return f"PresentedCookies(<{len(self.token_texts)}>, cached=<{len(self.cached_texts)}>)"
+
+
+class CookieDoor:
+    """Reads and renders the two cookies of one configuration.
+
+    A request over https is answered with the prefixed names and only those are read, so a
+    cookie planted over plain http, or by a sub-domain, is not even looked at (RFC 6265bis,
+    section 4.1.3). Over http the names carry no prefix.
+    """
+
+    def __init__(self, config: SessionConfig, signer: TokenSigner) -> None:
+        self._config = config
+        self._signer = signer
+        self._nothing = PresentedCookies((), (), signer)
+        self._doors = {
+            is_secure: _NamedDoor(config, is_secure=is_secure) for is_secure in (True, False)
+        }
+
+    def is_secure_for(self, *, is_https: bool) -> bool:
+        """Tell whether cookies of a request with this scheme carry ``Secure``."""
+        wanted = self._config.cookie.secure
+        return is_https if wanted == "auto" else bool(wanted)
+
+    def token_name(self, *, is_secure: bool) -> str:
+        """Return the name of the token's cookie, prefix included."""
+        return self._doors[is_secure].token_name
+
+    def cache_name(self, *, is_secure: bool) -> str:
+        """Return the name of the cached copy's cookie, prefix included."""
+        return self._doors[is_secure].cache_name
+
+    def read(self, header: str | None, *, is_secure: bool) -> PresentedCookies:
+        """Find our cookies in a Cookie header, which is separated at ``;`` alone.
+
+        A comma or a quote is part of a value (RFC 6265bis, section 5.6): a sub-domain may plant
+        ``p=a,__Host-session_token=…`` or ``p="a``, and neither adds a cookie nor hides ours.
+        """
+        door = self._doors[is_secure]
+        if not header or door.token_name not in header:
+            return self._nothing
+        # Nearly every header: one cookie of each name, and nothing that needs care.
+        token_text = _find_sole(header, door.token_assignment)
+        if token_text is not None:
+            if not self._config.cookie_cache.enabled:
+                return PresentedCookies((token_text,), (), self._signer)
+            if door.cache_name not in header:
+                return PresentedCookies((token_text,), (), self._signer)
+            cached_text = _find_sole(header, door.cache_assignment)
+            if cached_text is not None:
+                return PresentedCookies((token_text,), (cached_text,), self._signer)
+        return self._read_with_care(header, door)
+
+    def _read_with_care(self, header: str, door: _NamedDoor) -> PresentedCookies:
+        texts: dict[str, dict[str, None]] = {door.token_name: {}, door.cache_name: {}}
+        for name, value in door.pattern.findall(header[:_MAX_HEADER_CHARACTERS]):
+            text = _unquoted(value.rstrip(" \t"))
+            if text:
+                texts[name][text] = None
+        token_texts = self._choose_tokens(list(texts[door.token_name]), door)
+        if not token_texts:
+            return self._nothing
+        cached_texts = list(texts[door.cache_name])
+        chosen = cached_texts[-1:] if door.is_host_bound else cached_texts[:_MAX_CANDIDATES]
+        return PresentedCookies(token_texts, chosen, self._signer)
+
+    def _choose_tokens(self, texts: list[str], door: _NamedDoor) -> list[str]:
+        """Return the texts to be tried; where there are more, only what we signed counts.
+
+        A browser holds one ``__Host-`` cookie, so whatever else bears the name was put there by
+        other means, or is left from before ``cookie.partitioned`` was changed. The last one is
+        taken: browsers send a longer path, and what was set earlier, first (RFC 6265, section
+        5.4), so a sign-in stands behind all that was there before it. Of the same session the
+        latest generation counts, wherever it stands: the one before may be a replay. Of several
+        siblings all are told, because the table knows which of them counts.
+        """
+        if len(texts) <= (1 if door.is_host_bound else _MAX_CANDIDATES):
+            return texts
+        signed = [token for text in texts if (token := self._signer.read(text)) is not None]
+        if door.is_host_bound and signed:
+            last = signed[-1].session_id
+            of_the_last = tuple([token for token in signed if token.session_id == last])
+            signed = list(newest_of_each_session(of_the_last)[0])
+        return [token.text for token in signed[:_MAX_CANDIDATES]]
+
+    def set_token(self, text: str, *, is_secure: bool, max_age_s: int | None) -> tuple[str, str]:
+        """Render the header that gives the browser a session token.
+
+        Without a Max-Age the cookie ends with the browser.
+        """
+        door = self._doors[is_secure]
+        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
+        return ("Set-Cookie", f"{door.token_name}={text}{max_age}{door.attributes}")
+
+    def set_cached_copy(
+        self, text: str, *, is_secure: bool, max_age_s: int | None
+    ) -> tuple[str, str] | None:
+        """Render the header that gives the browser a cached copy; None if it is too large.
+
+        RFC 6265bis section 5.6 lets a browser ignore a name and value of over 4096 bytes.
+        """
+        door = self._doors[is_secure]
+        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
+        line = f"{door.cache_name}={text}{max_age}{door.attributes}"
+        return None if len(line) > 4096 else ("Set-Cookie", line)
+
+    def clear(self, *, is_secure: bool) -> list[tuple[str, str]]:
+        """Render the headers that take both cookies away, by the attributes they were set with."""
+        door = self._doors[is_secure]
+        gone = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{door.attributes}"
+        return [("Set-Cookie", f"{name}=; {gone}") for name in (door.token_name, door.cache_name)]
+
+    def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
+        """Render the header that takes away the cached copy alone."""
+        return self.clear(is_secure=is_secure)[1]
+
+
+def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings, ...]:
+    """Keep of several tokens of one session those of the latest generation alone.
+
+    A jar can hold an older one under another path or domain; that is no replay.
+    """
+    if len(tokens) < 2:
+        return (tokens,) if tokens else ()
+    newest: dict[str, Siblings] = {}
+    for token in tokens:
+        known = newest.get(token.session_id, ())
+        if not known or token.generation > known[0].generation:
+            newest[token.session_id] = (token,)
+        elif token.generation == known[0].generation:
+            newest[token.session_id] = (*known, token)
+    return tuple(newest.values())
+
+
+def _find_sole(header: str, assignment: str) -> str | None:
+    """Return the value of ``name=`` if the header holds it once, plainly; None if in doubt."""
+    start = header.find(assignment)
+    if start < 0 or (start > 0 and header[start - 2 : start] != "; "):
+        return None
+    start += len(assignment)
+    end = header.find(";", start)
+    if end < 0:
+        end = len(header)
+    elif header.find(assignment, end) >= 0:
+        return None
+    text = header[start:end]
+    return text if text and text.strip() == text and '"' not in text else None
+
+
+def _unquoted(value: str) -> str:
+    """Take the quotes away that some programs put around a value (RFC 6265, section 4.1.1)."""
+    is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1] if is_quoted else value
+
+
+class _NamedDoor:
+    __slots__ = (
+        "attributes",
+        "cache_assignment",
+        "cache_name",
+        "is_host_bound",
+        "pattern",
+        "token_assignment",
+        "token_name",
+    )
+
+    def __init__(self, config: SessionConfig, *, is_secure: bool) -> None:
+        cookie = config.cookie
+        self.is_host_bound = is_secure and cookie.path == "/" and cookie.domain is None
+        prefix = ""
+        if is_secure:
+            prefix = "__Host-" if self.is_host_bound else "__Secure-"
+        self.token_name = prefix + cookie.name
+        self.cache_name = prefix + cookie.cache_name
+        self.token_assignment = f"{self.token_name}="
+        self.cache_assignment = f"{self.cache_name}="
+        names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
+        # Spaces and tabs alone: browsers let other white space be part of a name, and a name
+        # that is not quite ours has no prefix for them.
+        self.pattern = re.compile(rf"(?:^|;)[ \t]*({names})[ \t]*=[ \t]*([^;]*)")
+        attributes = f"; Path={cookie.path}"
+        if cookie.domain is not None:
+            attributes += f"; Domain={cookie.domain}"
+        if is_secure:
+            attributes += "; Secure"
+        # Browsers refuse SameSite=None and Partitioned of a cookie that is not Secure.
+        same_site = cookie.same_site if is_secure or cookie.same_site != "None" else "Lax"
+        attributes += f"; HttpOnly; SameSite={same_site}"
+        if cookie.partitioned and is_secure:
+            attributes += "; Partitioned"
+        # A browser that holds too many cookies drops others first; it is not of any standard.
+        attributes += "; Priority=High"
+        self.attributes = attributes

@@ -1,0 +1,228 @@
+"""The gate: facts in, session out; owns the names of the environ keys.
+
+Must not decide anything, nor touch the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..config.settings import SessionConfig
+from ..records import EndReason, RequestFacts
+from .client_address import read_address_and_scheme
+
+if TYPE_CHECKING:
+    from ..manager import SessionManager
+    from ..sessions.session import Session, User
+    from ..wsgi.exchange import Exchange
+    from ..wsgi.request import SessionRequest
+
+__all__ = [
+    "END_REASON_KEY",
+    "LONGEST_SHORT_BODY",
+    "REQUEST_KEY",
+    "SESSION_KEY",
+    "USER_KEY",
+    "asks_for_json",
+    "find_cookies",
+    "find_environ",
+    "find_handle",
+    "find_source",
+    "get_end_reason",
+    "get_request",
+    "get_session",
+    "get_user",
+    "inject",
+    "read_facts",
+    "without_sessions",
+]
+
+SESSION_KEY = "wsgi_sessions.session"
+USER_KEY = "wsgi_sessions.user"
+REQUEST_KEY = "wsgi_sessions.request"
+END_REASON_KEY = "wsgi_sessions.end_reason"
+
+_KEYS = frozenset({SESSION_KEY, USER_KEY, REQUEST_KEY, END_REASON_KEY})
+_LONGEST_USER_AGENT = 512
+LONGEST_SHORT_BODY = 65_536
+"""Bytes; a request with a longer body may have been sent minutes ago."""
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFacts:
+    """Collect what a request says of itself; nothing a client sends makes this fail."""
+    address, is_https = read_address_and_scheme(environ, config.trusted_proxies)
+    user_agent = environ.get("HTTP_USER_AGENT")
+    if user_agent is not None:
+        user_agent = user_agent[:_LONGEST_USER_AGENT]
+    return RequestFacts(
+        address,
+        user_agent,
+        is_https,
+        environ.get("REQUEST_METHOD", "GET"),
+        environ.get("PATH_INFO", ""),
+        _has_long_body(environ),
+    )
+
+
+def _has_long_body(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request may have been sent minutes ago, as its body took that long.
+
+    A body of over 65,536 bytes, or of a length that nobody told: chunked, or over HTTP/2 to a
+    server that says ``wsgi.input_terminated`` (gunicorn says it of every request, so it counts
+    for POST, PUT and PATCH alone: by RFC 9112 others that tell no length have no body).
+    """
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        # A text of many digits is not read as a number, which could take long.
+        return (
+            isinstance(length, str)
+            and length.isdecimal()
+            and (len(length) > 12 or int(length) > LONGEST_SHORT_BODY)
+        )
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return True
+    return (
+        environ.get("wsgi.input_terminated") is True
+        and environ.get("REQUEST_METHOD") in _METHODS_WITH_BODY
+    )
+
+
+def inject(
+    environ: dict[str, Any],
+    *,
+    session: Session | None,
+    request: Exchange,
+    end_reason: EndReason | None,
+) -> None:
+    """Pin the badge on: what the app finds in its environ."""
+    environ[SESSION_KEY] = session
+    environ[USER_KEY] = None if session is None else session.user
+    environ[REQUEST_KEY] = request
+    environ[END_REASON_KEY] = end_reason
+
+
+def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
+    """Return an environ that tells of no session: as it is, or a copy without our keys."""
+    if REQUEST_KEY not in environ:
+        return environ
+    return {key: value for key, value in environ.items() if key not in _KEYS}
+
+
+def asks_for_json(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request asks for JSON and not for HTML, or calls itself XMLHttpRequest."""
+    accepts = environ.get("HTTP_ACCEPT", "").lower()
+    return environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest" or (
+        "application/json" in accepts and "text/html" not in accepts
+    )
+
+
+def find_handle(environ: Mapping[str, Any], manager: SessionManager) -> SessionRequest | None:
+    """Return the handle of a manager in an environ, also beneath that of another manager."""
+    handle: Any = environ.get(REQUEST_KEY)
+    if not hasattr(handle, "manager"):
+        # None, or text: where headers are asked, a client can send one of this name.
+        return None
+    while handle is not None and not manager.is_same_as(handle.manager):
+        handle = handle.outer
+    found: SessionRequest | None = handle
+    return found
+
+
+def find_environ(source: Any) -> Mapping[str, Any]:
+    """Return the WSGI environ of a request object, or the mapping itself.
+
+    Knows WebOb, Werkzeug, Django, Pyramid and Bottle (``.environ``) and Falcon (``.env``).
+    Raises ``TypeError`` for anything else.
+    """
+    if isinstance(source, Mapping):
+        return source
+    for name in ("environ", "env", "META"):
+        found = getattr(source, name, None)
+        if isinstance(found, Mapping):
+            return found
+    raise TypeError(
+        f"a WSGI environ or a request object is needed, not {type(source).__name__}; "
+        "pass environ, or request.environ"
+    )
+
+
+def find_source(source: Any) -> Mapping[str, Any]:
+    """Return an environ as ``find_environ`` does, or a mapping of headers.
+
+    Headers may come as pairs, as ASGI has them, or in what has ``items()`` and is no mapping:
+    ``Headers`` of wsgiref and Werkzeug, ``HTTPMessage``.
+    """
+    pairs = source
+    if not isinstance(source, (list, tuple)):
+        is_known = any(hasattr(source, name) for name in ("environ", "env", "META"))
+        items = getattr(source, "items", None)
+        if is_known or isinstance(source, (Mapping, type)) or not callable(items):
+            return find_environ(source)
+        pairs = list(source.items())
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        return find_environ(source)
+    return {"Cookie": _join_cookies(pairs)}
+
+
+def find_cookies(source: Mapping[str, Any]) -> str | None:
+    """Return what the Cookie header of an environ, or among headers, says."""
+    said: str | None = source.get("HTTP_COOKIE")
+    return said if "wsgi.url_scheme" in source else _join_cookies(source.items()) or said
+
+
+def _join_cookies(pairs: Iterable[tuple[Any, Any]]) -> str:
+    # Over HTTP/2 a browser may send several, and "; " joins them (RFC 9113, section 8.2.3).
+    return "; ".join(
+        line
+        for name, value in pairs
+        if _text(name).lower() == "cookie"
+        for each in (value if isinstance(value, (list, tuple)) else [value])
+        if (line := _text(each))
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else ""
+
+
+def get_session(source: Any) -> Session | None:
+    """Return the live session of a request, or None for a visitor.
+
+    Raises ``LookupError`` when no ``SessionMiddleware`` has seen the request, and for a path
+    of ``exempt_paths``.
+    """
+    session: Session | None = _injected(source, SESSION_KEY)
+    return session
+
+
+def get_user(source: Any) -> User | None:
+    """Return the signed-in user of a request, or None."""
+    user: User | None = _injected(source, USER_KEY)
+    return user
+
+
+def get_request(source: Any) -> SessionRequest:
+    """Return the handle with which the app signs in and out within a request."""
+    request: SessionRequest = _injected(source, REQUEST_KEY)
+    return request
+
+
+def get_end_reason(source: Any) -> EndReason | None:
+    """Return why the session that this browser held is over, when it just ended."""
+    reason: EndReason | None = _injected(source, END_REASON_KEY)
+    return reason
+
+
+def _injected(source: Any, key: str) -> Any:
+    environ = find_environ(source)
+    try:
+        return environ[key]
+    except KeyError:
+        raise LookupError(
+            f"{key!r} is not in the environ; wrap the app in SessionMiddleware(app, manager), "
+            "and see that exempt_paths does not name this path"
+        ) from None

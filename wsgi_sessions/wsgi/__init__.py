@@ -1,0 +1,1 @@
+"""The middleware, and the session of one request."""

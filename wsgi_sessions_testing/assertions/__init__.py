@@ -1,0 +1,1 @@
+"""Assertions about sessions; each failure shows the requests that led to it."""

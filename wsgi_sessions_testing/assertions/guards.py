@@ -1,0 +1,287 @@
+"""Assertions about what a session is not enough for, how long it lasts, and who is believed.
+
+Must not look where a user, an attacker or a proxy could not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from wsgi_sessions.config.settings import SessionConfig
+from wsgi_sessions.errors import (
+    InvalidCredentialsError,
+    InvalidPasswordError,
+    SessionNotFreshError,
+    TooManyTriesError,
+)
+from wsgi_sessions.records import RequestFacts
+
+from ..browser.browser import Browser
+from ..browser.cookie_rules import matches_path
+from .attacks import ELSEWHERE, addresses_of_proxies
+from .responses import CookieFlags, is_session_cookie
+from .steps import advance, fail, session_seen_by_app, start_anonymous, wait_in_use
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from ..bench import Bench
+
+__all__ = [
+    "assert_limits_are_kept",
+    "assert_sensitive_calls_are_guarded",
+    "assert_throttle_opens_again",
+    "assert_trusted_proxies_are_believed",
+]
+
+_MOST_LOOKS = 200
+_MOST_TRIES = 20
+"""How often as many tries as ``throttle.tries`` are made before there has to be an end of them."""
+
+
+def assert_sensitive_calls_are_guarded(app: WSGIApplication) -> None:
+    """Assert that a session alone deletes no user, changes no password and shows no list.
+
+    A wrong password does neither, and a session that is not fresh any more needs the password.
+    Where the settings end every session before ``fresh_age`` is over, only the first is tried.
+    """
+    from ..bench import Bench, config_for_tests
+
+    config = config_for_tests(app).replace(throttle=None)
+    right, wrong, new = (f"{number:0{config.password.min_length}}" for number in range(3))
+    with Bench(app, config=config) as bench:
+        browser = bench.new_browser()
+        user = bench.factories.make_user(password=right, email_verified=True)
+        browser.sign_in(user)
+        _expect_refusal(
+            browser,
+            "a user was deleted by a wrong password",
+            lambda handle: handle.delete_user(password=wrong),
+            InvalidPasswordError,
+        )
+        _expect_refusal(
+            browser,
+            "a password was changed by whoever did not know it",
+            lambda handle: handle.change_password(current_password=wrong, new_password=new),
+            InvalidPasswordError,
+        )
+        if not _outlast_freshness(browser):
+            return
+        if _is_shown_list(browser):
+            fail("a session that is not fresh any more was shown the user's sessions", browser)
+        _expect_refusal(
+            browser,
+            "a user was deleted by a session that is not fresh any more",
+            lambda handle: handle.delete_user(),
+            SessionNotFreshError,
+        )
+
+
+def _expect_refusal(
+    browser: Browser, what: str, act: Callable[[Any], Any], refusal: type[Exception]
+) -> None:
+    try:
+        browser._with_handle("try what is guarded", act)
+    except refusal:
+        if browser.session is None:
+            fail("a refused call ended the session", browser)
+        return
+    fail(what, browser)
+
+
+def _outlast_freshness(browser: Browser) -> bool:
+    """Use a new session until it is not fresh any more; tell whether it can live as long."""
+    config = browser.manager.config
+    limit_ms = config.absolute_timeout_ms
+    step_ms = min(config.fresh_age_ms, _longest_pause_ms(config))
+    if (limit_ms is not None and limit_ms <= config.fresh_age_ms) or step_ms <= 0:
+        return False
+    if config.fresh_age_ms // step_ms > _MOST_LOOKS:
+        return False
+    _use(browser, config.fresh_age_ms, step_ms)
+    if session_seen_by_app(browser) is None:
+        fail("a browser in use all the time was signed out", browser)
+    return True
+
+
+def _is_shown_list(browser: Browser) -> bool:
+    config = browser.manager.config
+    if config.api_path is None or not matches_path(config.api_path, config.cookie.path):
+        return False
+    answer = browser.get(f"{config.api_path}/list-sessions", is_navigation=False)
+    return browser.history[-1].has_arrived and bool(answer.status_int == 200)
+
+
+def assert_limits_are_kept(app: WSGIApplication) -> None:
+    """Assert that sessions end at their limits, to the millisecond, and none ends before.
+
+    ``idle_timeout`` counts from the last use, and ``absolute_timeout`` from the sign-in; one
+    that is not remembered ends after ``short_expires_in``, whatever its use. Without an absolute
+    limit one that is remembered goes on beyond ``expires_in`` as long as it is used, and no
+    longer. A limit that takes more than 200 visits to come to is left out.
+    """
+    from ..bench import Bench, config_for_tests
+
+    with Bench(app, config=config_for_tests(app)) as bench:
+        config = bench.manager.config
+        _assert_idle_counts_from_use(bench)
+        if config.absolute_timeout_ms is None:
+            _assert_goes_on_in_use(bench)
+        else:
+            _assert_ends_after(bench, config.absolute_timeout_ms, "absolute_timeout", True)
+        lasts_ms = config.short_expires_in_ms
+        if config.absolute_timeout_ms is None or lasts_ms < config.absolute_timeout_ms:
+            _assert_ends_after(bench, lasts_ms, "short_expires_in", False)
+
+
+def _assert_idle_counts_from_use(bench: Bench) -> None:
+    config = bench.manager.config
+    idle_ms = config.idle_timeout_ms
+    if idle_ms is None or idle_ms < 10:
+        return
+    # The most that last_seen_at may be behind, by the settings' own rule.
+    used_ms = idle_ms // 10
+    ends_ms = min(config.expires_in_ms, config.absolute_timeout_ms or config.expires_in_ms)
+    if used_ms + 2 * idle_ms >= min(ends_ms, config.update_age_ms):
+        return  # which may end or refresh it in between
+    browser = bench.new_browser()
+    user_id = browser.sign_in("idle@example.org").user_id
+    advance(bench.clock, used_ms)
+    session_seen_by_app(browser)
+    advance(bench.clock, idle_ms - 1)
+    if session_seen_by_app(browser) is None:
+        fail("a browser was signed out as idle less than idle_timeout after its use", browser)
+    advance(bench.clock, idle_ms)
+    if bench.manager.list_sessions(user_id):
+        fail("a session that has been idle for idle_timeout is listed", browser)
+    if session_seen_by_app(browser) is not None:
+        fail("a session was let in that had been idle for idle_timeout", browser)
+
+
+def _assert_goes_on_in_use(bench: Bench) -> None:
+    config = bench.manager.config
+    step_ms = _longest_pause_ms(config)
+    if step_ms <= 0 or 2 * config.expires_in_ms // step_ms > _MOST_LOOKS:
+        return
+    browser = bench.new_browser()
+    browser.sign_in("always@example.org")
+    _use(browser, 2 * config.expires_in_ms, step_ms)
+    if session_seen_by_app(browser) is None:
+        fail("a session that is used all the time expired", browser)
+    advance(bench.clock, config.expires_in_ms)
+    if session_seen_by_app(browser) is not None:
+        fail("a session was let in that had not been used for expires_in", browser)
+
+
+def _assert_ends_after(bench: Bench, limit_ms: int, name: str, is_remembered: bool) -> None:
+    config = bench.manager.config
+    step_ms = _longest_pause_ms(config)
+    if not is_remembered:
+        step_ms = limit_ms if config.idle_timeout_ms is None else config.idle_timeout_ms // 2
+    if step_ms <= 0 or limit_ms // step_ms > _MOST_LOOKS:
+        return
+    browser = bench.new_browser()
+    browser.sign_in("limited@example.org", remember_me=is_remembered)
+    _use(browser, limit_ms - 1, step_ms)
+    if session_seen_by_app(browser) is None:
+        fail(f"a session in use ended before {name} was over", browser)
+    advance(bench.clock, 1)
+    if session_seen_by_app(browser) is not None:
+        fail(f"a session was let in after {name} was over", browser)
+
+
+def _longest_pause_ms(config: SessionConfig) -> int:
+    """Return how long a browser can stay away between two visits, and is never signed out.
+
+    One visit at least falls between the time at which a refresh is due and the expiry, and not
+    within the pause before a rotation.
+    """
+    pause_ms = (config.expires_in_ms - config.update_age_ms) // 2
+    if pause_ms <= 2 * config.rotation_grace_ms:
+        return 0
+    idle_ms = config.idle_timeout_ms
+    return pause_ms if idle_ms is None else min(pause_ms, idle_ms // 2)
+
+
+def _use(browser: Browser, milliseconds: int, step_ms: int) -> None:
+    left_ms = milliseconds
+    while left_ms > 0:
+        passing_ms = min(step_ms, left_ms)
+        wait_in_use(browser, passing_ms, lambda: session_seen_by_app(browser))
+        left_ms -= passing_ms
+        if left_ms > 0:
+            session_seen_by_app(browser)
+
+
+def assert_throttle_opens_again(app: WSGIApplication) -> None:
+    """Assert that wrong passwords come to an end, and that the owner gets in after the wait.
+
+    Needs ``throttle``. The wait is what ``Retry-After`` names.
+    """
+    from ..bench import Bench, config_for_tests
+
+    config = config_for_tests(app)
+    if config.throttle is None:
+        raise AssertionError("throttle is None, so passwords can be tried for ever")
+    right, wrong = (f"{number:0{config.password.min_length}}" for number in range(2))
+    facts = RequestFacts("192.0.2.77", None, is_https=True, method="POST", path="/")
+    with Bench(app, config=config) as bench:
+        user = bench.factories.make_user(password=right, email_verified=True)
+
+        def sign_in(password: str) -> float:
+            """Return for how many seconds to wait; 0 if the password was looked at."""
+            try:
+                bench.manager.sign_in_email(email=str(user.email), password=password, facts=facts)
+            except TooManyTriesError as error:
+                return error.retry_after_seconds
+            except InvalidCredentialsError:
+                pass
+            return 0
+
+        tries = config.throttle.tries * _MOST_TRIES
+        wait_s = next((wait_s for _ in range(tries) if (wait_s := sign_in(wrong))), 0)
+        if not wait_s:
+            raise AssertionError(f"{tries} wrong passwords in a row were looked at")
+        bench.clock.advance(seconds=wait_s)
+        if sign_in(right):
+            raise AssertionError(
+                f"too many wrong passwords: the owner was told to wait for {wait_s} s, did, and "
+                "was refused again"
+            )
+
+
+def assert_trusted_proxies_are_believed(app: WSGIApplication) -> None:
+    """Assert that what a trusted proxy says of client and scheme is believed.
+
+    Needs ``trusted_proxies``. A browser comes by https to a proxy, and that by http to the app:
+    its cookies are those of https.
+    """
+    from ..bench import Bench, config_for_tests, default_base_url
+
+    config = config_for_tests(app)
+    if not config.trusted_proxies:
+        raise AssertionError(
+            "trusted_proxies is empty, so no proxy is believed; write "
+            '@pytest.mark.sessions(trusted_proxies=["192.0.2.0/24"])'
+        )
+    client = ELSEWHERE[0]
+    base_url = default_base_url(config).replace("https:", "http:", 1)
+    with Bench(app, config=config) as bench:
+        for proxy in addresses_of_proxies(config):
+            for headers in (
+                {"X-Forwarded-For": client, "X-Forwarded-Proto": "https"},
+                {"Forwarded": f"for={client};proto=https"},
+            ):
+                browser = bench.new_browser(address=proxy, base_url=base_url)
+                facts = browser._with_handle("look", lambda handle: handle.facts, headers=headers)
+                names = ", ".join(headers)
+                if facts.address != client:
+                    fail(f"the address by {names} of a trusted proxy is not believed", browser)
+                if not facts.is_https:
+                    fail(f"the scheme by {names} of a trusted proxy is not believed", browser)
+                browser._with_handle("start a session", start_anonymous, headers=headers)
+                flags = CookieFlags.of(config.cookie, is_https=True)
+                for line in browser.history[-1].received:
+                    if is_session_cookie(line, config.cookie) and (fault := flags.find_fault(line)):
+                        fail(f"behind a proxy that speaks https {fault}", browser)

@@ -1,0 +1,190 @@
+"""Where stories about a rotation are played: a browser whose session's token is just due.
+
+Must not claim anything: the stories do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from wsgi_sessions.config.settings import SessionConfig
+from wsgi_sessions.errors import StoreUnavailableError
+from wsgi_sessions.sessions.session import Session
+
+from ..browser.browser import Browser
+from ..browser.history import Note
+from ..browser.jar import CookieJar
+from ..factories import Factories
+from ..fakes.instrumentation import WRITE, WatchedStore
+from .responses import is_session_cookie
+from .steps import advance, fail, plant, session_seen_by_app, wait_in_use
+
+__all__ = ["WINDOW_IN_GRACES", "Stage", "is_given_cookie", "rotation_interval_ms", "time_left_ms"]
+
+WINDOW_IN_GRACES = 3
+"""For how long it is open which sibling a browser kept, from a confirmation on."""
+_UNSAVED_MS = 30_000
+"""How long browsers keep cookies off the disk (Chromium writes them every 30 seconds)."""
+
+
+class Stage:
+    """Gives each story a browser like the one that was asked about, with a session of its own.
+
+    Its token is due for rotation at this very instant, or in a while. ``player`` is that
+    browser; its story is that of the play alone. All durations are in milliseconds.
+    """
+
+    def __init__(self, browser: Browser, session: Session) -> None:
+        manager = browser.manager
+        config = manager.config
+        self.config = config
+        self.manager = manager
+        self.clock = browser.clock
+        self.grace_ms = config.rotation_grace_ms
+        self.window_ms = WINDOW_IN_GRACES * config.rotation_grace_ms
+        self.upload_ms = config.upload_grace_ms
+        self.unsaved_ms = min(_UNSAVED_MS, self.grace_ms)
+        self.interval_ms = rotation_interval_ms(session, config) or 0
+        self.player = browser
+        self._browser = browser
+        self._like = session
+        self._factories = Factories(manager)
+        self._user = session.user or self._factories.make_user()
+        self._begun_id: str | None = None
+
+    def begin(
+        self, what: str, *, generation: int = 0, is_settled: bool = True, due_in_ms: int = 0
+    ) -> Browser:
+        """Set the stage anew; ``what`` says in the story what is going to be played."""
+        self.clear()
+        like, config = self._like, self.config
+        age = timedelta(milliseconds=self.interval_ms - due_in_ms)
+        made = self._factories.make_session(
+            self._user,
+            age=age,
+            confirmed=age,
+            refreshed=min(age, timedelta(milliseconds=config.update_age_ms))
+            if like.is_remembered
+            else None,
+            last_seen=0,
+            generation=generation,
+            is_settled=is_settled,
+            remember_me=like.is_remembered,
+            address=like.record.ip_address,
+            user_agent=self._browser.user_agent,
+            data=json.loads(like.record.data),
+        )
+        assert made.session is not None
+        self._begun_id = made.session.id
+        player = self._browser.fork()
+        player.cookies = CookieJar(self.clock)
+        player._history, player._notes = [], []
+        player.adopt(made)
+        player.cookies.save()
+        when = "now" if not due_in_ms else f"in {due_in_ms / 1000:g} s"
+        text = f"{what}; a session is begun whose token is due for rotation {when}"
+        now_ms = self.clock.now_ms()
+        player._notes.append(Note(now_ms, text, 0, len(player._log.heard)))
+        self.player = player
+        return player
+
+    def clear(self) -> None:
+        """End the session of the play before."""
+        if self._begun_id is not None:
+            self.manager.revoke_session(self._begun_id)
+            self._begun_id = None
+
+    def lasts_unused(self, milliseconds: int) -> bool:
+        """Tell whether the session goes on if nobody asks for so long."""
+        session = self.player.session
+        if session is None:
+            return False
+        left_ms = session.record.expires_at_ms - self.clock.now_ms()
+        return milliseconds < left_ms and self.may_be_away(milliseconds)
+
+    def may_be_away(self, milliseconds: int) -> bool:
+        """Tell whether nobody need ask for so long."""
+        idle_ms = self.config.idle_timeout_ms
+        return idle_ms is None or milliseconds < idle_ms
+
+    def wait(self, milliseconds: int, *, user: Browser | None = None) -> None:
+        """Let time pass; where sessions end as idle, it is used, from now on."""
+        who = self.player if user is None else user
+        if self.config.idle_timeout_ms is not None and milliseconds > 0:
+            session_seen_by_app(who)
+        wait_in_use(who, milliseconds, lambda: session_seen_by_app(who))
+
+    def away(self, milliseconds: int) -> None:
+        """Let time pass in which nobody asks."""
+        advance(self.clock, milliseconds)
+
+    def part_of(self, browser: Browser, told_as: str) -> Browser:
+        """Return a copy of a browser, whose requests are told in the same story, under a name."""
+        twin = browser.fork()
+        twin._history, twin._notes = self.player._history, self.player._notes
+        twin._told_as = told_as
+        return twin
+
+    def must(self, is_so: object, what: str) -> None:
+        """Fail with the story of the play if a claim does not hold."""
+        if not is_so:
+            fail(what, self.player)
+
+    @contextmanager
+    def unwritable(self) -> Iterator[bool]:
+        """Have nothing be written to the database; False where this can't be had."""
+        store: Any = self.manager.store
+        if not isinstance(store, WatchedStore):
+            yield False
+            return
+        with store.watched_by(_Unwritable()):
+            yield True
+
+    def give(self, browser: Browser, token: str) -> None:
+        """Put a token in the place of the one that a browser has."""
+        cookies, is_secure = self.manager.cookies, browser._is_secure
+        _, line = cookies.set_token(token, is_secure=is_secure, max_age_s=None)
+        plant(browser, cookies.token_name(is_secure=is_secure), line)
+
+    def sibling_of(self, token: str, *, generation: int) -> str:
+        """Return another token of the session, of a branch that nobody was offered."""
+        return self._factories.token_of(token, generation=generation)
+
+
+def rotation_interval_ms(session: Session, config: SessionConfig) -> int | None:
+    """Return how long after a confirmation a session's token is due for rotation, or None."""
+    if not config.rotate_tokens:
+        return None
+    if session.is_remembered:
+        return config.rotation_interval_ms
+    return config.short_rotation_interval_ms
+
+
+def time_left_ms(session: Session, config: SessionConfig) -> int:
+    """Return how long a session like this lives after its token was first due, if it is used."""
+    interval_ms = rotation_interval_ms(session, config) or 0
+    left_ms = config.expires_in_ms
+    if not session.is_remembered:
+        left_ms = config.short_expires_in_ms - interval_ms
+    elif interval_ms < config.update_age_ms:
+        left_ms -= interval_ms  # it is not refreshed yet
+    if config.absolute_timeout_ms is not None:
+        left_ms = min(left_ms, config.absolute_timeout_ms - interval_ms)
+    return left_ms
+
+
+class _Unwritable:
+    def around(self, point: str, _name: str, call: Any) -> Any:
+        if point == WRITE:
+            raise StoreUnavailableError("the database is locked (as the assertion asked for)")
+        return call()
+
+
+def is_given_cookie(browser: Browser) -> bool:
+    """Tell whether the last answer set a session cookie, or the cookie of a cached copy."""
+    cookie = browser.manager.config.cookie
+    return any(is_session_cookie(line, cookie) for line in browser.history[-1].received)

@@ -1,0 +1,132 @@
+"""What assertions do between their claims: look as the app does, let time pass, plant a cookie.
+
+Must not claim anything about the product but what an assertion needs to begin with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urljoin
+
+from wsgi_sessions.sessions.session import Session
+
+from ..browser.browser import Browser
+from ..browser.cookie_rules import matches_path, split_url
+from ..fakes.clock import fake_clock
+
+if TYPE_CHECKING:
+    from webob import Response  # type: ignore[import-untyped, unused-ignore]
+
+__all__ = [
+    "advance",
+    "fail",
+    "fake_clock",
+    "page_for",
+    "plant",
+    "require_session",
+    "session_seen_by_app",
+    "start_anonymous",
+    "visit",
+    "wait_in_use",
+]
+
+MOST_VISITS = 5000
+
+
+def fail(what: str, browser: Browser) -> NoReturn:
+    """Raise an ``AssertionError`` that says what is wrong, and what led there."""
+    raise AssertionError(f"{what}\n{browser.story()}")
+
+
+def require_session(browser: Browser) -> Session:
+    """Return the live session that the browser has and the app is given; fail without one."""
+    session = browser.session
+    if session is None or session_seen_by_app(browser) is None:
+        fail("the browser was not signed in before", browser)
+    return session
+
+
+def page_for(browser: Browser, page: str | None) -> str:
+    """Return a page that session cookies are sent to, by default that of their own path.
+
+    Raises ``ValueError`` for one that they don't reach.
+    """
+    cookie_path = browser.manager.config.cookie.path
+    if page is None:
+        return cookie_path
+    _, _, path = split_url(urljoin(browser.base_url + "/", page))
+    if not matches_path(path, cookie_path):
+        raise ValueError(
+            f"page is {page!r}, where no session cookie is sent, because cookie.path is "
+            f"{cookie_path!r}; give a page below that, or none"
+        )
+    return page
+
+
+def visit(browser: Browser, page: str) -> Response:
+    """Open a page; fail if a layer around the ``SessionMiddleware`` answered by itself."""
+    answer = browser.get(page)
+    if not browser.history[-1].has_arrived:
+        fail(
+            f"{page} was answered by a layer around SessionMiddleware, which was not asked, so "
+            "nothing is shown by it; give a page of the app's own",
+            browser,
+        )
+    return answer
+
+
+def session_seen_by_app(browser: Browser, headers: Mapping[str, str] | None = None) -> Any:
+    """Return the session that an app gets for a request of this browser, cookie cache and all."""
+    return browser._with_handle("look", lambda handle: handle.session, headers=headers)
+
+
+def start_anonymous(handle: Any) -> None:
+    """Begin a session of a visitor, and have it written down."""
+    handle.start_anonymous_session().data["planted"] = True
+
+
+def plant(browser: Browser, name: str, line: str) -> None:
+    """Put a cookie of ours in the place of the one that the browser has; fail if it will not.
+
+    ``line`` is as the product would set it, so that it is the same cookie to a browser.
+    """
+    refused_before = len(browser.cookies.refused)
+    browser.cookies.discard(name)
+    browser.cookies.receive([line], url=browser._cookie_url)
+    if len(browser.cookies.refused) > refused_before or browser.cookies.find(name) is None:
+        fail(f"the browser took no {name}, so nothing is shown by it", browser)
+
+
+def advance(clock: Any, milliseconds: int) -> None:
+    """Let time pass; none at all is fine."""
+    if milliseconds:
+        fake_clock(clock).advance(milliseconds=milliseconds)
+
+
+def wait_in_use(browser: Browser, milliseconds: int, visit: Callable[[], Any]) -> None:
+    """Let time pass, with visits on the way if the session would be over without them."""
+    config = browser.manager.config
+    idle_ms = config.idle_timeout_ms
+    # From when on a session is refreshed until it expires there is one visit at least.
+    step_ms = max(1, (config.expires_in_ms - config.update_age_ms) // 2)
+    if idle_ms is not None:
+        step_ms = min(step_ms, idle_ms // 2)
+    visit_count = milliseconds // step_ms
+    if visit_count > MOST_VISITS:
+        if idle_ms is not None and step_ms == idle_ms // 2:
+            why = f"idle_timeout is {config.idle_timeout}"
+        else:
+            why = f"sessions live {config.expires_in} and are refreshed after {config.update_age}"
+        fail(
+            f"{why}, so it takes {visit_count} visits to be in use for {milliseconds // 1000} s; "
+            "raise it for this test, or write @pytest.mark.sessions(rotation_interval=…, "
+            "update_age=…) with shorter ones",
+            browser,
+        )
+    left_ms = milliseconds
+    while left_ms > 0:
+        advance(browser.clock, min(step_ms, left_ms))
+        left_ms -= step_ms
+        if left_ms > 0:
+            visit()

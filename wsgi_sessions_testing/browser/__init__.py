@@ -1,0 +1,1 @@
+"""A browser: its cookie jar, its requests, and what it remembers of them."""

@@ -1,0 +1,105 @@
+"""Builds the request that a browser would send for a page (Fetch standard, RFC 9110).
+
+Must not know the jar, the clock or sessions: the Cookie header is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from urllib.parse import urlencode, urlsplit
+
+from webob import Request  # type: ignore[import-untyped, unused-ignore]
+
+from wsgi_sessions.transport.environ import LONGEST_SHORT_BODY
+
+from .cookie_rules import is_same_site, is_trustworthy
+
+__all__ = ["Draft", "Form", "build_request", "encode_form", "header_lines"]
+
+Form = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+def encode_form(form: Form) -> str:
+    """Encode the fields of a form for a URL or a body."""
+    return urlencode(form)
+
+
+def header_lines(
+    method: str,
+    url: str,
+    *,
+    origin: str,
+    is_navigation: bool,
+    user_agent: str,
+) -> dict[str, str | None]:
+    """Return the headers a browser adds by itself when a page of ``origin`` asks for a URL."""
+    relation = _relation(origin, url)
+    lines: dict[str, str | None] = {"User-Agent": user_agent or None, "Accept": "*/*"}
+    if is_trustworthy(url):
+        lines["Sec-Fetch-Site"] = relation
+        lines["Sec-Fetch-Mode"] = "navigate" if is_navigation else "cors"
+    is_safe = method.upper() in ("GET", "HEAD")
+    if not is_safe or (relation != "same-origin" and not is_navigation):
+        lines["Origin"] = origin
+    return lines
+
+
+def build_request(
+    method: str,
+    url: str,
+    lines: Mapping[str, str | None],
+    content: bytes,
+    *,
+    address: str | None,
+) -> Request:
+    """Return a request as a server would hand it to an app; a header that is None is left out."""
+    parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    request = Request.blank(path, base_url=f"{parts.scheme}://{parts.netloc}")
+    environ = request.environ
+    environ["REQUEST_METHOD"] = method.upper()
+    environ["HTTP_HOST"] = parts.netloc  # as browsers send it: no port unless it is unusual
+    environ["REMOTE_ADDR"] = address or ""  # empty is what servers give on a unix socket
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1"
+    environ["wsgi.input"] = BytesIO(content)
+    if content or environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH"):
+        environ["CONTENT_LENGTH"] = str(len(content))
+    for name, value in lines.items():
+        if value is not None:
+            request.headers[name] = value
+    return request
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request that was made, with its cookies, and may be sent later; ``lines`` are headers."""
+
+    method: str
+    url: str
+    lines: Mapping[str, str | None]
+    content: bytes
+    made_at_ms: int
+
+    def build(self, *, address: str | None, has_long_body: bool = False) -> Request:
+        """Return the request anew; ``has_long_body`` asks for one, or makes it of zeros.
+
+        Raises ``ValueError`` for a body that is there, and not long.
+        """
+        content = self.content
+        if has_long_body and not content:
+            content = bytes(LONGEST_SHORT_BODY + 1)
+        if has_long_body and len(content) <= LONGEST_SHORT_BODY:
+            raise ValueError(
+                f"the body has {len(content)} bytes, but a slow upload is one of more than "
+                f"{LONGEST_SHORT_BODY}; send a longer one, or none at all"
+            )
+        return build_request(self.method, self.url, self.lines, content, address=address)
+
+
+def _relation(origin: str, url: str) -> str:
+    first, second = urlsplit(origin), urlsplit(url)
+    if (first.scheme, first.netloc) == (second.scheme, second.netloc):
+        return "same-origin"
+    return "same-site" if is_same_site(origin, url) else "cross-site"

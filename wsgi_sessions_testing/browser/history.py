@@ -1,0 +1,230 @@
+"""What a browser sent and was answered, kept so that a failed test can tell the story.
+
+Must not show cookies in full: a line of history may end up in a public log.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.util import request_uri
+
+from webob import Request, Response  # type: ignore[import-untyped, unused-ignore]
+
+from wsgi_sessions.clock import datetime_from_ms
+from wsgi_sessions.events import Events, SessionEvent
+
+from ..fakes.network import Fate
+from .jar import RefusedCookie
+
+__all__ = ["EventLog", "Exchange", "Note", "shorten", "tell"]
+
+_QUIET = frozenset({"purge_done"})
+_APART_MS = 1000
+"""Shorter times between a request and its answer are not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its response.
+
+    ``action`` names what the browser did by itself (``"sign in"``), None for a request of the
+    test's. ``sent`` is the Cookie header, ``received`` the values of the Set-Cookie headers.
+    ``heard_before`` counts the events that the browser's log held when this was sent.
+    ``is_by_app``: the whole app answered, every layer of it, and not its middleware alone.
+    ``has_arrived``: the request got to the ``SessionMiddleware``, as far as can be seen.
+    ``at_ms`` is when the app was asked; the request may have been made before and answered later.
+    ``by`` says whose it is where a story has several, as in ``"the thief"``.
+    """
+
+    at_ms: int
+    method: str
+    url: str
+    status: str
+    fate: Fate
+    sent: str | None
+    received: tuple[str, ...]
+    action: str | None = None
+    heard_before: int = 0
+    is_by_app: bool = True
+    has_arrived: bool = True
+    made_at_ms: int | None = None
+    answered_at_ms: int | None = None
+    by: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        response: Response,
+        *,
+        at_ms: int,
+        fate: Fate,
+        action: str | None,
+        heard_before: int = 0,
+        is_by_app: bool = True,
+        has_arrived: bool = True,
+        made_at_ms: int | None = None,
+        answered_at_ms: int | None = None,
+        by: str | None = None,
+    ) -> Exchange:
+        return cls(
+            at_ms=at_ms,
+            method=request.method,
+            # Not WebOb's, which takes no path that is not UTF-8.
+            url=request_uri(request.environ),
+            status=response.status,
+            fate=fate,
+            sent=request.environ.get("HTTP_COOKIE"),
+            received=tuple(response.headers.getall("Set-Cookie")),
+            action=action,
+            heard_before=heard_before,
+            is_by_app=is_by_app,
+            has_arrived=has_arrived,
+            made_at_ms=made_at_ms,
+            answered_at_ms=answered_at_ms,
+            by=by,
+        )
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx or 3xx."""
+        return self.status[:1] in ("2", "3")
+
+    def session_ids(self, read: Callable[[str], Any]) -> set[str]:
+        """Return the ids of the sessions whose tokens went to and fro; ``read`` reads one."""
+        pairs = [*(self.sent or "").split("; "), *(line.split(";")[0] for line in self.received)]
+        tokens = [read(pair.partition("=")[2]) for pair in pairs]
+        return {token.session_id for token in tokens if token is not None}
+
+    def __str__(self) -> str:
+        what = self.action or f"{self.method} {self.url}"
+        text = f"{_instant(self.at_ms)} {what}"
+        if self.by is not None:
+            text = f"{_instant(self.at_ms)} {self.by}: {what}"
+        if self.made_at_ms is not None and abs(self.at_ms - self.made_at_ms) >= _APART_MS:
+            text += f" (made at {_instant(self.made_at_ms)})"
+        if not self.is_by_app:
+            text += " (past the layers around SessionMiddleware)"
+        text += f" -> {self.status}"
+        if not self.has_arrived:
+            text += " (by a layer around SessionMiddleware)"
+        answered = ""
+        if self.answered_at_ms is not None and abs(self.answered_at_ms - self.at_ms) >= _APART_MS:
+            answered = f"answered at {_instant(self.answered_at_ms)}"
+        fate = "" if self.fate is Fate.ARRIVES else self.fate.value
+        how = [told for told in (fate, answered) if told]
+        if how:
+            text += f" ({', '.join(how)})"
+        if self.sent:
+            text += "; sent " + ", ".join(shorten(pair) for pair in self.sent.split("; "))
+        for line in self.received:
+            pair, _, attributes = line.partition(";")
+            text += f"; set {shorten(pair)};{attributes}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What happened to the browser itself, after so many requests and events."""
+
+    at_ms: int
+    text: str
+    history_before: int
+    heard_before: int
+
+    def __str__(self) -> str:
+        return f"{_instant(self.at_ms)} {self.text}"
+
+
+class EventLog:
+    """The audit events that reached whoever listens for a browser, the earliest first."""
+
+    def __init__(self) -> None:
+        self.heard: list[SessionEvent] = []
+
+    def listen_to(self, events: Events) -> None:
+        """Note down the events of a manager for as long as this log is in use."""
+        log = weakref.ref(self)
+
+        def note(event: SessionEvent) -> None:
+            alive = log()
+            if alive is not None:
+                alive.heard.append(event)
+
+        weakref.finalize(self, events.subscribe(note)).atexit = False
+
+
+def tell(
+    history: Iterable[Exchange],
+    *,
+    events: Iterable[SessionEvent] = (),
+    session_ids: Iterable[str] = (),
+    refused: Iterable[RefusedCookie] = (),
+    notes: Iterable[Note] = (),
+) -> str:
+    """Return a history as text, a line for each request, then the cookies that were refused.
+
+    ``notes`` stand between the requests, where they belong.
+    ``events`` are those of the browser's log. Each follows the request that it happened in or
+    after; those about other sessions than ``session_ids`` are left out.
+    """
+    told = list(events)
+    ours = set(session_ids)
+    lines: list[str] = []
+    next_event = 0
+
+    def tell_events(end: int) -> None:
+        nonlocal next_event
+        for event in told[next_event:end]:
+            if event.name not in _QUIET and (event.session_id is None or event.session_id in ours):
+                lines.append(_event_line(event))
+        next_event = max(next_event, end)
+
+    waiting = list(notes)
+    exchanges = list(history)
+    for position, exchange in enumerate([*exchanges, None]):
+        while waiting and waiting[0].history_before <= position:
+            tell_events(waiting[0].heard_before)
+            lines.append(str(waiting.pop(0)))
+        if exchange is not None:
+            tell_events(exchange.heard_before)
+            lines.append(str(exchange))
+    tell_events(len(told))
+    lines += [
+        f"refused {shorten(cookie.line.partition(';')[0])} from {cookie.url}: {cookie.why}"
+        for cookie in refused
+    ]
+    return "\n".join(lines) if lines else "(nothing was sent yet)"
+
+
+def _event_line(event: SessionEvent) -> str:
+    text = f"{_instant(event.at_ms)} event {event.name}"
+    if event.reason is not None:
+        text += f" as {event.reason}"
+    if event.session_id is not None:
+        text += f" of session {event.session_id[:4]}…"
+    if event.address is not None:
+        text += f" at {event.address}"
+    return text + "".join(f" {key}={value}" for key, value in event.details.items())
+
+
+def _instant(at_ms: int) -> str:
+    return datetime_from_ms(at_ms).isoformat(timespec="milliseconds")
+
+
+def shorten(pair: str) -> str:
+    """Cut a cookie's value short, but keep a token's generation and the start of its branch.
+
+    >>> shorten("session_token=v1.aaaaaaaaaaaaaaaaaaaa.2.YnJhbmNo.bbbbbbbbbbbbbbbbb")
+    'session_token=v1.aaaa….2.YnJh….…'
+    >>> shorten("theme=dark")
+    'theme=dark'
+    """
+    name, _, value = pair.partition("=")
+    parts = value.split(".")
+    if parts[0] == "v1" and len(parts) == 5:
+        return f"{name}=v1.{parts[1][:4]}….{parts[2]}.{parts[3][:4]}….…"
+    return pair if len(value) <= 16 else f"{name}={value[:8]}…"

@@ -1,0 +1,1 @@
+"""Stand-ins for what surrounds an application: clock, network, databases, providers."""

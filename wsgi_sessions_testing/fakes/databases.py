@@ -1,0 +1,166 @@
+"""Databases of tests: one on a server, made once and emptied, and others left as they were found.
+
+Must not touch what was there before: neither a row nor a table, nor another schema.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from wsgi_sessions.manager import SessionManager
+from wsgi_sessions.storage.connections import Connections
+
+from ..settings import settings_for_tests
+
+__all__ = ["ServerDatabase", "added_rows_removed"]
+
+_COLUMNS = """
+    SELECT table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema = %s ORDER BY table_name, column_name
+"""
+_CATALOGUE = "SELECT schema_name FROM information_schema.schemata"
+_PREFIX = "wsgi_sessions_test"
+
+
+class ServerDatabase:
+    """An empty database for each test of one process, one after the other.
+
+    On PostgreSQL it is a schema of the database in the URL, which comes first in the search
+    path; on MariaDB and MySQL a database beside it. It is made once, and its rows are deleted
+    for the next test; a test that left other tables in it has it made anew. The account in the
+    URL must be allowed to make one. Its name says which process of which machine made it, so
+    that ``sweep`` knows what killed processes of this machine have left.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        self.name = f"{_PREFIX}_{_name_of_here()}_{os.getpid()}_{worker}"
+        self._server = Connections(url)
+        self._columns: list[tuple[Any, ...]] = []
+        self._tables: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """The URL that leads there."""
+        parts = urlsplit(self._url)
+        if self._server.is_mysql:
+            return urlunsplit(parts._replace(path=f"/{self.name}"))
+        query = dict(parse_qsl(parts.query))
+        query["options"] = f"{query.get('options', '')} -csearch_path={self.name}".strip()
+        return urlunsplit(parts._replace(query=urlencode(query)))
+
+    def make_fresh(self) -> str:
+        """Return the URL of the database, with our tables in it and no row."""
+        if self._columns and self._columns == self._find_columns():
+            self._server.atomically(self._delete_rows)
+        else:
+            self._make()
+        return self.url
+
+    def drop(self) -> None:
+        """Remove what was made."""
+        self._drop(self.name)
+        self._columns = []
+        self._server.close()
+
+    def sweep(self) -> None:
+        """Remove what processes of this machine that were killed have left on the server.
+
+        What belongs to a living process or to another machine stays, and so does what this
+        account may not remove.
+        """
+        pattern = re.compile(rf"{_PREFIX}_{_name_of_here()}_([0-9]+)_\w+")
+        for (name,) in self._server.read_rows(_CATALOGUE, ()):
+            found = pattern.fullmatch(name)
+            if found is not None and not _is_alive(int(found[1])):
+                # Another run may be sweeping, too.
+                with suppress(Exception):
+                    self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        if self._server.is_mysql:
+            self._server.write(f"DROP DATABASE IF EXISTS `{name}`", ())
+        else:
+            self._server.write(f'DROP SCHEMA IF EXISTS "{name}" CASCADE', ())
+
+    def _make(self) -> None:
+        self.drop()
+        if self._server.is_mysql:
+            self._server.write(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4", ())
+        else:
+            self._server.write(f'CREATE SCHEMA "{self.name}"', ())
+        manager = SessionManager(self.url, config=settings_for_tests())
+        manager.create_tables()
+        self._tables = [model._meta.table_name for model in manager.models.created_here]
+        manager.close()
+        self._columns = self._find_columns()
+
+    def _find_columns(self) -> list[tuple[Any, ...]]:
+        return self._server.read_rows(_COLUMNS, (self.name,))
+
+    def _delete_rows(self) -> None:
+        # Not TRUNCATE, which on both servers takes longer for as few rows as a test leaves.
+        quote = "`" if self._server.is_mysql else '"'
+        for table in self._tables:
+            self._server.write(
+                f"DELETE FROM {quote}{self.name}{quote}.{quote}{table}{quote}",
+                (),
+            )
+
+
+def _name_of_here() -> str:
+    """Return a short name of where process ids mean what they mean here: machine and container."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/etc/machine-id").read_text(encoding="ascii").strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return sha256("\n".join(parts).encode()).hexdigest()[:10]
+
+
+def _is_alive(process_id: int) -> bool:
+    """Tell whether there is a process of this id; where nobody can tell, there is."""
+    if sys.platform == "win32":
+        return True  # os.kill would end it there, whatever the signal
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def added_rows_removed(manager: SessionManager) -> Iterator[None]:
+    """Remove, at the end of the block, the rows that were added in it to the tables of ours."""
+    models = manager.models.created_here
+
+    def keys_of(model: Any) -> set[Any]:
+        found: set[Any] = set()
+
+        def read() -> None:
+            found.update(key for (key,) in model.select(model._meta.primary_key).tuples())
+
+        manager.connections.run(read)
+        return found
+
+    before = {model: keys_of(model) for model in models}
+    try:
+        yield
+    finally:
+        for model in models:
+            for key in keys_of(model) - before[model]:
+                manager.connections.run(
+                    model.delete().where(model._meta.primary_key == key).execute
+                )

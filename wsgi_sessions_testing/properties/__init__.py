@@ -1,0 +1,1 @@
+"""Hypothesis strategies, the state machine and its reference model."""

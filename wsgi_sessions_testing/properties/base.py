@@ -1,0 +1,346 @@
+"""``MachineGround``: what a ``SessionMachine`` stands on, and how it checks each request.
+
+Must not believe the product: what has to come of each request is worked out by the oracle.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from wsgi_sessions.errors import StoreUnavailableError
+from wsgi_sessions.records import PresentedToken, SessionRecord
+from wsgi_sessions.storage.statements import compile_query
+from wsgi_sessions.storage.store import SESSION_COLUMNS
+
+from ..assertions.steps import plant
+from ..bench import Bench, config_for_tests
+from ..browser.browser import Browser
+from ..extras import from_extra
+from ..fakes.instrumentation import SessionReads, unwatched
+from ..settings import with_changes
+from .reference_model import Expected, ReferenceSession, Shown, Standing, Theft
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["DEVICES", "KEYS", "PLACES", "MachineGround", "standing_of"]
+
+DEVICES = ("Firefox on Linux", "Safari on iPhone", "Chrome on Windows")
+PLACES = (
+    *("127.0.0.1", "127.0.0.77", "203.0.113.66"),
+    *("2001:db8:66::66", "2001:db8:66::77", "2001:db8:66:1::66"),
+)
+"""Where browsers are, one after the other, if sessions are bound to addresses."""
+KEYS = ("session_machine: a", "session_machine: b")
+"""What the machine keeps in the data of sessions; the app's own keys are its own affair."""
+SKEW_MS = 2000
+LATE_MS = 20_000
+"""A response that has not arrived by then never will."""
+UNSAVED_MS = 30_000
+"""What a browser that crashes may have lost of its jar."""
+
+
+class Locks:
+    """Has what a request writes of its session fail, while others hold the lock."""
+
+    def __init__(self) -> None:
+        self.are_held = False
+
+    def around(self, _point: str, name: str, call: Callable[[], Any]) -> Any:
+        if self.are_held and name == "apply_change":
+            raise StoreUnavailableError("others hold the lock")
+        return call()
+
+
+class MachineGround(RuleBasedStateMachine):
+    """The app on its bench, and a reference of every session there is."""
+
+    settings: ClassVar[dict[str, Any]] = {}
+    page: ClassVar[str | None] = None
+
+    def make_app(self) -> WSGIApplication:
+        """Return the application to test, wrapped in ``SessionMiddleware`` or not."""
+        raise NotImplementedError(
+            f"{type(self).__name__} needs your application; write\n"
+            "    def make_app(self):\n        return create_app()"
+        )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bench: Bench | None = None
+        self.sessions: dict[str, ReferenceSession] = {}
+        self.loot: list[Browser] = []
+        self.held_since_ms: int | None = None
+        self.tampered: set[str] = set()
+        """Sessions of which somebody else has used a token: their browsers may be signed out."""
+        self.thefts: dict[str, Theft] = {}
+        self.crashed: set[tuple[str, int]] = set()
+        """Generations that a crash has cost a browser: no more than one crash each."""
+        self.failed_over: set[str] = set()
+        """Sessions whose last write was lost once."""
+        self.asking: Browser | None = None
+        self.is_bound = False
+        self.is_cached = False
+
+    @initialize()
+    def open(self) -> None:
+        app = self.make_app()
+        config = with_changes(config_for_tests(app), dict(self.settings))
+        self._bench = Bench(app, config=config)
+        bench = self.bench = self._bench.__enter__()
+        self.config, self.clock = bench.manager.config, bench.clock
+        self.app = app
+        self.is_bound = self.config.ip_binding != "off"
+        self.is_cached = self.config.cookie_cache.enabled
+        # Clocks have to differ by less than the grace, or the product promises nothing.
+        self.skew_ms = min(SKEW_MS, self.config.rotation_grace_ms // 4)
+        self.late_ms = min(LATE_MS, self.config.rotation_grace_ms // 2)
+        self.unsaved_ms = min(UNSAVED_MS, self.config.rotation_grace_ms)
+        self.workers = bench.workers(2, skew=timedelta(milliseconds=self.skew_ms))
+        self.reads = SessionReads()
+        self.reads_before_app = 0
+        self.locks = Locks()
+        for worker in self.workers:
+            store: Any = worker.manager.store
+            store.watchers += [self.reads, self.locks]
+            worker.middleware.app = self._noting_reads(worker.middleware.app)
+        self.browsers = [bench.new_browser(name) for name in DEVICES]
+        self.is_secure = self.browsers[0]._is_secure
+        self.cookie_url = self.browsers[0]._cookie_url
+        self.token_name = bench.manager.cookies.token_name(is_secure=self.is_secure)
+        self.cache_name = bench.manager.cookies.cache_name(is_secure=self.is_secure)
+        session = bench.manager.models.session
+        columns = [getattr(session, name) for name in SESSION_COLUMNS]
+        self._all_rows = compile_query(session.select(*columns))
+        self.data: dict[str, dict[str, list[int]]] = {}
+
+    def teardown(self) -> None:
+        if self._bench is not None:
+            self._bench.__exit__(None, None, None)
+
+    def _noting_reads(self, app: WSGIApplication) -> WSGIApplication:
+        """Tell the reads of a request's validation from those of the app that follow it."""
+
+        def noting(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            self.reads_before_app = self.reads.count
+            return app(environ, start_response)
+
+        return noting
+
+    # What must hold
+
+    @invariant()
+    def rows_are_as_the_past_says(self) -> None:
+        if self._bench is not None:
+            self._compare_rows()
+
+    # Under the bonnet
+
+    def _compare_rows(self) -> None:
+        rows = self._read_rows()
+        for session in self.sessions.values():
+            row = rows.get(session.id)
+            if row is None:
+                assert self._may_be_purged(session), self._told("a row is gone")
+                continue
+            reason = session.end_reason
+            if row.end_reason != reason:
+                # The product may have noticed a limit by itself, at a sign-in.
+                is_over = session.find_end(self.clock.now_ms()) == row.end_reason
+                if reason is not None or not is_over:
+                    raise AssertionError(
+                        self._told(f"a session ended as {row.end_reason}, and should as {reason}")
+                    )
+                session.end(str(row.end_reason), self.clock.now_ms())
+            if reason is not None:
+                continue
+            told, stored = session.tell(), standing_of(row)
+            for name in (each.name for each in fields(told)):
+                found, wanted = getattr(stored, name), getattr(told, name)
+                assert found == wanted, self._told(
+                    f"a session has {name} {found}, and should have {wanted}"
+                )
+            kept = {key: items for key, items in json.loads(row.data).items() if key in KEYS}
+            assert kept == self.data[session.id], self._told("session data was lost")
+
+    def _row_unless_purged(self, session: ReferenceSession) -> Any:
+        """Return a session's row, or None if that was purged when it might be."""
+        row = self._find_row(session.id)
+        assert row is not None or self._may_be_purged(session), self._told("a row is gone")
+        return row
+
+    def _may_be_purged(self, session: ReferenceSession) -> bool:
+        """Tell whether a session has been over for as long as its record is kept.
+
+        Who ended it may be behind, and who cleans up ahead.
+        """
+        over_at_ms = session.tell().expires_at_ms
+        if session.ended_at_ms is not None:
+            over_at_ms = min(over_at_ms, session.ended_at_ms - self.skew_ms)
+        return self.clock.now_ms() + self.skew_ms >= over_at_ms + self.config.keep_ended_ms
+
+    def _be_signed_in(self, which: int) -> None:
+        """Sign in where nobody is: most of what can happen, happens to those who are."""
+        raise NotImplementedError
+
+    def _come_to(self, which: int, moment: str, worker: int, off_by: int = 0) -> None:
+        """Let time pass up to a moment in the life of a browser's token, if it is to come."""
+        config, session = self.config, self._reference(self._held(self.browsers[which]))
+        state = None if session is None else session.tell()
+        due_ms = None if session is None or state is None else session.due_ms(state)
+        begun_ms = self.clock.now_ms() if state is None else state.begun_at_ms
+        if due_ms is None:
+            due_ms = begun_ms + config.rotation_interval_ms
+        at_ms = {
+            "grace": begun_ms + config.rotation_grace_ms,
+            "window": begun_ms + 3 * config.rotation_grace_ms,
+            "upload": begun_ms + config.upload_grace_ms,
+            "pause": due_ms - 2 * config.rotation_grace_ms,
+            "early": due_ms - config.rotation_grace_ms,
+            "due": due_ms,
+            "refresh": begun_ms
+            if session is None or state is None
+            else session.refresh_due_ms(state),
+            "late": due_ms + 3 * config.rotation_grace_ms,
+        }[moment]
+        self._advance(at_ms + off_by - self.workers[worker].clock.now_ms())
+
+    def _seat(self, which: int, worker: int) -> Browser:
+        return self.browsers[which].through(self.workers[worker])
+
+    def _text_in(self, jar: Browser, name: str | None = None) -> str | None:
+        """Return the session token that a jar would send, or its cookie of another name."""
+        wanted = self.token_name if name is None else name
+        sent = jar.cookies.find_all(self.cookie_url)
+        return next((cookie.value for cookie in sent if cookie.name == wanted), None)
+
+    def _plant(self, jar: Browser, text: str) -> None:
+        """Put a token in the place of the one that a jar has."""
+        cookies, session = self.bench.manager.cookies, self._reference(self._held(jar))
+        max_age_s: int | None = self.config.expires_in_ms // 1000
+        if session is not None and not session.is_remembered:
+            max_age_s = None
+        _, line = cookies.set_token(text, is_secure=self.is_secure, max_age_s=max_age_s)
+        plant(jar, self.token_name, line)
+
+    def _held(self, browser: Browser) -> PresentedToken | None:
+        token = self.bench.manager.signer.read(self._text_in(browser) or "")
+        if token is not None and token.session_id not in self.sessions:
+            self._meet(token.session_id)
+        return token
+
+    def _meet(self, session_id: str) -> None:
+        """Take in a session that the app itself began for a visitor."""
+        found = unwatched(self.bench.manager.store).find_session(session_id)
+        if found is None or found[0].user_id is not None:
+            return
+        row = found[0]
+        self.sessions[session_id] = ReferenceSession(
+            session_id,
+            None,
+            self.config,
+            row.authenticated_at_ms,
+            is_remembered=row.remember,
+            branch=row.branch,
+            bound_to=row.ip_address,
+            base=standing_of(row),
+            validated_at_ms=self.clock.now_ms() + self.skew_ms,
+        )
+        self.data[session_id] = {}
+
+    def _reference(self, held: PresentedToken | None) -> ReferenceSession | None:
+        return None if held is None else self.sessions.get(held.session_id)
+
+    def _is_live(self, session: ReferenceSession) -> bool:
+        return session.find_end(self.clock.now_ms()) is None
+
+    def _note_theft(self, jar: Browser) -> None:
+        """Take note of where the session stands whose token a thief has from now on."""
+        held = self._held(jar)
+        session = self._reference(held)
+        if held is not None and session is not None:
+            latest = max(held.generation, session.tell().generation)
+            self.thefts[session.id] = Theft(latest)
+
+    def _shown(self, held: PresentedToken, worker: int, *, has_long_body: bool = False) -> Shown:
+        at_ms = self.workers[worker].clock.now_ms()
+        is_older = not held.is_signed_by_newest
+        return Shown(held.generation, held.branch, at_ms, has_long_body, is_older)
+
+    def _expect(self, browser: Browser, worker: int, *, has_long_body: bool = False) -> Expected:
+        held = self._held(browser)
+        session = self._reference(held)
+        if held is None or session is None:
+            return Expected(False)
+        is_elsewhere = session.is_elsewhere(browser.address)
+        shown = self._shown(held, worker, has_long_body=has_long_body)
+        return session.expect(shown, is_elsewhere=is_elsewhere)
+
+    def _lies(self, browser: Browser) -> dict[str, str]:
+        """Return headers that claim the address a session is bound to, from one that may not."""
+        session = self._reference(self._held(browser))
+        place = ipaddress.ip_address(browser.address or PLACES[0])
+        if not self.is_bound or session is None or session.bound_to is None:
+            return {}
+        if any(place in network for network in self.config.trusted_proxies):
+            return {}
+        return {"X-Forwarded-For": session.bound_to}
+
+    def _advance(self, milliseconds: int) -> None:
+        if milliseconds <= 0:
+            return
+        now_ms = self.clock.now_ms()
+        held_ms = self.held_since_ms
+        if held_ms is not None and now_ms + milliseconds > held_ms + self.late_ms:
+            self._lose_held()
+        self.clock.advance(milliseconds=milliseconds)
+
+    def _lose_held(self) -> None:
+        """What is on its way for too long is lost."""
+        self.bench.network._held.clear()
+        self.held_since_ms = None
+
+    def _row(self, session_id: str) -> Any:
+        row = self._find_row(session_id)
+        assert row is not None, self._told("a row is gone")
+        return row
+
+    def _read_rows(self) -> dict[str, SessionRecord]:
+        """Return every row there is, by its id; of a user's id it has what is stored."""
+        found = self.bench.manager.connections.read_rows(self._all_rows.sql, ())
+        return {row[0]: SessionRecord._make(row) for row in found}
+
+    def _find_row(self, session_id: str) -> Any:
+        found = unwatched(self.bench.manager.store).find_session(session_id)
+        return None if found is None else found[0]
+
+    def _told(self, what: str) -> str:
+        browsers = [*self.browsers, *self.loot]
+        asking = self.asking
+        if asking is not None and all(each._history is not asking._history for each in browsers):
+            browsers.insert(0, asking)
+        stories = [f"{browser!r}\n{browser.story()}" for browser in browsers]
+        return "\n\n".join([what, *stories])
+
+
+def standing_of(row: Any) -> Standing:
+    """Return where a row says that its session stands."""
+    return Standing(
+        generation=row.generation,
+        branch=row.branch,
+        begun_at_ms=row.confirmed_at_ms,
+        is_settled=bool(row.is_settled),
+        has_caught_up=bool(row.caught_up),
+        expires_at_ms=row.expires_at_ms,
+        refreshed_at_ms=row.updated_at_ms,
+        seen_at_ms=row.last_seen_at_ms,
+        branch_before=row.branch_before,
+    )

@@ -1,0 +1,131 @@
+"""``JarRules``: jars with doubled, old and stolen cookies, new secrets, and ways through proxies.
+
+Must not believe the product: what has to come of each request is worked out by the oracle.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from wsgi_sessions.sessions.tokens import TokenSigner
+
+from ..extras import from_extra
+from .base import PLACES
+from .checks import MachineChecks
+from .rotation_rules import MOMENTS, OFF_BY
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
+
+__all__ = ["JarRules"]
+
+
+class JarRules(MachineChecks):
+    """What becomes of a jar, and by which way it comes."""
+
+    @rule(which=st.integers(0, 2))
+    def restart(self, which: int) -> None:
+        """A browser is closed and opened: it keeps the cookie of who is to be remembered."""
+        browser = self.browsers[which]
+        before, session = self._text_in(browser), self._reference(self._held(browser))
+        browser.restart()
+        if session is not None:
+            kept = before if session.is_remembered else None
+            assert self._text_in(browser) == kept, self._told(
+                "a session that was remembered lost its cookie"
+                if session.is_remembered
+                else "a session that was not remembered kept its cookie"
+            )
+
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        kind=st.sampled_from(["rubbish", "older", "sibling"]),
+        is_first=st.booleans(),
+        moment=st.sampled_from(["now", "window", "due"]),
+    )
+    def double_a_cookie(
+        self, which: int, worker: int, kind: str, is_first: bool, moment: str
+    ) -> None:
+        """Two cookies of one name: the other is rubbish, or another token of the session.
+
+        A later generation counts before an older one; of siblings the one that is stored.
+        """
+        self._be_signed_in(which)
+        if moment != "now":
+            self._come_to(which, moment, worker)
+        browser = self._seat(which, worker)
+        held = self._held(browser)
+        session = self._reference(held)
+        name = self.token_name
+        if held is None or session is None:
+            return
+        other = "rubbish"
+        # A browser holds one cookie of such a name, so no older one stands beside it.
+        if kind != "rubbish" and (held.generation or kind == "sibling"):
+            if name.startswith("__Host-"):
+                return
+            generation = held.generation - (kind == "older")
+            other = self.bench.factories.token_of(held.text, generation=generation)
+        texts = [other, held.text] if is_first else [held.text, other]
+        counts = held
+        if kind == "sibling" and is_first and session.tell().branch != held.branch:
+            found = self.bench.manager.signer.read(other)
+            counts = held if found is None else found
+        line = "; ".join(f"{name}={text}" for text in texts)
+        jar = self.browsers[which] if counts is held else browser.fork()
+        if counts is not held:
+            self._note_theft(jar)
+        self._look(jar, worker, headers={"Cookie": line}, held=counts, is_thief=counts is not held)
+
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        moment=st.sampled_from(["now", "now", *MOMENTS]),
+        off_by=OFF_BY,
+    )
+    def come_with_older_secret(self, which: int, worker: int, moment: str, off_by: int) -> None:
+        """A token that an older secret has signed, or one that is no secret of ours any more."""
+        self._be_signed_in(which)
+        if moment != "now":
+            self._come_to(which, moment, worker, off_by)
+        browser = self._seat(which, worker)
+        held = self._held(browser)
+        if held is None:
+            return
+        secrets = list(self.config.secret)
+        is_known = len(secrets) > 1
+        secret = secrets[1] if is_known else "of-others" * 8
+        jar = self.browsers[which] if is_known else self.browsers[which].fork()
+        text = TokenSigner([secret]).write(held.secret, held.generation, held.branch)
+        self._plant(jar, text)
+        jar.cookies.discard(self.cache_name)
+        self._look(jar, worker)
+
+    @precondition(lambda self: self.is_bound and self.config.trusted_proxies)
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        place=st.integers(0, len(PLACES) - 1),
+        hops=st.integers(1, 2),
+        lies=st.booleans(),
+    )
+    def come_through_proxy(
+        self, which: int, worker: int, place: int, hops: int, lies: bool
+    ) -> None:
+        """A proxy that is believed adds where a request comes from to what that claims."""
+        if any(ipaddress.ip_address(PLACES[place]) in one for one in self.config.trusted_proxies):
+            return  # which would be one more proxy
+        self._be_signed_in(which)
+        network = self.config.trusted_proxies[0]
+        proxies = [str(network[index % network.num_addresses]) for index in (1, 2)]
+        session = self._reference(self._held(self.browsers[which]))
+        told = [PLACES[place], *proxies[1:hops]]
+        if lies and session is not None and session.bound_to is not None:
+            told.insert(0, session.bound_to)
+        jar = self.browsers[which].fork()
+        jar.address = proxies[0]
+        headers = {"X-Forwarded-For": ", ".join(told)}
+        self._look(jar, worker, headers=headers, place=PLACES[place])
+        self.browsers[which].cookies = jar.cookies

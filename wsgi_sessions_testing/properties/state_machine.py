@@ -1,0 +1,465 @@
+"""``SessionMachine``: Hypothesis plays browsers, workers and a thief against a wrapped app.
+
+Must not believe the product: what has to come of each request is worked out by the oracle.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from wsgi_sessions.errors import SessionLimitReached
+
+from ..assertions.steps import plant
+from ..browser.browser import Browser
+from ..extras import from_extra
+from ..schedules import Schedules
+from .base import KEYS, PLACES, standing_of
+from .jar_rules import JarRules
+from .reference_model import CATCH_UP, Expected, ReferenceSession
+from .rotation_rules import RotationRules
+from .thief_rules import ThiefRules
+from .user_rules import PEOPLE, PeopleRules
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
+
+__all__ = ["SessionMachine"]
+
+MOST_VISITS = 40
+ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
+    [[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]
+)
+"""Any order of the steps of two requests, and those in which both have read before one writes."""
+
+
+class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
+    """A state machine that knows how sessions behave; point it at your application:
+
+    ``class MyMachine(SessionMachine):`` with ``def make_app(self): return create_app()``, and
+    ``TestSessions = MyMachine.TestCase`` below it. ``settings`` changes settings of the app's
+    config; ``page`` is a page that anybody may open, by default at the path of the cookies. The
+    page may begin a session of a visitor, and may keep data in sessions; it must not sign
+    anybody in or out, nor clear what others keep in ``session.data``.
+    """
+
+    settings: ClassVar[dict[str, Any]] = {}
+    page: ClassVar[str | None] = None
+
+    # Signing in and out
+
+    @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), remember=st.integers(0, 3))
+    def sign_in(self, which: int, who: str, remember: int) -> None:
+        self._lose_held()
+        browser = self._seat(which, 0)
+        before = self._held(browser)
+        replaced = self._reference(before)
+        user = self.bench.factories.find_or_make_user(who)
+        away: ReferenceSession | None = None
+        gone = replaced if replaced is not None and replaced.is_user_gone else None
+        if gone is not None:
+            replaced = None
+        if before is not None and replaced is not None:
+            expected = self._expect(browser, 0)
+            self._apply(replaced, expected, self._shown(before, 0))
+            if not expected.is_accepted:
+                if replaced.end_reason is None and replaced.is_elsewhere(browser.address):
+                    away = replaced  # the sign-in ends what it finds refused for its address
+                replaced = None
+        live = [one for one in self.sessions.values() if one.user_id == user.id]
+        live = [one for one in live if self._is_live(one) and one not in (replaced, away)]
+        now_ms = self.clock.now_ms()
+        try:
+            made = browser.sign_in(user, remember_me=remember > 0)
+        except SessionLimitReached:
+            most = self.config.multi_session.maximum_sessions
+            assert most is not None
+            assert len(live) >= most, self._told("a sign-in was rejected")
+            return
+        assert before is None or made.id != before.session_id, self._told(
+            "a sign-in kept the session id"
+        )
+        if gone is not None:
+            self._note_end_of_gone(gone)
+        if away is not None:
+            away.end("signed_out", now_ms)
+        self.data[made.id] = {}
+        if replaced is not None:
+            is_same = replaced.user_id in (None, user.id)
+            if is_same and replaced.end_reason is None:
+                self.data[made.id] = copy.deepcopy(self.data[replaced.id])
+            replaced.end("signed_out", now_ms)
+        held = self._held(browser)
+        assert held is not None, self._told("a sign-in brought no cookie")
+        assert held.session_id == made.id, self._told("a sign-in left the cookie of before")
+        self.sessions[made.id] = ReferenceSession(
+            made.id,
+            user.id,
+            self.config,
+            now_ms,
+            is_remembered=remember > 0,
+            branch=held.branch,
+            bound_to=browser.address,
+        )
+        self._make_room(live, now_ms)
+        self._check_cookie(browser)
+        # At this very instant: what the sign-in found to be over is past other limits later.
+        self._compare_rows()
+
+    def _be_signed_in(self, which: int) -> None:
+        """Sign in where nobody is: most of what can happen, happens to those who are."""
+        if not self._expect(self.browsers[which], 0).is_accepted:
+            self.sign_in(which, PEOPLE[0], 1)
+
+    def _make_room(self, live: list[ReferenceSession], now_ms: int) -> None:
+        """Find out who had to go for a sign-in; of several seen at one instant it may be any."""
+        multi = self.config.multi_session
+        ended = [one for one in live if self._row(one.id).ended_at_ms is not None]
+        most = 1 if not multi.enabled else multi.maximum_sessions
+        surplus = 0 if most is None else max(0, len(live) + 1 - most)
+        assert len(ended) == surplus, self._told(
+            f"{len(live)} sessions were live before a sign-in and {len(ended)} had to go, "
+            f"where {most} is the most"
+        )
+        for one in ended:
+            kept = [other for other in live if other not in ended]
+            seen = one.tell().seen_at_ms
+            assert not multi.enabled or all(o.tell().seen_at_ms >= seen for o in kept), self._told(
+                "a session went that was seen later than one that stayed"
+            )
+            one.end(str(self._row(one.id).end_reason), now_ms)
+
+    @rule(which=st.integers(0, 2))
+    def sign_out(self, which: int) -> None:
+        browser = self._seat(which, 0)
+        held = self._held(browser)
+        thief = browser.fork()
+        expected = self._expect(browser, 0)
+        shown = None if held is None else self._shown(held, 0)
+        browser.sign_out()
+        assert self._text_in(browser) is None, self._told("a sign-out left the cookie")
+        session = self._reference(held)
+        if shown is not None and session is not None:
+            if session.is_user_gone:
+                self._note_end_of_gone(session)
+            else:
+                self._apply(session, expected, shown)
+            # Also one that was refused for its address, or whose token was replaced.
+            session.end("signed_out", self.clock.now_ms())
+            assert thief.session is None, self._told("a sign-out left the session")
+
+    @rule(whose=st.integers(0, 2), is_behind=st.booleans())
+    def revoke(self, whose: int, is_behind: bool) -> None:
+        """End another device's session, as another process does whose clock may be behind."""
+        self._be_signed_in(whose)
+        victim = self._held(self.browsers[whose])
+        session = self._reference(victim)
+        if victim is None or session is None or not self._is_live(session):
+            return
+        skew = timedelta(milliseconds=-self.skew_ms if is_behind else 0)
+        other = self.bench.manager.sibling(clock=self.clock.skewed(skew))
+        other.revoke_session(victim.session_id)
+        session.end("revoked", self.clock.now_ms())
+
+    @rule(
+        whose=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        is_behind=st.booleans(),
+        off_by=st.sampled_from([0, 0, 1]),
+    )
+    def revoke_in_use(self, whose: int, worker: int, is_behind: bool, off_by: int) -> None:
+        """End a session that is in use, and use it on when every process must have heard of it."""
+        self._be_signed_in(whose)
+        for _ in range(2):
+            self._look(self.browsers[whose], worker)
+        self.revoke(whose, is_behind)
+        self._advance(self.config.revocation_lag_ms + off_by)
+        self._look(self.browsers[whose], worker)
+
+    # Requests
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    def look(self, which: int, worker: int) -> None:
+        """A request, and whether the app was given the session it must be given."""
+        self._look(self.browsers[which], worker)
+
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        fate=st.sampled_from(["arrives", "lost", "delayed", "repeated"]),
+        lies=st.booleans(),
+    )
+    def open_page(self, which: int, worker: int, fate: str, lies: bool) -> None:
+        """A page of the app's own, on a line that may be bad."""
+        browser = self._seat(which, worker)
+        held, expected = self._held(browser), self._expect(browser, worker)
+        session = self._reference(held)
+        before = self._text_in(browser)
+        network = browser.network
+        trouble = {
+            "lost": network.losing_responses,
+            "delayed": network.delaying_responses,
+            "repeated": network.repeating_responses,
+        }.get(fate)
+        page = self.config.cookie.path if self.page is None else self.page
+        headers = self._lies(browser) if lies else {}
+        self.reads.count = self.reads_before_app = 0
+        with nullcontext() if trouble is None else trouble(1):
+            answer = browser.get(page, headers=headers)
+        if fate in ("delayed", "repeated") and self.held_since_ms is None:
+            self.held_since_ms = self.clock.now_ms()
+        assert answer.status_int < 500, self._told(f"the page was answered {answer.status}")
+        self._check_caching(answer)
+        self._check_cookie(browser)
+        if held is None or session is None or not self.reads_before_app:
+            return
+        shown = self._shown(held, worker)
+        self._apply(session, expected, shown)
+        has_arrived = fate in ("arrives", "repeated")
+        self._check_answer(browser, before, expected, shown, has_arrived=has_arrived)
+
+    @rule(newest_first=st.booleans())
+    def deliver(self, newest_first: bool) -> None:
+        """What was on its way arrives, in order or not."""
+        self.bench.network.deliver(newest_first=newest_first)
+        self.held_since_ms = None
+
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        moment=st.sampled_from(["", "window", "window", "upload"]),
+        off_by=st.sampled_from([-1, 0, 0, 1]),
+        has_long_body=st.booleans(),
+    )
+    def rotate(
+        self, which: int, worker: int, moment: str, off_by: int, has_long_body: bool
+    ) -> None:
+        """A rotation falls due; the token is offered and confirmed, and may be settled."""
+        self._be_signed_in(which)
+        self._rotate(which, worker)
+        if moment:
+            self._come_to(which, moment, worker, off_by)
+            self._look(self.browsers[which], worker, has_long_body=has_long_body)
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    def come_every_day(self, which: int, worker: int) -> None:
+        """Beyond the first expiry, in use all the time."""
+        self._be_signed_in(which)
+        days = self.config.expires_in_ms // self.config.update_age_ms + 1
+        for _ in range(min(days, MOST_VISITS)):
+            self._advance(self.config.update_age_ms)
+            self._look(self.browsers[which], worker)
+
+    # Copies
+
+    @precondition(lambda self: self.is_cached)
+    @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
+    def swap_copies(self, which: int, whose: int, worker: int) -> None:
+        """Put the cached copy of one browser beside the token of another."""
+        self._be_signed_in(whose)
+        self._be_signed_in(which)
+        copied = self._copy_in(self.browsers[whose])
+        if copied is not None and self._held(self.browsers[which]) is not None:
+            self._look_with_copy(self.browsers[which], copied, worker)
+
+    @precondition(lambda self: self.is_cached)
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), off_by=st.sampled_from([0, 0, 1]))
+    def keep_copy(self, which: int, worker: int, off_by: int) -> None:
+        """Keep a cached copy beyond the time after which browsers forget it."""
+        self._be_signed_in(which)
+        self._look(self.browsers[which], worker)
+        copied = self._copy_in(self.browsers[which])
+        if copied is not None:
+            self._advance(self.config.cookie_cache.max_age_ms + off_by)
+            self._look_with_copy(self.browsers[which], copied, worker)
+
+    def _copy_in(self, jar: Browser) -> str | None:
+        return self._text_in(jar, self.cache_name)
+
+    def _look_with_copy(self, jar: Browser, copied: str, worker: int) -> None:
+        """Look as somebody with the same cookies, but for another cached copy."""
+        thief, cookies, is_secure = jar.fork(), jar.manager.cookies, self.is_secure
+        made = cookies.set_cached_copy(copied, is_secure=is_secure, max_age_s=3600)
+        assert made is not None, "it was set once, so it is not too large"
+        plant(thief, self.cache_name, made[1])
+        self._look(thief, worker)
+
+    # Places
+
+    @precondition(lambda self: self.is_bound)
+    @rule(
+        which=st.integers(0, 2),
+        place=st.integers(0, len(PLACES) - 1),
+        worker=st.integers(0, 1),
+        lies=st.booleans(),
+    )
+    def travel(self, which: int, place: int, worker: int, lies: bool) -> None:
+        """A browser comes from another address, where sessions are bound to one."""
+        self._be_signed_in(which)
+        self.browsers[which].address = PLACES[place]
+        self.open_page(which, worker, "arrives", lies)
+
+    # Time
+
+    @rule(
+        setting=st.sampled_from(
+            [
+                *["expires_in", "update_age", "rotation_grace", "idle_timeout", "touch_interval"],
+                *["absolute_timeout", "short_expires_in", "revocation_lag", "fresh_age"],
+                *["rotation_interval", "rotation_window", "upload_grace"],
+            ]
+        ),
+        off_by=st.sampled_from([-1, 0, 0, 1]),
+    )
+    def wait(self, setting: str, off_by: int) -> None:
+        """Time passes, to the very edge of a setting."""
+        milliseconds = getattr(self.config, f"{setting}_ms")
+        self._advance((milliseconds or 1000) + off_by)
+
+    @rule(which=st.integers(0, 2), off_by=st.sampled_from([-1, 0]), worker=st.integers(0, 1))
+    def wait_for_the_end(self, which: int, off_by: int, worker: int) -> None:
+        """Time passes up to the very end of a session."""
+        self._be_signed_in(which)
+        held = self._held(self.browsers[which])
+        session = self._reference(held)
+        if session is None or not self._is_live(session):
+            return
+        skew_ms = worker * self.skew_ms
+        rest_ms = session.tell().expires_at_ms - self.clock.now_ms() - skew_ms + off_by
+        if rest_ms > 0:
+            self._advance(rest_ms)
+        self._look(self.browsers[which], worker)
+
+    # In parallel
+
+    @rule(
+        which=st.integers(0, 2),
+        kind=st.sampled_from(["look", "revoke", "data"]),
+        moment=st.sampled_from(["now", "due", "window"]),
+        order=ORDERS,
+    )
+    def in_parallel(self, which: int, kind: str, moment: str, order: list[int]) -> None:
+        """Two requests at once, a step of the one and a step of the other."""
+        self._be_signed_in(which)
+        if moment != "now":
+            self._come_to(which, moment, 0)
+        browser = self._seat(which, 0)
+        held = self._held(browser)
+        session = self._reference(held)
+        if held is None or session is None or not self._is_live(session):
+            return
+        expected = self._expect(browser, 0)
+        if not expected.is_accepted:
+            return
+        row, sent_before = self._row(held.session_id), len(browser.history)
+
+        def look() -> Any:
+            return browser._with_handle("look", lambda handle: handle.session)
+
+        def put(key: str) -> Any:
+            def act(handle: Any) -> None:
+                items = handle.session.data.setdefault(key, [])
+                items.append(len(items))
+
+            return lambda: browser._with_handle(f"put {key}", act)
+
+        def revoke() -> bool:
+            return self.workers[1].manager.revoke_session(held.session_id)
+
+        requests = {
+            "look": [look, look],
+            "revoke": [look, revoke],
+            "data": [put(KEYS[0]), put(KEYS[1])],
+        }
+        Schedules(self.app).run(*requests[kind], order=order)
+        after = self._row(held.session_id)
+        if kind == "revoke":
+            assert after.ended_at_ms is not None, self._told("a revoked session came back")
+            session.end("revoked", self.clock.now_ms())
+        if kind == "data":
+            for key in KEYS:
+                items = self.data[held.session_id].setdefault(key, [])
+                items.append(len(items))
+        if kind != "revoke":
+            assert after.ended_at_ms is None, self._told("parallel requests ended a session")
+        assert after.generation >= row.generation, self._told("a generation was taken back")
+        assert after.expires_at_ms >= row.expires_at_ms, self._told("a session was shortened")
+        self._begin_again(session)
+        for number in range(sent_before, len(browser.history)):
+            self._note_offers(browser, number, expected)
+        self._check_cookie(browser)
+
+    @rule(
+        which=st.integers(0, 2),
+        kind=st.sampled_from(["confirm", "settle", "take over"]),
+        order=ORDERS,
+    )
+    def siblings_in_parallel(self, which: int, kind: str, order: list[int]) -> None:
+        """Two tokens of one generation at once: offers to two tabs, or those of two holders."""
+        self._be_signed_in(which)
+        self._come_to(which, "due", 0)
+        browser = self._seat(which, 0)
+        before, other = browser.fork(), browser.fork()
+        for jar in (browser, other):
+            self._look(jar, 0)
+        if kind != "confirm":
+            self._look(browser, 0)
+            self._come_to(which, "window" if kind == "settle" else "grace", 0)
+            # So the write that was last is no older than those to come.
+            self._look(browser, 0, has_long_body=True)
+        if kind == "take over":
+            other = before
+            self._look(other, 0)
+        jars, held = (browser, other), [self._held(jar) for jar in (browser, other)]
+        session = self._reference(held[0])
+        if session is None or not all(self._expect(jar, 0).is_accepted for jar in jars):
+            return
+        state = session.tell()
+        branches = {token.branch for token in held if token is not None}
+        is_open = not (state.is_settled or state.has_caught_up)
+        if len(branches) < 2 or is_open is (kind == "confirm"):
+            return
+
+        def look(jar: Browser) -> Any:
+            return lambda: jar._with_handle("look", lambda handle: handle.session)
+
+        seen = Schedules(self.app).run(*(look(jar) for jar in jars), order=order)
+        after = self._row(session.id)
+        count = sum(each is not None for each in seen)
+        wanted = 1 if kind == "settle" else 2
+        assert count == wanted, self._told(
+            f"of two siblings at once {count} were let in, and should {wanted}"
+        )
+        assert after.branch in branches, self._told("none of the siblings is stored")
+        assert bool(after.is_settled) is (kind == "settle"), self._told(
+            f"to {kind} at once has left it {'settled' if after.is_settled else 'unsettled'}"
+        )
+        assert bool(after.caught_up) is (kind == "take over"), self._told(
+            f"to {kind} at once has {'been' if after.caught_up else 'not been'} a take-over"
+        )
+        if kind == "settle":
+            self.tampered.add(session.id)
+        self._begin_again(session)
+
+    def _begin_again(self, session: ReferenceSession) -> None:
+        """Go on from what is stored: what requests in parallel did can't be told."""
+        row = self._row(session.id)
+        self.thefts.pop(session.id, None)
+        if row.end_reason is not None:
+            session.end(str(row.end_reason), self.clock.now_ms())
+        if session.end_reason is None:
+            session.begin_again(standing_of(row), self.clock.now_ms())
+
+    def _note_offers(self, browser: Browser, number: int, expected: Expected) -> None:
+        """Take note of what was offered by one of several answers to the same token."""
+        tokens, _ = self._read_cookies(browser, number)
+        for token in tokens:
+            session = self._reference(token)
+            if token is None or session is None:
+                continue
+            session.branches.add(token.branch)
+            if expected.offer == CATCH_UP and token.generation == expected.generation:
+                session.catch_ups.add(token.branch)

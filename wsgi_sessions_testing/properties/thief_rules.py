@@ -1,0 +1,158 @@
+"""``ThiefRules``: who copies jars, keeps all that they are offered, and knows when to come.
+
+Must not believe the product: what has to come of each request is worked out by the oracle.
+"""
+
+from __future__ import annotations
+
+from ..assertions.steps import session_seen_by_app
+from ..browser.browser import Browser
+from ..extras import from_extra
+from .base import PLACES
+from .checks import MachineChecks
+from .rotation_rules import MOMENTS, OFF_BY
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
+
+__all__ = ["ThiefRules"]
+
+MOST_LOOT = 6
+VISITS = st.sampled_from(["o", "oo", "ot", "to", "oot", "oto", "too", "t", "tt", "tot"])
+"""Who asks one after the other: the owner or the thief."""
+
+
+class ThiefRules(MachineChecks):
+    """A thief is judged by who they are, whatever they show: see ``Theft``."""
+
+    @rule(which=st.integers(0, 2), place=st.integers(0, len(PLACES) - 1))
+    def steal(self, which: int, place: int) -> None:
+        """Copy a jar, and carry it elsewhere if that makes a difference."""
+        self._be_signed_in(which)
+        thief = self._copy_jar(which)
+        if self.is_bound:
+            thief.address = PLACES[place]
+        self._keep(thief)
+
+    @precondition(lambda self: self.loot)
+    @rule(data=st.data(), worker=st.integers(0, 1), has_long_body=st.booleans())
+    def use_loot(self, data: st.DataObject, worker: int, has_long_body: bool) -> None:
+        """A stolen jar is used, wherever its token stands by now; what it is offered is kept."""
+        jar = data.draw(st.sampled_from(self.loot))
+        for offered in self._use(jar, worker, has_long_body=has_long_body):
+            self._keep(offered)
+
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        behind=st.integers(1, 2),
+        asks_first=st.booleans(),
+        moment=st.sampled_from(["now", "grace", "window", "upload"]),
+        off_by=OFF_BY,
+        has_long_body=st.booleans(),
+        is_settled=st.booleans(),
+    )
+    def steal_before_rotation(
+        self,
+        *,
+        which: int,
+        worker: int,
+        behind: int,
+        asks_first: bool,
+        moment: str,
+        off_by: int,
+        has_long_body: bool,
+        is_settled: bool,
+    ) -> None:
+        """A jar stolen one or two generations ago is used within the grace, or about an end.
+
+        So is the offer of a thief who asks when the first rotation is due.
+        """
+        self._be_signed_in(which)
+        thief = self._copy_jar(which)
+        if asks_first:
+            self._come_to(which, "due", worker)
+            self._look(thief, worker, is_thief=True)
+        for _ in range(behind):
+            self._rotate(which, worker)
+        if moment != "now":
+            self._come_to(which, moment, worker, off_by)
+        if is_settled:
+            self._look(self.browsers[which], worker)
+        self._look(thief, worker, has_long_body=has_long_body, is_thief=True)
+
+    @rule(
+        which=st.integers(0, 2),
+        worker=st.integers(0, 1),
+        plan=st.lists(
+            st.tuples(
+                st.sampled_from(("due", "due", *MOMENTS)),
+                OFF_BY,
+                VISITS,
+                st.integers(0, MOST_LOOT - 1),
+                st.booleans(),
+            ),
+            min_size=3,
+            max_size=8,
+        ),
+    )
+    def follow(self, which: int, worker: int, plan: list[tuple[str, int, str, int, bool]]) -> None:
+        """A thief who keeps everything comes before or after the owner, whenever it counts.
+
+        They know the rules, and show nothing that would give them away while anything else is
+        taken.
+        """
+        self._be_signed_in(which)
+        loot = [self._copy_jar(which)]
+        for moment, off_by, visits, choice, has_long_body in plan:
+            self._come_to(which, moment, worker, off_by)
+            for who in visits:
+                if who == "o":
+                    self._look(self.browsers[which], worker)
+                    continue
+                good = [
+                    jar
+                    for jar in loot
+                    if self._expect(jar, worker, has_long_body=has_long_body).is_accepted
+                ]
+                if good:
+                    jar = good[choice % len(good)]
+                    loot += self._use(jar, worker, has_long_body=has_long_body)
+                    del loot[:-MOST_LOOT]
+
+    def _copy_jar(self, which: int) -> Browser:
+        """Copy a jar, and take note of where its session stands."""
+        thief = self.browsers[which].fork()
+        self._note_theft(thief)
+        return thief
+
+    def _keep(self, jar: Browser) -> None:
+        self.loot.append(jar)
+        del self.loot[:-MOST_LOOT]
+
+    def _use(self, jar: Browser, worker: int, *, has_long_body: bool = False) -> list[Browser]:
+        """Use a stolen jar; return what came of it, if that is another token."""
+        used = jar.fork()
+        self._look(used, worker, has_long_body=has_long_body, is_thief=True)
+        return [used] if self._text_in(used) != self._text_in(jar) else []
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    def forge(self, which: int, worker: int) -> None:
+        """Alter a token that was copied: its generation, or the branch."""
+        self._be_signed_in(which)
+        browser = self._seat(which, worker)
+        held = self._held(browser)
+        if held is None:
+            return
+        version, secret, generation, branch, signature = held.text.split(".")
+        for forged in (
+            f"{version}.{secret}.{int(generation) + 1}.{branch}.{signature}",
+            f"{version}.{secret}.{generation}.{branch[::-1]}.{signature}",
+        ):
+            if forged == held.text:
+                continue
+            forger = browser.fork()
+            self._plant(forger, forged)
+            seen = session_seen_by_app(forger)
+            assert seen is None, self._told("a forged token was let in")

@@ -1,0 +1,180 @@
+"""``PeopleRules``: visitors with data, several people, and whom each of them can sign out.
+
+Must not believe the product: what has to come of each request is worked out by the oracle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..extras import from_extra
+from .base import KEYS
+from .checks import MachineChecks
+from .reference_model import ReferenceSession
+
+with from_extra("testing", "Hypothesis", "SessionMachine"):
+    from hypothesis import strategies as st
+    from hypothesis.stateful import precondition, rule
+
+__all__ = ["PEOPLE", "PeopleRules"]
+
+PEOPLE = ("ada@example.org", "bob@example.org")
+
+
+class PeopleRules(MachineChecks):
+    """What people do to sessions, their own and those of others."""
+
+    def sign_in(self, which: int, who: str, remember: int) -> None:
+        """Sign a browser in; ``SessionMachine`` has the rule."""
+        raise NotImplementedError
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), key=st.sampled_from(KEYS))
+    def put_data(self, which: int, worker: int, key: str) -> None:
+        """Put something into the data of a session, which a visitor has to be given first."""
+        browser = self._seat(which, worker)
+
+        def put(handle: Any) -> None:
+            items = handle.start_anonymous_session().data.setdefault(key, [])
+            items.append(len(items))
+
+        if self._text_in(browser) is None:
+            browser._with_handle("put data", put)
+            held = self._held(browser)
+            assert held is not None, self._told("a visitor's data brought no cookie")
+        else:
+            held = self._held(browser)
+            session = self._reference(held)
+            seen = self._look(self.browsers[which], worker, put)
+            if held is None or session is None or seen is None:
+                return
+            if session.end_reason is not None or session.is_user_gone:
+                return  # what a copy can't know, and the database does
+        items = self.data[held.session_id].setdefault(key, [])
+        items.append(len(items))
+        self._compare_rows()
+
+    @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), forgets=st.booleans())
+    def come_as_visitor(self, which: int, who: str, forgets: bool) -> None:
+        """Fill a cart before the sign-in, in a new browser or in that of whoever was there."""
+        if forgets:
+            self.browsers[which].cookies.clear()
+        self.put_data(which, 0, KEYS[0])
+        self.sign_in(which, who, 1)
+        self.put_data(which, 0, KEYS[1])
+
+    @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
+    def try_anothers_session(self, which: int, whose: int, worker: int) -> None:
+        """End the session of somebody else, whose id is no secret."""
+        if which == whose:
+            return
+        for seat, who in ((whose, PEOPLE[1]), (which, PEOPLE[0])):
+            session = self._reference(self._held(self.browsers[seat]))
+            user = self.bench.factories.find_or_make_user(who)
+            if session is None or session.user_id != user.id or not self._is_live(session):
+                self.sign_in(seat, who, 1)
+        victim = self._held(self.browsers[whose])
+        if victim is None:
+            return
+        ended: list[bool] = []
+        self._look(
+            self.browsers[which],
+            worker,
+            lambda handle: ended.append(handle.revoke_session(victim.session_id)),
+        )
+        assert not any(ended), self._told("somebody ended the session of another user")
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), is_everywhere=st.booleans())
+    def sign_out_elsewhere(self, which: int, worker: int, is_everywhere: bool) -> None:
+        """End all other sessions of one's own, or these and one's own."""
+        self._be_signed_in(which)
+        held = self._held(self.browsers[which])
+        session = self._reference(held)
+        name = "revoke_all_sessions" if is_everywhere else "revoke_other_sessions"
+        acted: list[Any] = []
+
+        def act(handle: Any) -> None:
+            if handle.user is not None:
+                acted.append(getattr(handle, name)())
+
+        self._look(self.browsers[which], worker, act, leaves=is_everywhere)
+        if session is None or not acted or session.end_reason is not None:
+            return
+        kept = () if is_everywhere else (session.id,)
+        self._note_ends(
+            "revoked",
+            [one for one in self.sessions.values() if one.user_id == session.user_id],
+            kept=kept,
+        )
+
+    @rule(whose=st.integers(0, 2), by_app=st.booleans(), worker=st.integers(0, 1))
+    def delete_user(self, whose: int, by_app: bool, worker: int) -> None:
+        """Delete a user, by the product or past it, and see whether they are still let in."""
+        self._be_signed_in(whose)
+        session = self._reference(self._held(self.browsers[whose]))
+        if session is None or session.user_id is None or not self._is_live(session):
+            return
+        theirs = [one for one in self.sessions.values() if one.user_id == session.user_id]
+        manager = self.bench.manager
+        if by_app:
+            if manager.models.has_own_user:
+                return
+            user = manager.models.user
+            manager.connections.run(user.delete().where(user.id == session.user_id).execute)
+            for one in theirs:
+                one.is_user_gone = True
+        else:
+            manager.delete_user(session.user_id)
+            self._note_ends("user_deleted", theirs)
+        self._advance(self.config.revocation_lag_ms)
+        self._look(self.browsers[whose], worker)
+
+    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    def end_everything(self, which: int, worker: int) -> None:
+        """End every session there is, and use one on when each process must know."""
+        self._be_signed_in(which)
+        self._look(self.browsers[which], worker)
+        self.bench.manager.sibling().revoke_everything()
+        self._note_ends("revoked", list(self.sessions.values()))
+        self._advance(self.config.revocation_lag_ms)
+        self._look(self.browsers[which], worker)
+
+    @precondition(lambda self: self.sessions)
+    @rule(whose=st.integers(0, 2), worker=st.integers(0, 1), is_ending=st.booleans())
+    def purge(self, whose: int, worker: int, is_ending: bool) -> None:
+        """Clean up, at times right after a session was ended by another process."""
+        session = self._reference(self._held(self.browsers[whose]))
+        if is_ending and session is not None and self._is_live(session):
+            self._look(self.browsers[whose], worker)
+            self.bench.manager.sibling().revoke_session(session.id)
+            self._note_ends("revoked", [session])
+        self.bench.manager.purge()
+        self._advance(self.config.revocation_lag_ms)
+        self._look(self.browsers[whose], worker)
+
+    def _note_end_of_gone(self, session: ReferenceSession) -> None:
+        """Take over how a session ended whose user's row is gone; a copy can't know of that.
+
+        A cookie without an end of its own may outlive the session, and its record.
+        """
+        row = self._row_unless_purged(session)
+        if row is not None and row.end_reason is not None:
+            session.end(str(row.end_reason), self.clock.now_ms())
+
+    def _note_ends(
+        self, reason: str, sessions: list[ReferenceSession], *, kept: tuple[str, ...] = ()
+    ) -> None:
+        """Hold the rows against what was ended just now, and remember it.
+
+        What is over its limit may have been ended with the others, or left.
+        """
+        for session in sessions:
+            if session.end_reason is not None or session.id in kept:
+                continue
+            row = self._find_row(session.id)
+            ended_as = None if row is None else row.end_reason
+            if self._is_live(session):
+                assert ended_as == reason, self._told(
+                    f"a session was to end as {reason}, and is {ended_as or 'live'}"
+                )
+            if ended_as is not None:
+                session.end(str(ended_as), self.clock.now_ms())
