@@ -11,7 +11,7 @@ import pytest
 from tests.contract.databases import NOW, make_account, make_session, make_user
 from wsgi_sessions import SessionConfig, SignIn, User
 from wsgi_sessions.records import CachedCopy, EndReason, PresentedToken
-from wsgi_sessions.sessions.creation import Admitted
+from wsgi_sessions.sessions.creation import CreatedSession
 
 
 def test_end_reasons_are_the_words_of_the_design() -> None:
@@ -71,7 +71,7 @@ def test_repr_does_not_show(noun: Any, hidden: str) -> None:
     "holder",
     [
         TOKEN,
-        Admitted(make_session(), "v1.hush", ()),
+        CreatedSession(make_session(), "v1.hush", ()),
         SignIn(User(make_user()), None, "v1.hush"),
         SessionConfig(secret="hush" * 8),
     ],

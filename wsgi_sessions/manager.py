@@ -11,7 +11,7 @@ from typing import Any
 from .errors import InvalidCredentialsError, InvalidIdTokenError
 from .parts import Assembly
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
-from .sessions.creation import Admitted
+from .sessions.creation import CreatedSession
 from .sessions.policy import is_live
 from .sessions.session import Session, SessionData, SignIn, User
 from .sessions.tokens import is_session_id, new_database_secret
@@ -96,7 +96,9 @@ class SessionManager(Assembly):
         found = self.validator.validate(presented, facts=facts, options=options)
         if found.session is None:
             return None
-        return self.show(found.session, found.user, now_ms=found.now_ms, open_data=self.open_data)
+        return self.to_session(
+            found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
+        )
 
     def is_live(self, session_id: str) -> bool:
         """Tell whether a session goes on: not ended, within its limits, its user still there.
@@ -112,7 +114,7 @@ class SessionManager(Assembly):
         found = self.store.find_session(session_id)
         if found is None or not self._goes_on(*found):
             return None
-        return self.show(*found, now_ms=self.clock.now_ms(), open_data=self.open_data)
+        return self.to_session(*found, now_ms=self.clock.now_ms(), open_data=self.open_data)
 
     def _goes_on(self, record: SessionRecord, user: UserRecord | None) -> bool:
         is_orphan = user is None and record.user_id is not None
@@ -138,12 +140,12 @@ class SessionManager(Assembly):
         now_ms = self.clock.now_ms()
         user = self.store.find_user(user_id)
         return [
-            self.show(record, user, now_ms=now_ms)
+            self.to_session(record, user, now_ms=now_ms)
             for record in self.store.list_sessions(user_id, now_ms)
             if is_live(record, now_ms=now_ms, config=self.config)
         ]
 
-    def show(
+    def to_session(
         self,
         record: SessionRecord,
         user: UserRecord | None,
@@ -222,14 +224,14 @@ class SessionManager(Assembly):
         ``EmailNotVerifiedError``, ``TooManyTriesError`` or ``SessionLimitReached``.
         """
         facts = facts or NO_FACTS
-        user, admitted = self.accounts.check_password(
+        user, created = self.accounts.check_password(
             email=email,
             password=password,
             now_ms=self.clock.now_ms(),
             address=facts.address,
             and_then=lambda user: (
                 user,
-                self.admission.begin(
+                self.creation.begin(
                     user,
                     remember_me=remember_me,
                     facts=facts,
@@ -238,7 +240,7 @@ class SessionManager(Assembly):
                 ),
             ),
         )
-        return self._report_begun(user, admitted, facts=facts)
+        return self._report_begun(user, created, facts=facts)
 
     def sign_in_social(
         self,
@@ -336,13 +338,13 @@ class SessionManager(Assembly):
 
         reason = EndReason.PASSWORD_CHANGED
 
-        def begin_anew(user: UserRecord) -> tuple[UserRecord, Admitted]:
+        def begin_anew(user: UserRecord) -> tuple[UserRecord, CreatedSession]:
             others: tuple[str, ...] = ()
             if revoke_other_sessions:
                 others = self._end_user_sessions(
                     user.id, reason=reason, except_id=replaces
                 ).session_ids
-            admitted = self.admission.begin(
+            created = self.creation.begin(
                 user,
                 remember_me=remember_me,
                 facts=facts,
@@ -350,9 +352,9 @@ class SessionManager(Assembly):
                 replaced_reason=reason,
             )
             ended = tuple((session_id, reason) for session_id in others)
-            return user, admitted._replace(ended=ended + admitted.ended)
+            return user, created._replace(ended=ended + created.ended)
 
-        user, admitted = self.accounts.change_password(
+        user, created = self.accounts.change_password(
             user_id,
             current_password=current_password,
             new_password=new_password,
@@ -360,7 +362,7 @@ class SessionManager(Assembly):
             address=facts.address,
             and_then=begin_anew,
         )
-        return self._report_begun(user, admitted, facts=facts)
+        return self._report_begun(user, created, facts=facts)
 
     def _begin_session(
         self,
@@ -371,23 +373,25 @@ class SessionManager(Assembly):
         replaces: str | None,
         also_ends: str | None,
     ) -> SignIn:
-        admitted = self.admission.begin(
+        created = self.creation.begin(
             user, remember_me=remember_me, facts=facts, replaces=replaces, also_ends=also_ends
         )
-        return self._report_begun(user, admitted, facts=facts)
+        return self._report_begun(user, created, facts=facts)
 
-    def _report_begun(self, user: UserRecord, admitted: Admitted, *, facts: RequestFacts) -> SignIn:
+    def _report_begun(
+        self, user: UserRecord, created: CreatedSession, *, facts: RequestFacts
+    ) -> SignIn:
         """Tell of what began and ended, now that it is committed, and dress it."""
-        record = admitted.session
-        for session_id, reason in admitted.ended:
+        record = created.session
+        for session_id, reason in created.ended:
             # What this browser had before may have been another user's.
             whose = None if reason is EndReason.SIGNED_OUT else user.id
             self._report_ended((session_id,), user_id=whose, reason=reason)
         self.events.emit(
             "session_created", session_id=record.id, user_id=user.id, address=facts.address
         )
-        session = self.show(record, user, now_ms=record.created_at_ms)
-        return SignIn(User(user), session, admitted.token)
+        session = self.to_session(record, user, now_ms=record.created_at_ms)
+        return SignIn(User(user), session, created.token)
 
     # Ending
 
@@ -428,7 +432,7 @@ class SessionManager(Assembly):
             return self.store.end_all_sessions(now_ms=self.clock.now_ms())
 
         count = self.store.atomically(end_all)
-        self.feed.forget()
+        self.feed.invalidate()
         self.events.emit(
             "session_ended", reason=EndReason.REVOKED, details={"session_count": count}
         )
@@ -484,7 +488,7 @@ class SessionManager(Assembly):
     def _report_ended(
         self, session_ids: tuple[str, ...], *, user_id: Any, reason: EndReason
     ) -> None:
-        self.feed.forget()
+        self.feed.invalidate()
         for session_id in session_ids:
             self.events.emit("session_ended", session_id=session_id, user_id=user_id, reason=reason)
 

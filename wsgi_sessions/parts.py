@@ -23,7 +23,7 @@ from .errors import ConfigurationError, StoreUnavailableError
 from .events import Events
 from .sessions.cleanup import Purger
 from .sessions.cookie_cache import CookieCache
-from .sessions.creation import Admission
+from .sessions.creation import SessionCreation
 from .sessions.database_clock import ClockCheck
 from .sessions.revocation_feed import RevocationFeed
 from .sessions.tokens import TokenSigner
@@ -33,13 +33,13 @@ from .storage.models import Models, build_models
 from .storage.outages import Outages
 from .storage.store import Store
 from .storage.tables import refuse_other_users
-from .transport.cookies import CookieDoor
+from .transport.cookies import SessionCookies
 
-__all__ = ["LONGEST_COOKIE_LIFE", "Assembly"]
+__all__ = ["MAX_COOKIE_LIFE", "Assembly"]
 
 logger = logging.getLogger("wsgi_sessions")
 
-LONGEST_COOKIE_LIFE = timedelta(days=400)
+MAX_COOKIE_LIFE = timedelta(days=400)
 """Browsers cut what is longer (RFC 6265bis, section 5.5)."""
 
 Self = TypeVar("Self", bound="Assembly")
@@ -70,7 +70,7 @@ class Assembly:
             )
         elif settings:
             config = config.replace(**settings)
-        if config.expires_in_ms > LONGEST_COOKIE_LIFE // timedelta(milliseconds=1):
+        if config.expires_in_ms > MAX_COOKIE_LIFE // timedelta(milliseconds=1):
             _warn_once(
                 f"expires_in is {config.expires_in}, but browsers keep no cookie longer than 400 "
                 "days; who stays away longer is signed out. Set expires_in to 400 days or less"
@@ -106,8 +106,8 @@ class Assembly:
         self.accounts = AccountService(self.store, config, self.events)
         self.social = SocialAccounts(self.store, config, self.events, clock)
         self.signer = TokenSigner(config.secret)
-        self.admission = Admission(self.store, self.signer, config, clock)
-        self.cookies = CookieDoor(config, self.signer)
+        self.creation = SessionCreation(self.store, self.signer, config, clock)
+        self.cookies = SessionCookies(config, self.signer)
         self.cache = CookieCache(
             config.secret,
             version=config.cookie_cache.version,

@@ -123,7 +123,7 @@ __all__ = [
     "settings_for_tests",
 ]
 
-_ROOMS = {
+_MODULES = {
     "CHEAP_PASSWORDS": "settings",
     "START": "fakes.clock",
     "TEST_SECRET": "settings",
@@ -185,7 +185,7 @@ _ROOMS = {
 
 # No __dir__ of the lazy names: freezegun asks every module in sys.modules for all of its dir().
 def __getattr__(name: str) -> Any:
-    room = _ROOMS.get(name)
+    room = _MODULES.get(name)
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # First, as it imports WebOb without the warning that WebOb 1.8 gives.

@@ -168,7 +168,7 @@ class Factories:
         agent = None if user_agent is None else find_user_agent(user_agent)
         facts = RequestFacts(address, agent, is_https=True, method="POST", path="/")
         text = json.dumps(dict(data or {}), separators=(",", ":"), sort_keys=True)
-        record, token = manager.admission.make_record(
+        record, token = manager.creation.make_record(
             found.id, facts=facts, remember=remember_me, data=text
         )
         record = record._replace(
@@ -192,7 +192,7 @@ class Factories:
             token = self.token_of(token, generation=generation, branch=record.branch)
         if reason is not None:
             self._store.end_session(record.id, reason=reason, now_ms=now_ms)
-        return SignIn(found, manager.show(record, found.record, now_ms=now_ms), token)
+        return SignIn(found, manager.to_session(record, found.record, now_ms=now_ms), token)
 
     def token_of(
         self,

@@ -27,7 +27,7 @@ __all__ = ["Schedules", "TooManySchedules"]
 Request = Callable[[], Any]
 Story = Callable[[Bench], Generator[Sequence[Request], list[Any], Any]]
 
-MOST_ORDERS = 5000
+MAX_ORDERS = 5000
 
 
 class TooManySchedules(Exception):  # noqa: N818  says what is the matter
@@ -127,7 +127,7 @@ class Schedules:
                 )
         return _run(requests, list(order), [])
 
-    def walk(self, story: Story, *, at_most: int = MOST_ORDERS) -> int:
+    def walk(self, story: Story, *, at_most: int = MAX_ORDERS) -> int:
         """Play a story once for every order of its parallel part; return how many there were.
 
         ``story(bench)`` is a generator: it sets the scene on a fresh ``Bench``, yields a list

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["site"]
 
-LARGEST_FORM_BYTES = 16 * 1024
-MOST_READ_ON_BYTES = 1024 * 1024
-MOST_FORM_FIELDS = 10
+MAX_FORM_BYTES = 16 * 1024
+MAX_READ_ON_BYTES = 1024 * 1024
+MAX_FORM_FIELDS = 10
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -202,15 +202,15 @@ def read_form(environ: WSGIEnvironment) -> dict[str, str]:
     length_text = environ.get("CONTENT_LENGTH") or "0"
     # Short, because int() refuses thousands of digits.
     is_number = length_text.isascii() and length_text.isdecimal() and len(length_text) < 10
-    length = int(length_text) if is_number else MOST_READ_ON_BYTES
-    if length > LARGEST_FORM_BYTES:
+    length = int(length_text) if is_number else MAX_READ_ON_BYTES
+    if length > MAX_FORM_BYTES:
         if is_number:
             # Read on: a browser that is cut off while it sends never sees the answer.
-            environ["wsgi.input"].read(min(length, MOST_READ_ON_BYTES))
+            environ["wsgi.input"].read(min(length, MAX_READ_ON_BYTES))
         raise ValueError("What was sent is larger than the forms of this site.")
     body = environ["wsgi.input"].read(length).decode("utf-8", "replace")
     try:
-        fields = parse_qs(body, keep_blank_values=True, max_num_fields=MOST_FORM_FIELDS)
+        fields = parse_qs(body, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
     except ValueError:
         raise ValueError("What was sent has more fields than the forms of this site.") from None
     return {name: values[-1] for name, values in fields.items()}
@@ -218,7 +218,7 @@ def read_form(environ: WSGIEnvironment) -> dict[str, str]:
 
 def _read_query(environ: WSGIEnvironment) -> dict[str, str]:
     try:
-        fields = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=MOST_FORM_FIELDS)
+        fields = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=MAX_FORM_FIELDS)
     except ValueError:
         return {}
     return {name: values[-1] for name, values in fields.items()}

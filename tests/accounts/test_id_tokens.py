@@ -647,7 +647,7 @@ def test_a_provider_that_misbehaves_counts_as_away(
 def test_a_provider_that_never_ends_is_left(
     issuer: LocalIssuer, verify: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provider_keys, "LONGEST_FETCH_MS", -1)
+    monkeypatch.setattr(provider_keys, "MAX_FETCH_MS", -1)
     with pytest.raises(ProviderUnavailableError):
         verify(issuer.id_token("ada"))
 
@@ -683,7 +683,7 @@ def test_a_provider_that_drips_its_answer_is_left(
 
 
 def deadline_of(clock: FakeClock) -> fetching.Deadline:
-    longest_ms = provider_keys.LONGEST_FETCH_MS
+    longest_ms = provider_keys.MAX_FETCH_MS
     return fetching.Deadline(clock, clock.now_ms() + longest_ms, longest_ms)
 
 

@@ -319,7 +319,7 @@ def test_session_is_shown_with_where_it_is_from(client: Client) -> None:
 def test_anonymous_session_is_nobody_signed_in(manager: SessionManager) -> None:
     client = Client(manager)
     facts = {"name": "session_token"}
-    record, token = manager.admission.make_record(
+    record, token = manager.creation.make_record(
         None, facts=_no_facts(), remember=True, data='{"cart":["tea"]}'
     )
     manager.store.insert_session(record)

@@ -10,7 +10,7 @@ import pytest
 
 from wsgi_sessions.records import Decision, Offer, Outcome, PresentedToken, SessionRecord
 from wsgi_sessions.sessions import policy, validation
-from wsgi_sessions.wsgi import response_cookies as outbox
+from wsgi_sessions.wsgi import response_cookies
 from wsgi_sessions_testing import Bench, assert_rotation_safe, assert_signed_in, assert_signed_out
 from wsgi_sessions_testing.assertions import thieves
 from wsgi_sessions_testing.assertions.rotation_setup import Stage
@@ -100,7 +100,9 @@ def catch_ups_have_no_bound(patch: pytest.MonkeyPatch) -> None:
 
 def all_offers_have_one_branch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        outbox, "new_branch", lambda *, is_catch_up: "_AAAAAAA" if is_catch_up else "AAAAAAAA"
+        response_cookies,
+        "new_branch",
+        lambda *, is_catch_up: "_AAAAAAA" if is_catch_up else "AAAAAAAA",
     )
 
 
@@ -109,7 +111,9 @@ def catch_ups_are_not_marked(patch: pytest.MonkeyPatch) -> None:
 
 
 def slow_answers_bring_their_cookies(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(outbox.Outbox, "_good_until_ms", lambda _, at_ms: at_ms + 10**12)
+    patch.setattr(
+        response_cookies.ResponseCookies, "_good_until_ms", lambda _, at_ms: at_ms + 10**12
+    )
 
 
 def what_was_not_written_is_offered(patch: pytest.MonkeyPatch) -> None:
@@ -262,17 +266,17 @@ before_known_by_generation_late = _knowing_by_generation(
 
 
 def copies_of_what_is_not_settled(patch: pytest.MonkeyPatch) -> None:
-    post = outbox.Outbox.post_after_validation
+    post = response_cookies.ResponseCookies.post_after_validation
 
     def broken(self: Any, found: Any, presented: Any) -> None:
         post(self, found._replace(may_be_copied=found.session is not None), presented)
 
-    patch.setattr(outbox.Outbox, "post_after_validation", broken)
+    patch.setattr(response_cookies.ResponseCookies, "post_after_validation", broken)
 
 
 def copies_outlive_the_rotation(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        outbox,
+        response_cookies,
         "cached_copy_end_ms",
         lambda _, *, now_ms, config: now_ms + config.cookie_cache.max_age_ms,
     )

@@ -259,7 +259,7 @@ def test_copy_within_the_applications_transaction_is_judged_by_a_reading_of_its_
     if place.kind != "borrowed":
         return
     cookies = site.sign_in()
-    site.manager.feed.forget()
+    site.manager.feed.invalidate()
     before = site.manager.feed.latest
     with site.manager.database.atomic():
         assert site.is_from_copy(cookies)

@@ -139,7 +139,7 @@ def test_sign_ins_at_once_keep_the_limit(strict: Place) -> None:
     strict.store.insert_user(make_user())
 
     def sign_in(number: int) -> None:
-        strict.store.admit_session(
+        strict.store.create_session(
             make_session(f"session-{number}", user_id="user-1"),
             replaces=None,
             maximum_sessions=2,

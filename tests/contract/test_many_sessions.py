@@ -77,7 +77,7 @@ def admit(store: Store, session_id: str = "new", **changes: Any) -> tuple[Any, .
         "now_ms": NOW,
     }
     record = make_session(session_id, user_id="user-1", last_seen_at_ms=NOW + 1)
-    return store.admit_session(record, **{**settings, **changes})[1]
+    return store.create_session(record, **{**settings, **changes})[1]
 
 
 def live_of(place: Place) -> int:

@@ -431,7 +431,7 @@ class TestEndMany:
     def test_of_a_user_tells_all_and_lists_some(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsgi_sessions.storage.ending_store.LONGEST_LIST", 2)
+        monkeypatch.setattr("wsgi_sessions.storage.ending_store.MAX_LISTED", 2)
         for session_id in ("a", "b", "c", "kept"):
             store.insert_session(make_session(session_id, user_id="user-1"))
         insert_ended(store, user_id="user-1")
@@ -528,7 +528,7 @@ class TestAdmit:
             **options,
         }
         record = make_session(session_id, user_id=user_id, last_seen_at_ms=NOW + seen)
-        return store.admit_session(record, **settings)[1]
+        return store.create_session(record, **settings)[1]
 
     @pytest.fixture
     def two(self, store: Store) -> Store:
@@ -1106,7 +1106,7 @@ class TestOwnUserModel:
     def test_sign_in_password_and_deletion(self, place: Place, key_type: type) -> None:
         store = place.store
         user = store.insert_user(make_user(), make_account())
-        store.admit_session(
+        store.create_session(
             make_session(user_id=user.id),
             replaces=None,
             maximum_sessions=1,
@@ -1364,7 +1364,7 @@ class TestWithinTheApplicationsTransaction:
         return Store(lent, server.models)
 
     def admit(self, store: Store, session_id: str) -> None:
-        store.admit_session(
+        store.create_session(
             make_session(session_id, user_id="user-1"),
             replaces=None,
             maximum_sessions=1,
@@ -1400,7 +1400,7 @@ class TestWithinTheApplicationsTransaction:
                 assert ours.find_user("user-1") is not None
                 all_have_read.wait(WAIT_SECONDS)
                 user_id = f"user-{number // 2 + 2}"
-                ours.admit_session(
+                ours.create_session(
                     make_session(f"session-{number}", user_id=user_id),
                     replaces=None,
                     maximum_sessions=1,

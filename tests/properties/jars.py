@@ -13,8 +13,8 @@ from .stepping import Flight
 __all__ = ["Jar", "Sent", "parsed"]
 
 SECOND = 1000
-LONGEST_FLIGHT = 30 * SECOND
-LONGEST_UPLOAD = 470 * SECOND
+MAX_FLIGHT = 30 * SECOND
+MAX_UPLOAD = 470 * SECOND
 FLUSH = 30 * SECOND
 
 
@@ -79,6 +79,6 @@ class Sent:
         if self.works_since_ms is not None and later_ms - self.works_since_ms >= GRACE:
             return True  # as long as it likes: its cookies are not sent any more
         if self.flight.is_upload and self.has_begun_at_ms is None:
-            return later_ms - self.flight.sent_at_ms <= LONGEST_UPLOAD
+            return later_ms - self.flight.sent_at_ms <= MAX_UPLOAD
         since_ms = self.has_begun_at_ms if self.flight.is_upload else self.flight.sent_at_ms
-        return later_ms - (since_ms or 0) <= LONGEST_FLIGHT
+        return later_ms - (since_ms or 0) <= MAX_FLIGHT

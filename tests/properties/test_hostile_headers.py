@@ -16,7 +16,7 @@ from wsgi_sessions.api.guard import _is_label_of, check_origin
 from wsgi_sessions.config.public_suffixes import covers_public_suffix
 from wsgi_sessions.sessions.tokens import TokenSigner
 from wsgi_sessions.transport.client_address import read_address_and_scheme, read_client
-from wsgi_sessions.transport.cookies import CookieDoor
+from wsgi_sessions.transport.cookies import SessionCookies
 from wsgi_sessions.transport.forwarded import read_elements
 
 SOME = settings(
@@ -138,8 +138,8 @@ planted = st.sampled_from(
 
 
 @pytest.fixture(scope="module")
-def door() -> CookieDoor:
-    return CookieDoor(SessionConfig(secret=SECRET), SIGNER)
+def cookies() -> SessionCookies:
+    return SessionCookies(SessionConfig(secret=SECRET), SIGNER)
 
 
 @SOME
@@ -149,12 +149,12 @@ def door() -> CookieDoor:
     joint=st.sampled_from([";", "; "]),
 )
 def test_our_cookie_is_found_among_anything_and_nothing_else_is(
-    door: CookieDoor, before: list[str], after: list[str], joint: str
+    cookies: SessionCookies, before: list[str], after: list[str], joint: str
 ) -> None:
     ours = f"__Host-session_token={OURS}"
 
-    found = door.read(joint.join([*before, ours, *after]), is_secure=True)
-    alone = door.read(joint.join([*before, *after]), is_secure=True)
+    found = cookies.read(joint.join([*before, ours, *after]), is_secure=True)
+    alone = cookies.read(joint.join([*before, *after]), is_secure=True)
 
     assert [token.text for token in found.tokens] == [OURS]
     assert alone.tokens == ()

@@ -48,7 +48,7 @@ def test_invariants_break_without_a_rule(
 
 def test_invariants_break_where_outdated_cookies_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "wsgi_sessions.wsgi.response_cookies.Outbox._good_until_ms", lambda *_: None
+        "wsgi_sessions.wsgi.response_cookies.ResponseCookies._good_until_ms", lambda *_: None
     )
 
     with pytest.raises(AssertionError, match="I1"):

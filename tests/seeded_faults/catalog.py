@@ -216,7 +216,7 @@ FAULTS = (
     Fault(
         "a sign-in keeps the session that was there",
         "manager.py",
-        "        admitted = self.admission.begin(\n"
+        "        created = self.creation.begin(\n"
         "            user, remember_me=remember_me, facts=facts, replaces=replaces, "
         "also_ends=also_ends\n"
         "        )\n"
@@ -225,8 +225,8 @@ FAULTS = (
         "            session = self.models.session\n"
         "            session.update({session.user_id: user.id}).where(session.id == replaces).execute()\n"
         "            row, _ = self.store.find_session(replaces)\n"
-        "            return SignIn(User(user), self.show(row, user, now_ms=row.created_at_ms), None)\n"
-        "        admitted = self.admission.begin(\n"
+        "            return SignIn(User(user), self.to_session(row, user, now_ms=row.created_at_ms), None)\n"
+        "        created = self.creation.begin(\n"
         "            user, remember_me=remember_me, facts=facts, replaces=replaces, "
         "also_ends=also_ends\n"
         "        )\n"
@@ -501,8 +501,8 @@ FAULTS = (
     Fault(
         "a sign-out leaves the cached copy",
         "transport/cookies.py",
-        "for name in (door.token_name, door.cache_name)]",
-        "for name in (door.token_name, door.token_name)]",
+        "for name in (named.token_name, named.cache_name)]",
+        "for name in (named.token_name, named.token_name)]",
     ),
     Fault(
         "the absolute limit counts from the last change",
@@ -664,7 +664,7 @@ FAULTS = (
     Fault(
         "no body is long",
         "transport/environ.py",
-        "(len(length) > 12 or int(length) > LONGEST_SHORT_BODY)",
+        "(len(length) > 12 or int(length) > MAX_SHORT_BODY)",
         "len(length) > 12",
     ),
     Fault(

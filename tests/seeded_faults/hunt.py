@@ -2,7 +2,7 @@
 
 Prints as JSON what found a fault (null if nothing did), and the CPU seconds it took; meant to be
 run on a patched copy of the product. ``… hunt assertions`` runs the assertions alone, and
-``… hunt machine`` the machine. Must not take more CPU time than ``LONGEST_SECONDS``: the kernel ends it then, however busy others are.
+``… hunt machine`` the machine. Must not take more CPU time than ``MAX_SECONDS``: the kernel ends it then, however busy others are.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from wsgi_sessions_testing import (
 from wsgi_sessions_testing.bench import config_for_tests
 
 EXAMPLES = 60
-LONGEST_SECONDS = 90
+MAX_SECONDS = 90
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -327,7 +327,7 @@ def find_by_machine(examples: int = EXAMPLES) -> str | None:
 
 if __name__ == "__main__":
     logging.disable()
-    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_SECONDS, LONGEST_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     finders: dict[str, Callable[[], str | None]] = {
         "assertions": find_by_assertion,
         "machine": find_by_machine,

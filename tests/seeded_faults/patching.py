@@ -17,13 +17,13 @@ from typing import NamedTuple
 import wsgi_sessions
 
 from .catalog import Fault
-from .hunt import LONGEST_SECONDS
+from .hunt import MAX_SECONDS
 
 __all__ = ["Hunted", "hunt", "patched"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(wsgi_sessions.__file__).parent
-LONGEST_WAIT_SECONDS = LONGEST_SECONDS * 20
+MAX_WAIT_SECONDS = MAX_SECONDS * 20
 """On a machine on which the hunt gets a twentieth of a CPU; what bounds it is its CPU time."""
 
 
@@ -57,10 +57,10 @@ def hunt(folder: Path, *arguments: str) -> Hunted:
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
-        timeout=LONGEST_WAIT_SECONDS,
+        timeout=MAX_WAIT_SECONDS,
         check=False,
     )
     if ran.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        return Hunted(None, float(LONGEST_SECONDS))
+        return Hunted(None, float(MAX_SECONDS))
     assert ran.returncode == 0, ran.stderr[-2000:]
     return Hunted(**json.loads(ran.stdout.strip().splitlines()[-1]))

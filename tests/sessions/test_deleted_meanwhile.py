@@ -37,7 +37,7 @@ def delete_row_before(manager: SessionManager, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_who_signs_up_is_refused(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete_row_before(manager, monkeypatch, "admit_session")
+    delete_row_before(manager, monkeypatch, "create_session")
 
     with pytest.raises(InvalidCredentialsError):
         manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)

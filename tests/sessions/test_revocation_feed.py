@@ -158,7 +158,7 @@ def test_everything_before_reaches_as_far_as_clocks_differ_and_transactions_last
 def test_own_revocation_asks_for_a_new_reading() -> None:
     feed = make_feed()
     feed.current()
-    feed.feed.forget()
+    feed.feed.invalidate()
     feed.current()
     assert feed.store.count == 2
 
@@ -169,7 +169,7 @@ def test_own_revocation_during_a_reading_is_not_lost() -> None:
     def revoke() -> None:
         feed.store.on_read = None
         feed.store.rows.append(("one", None, feed.now_ms))
-        feed.feed.forget()
+        feed.feed.invalidate()
 
     feed.store.on_read = revoke
 

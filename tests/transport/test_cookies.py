@@ -1,4 +1,4 @@
-"""The cookie door: our cookies found in any header, and Set-Cookie as browsers want it."""
+"""Session cookies: our cookies found in any header, and Set-Cookie as browsers want it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.sessions.tokens import TokenSigner
-from wsgi_sessions.transport.cookies import CookieDoor, PresentedCookies
+from wsgi_sessions.transport.cookies import PresentedCookies, SessionCookies
 from wsgi_sessions_testing import FakeClock
 from wsgi_sessions_testing.browser.jar import CookieJar
 
@@ -19,13 +19,13 @@ TOKEN = SIGNER.write(bytes(24), 0, BRANCH)
 OTHER = SIGNER.write(bytes(24), 1, BRANCH)
 
 
-def make_door(**settings: Any) -> CookieDoor:
+def make_cookies(**settings: Any) -> SessionCookies:
     settings = {"cookie_cache": True, **settings}
-    return CookieDoor(SessionConfig(secret=SECRET, **settings), SIGNER)
+    return SessionCookies(SessionConfig(secret=SECRET, **settings), SIGNER)
 
 
 def read(header: str | None, *, is_secure: bool = False, **settings: Any) -> PresentedCookies:
-    return make_door(**settings).read(header, is_secure=is_secure)
+    return make_cookies(**settings).read(header, is_secure=is_secure)
 
 
 def find(header: str, **settings: Any) -> tuple[list[str], list[str]]:
@@ -201,16 +201,16 @@ class TestPrefix:
     def test_secure_name_says_as_much_as_its_attributes_allow(
         self, cookie: dict[str, Any], name: str
     ) -> None:
-        assert make_door(cookie=cookie).token_name(is_secure=True) == name
+        assert make_cookies(cookie=cookie).token_name(is_secure=True) == name
 
     def test_cached_copy_has_the_same_prefix(self) -> None:
-        door = make_door()
+        cookies = make_cookies()
 
-        assert door.cache_name(is_secure=True) == "__Host-session_data"
-        assert door.cache_name(is_secure=False) == "session_data"
+        assert cookies.cache_name(is_secure=True) == "__Host-session_data"
+        assert cookies.cache_name(is_secure=False) == "session_data"
 
     def test_name_over_http_has_none(self) -> None:
-        assert make_door().token_name(is_secure=False) == "session_token"
+        assert make_cookies().token_name(is_secure=False) == "session_token"
 
     def test_https_reads_the_prefixed_name_alone(self) -> None:
         header = "session_token=planted; __Secure-session_token=planted; __Host-session_token=T"
@@ -288,47 +288,47 @@ class TestPrefix:
     def test_secure_follows_the_scheme_unless_it_is_set(
         self, secure: Any, over_https: bool, over_http: bool
     ) -> None:
-        door = make_door(cookie={"secure": secure})
+        cookies = make_cookies(cookie={"secure": secure})
 
-        assert door.is_secure_for(is_https=True) is over_https
-        assert door.is_secure_for(is_https=False) is over_http
+        assert cookies.is_secure_for(is_https=True) is over_https
+        assert cookies.is_secure_for(is_https=False) is over_http
 
 
 class TestSet:
     def test_token_over_http(self) -> None:
-        assert make_door().set_token("T", is_secure=False, max_age_s=604_800) == (
+        assert make_cookies().set_token("T", is_secure=False, max_age_s=604_800) == (
             "Set-Cookie",
             "session_token=T; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_token_over_https(self) -> None:
-        assert make_door().set_token("T", is_secure=True, max_age_s=604_800) == (
+        assert make_cookies().set_token("T", is_secure=True, max_age_s=604_800) == (
             "Set-Cookie",
             "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_token_under_the_longest_name_is_not_too_large_for_browsers(self) -> None:
-        door = make_door(cookie={"name": "n" * 256, "path": "/app"})
+        cookies = make_cookies(cookie={"name": "n" * 256, "path": "/app"})
         token = SIGNER.write(bytes(24), 10**9, BRANCH)
 
-        line = door.set_token(token, is_secure=True, max_age_s=604_800)[1]
+        line = cookies.set_token(token, is_secure=True, max_age_s=604_800)[1]
 
         assert len(line.partition(";")[0]) < 4096
         assert all(len(attribute) <= 1024 for attribute in line.split("; ")[1:])
 
     @pytest.mark.parametrize("max_age_s", [1, 60, 604_800, 34_560_000])
     def test_token_lasts_as_long_as_told(self, max_age_s: int) -> None:
-        line = make_door().set_token("T", is_secure=False, max_age_s=max_age_s)[1]
+        line = make_cookies().set_token("T", is_secure=False, max_age_s=max_age_s)[1]
 
         assert line.split("; ")[1] == f"Max-Age={max_age_s}"
 
     def test_token_that_is_not_remembered_ends_with_the_browser(self) -> None:
-        line = make_door().set_token("T", is_secure=False, max_age_s=None)[1]
+        line = make_cookies().set_token("T", is_secure=False, max_age_s=None)[1]
 
         assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax; Priority=High"
 
     def test_every_attribute_of_the_config_is_rendered(self) -> None:
-        door = make_door(
+        cookies = make_cookies(
             cookie={
                 "path": "/app",
                 "domain": "example.org",
@@ -337,39 +337,39 @@ class TestSet:
             },
         )
 
-        assert door.set_token("T", is_secure=True, max_age_s=3600)[1] == (
+        assert cookies.set_token("T", is_secure=True, max_age_s=3600)[1] == (
             "__Secure-session_token=T; Max-Age=3600; Path=/app; Domain=example.org; Secure; "
             "HttpOnly; SameSite=None; Partitioned; Priority=High"
         )
 
     def test_what_browsers_take_from_secure_cookies_alone_is_left_out_over_http(self) -> None:
-        door = make_door(cookie={"same_site": "None", "partitioned": True})
+        cookies = make_cookies(cookie={"same_site": "None", "partitioned": True})
 
-        line = door.set_token("T", is_secure=False, max_age_s=None)[1]
+        line = cookies.set_token("T", is_secure=False, max_age_s=None)[1]
 
         assert line == "session_token=T; Path=/; HttpOnly; SameSite=Lax; Priority=High"
 
     @pytest.mark.parametrize(("max_age_s", "attribute"), [(60, "; Max-Age=60"), (None, "")])
     def test_cached_copy_ends_when_told(self, max_age_s: int | None, attribute: str) -> None:
-        assert make_door().set_cached_copy("C", is_secure=False, max_age_s=max_age_s) == (
+        assert make_cookies().set_cached_copy("C", is_secure=False, max_age_s=max_age_s) == (
             "Set-Cookie",
             f"session_data=C{attribute}; Path=/; HttpOnly; SameSite=Lax; Priority=High",
         )
 
     def test_cached_copy_that_browsers_would_drop_is_not_set(self) -> None:
-        door = make_door()
+        cookies = make_cookies()
         rest = "session_data=; Path=/; HttpOnly; SameSite=Lax; Priority=High"
         longest = "C" * (4096 - len(rest))
 
-        fits = door.set_cached_copy(longest, is_secure=False, max_age_s=None)
+        fits = cookies.set_cached_copy(longest, is_secure=False, max_age_s=None)
 
         assert fits is not None and len(fits[1]) == 4096
-        assert door.set_cached_copy(longest + "C", is_secure=False, max_age_s=None) is None
+        assert cookies.set_cached_copy(longest + "C", is_secure=False, max_age_s=None) is None
 
     def test_cookie_outlives_what_a_sub_domain_fills_the_jar_with(self) -> None:
         """Chromium keeps 180 cookies of a site, and drops those of high priority last."""
         jar = CookieJar(FakeClock())
-        line = make_door().set_token("T", is_secure=True, max_age_s=604_800)[1]
+        line = make_cookies().set_token("T", is_secure=True, max_age_s=604_800)[1]
         jar.receive([line], url="https://example.org/")
 
         planted = [f"c{number}=x; Secure; Domain=example.org" for number in range(200)]
@@ -382,20 +382,20 @@ class TestClear:
     def test_both_cookies_go_by_the_attributes_they_were_set_with(self) -> None:
         gone = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly"
 
-        assert make_door().clear(is_secure=True) == [
+        assert make_cookies().clear(is_secure=True) == [
             ("Set-Cookie", f"__Host-session_token=; {gone}; SameSite=Lax; Priority=High"),
             ("Set-Cookie", f"__Host-session_data=; {gone}; SameSite=Lax; Priority=High"),
         ]
 
     def test_domain_and_path_are_named_again(self) -> None:
-        door = make_door(cookie={"path": "/app", "domain": "example.org"})
+        cookies = make_cookies(cookie={"path": "/app", "domain": "example.org"})
 
         assert all(
-            "; Path=/app; Domain=example.org;" in line for _, line in door.clear(is_secure=False)
+            "; Path=/app; Domain=example.org;" in line for _, line in cookies.clear(is_secure=False)
         )
 
     def test_copy_can_go_alone(self) -> None:
-        door = make_door()
+        cookies = make_cookies()
 
-        assert door.clear_cached_copy(is_secure=False) == door.clear(is_secure=False)[1]
-        assert door.clear_cached_copy(is_secure=False)[1].startswith("session_data=;")
+        assert cookies.clear_cached_copy(is_secure=False) == cookies.clear(is_secure=False)[1]
+        assert cookies.clear_cached_copy(is_secure=False)[1].startswith("session_data=;")

@@ -32,10 +32,10 @@ T = TypeVar("T")
 CREDENTIAL = "credential"
 """The ``provider_id`` of an account that has a password."""
 
-_MOST_LOOKS = 3
-_LONGEST_NAME = 255
-_LONGEST_IMAGE = 2048
-_LONGEST_EMAIL = 254
+_MAX_LOOKS = 3
+_MAX_NAME = 255
+_MAX_IMAGE = 2048
+_MAX_EMAIL = 254
 """RFC 5321, section 4.5.3.1.3, less the angle brackets; in any form, so that no work is done."""
 
 
@@ -70,9 +70,9 @@ class AccountService:
         Raises ``InvalidValueError``, ``InvalidEmailError``, ``PasswordTooShortError``,
         ``PasswordTooLongError``, ``TooManyTriesError`` or ``UserAlreadyExistsError``.
         """
-        check_text("name", name, longest=_LONGEST_NAME)
+        check_text("name", name, longest=_MAX_NAME)
         if image is not None:
-            check_text("image", image, longest=_LONGEST_IMAGE)
+            check_text("image", image, longest=_MAX_IMAGE)
         email = normalize_email(email)
         self._hasher.check_length(password)
         self._count_try(email, now_ms=now_ms, address=address)
@@ -91,10 +91,10 @@ class AccountService:
         """
         for field, value in changes.items():
             if field == "name" and value is not None:
-                check_text("name", value, longest=_LONGEST_NAME)
+                check_text("name", value, longest=_MAX_NAME)
             elif field == "image":
                 if value is not None:
-                    check_text("image", value, longest=_LONGEST_IMAGE)
+                    check_text("image", value, longest=_MAX_IMAGE)
             else:
                 raise InvalidValueError(f"{field} is {value!r}; only name and image can change")
         self._store.update_user(user_id, now_ms=now_ms, **changes)
@@ -124,7 +124,7 @@ class AccountService:
         email = normalize_email(email)
         self._hasher.check_text(password)
         self._count_try(email, now_ms=now_ms, address=address)
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MAX_LOOKS):
             user, known_hash = self._match(email, password, now_ms=now_ms, address=address)
             if self._config.require_verified_email and not user.email_verified:
                 self._report_failure(user, "email_not_verified", address)
@@ -280,10 +280,10 @@ def normalize_email(email: object) -> str:
     """
     if not isinstance(email, str):
         raise InvalidValueError(f"email is text, not {type(email).__name__}")
-    if len(email) > _LONGEST_EMAIL:
+    if len(email) > _MAX_EMAIL:
         raise InvalidEmailError(
             f"this is not an e-mail address: it has {len(email)} characters; "
-            f"at most {_LONGEST_EMAIL} are taken"
+            f"at most {_MAX_EMAIL} are taken"
         )
     # Costly to import and only needed by those who use passwords.
     from email_validator import EmailNotValidError, validate_email

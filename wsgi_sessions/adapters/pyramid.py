@@ -91,10 +91,10 @@ def sessions_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[An
         answer: Iterable[bytes] = handler(request)(environ, start_response)
         return answer
 
-    door = SessionMiddleware(pass_on, registry["wsgi_sessions"])
+    middleware = SessionMiddleware(pass_on, registry["wsgi_sessions"])
 
     def tween(request: Any) -> Any:
-        handle = find_handle(request.environ, door.manager)
+        handle = find_handle(request.environ, middleware.manager)
         if (
             handle is not None
             and request.environ[REQUEST_KEY] is handle
@@ -102,7 +102,7 @@ def sessions_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[An
         ):
             return handler(request)
         request.environ[_BRIDGE_KEY] = request
-        status, headers, body = request.call_application(door)
+        status, headers, body = request.call_application(middleware)
         return request.ResponseClass(status=status, headerlist=list(headers), app_iter=body)
 
     return tween

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonApi"]
 
-_MOST_QUERY_FIELDS = 50
+_MAX_QUERY_FIELDS = 50
 
 
 class JsonApi:
@@ -157,7 +157,7 @@ def _query_of(environ: WSGIEnvironment) -> dict[str, str]:
     # WebOb's own reading raises on bytes that are not UTF-8.
     try:
         pairs = parse_qsl(
-            environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=_MOST_QUERY_FIELDS
+            environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=_MAX_QUERY_FIELDS
         )
     except ValueError:
         return {}

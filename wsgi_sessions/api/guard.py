@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, WSGIEnvironment
 
 __all__ = [
-    "LARGEST_BODY_BYTES",
+    "MAX_BODY_BYTES",
     "check_callback_url",
     "check_origin",
     "cors_headers",
@@ -37,7 +37,7 @@ __all__ = [
     "read_json",
 ]
 
-LARGEST_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
 HeaderLines = list[tuple[str, str]]
 
@@ -133,7 +133,7 @@ def check_callback_url(
 
 
 def read_json(environ: WSGIEnvironment) -> bytes:
-    """Return the request body, of at most ``LARGEST_BODY_BYTES``, or refuse what is not JSON.
+    """Return the request body, of at most ``MAX_BODY_BYTES``, or refuse what is not JSON.
 
     A form, or a script that may not read the answer, can't send ``application/json`` to
     another origin without a preflight: this alone keeps most forgeries out.
@@ -149,7 +149,7 @@ def read_json(environ: WSGIEnvironment) -> bytes:
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:
-    """Return the request body, of at most ``LARGEST_BODY_BYTES``.
+    """Return the request body, of at most ``MAX_BODY_BYTES``.
 
     A length is believed only as an upper bound.
     """
@@ -157,7 +157,7 @@ def read_body(environ: WSGIEnvironment) -> bytes:
     if length == 0:
         return b""
     if length is None:
-        length = LARGEST_BODY_BYTES + 1
+        length = MAX_BODY_BYTES + 1
     else:
         _check_size(length)
     body = _read(environ["wsgi.input"], length)
@@ -180,8 +180,8 @@ def _read(stream: InputStream, length: int) -> bytes:
 
 
 def _check_size(length: int) -> None:
-    if length > LARGEST_BODY_BYTES:
-        raise BodyTooLargeError(f"the body is larger than {LARGEST_BODY_BYTES} bytes")
+    if length > MAX_BODY_BYTES:
+        raise BodyTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
 
 
 def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:

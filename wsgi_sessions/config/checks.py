@@ -37,15 +37,15 @@ __all__ = [
 ]
 
 DEFAULT_TABLE_PREFIX = "wsgi_sessions_"
-_LONGEST_TABLE_PREFIX = 32
+_MAX_TABLE_PREFIX = 32
 """With our longest name of an index it makes 62 bytes; PostgreSQL cuts names at 63."""
 _TABLE_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|")
-_SHORTEST_SECRET = 32
+_MIN_SECRET = 32
 # RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 takes for cookie names.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_LONGEST_COOKIE_NAME = 256
+_MAX_COOKIE_NAME = 256
 """Browsers drop a cookie whose name and value have over 4096 bytes (RFC 6265bis, section 5.6)."""
-_LONGEST_COOKIE_ATTRIBUTE = 1024
+_MAX_COOKIE_ATTRIBUTE = 1024
 """They pass over an attribute whose value is longer (section 5.6, too)."""
 _DOMAIN = re.compile(
     r"\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -109,9 +109,9 @@ def check_table_prefix(value: Any) -> None:
             f"table_prefix is {value!r}, and SQLite keeps names that begin so to itself; give "
             f"another, such as {DEFAULT_TABLE_PREFIX!r}"
         )
-    if len(value) > _LONGEST_TABLE_PREFIX:
+    if len(value) > _MAX_TABLE_PREFIX:
         raise ConfigurationError(
-            f"table_prefix has {len(value)} characters; give at most {_LONGEST_TABLE_PREFIX}, "
+            f"table_prefix has {len(value)} characters; give at most {_MAX_TABLE_PREFIX}, "
             "or the names of indexes are too long for PostgreSQL"
         )
 
@@ -146,10 +146,9 @@ def check_secrets(value: Any) -> tuple[str, ...]:
             raise ConfigurationError(
                 f"secret holds a value of type {type(secret).__name__}; give strings"
             )
-        if len(secret) < _SHORTEST_SECRET:
+        if len(secret) < _MIN_SECRET:
             raise ConfigurationError(
-                f"secret has {len(secret)} characters but needs at least {_SHORTEST_SECRET}; "
-                f"{remedy}"
+                f"secret has {len(secret)} characters but needs at least {_MIN_SECRET}; {remedy}"
             )
     return tuple(secrets)
 
@@ -160,9 +159,9 @@ def check_cookie_name(name: str, value: Any) -> None:
         raise ConfigurationError(
             f"{name} is {value!r}; give letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)"
         )
-    if len(value) > _LONGEST_COOKIE_NAME:
+    if len(value) > _MAX_COOKIE_NAME:
         raise ConfigurationError(
-            f"{name} has {len(value)} characters; give at most {_LONGEST_COOKIE_NAME}, or the "
+            f"{name} has {len(value)} characters; give at most {_MAX_COOKIE_NAME}, or the "
             "cookie is too large for browsers, which drop it"
         )
     if value.lower().startswith(("__host-", "__secure-", "__http-")):
@@ -177,9 +176,9 @@ def check_cookie_path(value: Any) -> None:
         raise ConfigurationError(
             f"cookie.path is {value!r}; give a path that starts with '/' and has no ';' or space"
         )
-    if len(value) > _LONGEST_COOKIE_ATTRIBUTE:
+    if len(value) > _MAX_COOKIE_ATTRIBUTE:
         raise ConfigurationError(
-            f"cookie.path has {len(value)} characters; give at most {_LONGEST_COOKIE_ATTRIBUTE}, "
+            f"cookie.path has {len(value)} characters; give at most {_MAX_COOKIE_ATTRIBUTE}, "
             "or browsers pass over it"
         )
 

@@ -35,8 +35,8 @@ __all__ = [
 
 Duration = timedelta | int
 
-_MOST_SESSIONS = 1_000_000
-_LARGEST_COST = 2**32 - 1
+_MAX_SESSIONS = 1_000_000
+_MAX_COST = 2**32 - 1
 """Of argon2 (RFC 9106, section 3.1)."""
 
 
@@ -93,7 +93,7 @@ class MultiSessionConfig:
                 "multi_session.maximum_sessions",
                 self.maximum_sessions,
                 at_least=1,
-                at_most=_MOST_SESSIONS,
+                at_most=_MAX_SESSIONS,
             )
         check_choice("multi_session.on_limit", self.on_limit, ("evict", "reject"))
 
@@ -170,13 +170,13 @@ class PasswordConfig:
     def __post_init__(self) -> None:
         check_count("password.min_length", self.min_length, at_least=1)
         check_count("password.max_length", self.max_length, at_least=self.min_length, at_most=4096)
-        check_count("password.time_cost", self.time_cost, at_least=1, at_most=_LARGEST_COST)
+        check_count("password.time_cost", self.time_cost, at_least=1, at_most=_MAX_COST)
         check_count("password.parallelism", self.parallelism, at_least=1, at_most=255)
         check_count(
             "password.memory_cost_kib",
             self.memory_cost_kib,
             at_least=8 * self.parallelism,
-            at_most=_LARGEST_COST,
+            at_most=_MAX_COST,
         )
         check_count("password.hash_length", self.hash_length, at_least=16, at_most=128)
         check_count("password.salt_length", self.salt_length, at_least=8, at_most=64)

@@ -18,7 +18,7 @@ WINDOW_IN_GRACES = 3
 _DEFAULT_GRACE_MS = 60_000
 _LEAST_INTERVAL_MS = 600_000
 _UPLOAD_GRACE_MS = 600_000
-_SHORTEST_SAFE_GRACE_MS = 30_000
+_MIN_SAFE_GRACE_MS = 30_000
 
 
 class RotationTimes(NamedTuple):
@@ -137,7 +137,7 @@ def _notes(
     *, grace_ms: int, interval_ms: int, lifetime_ms: int, short_expires_in_ms: int | None
 ) -> list[str]:
     notes = []
-    if grace_ms < _SHORTEST_SAFE_GRACE_MS:
+    if grace_ms < _MIN_SAFE_GRACE_MS:
         notes.append(
             f"rotation_grace is {_say(grace_ms)}, but browsers keep new cookies off the disk for "
             "up to 30 seconds, so one that crashes then may be signed out; set it to 30 seconds "

@@ -59,7 +59,7 @@ __all__ = [
 
 Part = TypeVar("Part")
 
-_LONGEST_PATIENCE_MS = 86_400_000
+_MAX_PATIENCE_MS = 86_400_000
 """Servers and drivers refuse to be told of much more."""
 
 
@@ -247,7 +247,7 @@ class SessionConfig:
                 "by one server's clock and the newest by another's; lower clock_difference or "
                 "raise rotation_grace"
             )
-        if self.database_patience_ms > _LONGEST_PATIENCE_MS:
+        if self.database_patience_ms > _MAX_PATIENCE_MS:
             raise ConfigurationError(
                 f"database_patience is {self.database_patience} but at most a day is taken; a "
                 "request that waits for longer is answered to nobody"

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["SessionRow", "SessionsPage"]
 
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
-_MOST_FIELDS = 20
+_MAX_FIELDS = 20
 _MAX_AGENT_LENGTH = 120
 _NEW_FOR = timedelta(days=1)
 _ICON = "/icon.svg"
@@ -398,7 +398,7 @@ def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
         raise UnsupportedMediaTypeError(f"Send a form, as {_FORM}")
     try:
         pairs = parse_qsl(
-            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
         )
     except ValueError:
         raise InvalidValueError("The form has too many fields") from None

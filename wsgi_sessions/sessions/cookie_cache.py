@@ -20,7 +20,7 @@ from .signing import KeyRing
 
 __all__ = ["CookieCache"]
 
-_LONGEST_TEXT = 4096
+_MAX_TEXT = 4096
 
 
 class CookieCache:
@@ -95,7 +95,7 @@ class CookieCache:
         ``max_age``, or was issued later than clocks differ, is void: no server whose clock is
         right has made it.
         """
-        if len(text) > _LONGEST_TEXT or not text.isascii():
+        if len(text) > _MAX_TEXT or not text.isascii():
             return None
         payload_text, _, signature_text = text.encode().partition(b".")
         try:

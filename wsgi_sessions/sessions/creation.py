@@ -16,12 +16,12 @@ from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
-__all__ = ["Admission", "Admitted"]
+__all__ = ["CreatedSession", "SessionCreation"]
 
 Ended = tuple[tuple[str, EndReason], ...]
 
 
-class Admitted(NamedTuple):
+class CreatedSession(NamedTuple):
     """A session that began, its first token, and the sessions that ended for it."""
 
     session: SessionRecord
@@ -32,10 +32,10 @@ class Admitted(NamedTuple):
         refuse_to_pickle(self)
 
     def __repr__(self) -> str:
-        return f"Admitted(session={self.session!r}, ended={self.ended!r})"
+        return f"CreatedSession(session={self.session!r}, ended={self.ended!r})"
 
 
-class Admission:
+class SessionCreation:
     """Lets sessions begin in one database."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Admission:
         replaces: str | None,
         also_ends: str | None = None,
         replaced_reason: EndReason = EndReason.SIGNED_OUT,
-    ) -> Admitted:
+    ) -> CreatedSession:
         """Write a user's new session; what it replaces or is one too many ends with it, or none.
 
         ``also_ends``: the session that the browser held too, and was refused for its address.
@@ -94,7 +94,7 @@ class Admission:
         """
         record, token = self.make_record(user.id, facts=facts, remember=remember_me)
         multi = self._config.multi_session
-        admitted, ended = self._store.admit_session(
+        created, ended = self._store.create_session(
             record,
             replaces=replaces,
             also_ends=also_ends,
@@ -106,4 +106,4 @@ class Admission:
             skew_ms=self._config.rotation_grace_ms,
             now_ms=record.created_at_ms,
         )
-        return Admitted(admitted, token, ended)
+        return CreatedSession(created, token, ended)

@@ -11,8 +11,8 @@ from ..events import Events
 
 __all__ = ["ClockCheck", "Moment"]
 
-_MOST_DRIFT_MS = 1000
-_LONGEST_TRUST_MS = 3_600_000
+_MAX_DRIFT_MS = 1000
+_MAX_TRUST_MS = 3_600_000
 
 
 class Moment:
@@ -27,8 +27,8 @@ class Moment:
     def vouches_for(self, now_ms: int) -> bool:
         """Tell whether the clock has run evenly since then, and for no more than an hour."""
         passed_ms = monotonic_ms() - self._monotonic_ms
-        has_jumped = abs(now_ms - self.at_ms - passed_ms) > _MOST_DRIFT_MS
-        return not has_jumped and passed_ms < _LONGEST_TRUST_MS
+        has_jumped = abs(now_ms - self.at_ms - passed_ms) > _MAX_DRIFT_MS
+        return not has_jumped and passed_ms < _MAX_TRUST_MS
 
 
 class ClockCheck:

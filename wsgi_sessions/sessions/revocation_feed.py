@@ -18,7 +18,7 @@ from .tokens import new_database_secret
 
 __all__ = ["FeedReading", "RevocationFeed", "feed_age_ms"]
 
-_SHORTEST_PAUSE_MS = 1000
+_MIN_PAUSE_MS = 1000
 
 
 def feed_age_ms(config: SessionConfig) -> int:
@@ -110,7 +110,7 @@ class RevocationFeed:
             return self.current()
         return reading
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Have no copy taken before a new reading has begun: this process has revoked something.
 
         A reading that another thread has begun already may have missed it, so it does not count.
@@ -143,7 +143,7 @@ class RevocationFeed:
 
     def _has_just_failed(self, now_ms: int) -> bool:
         failed_at_ms = self._failed_at_ms
-        pause_ms = max(self._lag_ms, _SHORTEST_PAUSE_MS)
+        pause_ms = max(self._lag_ms, _MIN_PAUSE_MS)
         return failed_at_ms is not None and 0 <= now_ms - failed_at_ms < pause_ms
 
     def _read(self) -> FeedReading | None:

@@ -22,7 +22,7 @@ __all__ = ["Session", "SessionData", "SignIn", "User"]
 
 DataLoader = Callable[[], "tuple[str, int] | None"]
 
-_LARGEST_NUMBER_BITS = 1024
+_MAX_NUMBER_BITS = 1024
 """What a JSON reader that knows doubles can hold at all (RFC 8259, section 6)."""
 
 
@@ -354,7 +354,7 @@ def _check(key: str, value: Any, depth: int = 0) -> None:
     if value is None or isinstance(value, (str, bool)):
         return
     if isinstance(value, int):
-        if value.bit_length() <= _LARGEST_NUMBER_BITS:
+        if value.bit_length() <= _MAX_NUMBER_BITS:
             return
         raise TypeError(f"session data {key!r}: an int of {value.bit_length()} bits is too large")
     if isinstance(value, float):

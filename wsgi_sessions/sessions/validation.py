@@ -34,7 +34,7 @@ from .revocation_feed import FeedReading, RevocationFeed
 
 __all__ = ["Validation", "Validator", "of_stored_branch"]
 
-_MOST_JUDGEMENTS = 10
+_MAX_JUDGEMENTS = 10
 _COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
 _ONLY_REFUSED = frozenset({Outcome.REPLAY, Outcome.IP_MISMATCH})
 
@@ -192,7 +192,7 @@ class Validator:
         find_session = self._store.find_session
         before: object = None
         token = tokens[0]
-        for _ in range(_MOST_JUDGEMENTS):
+        for _ in range(_MAX_JUDGEMENTS):
             found = find_session(token.session_id)
             self._note_answer()
             # Somebody was faster, and the application's transaction does not see with what.
@@ -256,7 +256,7 @@ class Validator:
                 elsewhere_id=record.id if is_elsewhere else None,
             )
         raise StoreUnavailableError(
-            f"session {token.session_id} changed {_MOST_JUDGEMENTS} times while it was judged; "
+            f"session {token.session_id} changed {_MAX_JUDGEMENTS} times while it was judged; "
             "try again"
         )
 
@@ -359,7 +359,7 @@ class Validator:
             )
             if not ended:
                 return False
-            self._feed.forget()
+            self._feed.invalidate()
         about = {"session_id": record.id, "user_id": record.user_id, "address": address}
         if decision.outcome is Outcome.REPLAY:
             self._events.emit("session_replayed", **about)

@@ -21,7 +21,7 @@ __all__ = ["AccountStore"]
 CREDENTIAL = "credential"
 
 _TAKEN = "a user with this e-mail address exists; sign in, or use another one"
-_MOST_INSERTS = 3
+_MAX_INSERTS = 3
 _USER_COLUMNS = len(UserRecord._fields)
 _USER_OF_ACCOUNT = Account._fields.index("user_id")
 
@@ -42,7 +42,7 @@ class AccountStore(UserStore):
         ``ConfigurationError`` when the user model asks for something else.
         """
         refused: IntegrityConflict | None = None
-        for _ in range(_MOST_INSERTS):
+        for _ in range(_MAX_INSERTS):
             try:
                 return self._connections.atomically(lambda: self._insert_user(user, account))
             except IntegrityConflict as conflict:

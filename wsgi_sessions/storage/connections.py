@@ -21,7 +21,7 @@ __all__ = ["Connections", "IntegrityConflict"]
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-_MOST_TRIES = 8
+_MAX_TRIES = 8
 _TOUCH_MS = 250
 """How long what may fail waits for a server to answer; for a lock it does not wait at all."""
 
@@ -173,14 +173,14 @@ class Connections(ConnectionSource):
         if getattr(self._local, "depth", 0):
             return work()
         with spending(self.patience_ms):
-            for attempt in range(1, _MOST_TRIES + 1):
+            for attempt in range(1, _MAX_TRIES + 1):
                 has_begun = [False]
                 try:
                     return self._atomically_once(work, has_begun)
                 except self._transaction_errors as error:
                     cause = error.__cause__ if isinstance(error, StoreUnavailableError) else error
                     # A try may itself wait for a lock, and whoever asked waits with it.
-                    is_last = attempt == _MOST_TRIES or self._is_spent(cause)
+                    is_last = attempt == _MAX_TRIES or self._is_spent(cause)
                     if self.database.in_transaction() or is_last:
                         raise self._translated(error) from cause
                     if not is_conflict(cause):

@@ -18,16 +18,16 @@ from .models import Models
 from .statements import Statement, compile_query, slot
 from .upkeep_store import UpkeepStore
 
-__all__ = ["LONGEST_LIST", "EndedSessions", "EndingStore"]
+__all__ = ["MAX_LISTED", "EndedSessions", "EndingStore"]
 
-LONGEST_LIST = 1000
+MAX_LISTED = 1000
 """No list of sessions has more rows."""
 _BATCH = 200
 """Rows of one INSERT, ids of one IN."""
 
 
 class EndedSessions(NamedTuple):
-    """Sessions that ended together: the ids of at most ``LONGEST_LIST`` of them, and how many."""
+    """Sessions that ended together: the ids of at most ``MAX_LISTED`` of them, and how many."""
 
     session_ids: tuple[str, ...] = ()
     number: int = 0
@@ -166,7 +166,7 @@ class EndingStore(UpkeepStore):
             select = session.select(session.id).where(is_of_user & self._is_live)
             if self._connections.may_read_the_past:
                 select = self.for_update(select)
-            going = self._read_ids(compile_query(select.limit(LONGEST_LIST)), values)
+            going = self._read_ids(compile_query(select.limit(MAX_LISTED)), values)
             if not going:
                 return EndedSessions()
             update = session.update(self._ending).where(is_of_user & self._is_live)
@@ -180,7 +180,7 @@ class EndingStore(UpkeepStore):
             rows = session.select(session.id, self.feed_instant(slot("now"))).where(ours)
             insert = feed.insert_from(rows, [feed.session_id, feed.created_at])
             self._write(compile_query(insert), values)
-            listed = session.select(session.id).where(ours).limit(LONGEST_LIST)
+            listed = session.select(session.id).where(ours).limit(MAX_LISTED)
             ended = self._read_ids(compile_query(listed), values)
             return EndedSessions(tuple(ended), count)
 

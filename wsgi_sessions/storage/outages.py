@@ -16,7 +16,7 @@ __all__ = ["Outages"]
 
 logger = logging.getLogger("wsgi_sessions")
 
-_LONGEST_TEXT = 600
+_MAX_TEXT = 600
 _OF_DATABASES = frozenset(
     {"wsgi_sessions", "peewee", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb"}
 )
@@ -85,7 +85,7 @@ class Outages:
                 text = text.replace(form, "***")
         text = _IN_URL.sub(r"\1:***@", text)
         text = _IN_SETTINGS.sub(r"\1***", text)
-        return " ".join(text.split())[:_LONGEST_TEXT]
+        return " ".join(text.split())[:_MAX_TEXT]
 
     def _parameters(self) -> dict[str, Any]:
         return getattr(self._database, "connect_params", None) or {}

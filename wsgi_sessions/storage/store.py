@@ -17,7 +17,7 @@ from ..clock import Clock
 from ..errors import SessionLimitReached
 from ..records import Change, EndReason, SessionRecord, UserRecord
 from .connections import Connections
-from .ending_store import LONGEST_LIST, EndingStore
+from .ending_store import MAX_LISTED, EndingStore
 from .models import Models
 from .statements import Statement, compile_query, slot
 from .tables import Tables
@@ -103,7 +103,7 @@ class Store(EndingStore):
         )
 
     def list_sessions(
-        self, user_id: Any, now_ms: int, *, at_most: int = LONGEST_LIST
+        self, user_id: Any, now_ms: int, *, at_most: int = MAX_LISTED
     ) -> list[SessionRecord]:
         """Return a user's sessions that are not ended and not expired, the latest seen first."""
         return self._list_by(self._list, user_id, now_ms, at_most)
@@ -146,7 +146,7 @@ class Store(EndingStore):
         """Add a session that no limit applies to: an anonymous one."""
         self._write(self._insert, self._session_values(record))
 
-    def admit_session(
+    def create_session(
         self,
         record: SessionRecord,
         *,
@@ -172,10 +172,10 @@ class Store(EndingStore):
         ``SessionLimitReached`` under ``on_limit="reject"``; then nothing has changed.
         """
 
-        def admit() -> tuple[SessionRecord, Ended]:
+        def create() -> tuple[SessionRecord, Ended]:
             if not self.lock_user(record.user_id):
                 raise LookupError(f"there is no user with the id {record.user_id!r}")
-            admitted = record
+            created = record
             ended: Ended = ()
             if replaces is not None and self.end_session(
                 replaces, reason=replaced_reason, now_ms=now_ms
@@ -184,13 +184,13 @@ class Store(EndingStore):
                 # Read after it ended: no later request can add to the data any more.
                 old = self.find_session(replaces)
                 if old is not None and (old[0].user_id is None or _is_same_user(old, record)):
-                    admitted = record._replace(data=old[0].data)
+                    created = record._replace(data=old[0].data)
             if also_ends is not None and self.end_session(
                 also_ends, reason=replaced_reason, now_ms=now_ms
             ):
                 ended += ((also_ends, replaced_reason),)
             # Before the list is locked: who has inserted waits for nobody's list any more.
-            self.insert_session(admitted)
+            self.insert_session(created)
             limit = 1 if only_one else maximum_sessions
             if limit is not None:
                 ended += self._make_room(
@@ -202,9 +202,9 @@ class Store(EndingStore):
                     since_ms=now_ms - skew_ms,
                     now_ms=now_ms,
                 )
-            return admitted, ended
+            return created, ended
 
-        return self.atomically(admit)
+        return self.atomically(create)
 
     def _make_room(
         self,
@@ -219,7 +219,7 @@ class Store(EndingStore):
     ) -> Ended:
         """End what is past a limit, and what is one too many beside a session just added."""
         ended: Ended = ()
-        at_most = maximum_sessions + LONGEST_LIST
+        at_most = maximum_sessions + MAX_LISTED
         while True:
             listed = self._list_locked(record.user_id, since_ms, at_most)
             live = []

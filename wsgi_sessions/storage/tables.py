@@ -18,7 +18,7 @@ __all__ = ["Tables", "refuse_other_users"]
 _USER_MODEL = "user_model"
 """The name in ``meta`` under which is kept whose sessions these are."""
 
-_LONGEST_WAIT_SECONDS = 60
+_MAX_WAIT_SECONDS = 60
 _LOCK = int.from_bytes(b"wsgi_ses", "big")
 
 
@@ -136,9 +136,7 @@ def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> N
         # IF NOT EXISTS alone lets two processes collide: in the catalogue of PostgreSQL
         # (whose lock ends with the transaction), and over an index of MariaDB.
         if connections.is_mysql:
-            database.execute_sql(
-                f"SELECT GET_LOCK('wsgi_sessions.tables', {_LONGEST_WAIT_SECONDS})"
-            )
+            database.execute_sql(f"SELECT GET_LOCK('wsgi_sessions.tables', {_MAX_WAIT_SECONDS})")
             try:
                 create()
             finally:
@@ -150,12 +148,12 @@ def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> N
             return
         with database.atomic():
             # As long as on MariaDB: others may be making them all.
-            database.execute_sql(f"SET LOCAL lock_timeout = {_LONGEST_WAIT_SECONDS * 1000}")
+            database.execute_sql(f"SET LOCAL lock_timeout = {_MAX_WAIT_SECONDS * 1000}")
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             if not all(map(is_there, wanted)):
                 create()
 
     connections.run(
         create if connections.is_sqlite else create_in_turn,
-        patience_ms=_LONGEST_WAIT_SECONDS * 1000,
+        patience_ms=_MAX_WAIT_SECONDS * 1000,
     )

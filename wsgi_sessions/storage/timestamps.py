@@ -19,7 +19,7 @@ __all__ = ["ms_from_column", "ms_to_column", "slack_ms"]
 _HOUR_MS = 3_600_000
 _SECONDS_BELOW = 100_000_000_000
 """As seconds the year 5138, as milliseconds 1973."""
-_LARGEST_NUMBER = 10**20
+_MAX_NUMBER = 10**20
 """As nanoseconds the year 5138."""
 
 
@@ -84,7 +84,7 @@ def _read_text(text: str) -> datetime | float | None:
 
 def _ms_of_number(value: float | Decimal) -> int:
     """Return milliseconds; what they would be in another unit lies centuries away from today."""
-    if not 0 < value < _LARGEST_NUMBER:
+    if not 0 < value < _MAX_NUMBER:
         return 0
     if value < _SECONDS_BELOW:
         return int(value * 1000)

@@ -24,7 +24,7 @@ __all__ = ["UNSET", "UserStore"]
 
 T = TypeVar("T")
 
-_MOST_TRIES = 8
+_MAX_TRIES = 8
 
 
 class _Unset:
@@ -230,7 +230,7 @@ class UserStore:
         refuses it then, instead of looking at the row once more.
         """
         parameters = statement.fill(values)
-        for _ in range(_MOST_TRIES):
+        for _ in range(_MAX_TRIES):
             try:
                 return self._connections.write(statement.sql, parameters)
             except StoreUnavailableError as error:

@@ -1,4 +1,4 @@
-"""The cookie door: from a Cookie header to our values, and the only renderer of Set-Cookie.
+"""The session cookies: from a Cookie header to our values, and the only renderer of Set-Cookie.
 
 Must not judge a token beyond its signature. Reads bytes and looks for our own names alone, so
 a foreign cookie can be as broken as it likes.
@@ -13,7 +13,7 @@ from ..config.settings import SessionConfig
 from ..records import PresentedToken
 from ..sessions.tokens import TokenSigner
 
-__all__ = ["CookieDoor", "PresentedCookies", "Siblings", "newest_of_each_session"]
+__all__ = ["PresentedCookies", "SessionCookies", "Siblings", "newest_of_each_session"]
 
 Siblings = tuple[PresentedToken, ...]
 """Tokens of one session and generation, as one request presents them; mostly one."""
@@ -55,7 +55,7 @@ class PresentedCookies:
         return f"PresentedCookies(<{len(self.token_texts)}>, cached=<{len(self.cached_texts)}>)"
 
 
-class CookieDoor:
+class SessionCookies:
     """Reads and renders the two cookies of one configuration.
 
     A request over https is answered with the prefixed names and only those are read, so a
@@ -67,8 +67,8 @@ class CookieDoor:
         self._config = config
         self._signer = signer
         self._nothing = PresentedCookies((), (), signer)
-        self._doors = {
-            is_secure: _NamedDoor(config, is_secure=is_secure) for is_secure in (True, False)
+        self._named = {
+            is_secure: _NamedCookies(config, is_secure=is_secure) for is_secure in (True, False)
         }
 
     def is_secure_for(self, *, is_https: bool) -> bool:
@@ -78,11 +78,11 @@ class CookieDoor:
 
     def token_name(self, *, is_secure: bool) -> str:
         """Return the name of the token's cookie, prefix included."""
-        return self._doors[is_secure].token_name
+        return self._named[is_secure].token_name
 
     def cache_name(self, *, is_secure: bool) -> str:
         """Return the name of the cached copy's cookie, prefix included."""
-        return self._doors[is_secure].cache_name
+        return self._named[is_secure].cache_name
 
     def read(self, header: str | None, *, is_secure: bool) -> PresentedCookies:
         """Find our cookies in a Cookie header, which is separated at ``;`` alone.
@@ -90,35 +90,35 @@ class CookieDoor:
         A comma or a quote is part of a value (RFC 6265bis, section 5.6): a sub-domain may plant
         ``p=a,__Host-session_token=…`` or ``p="a``, and neither adds a cookie nor hides ours.
         """
-        door = self._doors[is_secure]
-        if not header or door.token_name not in header:
+        named = self._named[is_secure]
+        if not header or named.token_name not in header:
             return self._nothing
         # Nearly every header: one cookie of each name, and nothing that needs care.
-        token_text = _find_sole(header, door.token_assignment)
+        token_text = _find_sole(header, named.token_assignment)
         if token_text is not None:
             if not self._config.cookie_cache.enabled:
                 return PresentedCookies((token_text,), (), self._signer)
-            if door.cache_name not in header:
+            if named.cache_name not in header:
                 return PresentedCookies((token_text,), (), self._signer)
-            cached_text = _find_sole(header, door.cache_assignment)
+            cached_text = _find_sole(header, named.cache_assignment)
             if cached_text is not None:
                 return PresentedCookies((token_text,), (cached_text,), self._signer)
-        return self._read_with_care(header, door)
+        return self._read_with_care(header, named)
 
-    def _read_with_care(self, header: str, door: _NamedDoor) -> PresentedCookies:
-        texts: dict[str, dict[str, None]] = {door.token_name: {}, door.cache_name: {}}
-        for name, value in door.pattern.findall(header[:_MAX_HEADER_CHARACTERS]):
+    def _read_with_care(self, header: str, named: _NamedCookies) -> PresentedCookies:
+        texts: dict[str, dict[str, None]] = {named.token_name: {}, named.cache_name: {}}
+        for name, value in named.pattern.findall(header[:_MAX_HEADER_CHARACTERS]):
             text = _unquoted(value.rstrip(" \t"))
             if text:
                 texts[name][text] = None
-        token_texts = self._choose_tokens(list(texts[door.token_name]), door)
+        token_texts = self._choose_tokens(list(texts[named.token_name]), named)
         if not token_texts:
             return self._nothing
-        cached_texts = list(texts[door.cache_name])
-        chosen = cached_texts[-1:] if door.is_host_bound else cached_texts[:_MAX_CANDIDATES]
+        cached_texts = list(texts[named.cache_name])
+        chosen = cached_texts[-1:] if named.is_host_bound else cached_texts[:_MAX_CANDIDATES]
         return PresentedCookies(token_texts, chosen, self._signer)
 
-    def _choose_tokens(self, texts: list[str], door: _NamedDoor) -> list[str]:
+    def _choose_tokens(self, texts: list[str], named: _NamedCookies) -> list[str]:
         """Return the texts to be tried; where there are more, only what we signed counts.
 
         A browser holds one ``__Host-`` cookie, so whatever else bears the name was put there by
@@ -128,10 +128,10 @@ class CookieDoor:
         latest generation counts, wherever it stands: the one before may be a replay. Of several
         siblings all are told, because the table knows which of them counts.
         """
-        if len(texts) <= (1 if door.is_host_bound else _MAX_CANDIDATES):
+        if len(texts) <= (1 if named.is_host_bound else _MAX_CANDIDATES):
             return texts
         signed = [token for text in texts if (token := self._signer.read(text)) is not None]
-        if door.is_host_bound and signed:
+        if named.is_host_bound and signed:
             last = signed[-1].session_id
             of_the_last = tuple([token for token in signed if token.session_id == last])
             signed = list(newest_of_each_session(of_the_last)[0])
@@ -142,9 +142,9 @@ class CookieDoor:
 
         Without a Max-Age the cookie ends with the browser.
         """
-        door = self._doors[is_secure]
+        named = self._named[is_secure]
         max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
-        return ("Set-Cookie", f"{door.token_name}={text}{max_age}{door.attributes}")
+        return ("Set-Cookie", f"{named.token_name}={text}{max_age}{named.attributes}")
 
     def set_cached_copy(
         self, text: str, *, is_secure: bool, max_age_s: int | None
@@ -153,16 +153,16 @@ class CookieDoor:
 
         RFC 6265bis section 5.6 lets a browser ignore a name and value of over 4096 bytes.
         """
-        door = self._doors[is_secure]
+        named = self._named[is_secure]
         max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
-        line = f"{door.cache_name}={text}{max_age}{door.attributes}"
+        line = f"{named.cache_name}={text}{max_age}{named.attributes}"
         return None if len(line) > 4096 else ("Set-Cookie", line)
 
     def clear(self, *, is_secure: bool) -> list[tuple[str, str]]:
         """Render the headers that take both cookies away, by the attributes they were set with."""
-        door = self._doors[is_secure]
-        gone = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{door.attributes}"
-        return [("Set-Cookie", f"{name}=; {gone}") for name in (door.token_name, door.cache_name)]
+        named = self._named[is_secure]
+        gone = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{named.attributes}"
+        return [("Set-Cookie", f"{name}=; {gone}") for name in (named.token_name, named.cache_name)]
 
     def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
         """Render the header that takes away the cached copy alone."""
@@ -207,7 +207,7 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if is_quoted else value
 
 
-class _NamedDoor:
+class _NamedCookies:
     __slots__ = (
         "attributes",
         "cache_assignment",

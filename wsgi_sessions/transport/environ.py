@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "END_REASON_KEY",
-    "LONGEST_SHORT_BODY",
+    "MAX_SHORT_BODY",
     "REQUEST_KEY",
     "SESSION_KEY",
     "USER_KEY",
@@ -44,8 +44,8 @@ REQUEST_KEY = "wsgi_sessions.request"
 END_REASON_KEY = "wsgi_sessions.end_reason"
 
 _KEYS = frozenset({SESSION_KEY, USER_KEY, REQUEST_KEY, END_REASON_KEY})
-_LONGEST_USER_AGENT = 512
-LONGEST_SHORT_BODY = 65_536
+_MAX_USER_AGENT = 512
+MAX_SHORT_BODY = 65_536
 """Bytes; a request with a longer body may have been sent minutes ago."""
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -55,7 +55,7 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
     address, is_https = read_address_and_scheme(environ, config.trusted_proxies)
     user_agent = environ.get("HTTP_USER_AGENT")
     if user_agent is not None:
-        user_agent = user_agent[:_LONGEST_USER_AGENT]
+        user_agent = user_agent[:_MAX_USER_AGENT]
     return RequestFacts(
         address,
         user_agent,
@@ -79,7 +79,7 @@ def _has_long_body(environ: Mapping[str, Any]) -> bool:
         return (
             isinstance(length, str)
             and length.isdecimal()
-            and (len(length) > 12 or int(length) > LONGEST_SHORT_BODY)
+            and (len(length) > 12 or int(length) > MAX_SHORT_BODY)
         )
     if environ.get("HTTP_TRANSFER_ENCODING"):
         return True

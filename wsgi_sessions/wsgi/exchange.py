@@ -16,7 +16,7 @@ from ..sessions.session import Session, SessionData, User
 from ..sessions.validation import Validation
 from ..transport.environ import asks_for_json, inject, read_facts
 from ..transport.response_headers import HeaderLines
-from .response_cookies import Outbox
+from .response_cookies import ResponseCookies
 
 __all__ = ["Exchange"]
 
@@ -35,7 +35,7 @@ class _State(NamedTuple):
     session: Session | None
     user: User | None
     end_reason: EndReason | None
-    outbox: Outbox | None
+    cookies: ResponseCookies | None
     data: SessionData | None
     unsaved: tuple[SessionRecord, str] | None
     ended_ids: tuple[str, ...] = ()
@@ -57,8 +57,8 @@ class Exchange:
         "_is_let_go",
         "_is_unasked",
         "_other_environs",
-        "_outbox",
         "_presented",
+        "_response_cookies",
         "_states",
         "_uncertain",
         "_unsaved",
@@ -92,7 +92,7 @@ class Exchange:
         self._other_environs: tuple[dict[str, Any], ...] = ()
         self._cookie_header = environ.get("HTTP_COOKIE")
         self._presented = manager.cookies.read(self._cookie_header, is_secure=self.is_secure)
-        self._outbox: Outbox | None = None
+        self._response_cookies: ResponseCookies | None = None
         self._states: tuple[_State, ...] = ()
         self._uncertain: tuple[tuple[SessionData, Operations], ...] = ()
         self._data: SessionData | None = None
@@ -141,7 +141,7 @@ class Exchange:
                 self._is_unasked = found.is_from_copy
                 self.session = self._show(found)
                 if found.offer is not None or self.manager.config.cookie_cache.enabled:
-                    self._open_outbox().post_after_validation(found, self._presented)
+                    self._prepare_cookies().post_after_validation(found, self._presented)
         self._inject()
 
     def ask_database(self) -> None:
@@ -166,7 +166,7 @@ class Exchange:
             self._close_data()
             self.session = self._show(found)
         if record is not None and not self._has_begun:
-            self._open_outbox().post_after_validation(found, self._presented)
+            self._prepare_cookies().post_after_validation(found, self._presented)
         self._inject()
 
     def _look_up(self, options: ReadOptions) -> Validation:
@@ -221,18 +221,18 @@ class Exchange:
             if self._unsaved is not None:
                 data.on_change = self._save_data  # which can only refuse now, and says why
         self._has_begun = True
-        if self._outbox is None or (not self._has_acted and self._sets_our_token(theirs)):
+        if self._response_cookies is None or (not self._has_acted and self._sets_our_token(theirs)):
             return []
-        return self._outbox.lines_now()
+        return self._response_cookies.lines_now()
 
     @property
     def has_dated_cookies(self) -> bool:
         """Whether the cookies to send may be others when the server sends the headers."""
-        return self._outbox is not None and self._outbox.has_dated_lines
+        return self._response_cookies is not None and self._response_cookies.has_dated_lines
 
     def cookies_now(self) -> HeaderLines:
         """Return the cookies that go with headers sent now."""
-        return [] if self._outbox is None else self._outbox.lines_now()
+        return [] if self._response_cookies is None else self._response_cookies.lines_now()
 
     def _sets_our_token(self, lines: HeaderLines) -> bool:
         start = f"{self.manager.cookies.token_name(is_secure=self.is_secure)}="
@@ -299,8 +299,8 @@ class Exchange:
             self._states = (*self._states, state)
 
     def _state(self) -> _State:
-        outbox = None if self._outbox is None else self._outbox.copy()
-        return _State(self.session, self.user, self.end_reason, outbox, self._data, self._unsaved)
+        cookies = None if self._response_cookies is None else self._response_cookies.copy()
+        return _State(self.session, self.user, self.end_reason, cookies, self._data, self._unsaved)
 
     def _settle_with_table(self) -> None:
         """Return to the last state that the table agrees with, the first if with none."""
@@ -338,7 +338,7 @@ class Exchange:
         self.session, self.end_reason = state.session, state.end_reason
         if self.session is not None:
             self.session.user = state.user
-        self._outbox, self._data, self._unsaved = state.outbox, state.data, state.unsaved
+        self._response_cookies, self._data, self._unsaved = state.cookies, state.data, state.unsaved
         if self._data is not None:
             self._data.on_change = None
         self._states = ()
@@ -411,7 +411,7 @@ class Exchange:
         data.mark_stored((text, record.data_version))
         self._note_uncertain(data, operations)
         if has_cookie:
-            self._open_outbox().post_session(record, None, token)
+            self._prepare_cookies().post_session(record, None, token)
         self._after_act()
         self.manager.events.emit(
             "session_created", session_id=record.id, address=self.facts.address
@@ -449,7 +449,7 @@ class Exchange:
 
     def _show(self, found: Validation) -> Session:
         assert found.session is not None
-        return self.manager.show(
+        return self.manager.to_session(
             found.session, found.user, now_ms=found.now_ms, open_data=self._open_data
         )
 
@@ -459,11 +459,11 @@ class Exchange:
         for environ in self._other_environs:
             inject(environ, session=session, request=self, end_reason=end_reason)
 
-    def _open_outbox(self) -> Outbox:
-        """Return the outbox; most requests need none, so it is made when something is posted."""
-        if self._outbox is None:
-            self._outbox = Outbox(self.manager, is_secure=self.is_secure)
-        return self._outbox
+    def _prepare_cookies(self) -> ResponseCookies:
+        """Return the cookies; most requests need none, so it is made when something is posted."""
+        if self._response_cookies is None:
+            self._response_cookies = ResponseCookies(self.manager, is_secure=self.is_secure)
+        return self._response_cookies
 
     def _require_unsent(self, action: str) -> None:
         if self._has_begun:

@@ -107,7 +107,7 @@ class SessionRequest(Exchange):
         except LookupError:
             raise NotSignedInError("the user has been deleted meanwhile") from None
         self.session.user = updated
-        self._open_outbox().post_copy_anew(self.session.record, updated.record)
+        self._prepare_cookies().post_copy_anew(self.session.record, updated.record)
         self._after_act(is_user_changed=True)
         self._inject()
         return updated
@@ -152,11 +152,9 @@ class SessionRequest(Exchange):
         """
         if self.session is None:
             self._require_unsent("start a session")
-            record, token = self.manager.admission.make_record(
-                None, facts=self.facts, remember=True
-            )
+            record, token = self.manager.creation.make_record(None, facts=self.facts, remember=True)
             self._unsaved = (record, token)
-            self.session = self.manager.show(
+            self.session = self.manager.to_session(
                 record, None, now_ms=record.created_at_ms, open_data=self._open_data
             )
             self._inject()
@@ -263,12 +261,12 @@ class SessionRequest(Exchange):
         self._before_act()
         self._close_data()
         self._is_hidden, self._elsewhere_id = False, None
-        self.session = self.manager.show(
+        self.session = self.manager.to_session(
             record, made.user.record, now_ms=record.created_at_ms, open_data=self._open_data
         )
         self.end_reason = None
-        self._outbox = None
-        self._open_outbox().post_session(record, made.user.record, made.token)
+        self._response_cookies = None
+        self._prepare_cookies().post_session(record, made.user.record, made.token)
         self._after_act()
         self._inject()
 
@@ -279,7 +277,7 @@ class SessionRequest(Exchange):
         self.session = None
         self._close_data()
         self._is_hidden, self._elsewhere_id = False, None
-        self._open_outbox().post_leaving()
+        self._prepare_cookies().post_leaving()
         self._after_act(ended_ids=ended_ids)
         self._inject()
 

@@ -15,7 +15,7 @@ from ..sessions.validation import Validation
 from ..transport.cookies import PresentedCookies
 from ..transport.response_headers import HeaderLines
 
-__all__ = ["Outbox"]
+__all__ = ["ResponseCookies"]
 
 
 class _Copy(NamedTuple):
@@ -35,7 +35,7 @@ class _Line(NamedTuple):
     instead: tuple[str, str] | None = None
 
 
-class Outbox:
+class ResponseCookies:
     """``Set-Cookie`` lines for one browser; a later posting takes the place of what it undoes.
 
     What was decided when the request was judged has a date: the answer may start minutes later,
@@ -51,9 +51,9 @@ class Outbox:
         self._copied_token: str | None = None
         self._is_outdated = False
 
-    def copy(self) -> Outbox:
+    def copy(self) -> ResponseCookies:
         """Return an outbox with the same cookies, to be posted to apart from this one."""
-        twin = Outbox(self._manager, is_secure=self._is_secure)
+        twin = ResponseCookies(self._manager, is_secure=self._is_secure)
         twin._lines, twin._copied_token = list(self._lines), self._copied_token
         return twin
 
@@ -184,7 +184,7 @@ class Outbox:
         return manager.cookies.set_token(text, is_secure=self._is_secure, max_age_s=max_age_s)
 
     def __repr__(self) -> str:
-        return f"Outbox(<{len(self._lines)} cookies>)"
+        return f"ResponseCookies(<{len(self._lines)} cookies>)"
 
 
 def _shown(record: SessionRecord, user: UserRecord | None) -> tuple[Any, ...]:

@@ -35,8 +35,8 @@ __all__ = [
     "assert_trusted_proxies_are_believed",
 ]
 
-_MOST_LOOKS = 200
-_MOST_TRIES = 20
+_MAX_LOOKS = 200
+_MAX_TRIES = 20
 """How often as many tries as ``throttle.tries`` are made before there has to be an end of them."""
 
 
@@ -97,7 +97,7 @@ def _outlast_freshness(browser: Browser) -> bool:
     step_ms = min(config.fresh_age_ms, _longest_pause_ms(config))
     if (limit_ms is not None and limit_ms <= config.fresh_age_ms) or step_ms <= 0:
         return False
-    if config.fresh_age_ms // step_ms > _MOST_LOOKS:
+    if config.fresh_age_ms // step_ms > _MAX_LOOKS:
         return False
     _use(browser, config.fresh_age_ms, step_ms)
     if session_seen_by_app(browser) is None:
@@ -162,7 +162,7 @@ def _assert_idle_counts_from_use(bench: Bench) -> None:
 def _assert_goes_on_in_use(bench: Bench) -> None:
     config = bench.manager.config
     step_ms = _longest_pause_ms(config)
-    if step_ms <= 0 or 2 * config.expires_in_ms // step_ms > _MOST_LOOKS:
+    if step_ms <= 0 or 2 * config.expires_in_ms // step_ms > _MAX_LOOKS:
         return
     browser = bench.new_browser()
     browser.sign_in("always@example.org")
@@ -179,7 +179,7 @@ def _assert_ends_after(bench: Bench, limit_ms: int, name: str, is_remembered: bo
     step_ms = _longest_pause_ms(config)
     if not is_remembered:
         step_ms = limit_ms if config.idle_timeout_ms is None else config.idle_timeout_ms // 2
-    if step_ms <= 0 or limit_ms // step_ms > _MOST_LOOKS:
+    if step_ms <= 0 or limit_ms // step_ms > _MAX_LOOKS:
         return
     browser = bench.new_browser()
     browser.sign_in("limited@example.org", remember_me=is_remembered)
@@ -239,7 +239,7 @@ def assert_throttle_opens_again(app: WSGIApplication) -> None:
                 pass
             return 0
 
-        tries = config.throttle.tries * _MOST_TRIES
+        tries = config.throttle.tries * _MAX_TRIES
         wait_s = next((wait_s for _ in range(tries) if (wait_s := sign_in(wrong))), 0)
         if not wait_s:
             raise AssertionError(f"{tries} wrong passwords in a row were looked at")

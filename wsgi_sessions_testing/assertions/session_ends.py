@@ -50,7 +50,7 @@ __all__ = [
 
 ROUNDS = 10
 
-MOST_STEPS = 8
+MAX_STEPS = 8
 """A request has fewer points than this at which another may overtake it."""
 
 
@@ -135,7 +135,7 @@ def assert_revocation_is_final(browser: Browser) -> None:
         fail("the browser was not signed in before", browser)
     user = session.user
     revoker = browser.manager.sibling()
-    for step in range(MOST_STEPS):
+    for step in range(MAX_STEPS):
         if step:
             browser.sign_in(user)
         _wait_for_refresh(browser)
@@ -162,7 +162,7 @@ def assert_password_change_is_final(app: WSGIApplication) -> None:
     from ..schedules import Schedules
 
     config = config_for_tests(app).replace(throttle=None)
-    passwords = [f"{number:0{config.password.min_length}}" for number in range(MOST_STEPS + 1)]
+    passwords = [f"{number:0{config.password.min_length}}" for number in range(MAX_STEPS + 1)]
     with Bench(app, config=config) as bench:
         manager, changer = bench.manager, bench.manager.sibling()
         user = bench.factories.make_user(password=passwords[0], email_verified=True)

@@ -31,7 +31,7 @@ __all__ = [
     "wait_in_use",
 ]
 
-MOST_VISITS = 5000
+MAX_VISITS = 5000
 
 
 def fail(what: str, browser: Browser) -> NoReturn:
@@ -113,7 +113,7 @@ def wait_in_use(browser: Browser, milliseconds: int, visit: Callable[[], Any]) -
     if idle_ms is not None:
         step_ms = min(step_ms, idle_ms // 2)
     visit_count = milliseconds // step_ms
-    if visit_count > MOST_VISITS:
+    if visit_count > MAX_VISITS:
         if idle_ms is not None and step_ms == idle_ms // 2:
             why = f"idle_timeout is {config.idle_timeout}"
         else:

@@ -26,9 +26,9 @@ from .set_cookie import SetCookie, UnreadableCookieError, parse_set_cookie
 
 __all__ = ["Cookie", "CookieJar", "RefusedCookie", "is_same_site"]
 
-_LONGEST_LIFE_S = 400 * 24 * 3600
+_MAX_LIFE_S = 400 * 24 * 3600
 _LONG_AGO_MS = -1
-_MOST_OF_A_DOMAIN = 180
+_MAX_OF_A_DOMAIN = 180
 """As in Chromium; RFC 6265bis asks for 50 at least (section 6.1)."""
 
 _EVICTION_ROUNDS = {
@@ -338,7 +338,7 @@ class CookieJar(Mapping[str, str]):
                 self._last_used[_key_of(cookie)],
             )
         )
-        for evicted in rivals[: max(0, len(rivals) - _MOST_OF_A_DOMAIN)]:
+        for evicted in rivals[: max(0, len(rivals) - _MAX_OF_A_DOMAIN)]:
             self._drop(lambda cookie, evicted=evicted: cookie is evicted)  # type: ignore[misc]
 
     def _drop_expired(self) -> None:
@@ -356,11 +356,11 @@ class CookieJar(Mapping[str, str]):
 
     def _expires_at_ms(self, parsed: SetCookie) -> int | None:
         now_ms = self._clock.now_ms()
-        latest_ms = now_ms + _LONGEST_LIFE_S * 1000
+        latest_ms = now_ms + _MAX_LIFE_S * 1000
         if parsed.max_age_s is not None:  # Max-Age counts before Expires
             if parsed.max_age_s <= 0:
                 return _LONG_AGO_MS
-            return now_ms + min(parsed.max_age_s, _LONGEST_LIFE_S) * 1000
+            return now_ms + min(parsed.max_age_s, _MAX_LIFE_S) * 1000
         if parsed.expires_at_ms is not None:
             return min(parsed.expires_at_ms, latest_ms)
         return None

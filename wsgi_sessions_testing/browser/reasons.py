@@ -46,8 +46,8 @@ def tokens_held(browser: Sender) -> Iterator[PresentedToken]:
 
 
 def _tokens_in(browser: Sender, cookies: Iterable[Cookie]) -> Iterator[PresentedToken]:
-    door, read = browser.manager.cookies, browser.manager.signer.read
-    names = {door.token_name(is_secure=is_secure) for is_secure in (True, False)}
+    session_cookies, read = browser.manager.cookies, browser.manager.signer.read
+    names = {session_cookies.token_name(is_secure=is_secure) for is_secure in (True, False)}
     for cookie in cookies:
         token = read(cookie.value) if cookie.name in names else None
         if token is not None:

@@ -34,7 +34,7 @@ def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Sess
         if found is None:
             continue
         if judge_reading(manager, environ, tokens, found).is_accepted:
-            return manager.show(*found, now_ms=manager.clock.now_ms())
+            return manager.to_session(*found, now_ms=manager.clock.now_ms())
     return None
 
 

@@ -14,8 +14,8 @@ from wsgi_sessions.clock import ms_from_datetime
 
 __all__ = ["SetCookie", "UnreadableCookieError", "parse_cookie_date_ms", "parse_set_cookie"]
 
-_LONGEST_PAIR_BYTES = 4096
-_LONGEST_ATTRIBUTE_BYTES = 1024
+_MAX_PAIR_BYTES = 4096
+_MAX_ATTRIBUTE_BYTES = 1024
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 
@@ -71,15 +71,15 @@ def parse_set_cookie(line: str) -> SetCookie:
     if not name and not value:
         raise UnreadableCookieError("it has neither name nor value")
     size_bytes = len(name) + len(value)
-    if size_bytes > _LONGEST_PAIR_BYTES:
+    if size_bytes > _MAX_PAIR_BYTES:
         raise UnreadableCookieError(
-            f"name and value have {size_bytes} bytes, more than {_LONGEST_PAIR_BYTES}"
+            f"name and value have {size_bytes} bytes, more than {_MAX_PAIR_BYTES}"
         )
     said: dict[str, Any] = {}
     for attribute in attributes:
         key, _, text = attribute.partition("=")
         key, text = key.strip(" \t").lower(), text.strip(" \t")
-        if len(text) <= _LONGEST_ATTRIBUTE_BYTES:
+        if len(text) <= _MAX_ATTRIBUTE_BYTES:
             said.update(_read_attribute(key, text))
     return SetCookie(name, value, **said)
 

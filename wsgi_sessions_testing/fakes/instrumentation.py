@@ -40,7 +40,7 @@ _POINTS = {
     ),
     **dict.fromkeys(
         [
-            *["insert_session", "admit_session", "apply_change", "merge_data", "end_session"],
+            *["insert_session", "create_session", "apply_change", "merge_data", "end_session"],
             *["end_user_sessions", "end_all_sessions", "delete_user", "purge", "atomically"],
             *["insert_user", "update_user", "insert_account", "set_password_hash"],
             *["insert_attempt", "write_meta_once", "replace_meta"],

@@ -16,7 +16,7 @@ from wsgi_sessions.wsgi.middleware import SessionMiddleware
 __all__ = ["find_session_middleware", "rewrapped"]
 
 _NAMES_OF_INNER_APPS = ("app", "wsgi_app", "application", "wrapped")
-_MOST_LAYERS = 100
+_MAX_LAYERS = 100
 
 Put = Callable[[Any], Any]
 """Returns a copy of a layer with another app in the place of the one it had."""
@@ -65,7 +65,7 @@ def _find(app: Any) -> _Layer | None:
             return layer
         for inner, put in _inner_apps(layer.app):
             is_new = callable(inner) and all(inner is not known.app for known in layers)
-            if is_new and len(layers) < _MOST_LAYERS:
+            if is_new and len(layers) < _MAX_LAYERS:
                 layers.append(_Layer(inner, layer, put))
     return None
 

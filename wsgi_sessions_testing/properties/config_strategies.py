@@ -22,7 +22,7 @@ with from_extra("testing", "Hypothesis", "wsgi_sessions_testing.strategies"):
 __all__ = ["configs"]
 
 _DAY_S = 86_400
-_LONGEST_MS = 60 * _DAY_S * 1000
+_MAX_MS = 60 * _DAY_S * 1000
 _PROXIES = [(), ("10.0.0.0/8",), ("192.0.2.0/24", "fd00::/8")]
 
 
@@ -92,7 +92,7 @@ def _lifetimes(draw: st.DrawFn, fixed: Mapping[str, Any]) -> dict[str, Any]:
     rotates = fixed.get("rotate_tokens")
     if rotates is None:
         # What is given may leave no room for a rotation.
-        has_room = given.get("rotation_interval", _LONGEST_MS) > least_ms
+        has_room = given.get("rotation_interval", _MAX_MS) > least_ms
         has_room = has_room and _most_life_ms(given) > least_life_ms
         rotates = has_room and draw(st.booleans())
     update_age_ms, expires_in_ms = draw(_lives_ms(given, least_life_ms if rotates else 0))
@@ -100,12 +100,12 @@ def _lifetimes(draw: st.DrawFn, fixed: Mapping[str, Any]) -> dict[str, Any]:
     if not rotates and not any(name in fixed for name in _ROTATION) and draw(st.booleans()):
         # Nothing is said of rotation, and a life that is too short for it goes without.
         return {name: timedelta(milliseconds=value) for name, value in drawn.items()}
-    life_ms = expires_in_ms - update_age_ms if rotates else 2 * _LONGEST_MS
+    life_ms = expires_in_ms - update_age_ms if rotates else 2 * _MAX_MS
     interval_ms = given.get("rotation_interval")
     if interval_ms is None:
         usual = [600, 3600, _DAY_S, update_age_ms // 1000]
-        interval_ms = draw(_durations_ms(least_ms + 1, max(_LONGEST_MS, 2 * least_ms), usual))
-    room_ms = interval_ms if rotates else _LONGEST_MS
+        interval_ms = draw(_durations_ms(least_ms + 1, max(_MAX_MS, 2 * least_ms), usual))
+    room_ms = interval_ms if rotates else _MAX_MS
     grace_ms = given.get("rotation_grace")
     if grace_ms is None:
         most_ms = min((room_ms - 1) // 5, (life_ms - 1) // 6, 3_600_000)
@@ -143,7 +143,7 @@ def _least_grace_ms(given: Mapping[str, int]) -> int:
 
 def _most_life_ms(given: Mapping[str, int]) -> int:
     """Return the most that can be left of a life to refresh it in."""
-    return given.get("expires_in", _LONGEST_MS) - given.get("update_age", 1)
+    return given.get("expires_in", _MAX_MS) - given.get("update_age", 1)
 
 
 @st.composite
@@ -151,12 +151,12 @@ def _lives_ms(draw: st.DrawFn, given: Mapping[str, int], least_room_ms: int) -> 
     """Return ``update_age`` and ``expires_in``, with more than this between them."""
     update_age_ms, expires_in_ms = given.get("update_age"), given.get("expires_in")
     if update_age_ms is None:
-        most_ms = min(10 * _DAY_S * 1000, (expires_in_ms or _LONGEST_MS) - least_room_ms - 1)
+        most_ms = min(10 * _DAY_S * 1000, (expires_in_ms or _MAX_MS) - least_room_ms - 1)
         update_age_ms = draw(_durations_ms(1, max(1, most_ms), [60, 3600, _DAY_S]))
     if expires_in_ms is None:
         usual = [times * update_age_ms // 1000 for times in (2, 7, 30)]
         begin_ms = update_age_ms + least_room_ms + 1
-        expires_in_ms = draw(_durations_ms(begin_ms, max(_LONGEST_MS, 2 * begin_ms), usual))
+        expires_in_ms = draw(_durations_ms(begin_ms, max(_MAX_MS, 2 * begin_ms), usual))
     return update_age_ms, expires_in_ms
 
 

@@ -29,7 +29,7 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 
 __all__ = ["SessionMachine"]
 
-MOST_VISITS = 40
+MAX_VISITS = 40
 ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
     [[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]
 )
@@ -249,7 +249,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         """Beyond the first expiry, in use all the time."""
         self._be_signed_in(which)
         days = self.config.expires_in_ms // self.config.update_age_ms + 1
-        for _ in range(min(days, MOST_VISITS)):
+        for _ in range(min(days, MAX_VISITS)):
             self._advance(self.config.update_age_ms)
             self._look(self.browsers[which], worker)
 

@@ -18,7 +18,7 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 
 __all__ = ["ThiefRules"]
 
-MOST_LOOT = 6
+MAX_LOOT = 6
 VISITS = st.sampled_from(["o", "oo", "ot", "to", "oot", "oto", "too", "t", "tt", "tot"])
 """Who asks one after the other: the owner or the thief."""
 
@@ -90,7 +90,7 @@ class ThiefRules(MachineChecks):
                 st.sampled_from(("due", "due", *MOMENTS)),
                 OFF_BY,
                 VISITS,
-                st.integers(0, MOST_LOOT - 1),
+                st.integers(0, MAX_LOOT - 1),
                 st.booleans(),
             ),
             min_size=3,
@@ -119,7 +119,7 @@ class ThiefRules(MachineChecks):
                 if good:
                     jar = good[choice % len(good)]
                     loot += self._use(jar, worker, has_long_body=has_long_body)
-                    del loot[:-MOST_LOOT]
+                    del loot[:-MAX_LOOT]
 
     def _copy_jar(self, which: int) -> Browser:
         """Copy a jar, and take note of where its session stands."""
@@ -129,7 +129,7 @@ class ThiefRules(MachineChecks):
 
     def _keep(self, jar: Browser) -> None:
         self.loot.append(jar)
-        del self.loot[:-MOST_LOOT]
+        del self.loot[:-MAX_LOOT]
 
     def _use(self, jar: Browser, worker: int, *, has_long_body: bool = False) -> list[Browser]:
         """Use a stolen jar; return what came of it, if that is another token."""

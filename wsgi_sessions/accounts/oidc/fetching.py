@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Deadline", "fetch_json"]
 
 TIMEOUT_SECONDS = 5
-LARGEST_ANSWER_BYTES = 256 * 1024
+MAX_ANSWER_BYTES = 256 * 1024
 
 
 class Deadline(NamedTuple):
@@ -61,8 +61,8 @@ def fetch_json(url: str, deadline: Deadline) -> Mapping[str, Any]:
     asked = urls.Request(url, headers={"Accept": "application/json"})  # noqa: S310  is_safe_url
     try:
         with opener.open(asked, timeout=deadline.seconds_to_wait()) as response:
-            body = response.read(LARGEST_ANSWER_BYTES + 1)
-        if len(body) > LARGEST_ANSWER_BYTES:
+            body = response.read(MAX_ANSWER_BYTES + 1)
+        if len(body) > MAX_ANSWER_BYTES:
             raise OSError("the answer is too large")
         found = json.loads(body)
     except HTTPException as error:

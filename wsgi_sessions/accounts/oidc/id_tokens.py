@@ -25,10 +25,10 @@ __all__ = ["IdentityClaims", "clean_text", "verify_id_token"]
 LEEWAY_MS = 60_000
 """How far the clocks of a provider and of this server may differ."""
 
-_LONGEST_TOKEN = 16 * 1024
-_LONGEST_CLAIM = 255
-_LONGEST_NONCE = 1024
-_LONGEST_ACCESS_TOKEN = 16 * 1024
+_MAX_TOKEN = 16 * 1024
+_MAX_CLAIM = 255
+_MAX_NONCE = 1024
+_MAX_ACCESS_TOKEN = 16 * 1024
 _TENANT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -84,10 +84,10 @@ def verify_id_token(
 
 
 def _check_what_is_beside(nonce: object, access_token: object) -> None:
-    if nonce is not None and (not isinstance(nonce, str) or len(nonce) > _LONGEST_NONCE):
+    if nonce is not None and (not isinstance(nonce, str) or len(nonce) > _MAX_NONCE):
         raise InvalidIdTokenError("nonce")
     if access_token is not None and (
-        not isinstance(access_token, str) or len(access_token) > _LONGEST_ACCESS_TOKEN
+        not isinstance(access_token, str) or len(access_token) > _MAX_ACCESS_TOKEN
     ):
         raise InvalidIdTokenError("at_hash")
 
@@ -98,7 +98,7 @@ def _read_header(id_token: object) -> Mapping[str, Any]:
 
     if not isinstance(id_token, str):
         raise InvalidIdTokenError("form")
-    if len(id_token) > _LONGEST_TOKEN or not id_token.isascii():
+    if len(id_token) > _MAX_TOKEN or not id_token.isascii():
         raise InvalidIdTokenError("form")
     try:
         return get_unverified_header(id_token)
@@ -182,7 +182,7 @@ def _identity(claims: Mapping[str, Any], provider: SocialProvider) -> IdentityCl
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject.isascii() or not subject.isprintable():
         raise InvalidIdTokenError("sub")
-    if not 0 < len(subject) <= _LONGEST_CLAIM:
+    if not 0 < len(subject) <= _MAX_CLAIM:
         raise InvalidIdTokenError("sub")
     # Apple says "true" where others say true.
     is_verified = claims.get("email_verified") in (True, "true")
@@ -196,7 +196,7 @@ def _identity(claims: Mapping[str, Any], provider: SocialProvider) -> IdentityCl
     )
 
 
-def clean_text(value: object, *, longest: int = _LONGEST_CLAIM) -> str | None:
+def clean_text(value: object, *, longest: int = _MAX_CLAIM) -> str | None:
     """Return a claim as text that every database can store, or None."""
     if not isinstance(value, str) or not value.strip() or len(value) > longest:
         return None

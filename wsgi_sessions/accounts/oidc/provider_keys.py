@@ -27,11 +27,11 @@ KEPT_MS = 86_400_000
 """Keys up to this age are used while the provider can't be reached."""
 
 PAUSE_MS = 30_000
-LONGEST_FETCH_MS = 10_000
+MAX_FETCH_MS = 10_000
 """For the discovery document and the keys together."""
 
-_MOST_KEYS = 100
-_SMALLEST_RSA_BITS = 2048
+_MAX_KEYS = 100
+_MIN_RSA_BITS = 2048
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _SUFFIX = "/.well-known/openid-configuration"
 
@@ -172,7 +172,7 @@ class KeyStore:
     def _fetch(self, now_ms: int) -> _Fetched:
         from .fetching import Deadline, fetch_json
 
-        deadline = Deadline(self._clock, self._clock.now_ms() + LONGEST_FETCH_MS, LONGEST_FETCH_MS)
+        deadline = Deadline(self._clock, self._clock.now_ms() + MAX_FETCH_MS, MAX_FETCH_MS)
         provider = self._provider
         issuers, jwks_url = provider.issuers, provider.jwks_url
         if provider.discovery_url is not None:
@@ -197,7 +197,7 @@ class KeyStore:
         keys = fetch_json(jwks_url, deadline).get("keys")
         if not isinstance(keys, list):
             raise ValueError("what lies there is no JWK set")
-        usable = tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, dict))
+        usable = tuple(key for key in keys[:_MAX_KEYS] if isinstance(key, dict))
         return _Fetched(issuers, usable, now_ms)
 
 
@@ -224,6 +224,6 @@ def _load(key: Mapping[str, Any], algorithm: str) -> Any:
         loaded = PyJWK(public, algorithm=algorithm).key
     except (PyJWTError, ValueError, TypeError, KeyError):
         return None
-    if algorithm[:2] in ("RS", "PS") and loaded.key_size < _SMALLEST_RSA_BITS:
+    if algorithm[:2] in ("RS", "PS") and loaded.key_size < _MIN_RSA_BITS:
         return None
     return loaded
