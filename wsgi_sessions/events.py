@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import Clock, datetime_from_ms
 from .records import EndReason
-from .storage.outages import Outages
+
+if TYPE_CHECKING:
+    from .storage.outages import Outages
 
 __all__ = ["Events", "SessionEvent"]
 

@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
-
-import peewee
 
 from .accounts import AccountService, SocialAccounts
 from .clock import Clock, SystemClock
@@ -34,6 +32,9 @@ from .storage.outages import Outages
 from .storage.store import Store
 from .storage.tables import refuse_other_users
 from .transport.cookies import SessionCookies
+
+if TYPE_CHECKING:
+    import peewee
 
 __all__ = ["MAX_COOKIE_LIFE", "Assembly"]
 

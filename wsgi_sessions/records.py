@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, NoReturn
 
-from .secrecy import refuse_to_pickle
-
 __all__ = [
     "Account",
     "CachedCopy",
@@ -26,7 +24,19 @@ __all__ = [
     "RequestFacts",
     "SessionRecord",
     "UserRecord",
+    "refuse_to_pickle",
 ]
+
+
+def refuse_to_pickle(self: object) -> NoReturn:
+    """Stand in a class as ``__reduce__``: pickles end up in caches, queues and crash reports.
+
+    Raises ``TypeError``.
+    """
+    raise TypeError(
+        f"{type(self).__name__} holds a secret, so it can't be pickled; hand on what it was "
+        "made from, or the id of a session"
+    )
 
 
 class EndReason(str, Enum):

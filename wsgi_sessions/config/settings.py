@@ -14,8 +14,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigurationError
-from ..secrecy import refuse_to_pickle
-from ..transport.client_address import Network, normal_network
+from ..records import refuse_to_pickle
 from .checks import (
     DEFAULT_TABLE_PREFIX,
     check_api_path,
@@ -32,6 +31,7 @@ from .checks import (
     check_title,
 )
 from .exempt_paths import check_exempt_path, lies_within
+from .networks import Network, normal_network
 from .parts import (
     PARTS,
     CookieCacheConfig,

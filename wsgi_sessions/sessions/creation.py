@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
-from ..records import EndReason, RequestFacts, SessionRecord, UserRecord
-from ..secrecy import refuse_to_pickle
+from ..records import EndReason, RequestFacts, SessionRecord, UserRecord, refuse_to_pickle
 from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from

@@ -14,8 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ..clock import datetime_from_ms
-from ..records import SessionRecord, UserRecord
-from ..secrecy import refuse_to_pickle
+from ..records import SessionRecord, UserRecord, refuse_to_pickle
 from ..transport.devices import device_in_words
 
 __all__ = ["Session", "SessionData", "SignIn", "User"]

@@ -11,19 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from ..config.networks import Network
 from .forwarded import read_elements
 
 __all__ = [
     "Client",
-    "Network",
     "is_same_network",
-    "normal_network",
     "read_address_and_scheme",
     "read_client",
 ]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MAX_HOPS = 32
 _MAX_ADDRESS_CHARACTERS = 100
@@ -33,7 +31,6 @@ _PORT = r"(?::[0-9]{1,5}|:_[A-Za-z0-9._-]+)?"
 # Some programs cut a bracket off; in Forwarded, which has a grammar, it is malformed.
 _BRACKETED = re.compile(rf"\[([^\[\]]+)(?:\]{_PORT})?")
 _WITH_PORT = re.compile(rf"([0-9.]+){_PORT}")
-_MAPPED_PREFIX = 96
 
 
 class Client(NamedTuple):
@@ -106,20 +103,6 @@ def is_same_network(first: str, second: str, *, prefix_v4: int, prefix_v6: int) 
     prefix = prefix_v4 if one.version == 4 else prefix_v6
     shift = one.max_prefixlen - prefix
     return int(one) >> shift == int(other) >> shift
-
-
-def normal_network(network: Network) -> Network:
-    """Return the IPv4 network that a mapped IPv6 one means, and any other as it is.
-
-    >>> normal_network(ipaddress.ip_network("::ffff:10.0.0.0/104"))
-    IPv4Network('10.0.0.0/8')
-    """
-    if not isinstance(network, ipaddress.IPv6Network) or network.prefixlen < _MAPPED_PREFIX:
-        return network
-    mapped = network.network_address.ipv4_mapped
-    if mapped is None:
-        return network
-    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
 
 
 @lru_cache(maxsize=4096)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..config.settings import SessionConfig
 from ..records import PresentedToken
-from ..sessions.tokens import TokenSigner
+
+if TYPE_CHECKING:
+    from ..sessions.tokens import TokenSigner
 
 __all__ = ["PresentedCookies", "SessionCookies", "Siblings", "newest_of_each_session"]
 
