@@ -1,0 +1,150 @@
+"""What a store reads and writes within the application's transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wsgi_sessions.errors import (
+    UserAlreadyExistsError,
+)
+from wsgi_sessions.records import EndReason
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.store import Store
+
+from .databases import (
+    NOW,
+    WAIT_SECONDS,
+    Place,
+    in_parallel,
+    make_session,
+    make_user,
+)
+from .stores import THREADS, confirm, live_ids
+
+
+class TestWithinTheApplicationsTransaction:
+    """MariaDB shows a transaction the rows as they were when it first read."""
+
+    @pytest.fixture
+    def ours(self, server: Place) -> Store:
+        """A store over a database that the application lends."""
+        server.store.insert_user(make_user())
+        lent = Connections(server.connections.database)
+        return Store(lent, server.models)
+
+    def admit(self, store: Store, session_id: str) -> None:
+        store.create_session(
+            make_session(session_id, user_id="user-1"),
+            replaces=None,
+            maximum_sessions=1,
+            on_limit="evict",
+            only_one=False,
+            find_end=lambda record: None,
+            skew_ms=0,
+            now_ms=NOW,
+        )
+
+    def meanwhile(self, work: Callable[[], Any]) -> None:
+        """Have something happen over another connection."""
+        in_parallel(lambda _: work(), 1)
+
+    def test_sign_in_sees_who_signed_in_meanwhile(self, server: Place, ours: Store) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_user("user-1") is not None
+            self.meanwhile(lambda: self.admit(server.store, "theirs"))
+            self.admit(ours, "ours")
+
+        assert live_ids(server.store) == {"ours"}
+
+    def test_many_sign_ins_of_many_users_wait_for_each_other_and_all_come_in(
+        self, server: Place, ours: Store
+    ) -> None:
+        database = server.connections.database
+        for number in range(THREADS):
+            server.store.insert_user(make_user(f"user-{number + 2}", f"{number}@example.org"))
+        all_have_read = threading.Barrier(THREADS)
+
+        def sign_in(number: int) -> None:
+            with database.connection_context(), database.atomic():
+                assert ours.find_user("user-1") is not None
+                all_have_read.wait(WAIT_SECONDS)
+                user_id = f"user-{number // 2 + 2}"
+                ours.create_session(
+                    make_session(f"session-{number}", user_id=user_id),
+                    replaces=None,
+                    maximum_sessions=1,
+                    on_limit="evict",
+                    only_one=False,
+                    find_end=lambda record: None,
+                    skew_ms=0,
+                    now_ms=NOW,
+                )
+
+        in_parallel(sign_in, THREADS)
+
+        counts = [len(live_ids(server.store, f"user-{each + 2}")) for each in range(THREADS // 2)]
+        assert counts == [1] * (THREADS // 2)
+
+    @pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+    def test_sign_in_locks_nobody_elses_sessions(self, server: Place, ours: Store) -> None:
+        """In a table so small that any index is as good: that of ended_at holds everybody's."""
+        listing = ours._lock_list
+        values = {"user_id": "user-1", "now": NOW, "at_most": 1}
+        database = server.connections.database
+        with database.connection_context():
+            plan = database.execute_sql("EXPLAIN " + listing.sql, listing.fill(values)).fetchall()
+
+        assert [row[5] for row in plan] == ["wsgi_sessions_session_user_id_ended_at"]
+
+    def test_sign_out_everywhere_ends_what_began_meanwhile(
+        self, server: Place, ours: Store
+    ) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_user("user-1") is not None
+            self.meanwhile(lambda: self.admit(server.store, "theirs"))
+            ended = ours.end_user_sessions(
+                "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0
+            )
+
+        assert ended.session_ids == ("theirs",)
+
+    def test_session_that_changed_is_read_as_it_is(self, server: Place, ours: Store) -> None:
+        judged = make_session(user_id="user-1")
+        server.store.insert_session(judged)
+        with server.connections.database.atomic():
+            assert ours.find_session("session-1") == (judged, make_user())
+            self.meanwhile(lambda: server.store.apply_change(judged, confirm(judged)))
+            assert not ours.apply_change(judged, confirm(judged))
+
+            found = ours.find_session("session-1", anew=True)
+
+        assert found is not None
+        assert (found[0].generation, found[1]) == (1, make_user())
+
+    def test_session_that_is_gone_is_none(self, server: Place, ours: Store) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_session("nobody", anew=True) is None
+
+    def test_data_of_a_session_that_ended_meanwhile_is_dropped(
+        self, server: Place, ours: Store
+    ) -> None:
+        server.store.insert_session(make_session())
+        with server.connections.database.atomic():
+            assert ours.find_session("session-1") is not None
+            self.meanwhile(
+                lambda: server.store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+            )
+
+            assert ours.merge_data("session-1", {"a": "1"}, known=("{}", 0)) is None
+
+    def test_address_taken_meanwhile_is_told(self, server: Place, ours: Store) -> None:
+        with server.connections.database.atomic():
+            assert ours.find_user("user-1") is not None
+            self.meanwhile(lambda: server.store.insert_user(make_user("user-2", "bob@example.org")))
+
+            with pytest.raises(UserAlreadyExistsError):
+                ours.insert_user(make_user("user-3", "bob@example.org"))
