@@ -6,6 +6,7 @@ Must not name endpoints one by one: what is served is what is described.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,6 +134,16 @@ def test_every_route_is_in_the_document(document: Any) -> None:
     assert set(document["paths"]) == set(ROUTES)
     for path, route in ROUTES.items():
         assert set(document["paths"][path]) == {route.method.lower()}
+
+
+def test_operations_are_named_for_clients(document: Any) -> None:
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    names = [one["operationId"] for one in operations]
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in names)
+    assert document["paths"]["/get-session"]["get"]["operationId"] == "getSession"
+    assert all(re.fullmatch(r"[A-Z].*[^.]", one["summary"]) for one in operations)
 
 
 def test_a_mounted_app_is_called_where_it_is() -> None:

@@ -365,7 +365,7 @@ FAULTS = (
     ),
     Fault(
         "a stale session is shown the list",
-        "api/routes.py",
+        "api/endpoints.py",
         "    call.handle.require_fresh()\n",
         "    call.handle.require_user()\n",
     ),

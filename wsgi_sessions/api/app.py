@@ -25,8 +25,9 @@ from ..wsgi.middleware import RETRY_AFTER_SECONDS
 from ..wsgi.request import SessionRequest
 from .bodies import discarding_body
 from .codes import BodyTooLargeError, MethodNotAllowedError, PathNotFoundError, status_of
+from .endpoints import Call
 from .guard import check_callback_url, check_origin, cors_headers, preflight_headers, read_json
-from .routes import ROUTES, Call, Route
+from .routes import ROUTES, Route
 from .wire import decode_object, encode
 
 with warnings.catch_warnings():

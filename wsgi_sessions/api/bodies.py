@@ -1,7 +1,4 @@
-"""Reads on what a client sends though it is refused, so that it gets to read the refusal.
-
-Must not keep any of it, nor read beyond what was announced: PEP 3333 forbids it.
-"""
+"""Reads and discards the body of a refused request, so that the client can read the answer."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DISCARDED_BYTES", "announced_bytes", "discard_body", "discarding_body"]
 
 MAX_DISCARDED_BYTES = 8 * 1024 * 1024
-"""What is larger is cut off: the client may then see a connection reset and no answer."""
+"""Of a larger body the rest stays unread: the client may see a reset and no answer."""
 
 _MAX_DISCARDING_MS = 5_000
 _CHUNK_BYTES = 64 * 1024
 
 
 def announced_bytes(environ: WSGIEnvironment) -> int | None:
-    """Return the length of the body as a request tells it; None where its end is marked.
+    """Return the length of the body that the request announces; None where its end is marked.
 
     Without a length a body is read where the server marks its end (``wsgi.input_terminated``),
     and is empty elsewhere (PEP 3333). Raises ``InvalidValueError`` for what is no number.

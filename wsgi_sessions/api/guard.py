@@ -1,7 +1,4 @@
-"""What a request must be before it is heard: of a trusted origin, JSON, and small.
-
-Must not know what any endpoint does; it reads headers and body and says yes or no.
-"""
+"""What a request must be before it is answered: of a trusted origin, JSON, and small."""
 
 from __future__ import annotations
 
@@ -55,10 +52,10 @@ _MAX_ORIGIN_CHARACTERS = 300
 def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> None:
     """Refuse a change that a page of an untrusted origin may have asked for.
 
-    A browser that says ``Sec-Fetch-Site: same-origin`` was asked by a page of ours: no script
-    can set that header, and it holds whatever scheme and host the server sees behind a proxy.
-    Else ``Origin`` (or ``Referer``) must be trusted if it is named, and must be named where
-    cookies are sent, or where a browser says that another site asks. Programs name none.
+    ``Sec-Fetch-Site: same-origin`` comes from a page of this site: no script can set that
+    header, and it is right whatever scheme and host the server sees behind a proxy. Otherwise
+    ``Origin`` (or ``Referer``) must be trusted if it is sent, and must be sent with cookies and
+    wherever the browser names another site. A program that sends none of these passes.
     """
     site = _fetch_metadata(environ, "SITE")
     if site == "same-origin":
@@ -66,7 +63,7 @@ def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: b
     has_cookies = bool(environ.get("HTTP_COOKIE"))
     is_navigation = _fetch_metadata(environ, "MODE") == "navigate"
     if site == "cross-site" and is_navigation and not has_cookies:
-        # A form there may sign the browser in as somebody else, though its origin be trusted.
+        # Even a form of a trusted origin could sign the browser in as somebody else.
         raise CrossSiteNavigationError("a page of another site can't sign this browser in")
     said = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
     if said == "null" or (not said and (has_cookies or site not in ("", "none"))):
@@ -93,7 +90,7 @@ def is_trusted_origin(
 def cors_headers(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> HeaderLines:
     """Return the headers that let pages of trusted origins read an answer (Fetch, 3.2)."""
     headers = [("Vary", "Origin")]
-    # In its normal form, which a browser's is already and nothing else can hide in.
+    # In its normal form: a browser sends that, and nothing else can be hidden in it.
     origin = _origin_of(environ.get("HTTP_ORIGIN", ""))
     if origin is not None and is_trusted_origin(environ, origin, config, is_https=is_https):
         headers += [
@@ -141,9 +138,9 @@ def read_json(environ: WSGIEnvironment) -> bytes:
     body = read_body(environ)
     kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     encoding = (environ.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
-    # No body needs no type; wsgiref's server says text/plain where the client said nothing.
-    is_silent = not body and kind in ("", "text/plain")
-    if encoding != "identity" or not (kind == "application/json" or is_silent):
+    # An empty body needs no type; wsgiref's server fills in text/plain.
+    is_empty = not body and kind in ("", "text/plain")
+    if encoding != "identity" or not (kind == "application/json" or is_empty):
         raise UnsupportedMediaTypeError("send JSON, as Content-Type: application/json, unpacked")
     return body
 
@@ -151,7 +148,7 @@ def read_json(environ: WSGIEnvironment) -> bytes:
 def read_body(environ: WSGIEnvironment) -> bytes:
     """Return the request body, of at most ``MAX_BODY_BYTES``.
 
-    A length is believed only as an upper bound.
+    Content-Length is taken as an upper bound: the body may be shorter.
     """
     length = announced_bytes(environ)
     if length == 0:

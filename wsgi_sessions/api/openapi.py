@@ -1,7 +1,4 @@
-"""The OpenAPI 3.1 document of the JSON API, made from the routes and the configuration.
-
-Must not say what no route says: each tells what it takes, gives and refuses.
-"""
+"""The OpenAPI 3.1 document of the JSON API, made from the routes and the configuration."""
 
 from __future__ import annotations
 
@@ -77,8 +74,8 @@ def describe(
 
 def _path(path: str, route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": route.answer.__name__,
-        "summary": (route.answer.__doc__ or "").strip().partition("\n")[0],
+        "operationId": route.operation_id,
+        "summary": route.summary,
         "responses": {
             "200": _content("As asked.", ref(route.gives)),
             **{str(status): _refusal(status, codes) for status, codes in _refusals(route)},

@@ -1,7 +1,4 @@
-"""The JSON that calls take and give, as JSON Schema (2020-12) for the OpenAPI document.
-
-Must not check a request: the handlers do, and schemathesis compares the two.
-"""
+"""Request bodies and answers as JSON Schema (2020-12) for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def ref(name: str) -> Schema:
 
 
 def body_schemas(config: SessionConfig) -> dict[str, Schema]:
-    """Return what calls take, by the name that a route gives it."""
+    """Return the schemas of request bodies, by the names that routes use."""
     new_password = {
         "type": "string",
         "minLength": config.password.min_length,
@@ -107,7 +104,7 @@ def body_schemas(config: SessionConfig) -> dict[str, Schema]:
 
 
 def answer_schemas(config: SessionConfig) -> dict[str, Schema]:
-    """Return what calls give, by the name that a route gives it."""
+    """Return the schemas of answers, by the names that routes use."""
     user = _closed(
         {
             "id": _ID,

@@ -1,6 +1,6 @@
-"""The only encoder of public JSON: sessions and users as Better Auth's client reads them.
+"""Encodes and decodes the JSON of the API, as Better Auth's client reads and writes it.
 
-Must not let out what a cookie carries: ``token`` is the session id, the public handle.
+``token`` of a session is its id, which names it and gives no access.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def decode_object(body: bytes) -> Mapping[str, Any]:
     """Return the JSON object in a request body; an empty body is an empty object.
 
     Raises ``InvalidValueError`` for what RFC 8259 does not call interoperable: other encodings
-    than UTF-8, a name twice, NaN, numbers beyond measure, half of a surrogate pair, nesting
-    deeper than Python goes; and for what is not an object.
+    than UTF-8, a name twice, NaN, numbers out of range, half of a surrogate pair, nesting deeper
+    than Python parses; and for what is not an object.
     """
     if not body:
         return {}

@@ -1,0 +1,252 @@
+"""The endpoints of the JSON API; each calls one use case of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import EmailCanNotBeUpdatedError, FieldNotAllowedError, InvalidValueError
+from ..manager import SignIn
+from ..sessions.session import Session
+from ..sessions.tokens import is_session_id
+from ..wsgi.request import SessionRequest
+from .wire import session_fields, user_fields
+
+__all__ = [
+    "Call",
+    "change_password",
+    "delete_user",
+    "get_ok",
+    "get_session",
+    "list_sessions",
+    "revoke_other_sessions",
+    "revoke_session",
+    "revoke_sessions",
+    "sign_in_email",
+    "sign_in_social",
+    "sign_out",
+    "sign_up_email",
+    "update_session",
+    "update_user",
+]
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler is given: the handle and the decoded body (empty for a GET).
+
+    ``mount_path`` is that of the application, "" at the root.
+    """
+
+    handle: SessionRequest
+    body: Mapping[str, Any]
+    mount_path: str = ""
+
+    @property
+    def declared_fields(self) -> Mapping[str, str]:
+        """The additional session fields of the configuration, with the type of each."""
+        return self.handle.manager.config.session_fields
+
+    def session_fields(self, session: Session) -> dict[str, Any]:
+        """Return a session as every answer shows it."""
+        return session_fields(session, self.declared_fields)
+
+    def part(self, name: str) -> Call:
+        """Return the same call with an object that must be in the body as its body."""
+        value = self.body.get(name)
+        if not isinstance(value, dict):
+            raise InvalidValueError(f"{name} is missing, or is no object")
+        return replace(self, body=value)
+
+    def text(self, name: str) -> str:
+        """Return a text field that must be there."""
+        value = self.optional_text(name)
+        if value is None:
+            raise InvalidValueError(f"{name} is missing")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a text field, or None when it is absent or null."""
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, str):
+            raise InvalidValueError(f"{name} is text, not {type(value).__name__}")
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a boolean field, or the default when it is absent or null."""
+        value = self.body.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise InvalidValueError(f"{name} is true or false, not {type(value).__name__}")
+        return value
+
+
+def sign_up_email(call: Call) -> object:
+    """Create a user and sign them in."""
+    made = call.handle.sign_up_email(
+        name=call.text("name"),
+        email=call.text("email"),
+        password=call.text("password"),
+        image=call.optional_text("image"),
+        remember_me=call.flag("rememberMe", default=True),
+    )
+    return _token_and_user(made)
+
+
+def sign_in_email(call: Call) -> object:
+    """Sign in; the client follows a callback URL itself, so it is returned (checked before)."""
+    made = call.handle.sign_in_email(
+        email=call.text("email"),
+        password=call.text("password"),
+        remember_me=call.flag("rememberMe", default=True),
+    )
+    url = call.optional_text("callbackURL")
+    return {"redirect": bool(url), **({"url": url} if url else {}), **_token_and_user(made)}
+
+
+def sign_in_social(call: Call) -> object:
+    """Sign in by an ID token that the client already has from a provider."""
+    provider = call.text("provider")
+    # First: without such a provider no token helps.
+    call.handle.manager.social.find_provider(provider)
+    token = call.part("idToken")
+    made = call.handle.sign_in_social(
+        provider=provider,
+        id_token=token.text("token"),
+        nonce=token.optional_text("nonce"),
+        access_token=token.optional_text("accessToken"),
+        name=_name_beside(token),
+    )
+    return {"redirect": False, **_token_and_user(made)}
+
+
+def sign_out(call: Call) -> object:
+    """End the session and clear its cookies; the answer is the same without a session."""
+    call.handle.sign_out()
+    return {"success": True}
+
+
+def get_session(call: Call) -> object:
+    """Return the session and its user; null for a visitor, also with an anonymous session."""
+    session = call.handle.session
+    if session is None or session.user is None:
+        return None
+    return {"session": call.session_fields(session), "user": user_fields(session.user)}
+
+
+def list_sessions(call: Call) -> object:
+    """Return the user's live sessions; needs a recent sign-in."""
+    call.handle.require_fresh()
+    return [call.session_fields(session) for session in call.handle.list_sessions()]
+
+
+def revoke_session(call: Call) -> object:
+    """End one of the user's sessions; the answer is the same for an id that is not theirs."""
+    call.handle.require_user()
+    given = (call.optional_text(name) for name in ("token", "sessionId", "id"))
+    session_id = next((text for text in given if text is not None), None)
+    if session_id is None:
+        raise InvalidValueError("token is missing: the id of the session to end")
+    if is_session_id(session_id):
+        call.handle.revoke_session(session_id)
+    return {"status": True}
+
+
+def revoke_other_sessions(call: Call) -> object:
+    """End the user's other sessions."""
+    call.handle.require_user()
+    call.handle.revoke_other_sessions()
+    return {"status": True}
+
+
+def revoke_sessions(call: Call) -> object:
+    """End all the user's sessions."""
+    call.handle.require_user()
+    call.handle.revoke_all_sessions()
+    return {"status": True}
+
+
+def change_password(call: Call) -> object:
+    """Set a new password and replace the session; the user's other sessions end by default."""
+    call.handle.require_user()
+    made = call.handle.change_password(
+        current_password=call.text("currentPassword"),
+        new_password=call.text("newPassword"),
+        revoke_other_sessions=call.flag("revokeOtherSessions", default=True),
+    )
+    return _token_and_user(made)
+
+
+def update_user(call: Call) -> object:
+    """Change the user's name or image; null removes the image."""
+    call.handle.require_user()
+    if "email" in call.body:
+        raise EmailCanNotBeUpdatedError("the e-mail address can't be changed here")
+    changes = {name: call.optional_text(name) for name in ("name", "image") if name in call.body}
+    if changes.get("name", "") is None:
+        del changes["name"]
+    if not changes:
+        raise InvalidValueError("there is nothing to update; send name or image")
+    call.handle.update_user(**changes)
+    return {"status": True}
+
+
+def update_session(call: Call) -> object:
+    """Set additional fields of the session; null removes one."""
+    call.handle.require_user()
+    declared = call.declared_fields
+    for name, value in call.body.items():
+        if name not in declared:
+            raise FieldNotAllowedError(f"{name[:64]} is not among session_fields")
+        if value is not None and not isinstance(value, _TYPES[declared[name]]):
+            raise InvalidValueError(f"{name} is a {declared[name]}, not {type(value).__name__}")
+        if declared[name] == "number" and isinstance(value, bool):
+            raise InvalidValueError(f"{name} is a number, not bool")
+    if not call.body:
+        raise InvalidValueError("there is nothing to update; send a field of session_fields")
+    session = call.handle.session
+    assert session is not None
+    for name, value in call.body.items():
+        if value is not None:
+            session.data[name] = value
+        else:
+            session.data.pop(name, None)
+    call.handle.save_data()
+    return {"session": call.session_fields(session)}
+
+
+def delete_user(call: Call) -> object:
+    """Delete the user; needs the password or a recent sign-in."""
+    call.handle.require_user()
+    call.handle.delete_user(password=call.optional_text("password"))
+    return {"success": True, "message": "User deleted"}
+
+
+def get_ok(_call: Call) -> object:
+    """Answer that the process is up; the database is not asked."""
+    return {"ok": True}
+
+
+def _name_beside(token: Call) -> str | None:
+    """Return the name that Apple gives once, beside its token and not in it."""
+    user = token.body.get("user")
+    names = user.get("name") if isinstance(user, dict) else None
+    if not isinstance(names, dict):
+        return None
+    parts = [names.get("firstName"), names.get("lastName")]
+    name = " ".join(part.strip() for part in parts if isinstance(part, str)).strip()
+    return name or None
+
+
+def _token_and_user(made: SignIn) -> dict[str, Any]:
+    # Not made.token, which is the content of the cookie.
+    token = None if made.session is None else made.session.id
+    return {"token": token, "user": user_fields(made.user)}
