@@ -190,6 +190,18 @@ class TestGetSession:
         assert found.id == made.session.id
         assert manager.get_session(shape([("cookie", "a=b")])) is None
 
+    def test_takes_headers_by_name(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        headers = {"Cookie": f"__Host-session_token={made.token}"}
+
+        found = manager.get_session(headers=headers)
+
+        assert found is not None and made.session is not None
+        assert found.id == made.session.id
+        assert manager.get_session(headers={}) is None
+        with pytest.raises(TypeError, match="give either a request or headers, not both"):
+            manager.get_session(headers, headers=headers)
+
     @pytest.mark.parametrize("source", [None, "text", b"bytes", 7, ["text"], dict, [1, 2]])
     def test_takes_nothing_else(self, manager: SessionManager, source: Any) -> None:
         with pytest.raises(TypeError, match="a WSGI environ or a request object is needed"):

@@ -1,7 +1,4 @@
-"""``SessionManager``: the use cases, each readable from top to bottom.
-
-Must not know PEP 3333: what a request is to this room are its facts.
-"""
+"""``SessionManager``: the use cases, each readable from top to bottom."""
 
 from __future__ import annotations
 
@@ -55,21 +52,26 @@ class SessionManager(Assembly):
     # Reading
 
     def get_session(
-        self, source: Any, *, authoritative: bool = False, is_https: bool | None = None
+        self,
+        source: Any = None,
+        *,
+        headers: Any = None,
+        authoritative: bool = False,
+        is_https: bool | None = None,
     ) -> Session | None:
         """Return the live session of a request, or None; nothing is written, and nothing ends.
 
-        ``source`` is a WSGI environ, a request object that has one, or headers with a ``Cookie``:
-        a mapping, ``Headers`` of a framework, or pairs of text or bytes. Headers tell no address,
-        so ``ip_binding`` is not asked of them. A request the middleware has seen is not looked up
-        again, unless ``authoritative=True`` asks the database, past the cookie cache. In a
-        connection that lasts, the cookie it began with grows old; ask ``is_live`` there.
+        ``source`` is a WSGI environ, a request object that has one, or ``headers``: a mapping,
+        ``Headers`` of a framework, or pairs of text or bytes. A request the middleware has seen is
+        not looked up again, unless ``authoritative=True`` asks the database, past the cookie
+        cache. In a connection that lasts, its cookie grows old; ask ``is_live`` there.
 
-        Headers tell no scheme either: the cookie is looked for under its prefixed name, which
-        nobody can plant, unless ``cookie.secure=False`` or ``is_https=False`` says that the
-        browser came by http. For an environ ``is_https`` takes the place of its own scheme.
+        Headers tell no address, so ``ip_binding`` is not asked of them, and no scheme: the cookie
+        is looked for under its prefixed name, which nobody can plant, unless
+        ``cookie.secure=False``, or ``is_https=False`` for a browser that came by http, says
+        otherwise. For an environ ``is_https`` takes the place of its own scheme.
         """
-        source = find_source(source)
+        source = find_source(source, headers)
         handle = find_handle(source, self)
         if handle is not None:
             if not authoritative:

@@ -35,6 +35,9 @@ from .transport.cookies import SessionCookies
 
 if TYPE_CHECKING:
     import peewee
+    from typing_extensions import Unpack
+
+    from .config.keywords import SessionSettings
 
 __all__ = ["MAX_COOKIE_LIFE", "Assembly"]
 
@@ -60,7 +63,7 @@ class Assembly:
         *,
         config: SessionConfig | None = None,
         clock: Clock | None = None,
-        **settings: Any,
+        **settings: Unpack[SessionSettings],
     ) -> None:
         if config is None:
             config = SessionConfig.from_mapping(settings)

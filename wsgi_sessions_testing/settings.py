@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wsgi_sessions.config.settings import PARTS, PasswordConfig, SessionConfig
-from wsgi_sessions.config.sources import nest
+from wsgi_sessions.config.settings import PasswordConfig, SessionConfig
+from wsgi_sessions.config.sources import read_settings
 
 __all__ = ["CHEAP_PASSWORDS", "TEST_SECRET", "settings_for_tests", "with_changes"]
 
@@ -17,8 +17,6 @@ TEST_SECRET = "for-tests-alone:everybody-knows-this"
 
 CHEAP_PASSWORDS = {"time_cost": 1, "parallelism": 1, "memory_cost_kib": 8}
 """The cheapest parameters argon2id has; lengths and limits stay as they are configured."""
-
-_SWITCHES = ("cookie_cache", "multi_session")
 
 
 def settings_for_tests(config: SessionConfig | None = None, **changes: Any) -> SessionConfig:
@@ -47,13 +45,5 @@ def with_changes(config: SessionConfig, *layers: Mapping[str, Any]) -> SessionCo
     All take effect at once, so one layer may make sense with another alone. Of a part (the
     cookie cache, say) the fields that are named change; ``cookie_cache=True`` switches it on.
     """
-    changes: dict[str, Any] = {}
-    for layer in layers:
-        for name, value in nest(layer, SessionConfig, PARTS).items():
-            if name in _SWITCHES and isinstance(value, bool):
-                value = {"enabled": value}
-            before = changes.get(name)
-            if name in PARTS and isinstance(before, Mapping) and isinstance(value, Mapping):
-                value = {**before, **value}
-            changes[name] = value
+    changes = read_settings(SessionConfig, *layers)
     return config.replace(**changes) if changes else config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from datetime import timedelta
 from typing import Any
@@ -243,6 +244,66 @@ class TestReplace:
         assert config == make(upload_grace=300, fresh_age=60)
         assert config.replace(update_age=3600).rotation_interval_ms == 3_600_000
         assert config.replace(update_age=3600).upload_grace_ms == 300_000
+
+
+class TestDataclassesReplace:
+    """``dataclasses.replace`` and ``copy.replace`` know no more than the fields."""
+
+    def test_what_was_left_to_us_follows_the_rest(self) -> None:
+        hourly = dataclasses.replace(make(), update_age=3600)
+
+        assert hourly == make(update_age=3600)
+        assert hourly.rotation_interval_ms == 3_600_000
+        graced = dataclasses.replace(hourly, rotation_grace=300)
+        assert (graced.upload_grace_ms, graced.clock_difference_ms) == (900_000, 150_000)
+        assert dataclasses.replace(make(), **BRIEF).rotate_tokens is False
+
+    def test_what_was_said_stays(self) -> None:
+        config = make(rotation_interval=3600, upload_grace=300, clock_difference=30)
+
+        changed = dataclasses.replace(config, update_age=7200, rotation_grace=50)
+
+        assert (changed.rotation_interval_ms, changed.upload_grace_ms) == (3_600_000, 300_000)
+        assert changed.clock_difference_ms == 30_000
+
+    def test_what_is_said_anew_counts(self) -> None:
+        config = dataclasses.replace(make(), rotation_interval=3600, clock_difference=30)
+
+        changed = dataclasses.replace(config, update_age=7200, rotation_grace=50)
+
+        assert (changed.rotation_interval_ms, changed.clock_difference_ms) == (3_600_000, 30_000)
+
+
+class TestSaidAsFilledIn:
+    """A value that is given is given, though it is the one that was filled in."""
+
+    @pytest.mark.parametrize("name", ["rotation_interval", "clock_difference"])
+    def test_it_stays(self, name: str) -> None:
+        config = make()
+        said = getattr(config, name)
+
+        changed = config.replace(**{name: said}).replace(update_age=3600, rotation_grace=100)
+
+        assert getattr(changed, name) == said
+        assert getattr(config.replace(update_age=3600, rotation_grace=100), name) != said
+
+    def test_upload_grace_is_not_raised(self) -> None:
+        config = make()
+
+        with pytest.raises(ConfigurationError, match="upload_grace is 0:10:00 but must be"):
+            config.replace(upload_grace=config.upload_grace).replace(rotation_grace=300)
+        assert config.replace(rotation_grace=300).upload_grace_ms == 900_000
+
+    def test_rotation_that_was_asked_for_is_not_dropped(self) -> None:
+        config = make().replace(rotate_tokens=True)
+
+        with pytest.raises(ConfigurationError, match="can be refreshed in its last"):
+            config.replace(**BRIEF)
+
+    def test_half_of_the_grace_that_was_asked_for_stays(self) -> None:
+        config = make(clock_difference=30)
+
+        assert config.replace(rotation_grace=100).clock_difference_ms == 30_000
 
 
 class TestOtherSources:

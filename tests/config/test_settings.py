@@ -212,9 +212,7 @@ MAY_BE_ZERO = {
 
 def test_durations_named_here_are_all_there_are() -> None:
     fields = {f.name for f in dataclasses.fields(SessionConfig) if not f.init}
-    derived = {
-        *["short_rotation_interval_ms", "rotation_window_ms", "rotation_notes", "_left_to_us"]
-    }
+    derived = {*["short_rotation_interval_ms", "rotation_window_ms", "rotation_notes"]}
 
     assert {f"{name}_ms" for name in DURATIONS if "." not in name} == fields - derived
 

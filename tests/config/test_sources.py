@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from wsgi_sessions import ConfigurationError, SessionConfig
-from wsgi_sessions.config.settings import PARTS
+from wsgi_sessions import ConfigurationError, SessionConfig, SessionManager
+from wsgi_sessions.config.fields import settings_of
 
 from .configs import DURATIONS, SECRET, make
+
+PARTS = [name for name, declared in settings_of(SessionConfig).items() if declared.kind.part]
 
 
 class TestMapping:
@@ -86,7 +88,7 @@ class TestMapping:
         with pytest.raises(ConfigurationError, match=f"{name} is .*; give {unit}"):
             SessionConfig.from_mapping({"secret": SECRET, name: text})
 
-    @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(SessionConfig) if f.init])
+    @pytest.mark.parametrize("name", settings_of(SessionConfig))
     def test_every_setting_has_a_camel_case_name(self, name: str) -> None:
         first, *rest = name.split("_")
         camel = first + "".join(word.capitalize() for word in rest)
@@ -127,6 +129,105 @@ class TestMapping:
         )
 
         assert (config.cookie_cache.enabled, config.cookie_cache.max_age_ms) == (True, 60_000)
+
+
+SEED: dict[str, Any] = {
+    "session": {
+        "expiresIn": 3600,
+        "updateAge": 600,
+        "freshAge": 60,
+        "cookieCache": {"enabled": True, "maxAge": 120},
+        "multiSession": {"enabled": True, "maximumSessions": 3},
+    }
+}
+"""As it is pasted from a configuration of better-auth."""
+
+
+class TestOuterKey:
+    @pytest.mark.parametrize("settings", [SEED, SEED["session"]])
+    def test_pasted_settings_are_taken_with_and_without_it(self, settings: dict[str, Any]) -> None:
+        wanted = make(
+            expires_in=3600,
+            update_age=600,
+            fresh_age=60,
+            cookie_cache={"enabled": True, "max_age": 120},
+            multi_session={"enabled": True, "maximum_sessions": 3},
+        )
+        manager = SessionManager("sqlite:///:memory:", secret=SECRET, **settings)
+
+        assert manager.config == wanted
+        assert SessionConfig.from_mapping({"secret": SECRET, **settings}) == wanted
+        assert SessionConfig.from_mapping(settings, secret=SECRET) == wanted
+        assert make().replace(**settings) == wanted
+        manager.close()
+
+    def test_what_stands_beside_it_wins(self) -> None:
+        for given in (
+            {"expires_in": 7200, "cookie_cache.max_age": 30, **SEED},
+            {**SEED, "expires_in": 7200, "cookie_cache.max_age": 30},
+        ):
+            config = SessionConfig.from_mapping(given, secret=SECRET)
+
+            assert (config.expires_in_ms, config.update_age_ms) == (7_200_000, 600_000)
+            assert (config.cookie_cache.enabled, config.cookie_cache.max_age_ms) == (True, 30_000)
+
+    def test_wrong_name_below_it_is_told(self) -> None:
+        with pytest.raises(ConfigurationError, match="expireIn is no setting; the nearest is exp"):
+            SessionConfig.from_mapping({"secret": SECRET, "session": {"expireIn": 1}})
+
+    def test_it_holds_a_mapping(self) -> None:
+        with pytest.raises(ConfigurationError, match="session is 5; give a mapping of settings"):
+            SessionConfig.from_mapping({"secret": SECRET, "session": 5})
+
+    def test_a_part_has_none(self) -> None:
+        with pytest.raises(ConfigurationError, match="cookie.session is no setting"):
+            make(cookie={"session": {"name": "sid"}})
+
+
+class TestSuggestion:
+    @pytest.mark.parametrize(
+        ("name", "nearest"),
+        [
+            ("expire_in", "expires_in"),
+            ("updateAges", "update_age"),
+            ("trusted_proxy", "trusted_proxies"),
+            ("samesite", "cookie.same_site"),
+            ("maxAge", "cookie_cache.max_age"),
+            ("cookie_name", "cookie.name"),
+            ("max_sessions", "multi_session.maximum_sessions"),
+        ],
+    )
+    def test_name_that_is_nearly_right_gets_one(self, name: str, nearest: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            SessionConfig.from_mapping({"secret": SECRET, name: 1})
+
+        assert str(caught.value) == f"{name} is no setting; the nearest is {nearest}"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *["flavour", "debug", "redis_url", "user", "db", "x", "", "ttl", "lifetime", "timeout"],
+            *["session_lifetime", "log_level", "email", "backend", "storage", "port", "limit"],
+            *["csrf", "theme", "password_hash", "google", "permanent", "url", "kekse", "\u00e4"],
+        ],
+    )
+    def test_name_that_is_like_no_other_gets_none(self, name: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            SessionConfig.from_mapping({"secret": SECRET, name: 1})
+        with pytest.raises(ConfigurationError) as from_environment:
+            SessionConfig.from_env({f"WSGI_SESSIONS_{name.upper()}": "1"})
+
+        assert str(caught.value) == f"{name} is no setting"
+        assert str(from_environment.value) == f"WSGI_SESSIONS_{name.upper()} is no setting"
+
+    def test_field_of_a_part_gets_one_of_the_same_part(self) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            make(cookie={"parth": "/"})
+        with pytest.raises(ConfigurationError) as unlike:
+            make(cookie={"expires_in": 1})
+
+        assert str(caught.value) == "cookie.parth is no setting; the nearest is cookie.path"
+        assert str(unlike.value) == "cookie.expires_in is no setting"
 
 
 class TestEnvironment:

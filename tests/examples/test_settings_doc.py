@@ -1,7 +1,4 @@
-"""What ``docs/settings.md`` says of how the settings of rotation fit together is what is checked.
-
-Must not repeat the page: its tables are read out of it.
-"""
+"""What ``docs/choosing-settings.md`` says of how settings fit together is what is checked."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ import pytest
 
 from wsgi_sessions import ConfigurationError, SessionConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
-SECRET = "for the tests of settings.md alone"
+PAGE = (Path(__file__).parents[2] / "docs" / "choosing-settings.md").read_text(encoding="utf-8")
+SECRET = "for the tests of the settings alone"
 EXPIRES_IN = 10_000
 
 

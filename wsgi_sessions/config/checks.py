@@ -1,222 +1,172 @@
-"""Checks of single settings; each says what was given, what is allowed and what to do.
+"""What single settings take: secrets, cookie attributes, paths, origins, networks and so on.
 
-Must not know how settings relate to each other, and never shows a secret.
+Each refusal says what was given and what to give instead; none shows any of a secret.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ConfigurationError
+from .exempt_paths import is_prefix
+from .fields import Kind, choice, duration, each, kind, text
+from .networks import Network, normal_network
 from .providers import SocialProvider
 from .public_suffixes import covers_public_suffix, is_public_suffix
 
 __all__ = [
     "DEFAULT_TABLE_PREFIX",
-    "check_api_path",
-    "check_choice",
-    "check_cookie_name",
-    "check_cookie_path",
-    "check_count",
-    "check_domain",
-    "check_flag",
-    "check_origin",
-    "check_page_url",
-    "check_providers",
-    "check_secrets",
-    "check_session_fields",
-    "check_table_prefix",
-    "check_templates",
-    "check_title",
-    "duration",
+    "cookie_domain",
+    "cookie_name",
+    "cookie_path",
+    "exempt_paths",
+    "idle_timeout",
+    "mount_path",
+    "networks",
+    "origins",
+    "page_url",
+    "patience",
+    "providers",
+    "secrets",
+    "session_fields",
+    "table_prefix",
+    "templates",
+    "title",
+    "user_attributes",
+    "user_model",
+    "version",
 ]
 
 DEFAULT_TABLE_PREFIX = "wsgi_sessions_"
-_MAX_TABLE_PREFIX = 32
-"""With our longest name of an index it makes 62 bytes; PostgreSQL cuts names at 63."""
-_TABLE_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|")
-_MIN_SECRET = 32
-# RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 takes for cookie names.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_MAX_COOKIE_NAME = 256
-"""Browsers drop a cookie whose name and value have over 4096 bytes (RFC 6265bis, section 5.6)."""
-_MAX_COOKIE_ATTRIBUTE = 1024
-"""They pass over an attribute whose value is longer (section 5.6, too)."""
-_DOMAIN = re.compile(
-    r"\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
-)
-_ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://[A-Za-z0-9*._-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?"
-)
-_LONGEST = timedelta(days=36500)
+_MIN_SECRET_LENGTH = 32
 _MAX_TITLE_LENGTH = 100
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([A-Za-z0-9*._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-_FIELD_TYPES = ("string", "number", "boolean")
-_FIELDS_OF_OURS = frozenset(
-    {
-        "id",
-        "token",
-        "userId",
-        "expiresAt",
-        "createdAt",
-        "updatedAt",
-        "ipAddress",
-        "userAgent",
-        "device",
-    }
+_FIELD_TYPE = choice(Literal["string", "number", "boolean"])
+_OWN_FIELDS = [
+    *["createdAt", "device", "expiresAt", "id", "ipAddress", "token", "updatedAt"],
+    *["userAgent", "userId"],
+]
+_USER_ATTRIBUTE = choice(
+    Literal["email", "email_verified", "name", "image", "created_at", "updated_at"]
 )
 
 
-def duration(name: str, value: Any, *, may_be_zero: bool = False) -> timedelta:
-    """Return a ``timedelta`` or whole seconds as a ``timedelta``, above zero."""
-    if isinstance(value, bool) or not isinstance(value, (int, timedelta)):
-        raise ConfigurationError(
-            f"{name} is {value!r}; give a timedelta or whole seconds, such as 3600"
-        )
-    if isinstance(value, int) and abs(value) > _LONGEST.total_seconds():
-        raise ConfigurationError(f"{name} is {value} seconds; at most 100 years are taken")
-    given = timedelta(seconds=value) if isinstance(value, int) else value
-    if given > _LONGEST:
-        raise ConfigurationError(f"{name} is {given}; at most 100 years are taken")
-    smallest = timedelta(0) if may_be_zero else timedelta(milliseconds=1)
-    if given < smallest:
-        bound = "0 or more" if may_be_zero else "more than 0"
-        raise ConfigurationError(f"{name} is {given} but must be {bound}; give a longer duration")
-    return given
-
-
-def check_flag(name: str, value: Any, *, also: str = "") -> None:
-    """Raise unless a value is True or False."""
-    if not isinstance(value, bool):
-        allowed = f"True, False or {also}" if also else "True or False"
-        raise ConfigurationError(f"{name} is {value!r}; give {allowed}")
-
-
-def check_table_prefix(value: Any) -> None:
-    """Raise unless a value can stand before the names of our tables and indexes."""
-    if not isinstance(value, str) or not _TABLE_PREFIX.fullmatch(value):
-        raise ConfigurationError(
-            f"table_prefix is {value!r}; give letters of ASCII, digits and underscores, not a "
-            f"digit first, such as {DEFAULT_TABLE_PREFIX!r}"
-        )
-    if value.lower().startswith("sqlite_"):
-        raise ConfigurationError(
-            f"table_prefix is {value!r}, and SQLite keeps names that begin so to itself; give "
-            f"another, such as {DEFAULT_TABLE_PREFIX!r}"
-        )
-    if len(value) > _MAX_TABLE_PREFIX:
-        raise ConfigurationError(
-            f"table_prefix has {len(value)} characters; give at most {_MAX_TABLE_PREFIX}, "
-            "or the names of indexes are too long for PostgreSQL"
-        )
-
-
-def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
-    """Raise unless a value is one of some words."""
-    if not isinstance(value, str) or value not in allowed:
-        words = ", ".join(repr(word) for word in allowed)
-        raise ConfigurationError(f"{name} is {value!r}; give one of {words}")
-
-
-def check_count(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> None:
-    """Raise unless a value is a whole number within bounds."""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or value < at_least or (at_most is not None and value > at_most):
-        bound = f"{at_least} or more" if at_most is None else f"between {at_least} and {at_most}"
-        raise ConfigurationError(f"{name} is {value!r}; give a whole number, {bound}")
-
-
-def check_secrets(value: Any) -> tuple[str, ...]:
-    """Return the server secrets, newest first; no message shows any of one."""
+@kind(f"at least {_MIN_SECRET_LENGTH} characters, or a list of such, newest first", read=str)
+def secrets(name: str, value: Any) -> tuple[str, ...]:
     remedy = "make one with: python -m wsgi_sessions secret"
-    secrets = (value,) if isinstance(value, str) else value
-    if secrets is None or (isinstance(secrets, (list, tuple)) and not secrets):
-        raise ConfigurationError(f"secret is missing; {remedy}")
-    if not isinstance(secrets, (list, tuple)):
+    given = (value,) if isinstance(value, str) else value
+    if given is None or (isinstance(given, (list, tuple)) and not given):
+        raise ConfigurationError(f"{name} is missing; {remedy}")
+    if not isinstance(given, (list, tuple)):
         raise ConfigurationError(
-            f"secret is of type {type(value).__name__}; give a string or a list, newest first"
+            f"{name} is of type {type(value).__name__}; give a string or a list, newest first"
         )
-    for secret in secrets:
+    for secret in given:
         if not isinstance(secret, str):
             raise ConfigurationError(
-                f"secret holds a value of type {type(secret).__name__}; give strings"
+                f"{name} holds a value of type {type(secret).__name__}; give strings"
             )
-        if len(secret) < _MIN_SECRET:
+        if len(secret) < _MIN_SECRET_LENGTH:
             raise ConfigurationError(
-                f"secret has {len(secret)} characters but needs at least {_MIN_SECRET}; {remedy}"
+                f"{name} has {len(secret)} characters but needs at least {_MIN_SECRET_LENGTH}; "
+                f"{remedy}"
             )
-    return tuple(secrets)
+    return tuple(given)
 
 
-def check_cookie_name(name: str, value: Any) -> None:
-    """Raise unless a value is a cookie name (RFC 6265) without a prefix of its own."""
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+def _check_idle_timeout(name: str, value: timedelta) -> None:
+    if value < timedelta(seconds=1):
+        raise ConfigurationError(f"{name} is {value}; give at least 1 second, or None")
+
+
+idle_timeout = duration(bounds="at least 1 second, or None", also=_check_idle_timeout)
+
+
+def _check_patience(name: str, value: timedelta) -> None:
+    # Servers and drivers refuse to be told of much more.
+    if value > timedelta(days=1):
         raise ConfigurationError(
-            f"{name} is {value!r}; give letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)"
+            f"{name} is {value} but at most a day is taken; a request that waits for longer is "
+            "answered to nobody"
         )
-    if len(value) > _MAX_COOKIE_NAME:
-        raise ConfigurationError(
-            f"{name} has {len(value)} characters; give at most {_MAX_COOKIE_NAME}, or the "
-            "cookie is too large for browsers, which drop it"
-        )
+
+
+patience = duration(bounds="more than 0, at most a day", also=_check_patience)
+
+
+version = text(r"(?s).*", "a string such as '2'")
+
+
+# Cookies
+
+
+def _refuse_prefix(name: str, value: str) -> None:
     if value.lower().startswith(("__host-", "__secure-", "__http-")):
         raise ConfigurationError(
             f"{name} is {value!r}; leave the prefix away, it is added where browsers take it"
         )
 
 
-def check_cookie_path(value: Any) -> None:
-    """Raise unless a value can be a cookie's Path attribute."""
-    if not isinstance(value, str) or not re.fullmatch(r"/[\x21-\x3a\x3c-\x7e]*", value):
-        raise ConfigurationError(
-            f"cookie.path is {value!r}; give a path that starts with '/' and has no ';' or space"
-        )
-    if len(value) > _MAX_COOKIE_ATTRIBUTE:
-        raise ConfigurationError(
-            f"cookie.path has {len(value)} characters; give at most {_MAX_COOKIE_ATTRIBUTE}, "
-            "or browsers pass over it"
-        )
+cookie_name = text(
+    # RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 takes for cookie names.
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+",
+    "letters, digits and !#$%&'*+-.^_`|~ (RFC 6265)",
+    # They drop one whose name and value have over 4096 bytes (RFC 6265bis, section 5.6).
+    max_length=256,
+    or_else="the cookie is too large for browsers, which drop it",
+    also=_refuse_prefix,
+)
+cookie_path = text(
+    r"/[\x21-\x3a\x3c-\x7e]*",
+    "a path that starts with '/' and has no ';' or space",
+    max_length=1024,
+    or_else="browsers pass over it",
+)
 
 
-def check_domain(value: Any) -> None:
-    """Raise unless a value can be a cookie's Domain attribute."""
-    if not isinstance(value, str) or len(value) > 253 or not _DOMAIN.fullmatch(value):
-        raise ConfigurationError(
-            f"cookie.domain is {value!r}; give a host name such as 'example.org', without scheme, "
-            "port or path, or None"
-        )
+def _refuse_public_suffix(name: str, value: str) -> None:
     if is_public_suffix(value.removeprefix(".")):
         raise ConfigurationError(
-            f"cookie.domain is {value!r}, below which anybody can have a host, so browsers refuse "
+            f"{name} is {value!r}, below which anybody can have a host, so browsers refuse "
             "the cookie; give the domain of your site, or None for the host of the request alone"
         )
 
 
-def check_api_path(name: str, value: Any) -> None:
-    """Raise unless a value is a path to mount under, such as ``/api/auth``."""
-    # Browsers resolve "." and "..", so nothing would ever be asked for under them.
-    is_path = isinstance(value, str) and re.fullmatch(
-        r"(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+", value
-    )
-    if not is_path:
-        raise ConfigurationError(
-            f"{name} is {value!r}; give a path such as '/api/auth' that starts with '/' and "
-            "does not end with one, or None"
-        )
+cookie_domain = text(
+    rf"(?=.{{1,253}}\Z)\.?{_LABEL}(\.{_LABEL})*",
+    "a host name such as 'example.org', without scheme, port or path, or None",
+    also=_refuse_public_suffix,
+)
 
 
-def check_origin(name: str, value: Any) -> str:
-    """Return an origin such as ``https://*.example.org``; raise if a value is none."""
+# Requests
+
+
+@each("networks or addresses, such as '10.0.0.0/8'")
+def networks(name: str, value: Any) -> Network:
+    try:
+        network = ipaddress.ip_network(value, strict=False) if isinstance(value, str) else value
+    except ValueError:
+        network = None
+    if not isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        networks.refuse_item(name, value)
+    return normal_network(network)
+
+
+@each(
+    "scheme and host without a path, such as 'https://app.example.org' or 'https://*.example.org'"
+)
+def origins(name: str, value: Any) -> str:
     if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
-        raise ConfigurationError(
-            f"{name} holds {value!r}; give scheme and host without a path, such as "
-            "'https://app.example.org' or 'https://*.example.org'"
-        )
+        origins.refuse_item(name, value)
     host = re.sub(r":[0-9]+\Z", "", value.partition("://")[2])
     if "" in host.split(".") or ("*" in host and covers_public_suffix(host)):
         raise ConfigurationError(
@@ -227,74 +177,120 @@ def check_origin(name: str, value: Any) -> str:
     return value
 
 
-def check_templates(value: Any) -> None:
-    """Raise unless a value is a folder of templates that take the place of ours."""
+@each("the beginning of a path, such as '/static/' or '/health', not a pattern or URL")
+def exempt_paths(name: str, value: Any) -> str:
+    if isinstance(value, str) and "%" in value:
+        raise ConfigurationError(
+            f"{name} holds {value!r}; give the path as it reads decoded, without '%'"
+        )
+    if not isinstance(value, str) or not is_prefix(value):
+        exempt_paths.refuse_item(name, value)
+    if value == "/":
+        raise ConfigurationError(
+            f"{name} holds '/', and so every path; leave SessionMiddleware away instead, or "
+            "name what is to be exempt"
+        )
+    return value
+
+
+mount_path = text(
+    # Browsers resolve "." and "..", so nothing would ever be asked for under them.
+    r"(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+",
+    "a path such as '/api/auth' that starts with '/' and does not end with one, or None",
+)
+
+
+# The sessions page
+
+
+@kind("a folder that exists, with the templates in it that take the place of ours, or None")
+def templates(name: str, value: Any) -> Any:
     try:
         is_folder = Path(value).is_dir()
     except TypeError:
         is_folder = False
     if not is_folder:
-        raise ConfigurationError(
-            f"pages_templates is {value!r}; give a folder that exists, with the templates in it "
-            "that take the place of ours, or None"
-        )
+        templates.refuse(name, value)
+    return value
 
 
-def check_page_url(name: str, value: Any) -> None:
-    """Raise unless a value can be linked to and sent as a Location: a path or a page elsewhere."""
-    is_url = isinstance(value, str) and re.fullmatch(
-        r"(/(?![/\\])|https?://)[!-\[\]-~]*", value, re.IGNORECASE
-    )
-    if not is_url:
-        raise ConfigurationError(
-            f"{name} is {value!r}; give a path such as '/sign-in', or an http(s) URL"
-        )
-
-
-def check_title(name: str, value: Any) -> None:
-    """Raise unless a value is a short line of text that can be shown."""
+@kind(f"a line of 1 to {_MAX_TITLE_LENGTH} characters such as 'Example', or None")
+def title(name: str, value: Any) -> Any:
     is_line = isinstance(value, str) and value.strip() and value.isprintable()
     if not is_line or len(value) > _MAX_TITLE_LENGTH:
+        title.refuse(name, value)
+    return value
+
+
+page_url = text(
+    r"(/(?![/\\])|(?i:https?)://)[!-\[\]-~]*", "a path such as '/sign-in', or an http(s) URL"
+)
+
+
+# Users and tables
+
+
+def _refuse_sqlite(name: str, value: str) -> None:
+    if value.lower().startswith("sqlite_"):
         raise ConfigurationError(
-            f"{name} is {value!r}; give a line of 1 to {_MAX_TITLE_LENGTH} characters such as "
-            "'Example', or None"
+            f"{name} is {value!r}, and SQLite keeps names that begin so to itself; give "
+            f"another, such as {DEFAULT_TABLE_PREFIX!r}"
         )
 
 
-def check_providers(values: Any) -> tuple[SocialProvider, ...]:
-    """Return the declared providers; raise if a name is there twice or their extra is not."""
+table_prefix = text(
+    r"[A-Za-z_][A-Za-z0-9_]*|",
+    "letters of ASCII, digits and underscores, not a digit first, such as "
+    f"{DEFAULT_TABLE_PREFIX!r}",
+    # With our longest name of an index it makes 62 bytes; PostgreSQL cuts names at 63.
+    max_length=32,
+    or_else="the names of indexes are too long for PostgreSQL",
+    also=_refuse_sqlite,
+)
+user_model = Kind(takes="a Peewee model", check=lambda _, value: value)
+
+
+@kind(f"a mapping of names to yours; a name is {_USER_ATTRIBUTE.takes}")
+def user_attributes(name: str, value: Any) -> Mapping[str, str | None]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"{name} maps our names to those of your user model, such as {{'email': 'mail'}}, and "
+            f"is not {value!r}"
+        )
+    for attribute in value:
+        _USER_ATTRIBUTE.check(f"a name in {name}", attribute)
+    return value
+
+
+@kind("names with types, such as {'theme': 'string'}")
+def session_fields(name: str, value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        session_fields.refuse(name, value)
+    for field, field_type in value.items():
+        if not isinstance(field, str) or not _FIELD.fullmatch(field) or field in _OWN_FIELDS:
+            raise ConfigurationError(
+                f"{name} holds {field!r}; give a name of letters, digits and _ that is "
+                f"none of {', '.join(_OWN_FIELDS)}"
+            )
+        _FIELD_TYPE.check(f"{name}[{field!r}]", field_type)
+    return dict(value)
+
+
+@kind("a list of google(…), apple(…), microsoft(…) or oidc(…)")
+def providers(name: str, values: Any) -> tuple[SocialProvider, ...]:
     if not isinstance(values, (list, tuple)) or not all(
         isinstance(value, SocialProvider) for value in values
     ):
-        raise ConfigurationError(
-            f"social_providers is {values!r}; give a list of google(…), apple(…), microsoft(…) "
-            "or oidc(…)"
-        )
+        providers.refuse(name, values)
     names = [provider.name for provider in values]
-    for name in names:
-        if names.count(name) > 1:
+    for provider in names:
+        if names.count(provider) > 1:
             raise ConfigurationError(
-                f"social_providers names {name!r} twice; give each a name of its own, or one "
+                f"{name} names {provider!r} twice; give each a name of its own, or one "
                 "provider several client ids"
             )
     if values and find_spec("jwt") is None:
         raise ConfigurationError(
-            "social_providers needs PyJWT; install it with pip install 'wsgi-sessions[social]'"
+            f"{name} needs PyJWT; install it with pip install 'wsgi-sessions[social]'"
         )
     return tuple(values)
-
-
-def check_session_fields(value: Any) -> Mapping[str, str]:
-    """Return the additional session fields, by name, with the type of each."""
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(
-            f"session_fields is {value!r}; give names with types, such as {{'theme': 'string'}}"
-        )
-    for name, kind in value.items():
-        if not isinstance(name, str) or not _FIELD.fullmatch(name) or name in _FIELDS_OF_OURS:
-            raise ConfigurationError(
-                f"session_fields holds {name!r}; give a name of letters, digits and _ that is "
-                f"none of {', '.join(sorted(_FIELDS_OF_OURS))}"
-            )
-        check_choice(f"session_fields[{name!r}]", kind, _FIELD_TYPES)
-    return dict(value)

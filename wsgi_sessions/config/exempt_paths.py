@@ -1,6 +1,6 @@
-"""Tells which paths are none of our business (``exempt_paths``).
+"""Tells which paths the middleware passes on untouched (``exempt_paths``).
 
-Must not take a path that could mean another one: in doubt it is our business.
+A path that could mean another one is never exempt.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..errors import ConfigurationError
-
-__all__ = ["check_exempt_path", "is_exempt", "lies_within"]
+__all__ = ["is_exempt", "is_prefix", "lies_within"]
 
 # An application, or a server behind this one, may resolve these to a path elsewhere.
 # Encoded once more than a server decodes, or with what URL parsers take out (tabs, ends of lines).
@@ -41,23 +39,9 @@ def lies_within(path: str, prefix: str) -> bool:
     return longer.startswith(shorter)
 
 
-def check_exempt_path(name: str, value: object) -> str:
-    """Return a path prefix; raise if a value is none, or would exempt every path."""
-    if isinstance(value, str) and "%" in value:
-        raise ConfigurationError(
-            f"{name} holds {value!r}; give the path as it reads decoded, without '%'"
-        )
-    if not isinstance(value, str) or not _PREFIX.fullmatch(value) or _AMBIGUOUS.search(value):
-        raise ConfigurationError(
-            f"{name} holds {value!r}; give the beginning of a path, such as '/static/' or "
-            "'/health', not a pattern or URL"
-        )
-    if value == "/":
-        raise ConfigurationError(
-            f"{name} holds '/', and so every path; leave SessionMiddleware away instead, or "
-            "name what is to be exempt"
-        )
-    return value
+def is_prefix(path: str) -> bool:
+    """Tell whether paths can be exempt by this beginning: it is one, and of one meaning."""
+    return bool(_PREFIX.fullmatch(path)) and not _AMBIGUOUS.search(path)
 
 
 @lru_cache(maxsize=32)

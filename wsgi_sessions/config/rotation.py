@@ -1,109 +1,141 @@
-"""How often tokens rotate, and for how long older ones are taken: checked to fit together.
-
-Must not read settings from anywhere: it is given them, and says what follows.
-"""
+"""How settings fit together: what is refused, and what those are that were not given."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from .exempt_paths import lies_within
 
-__all__ = ["WINDOW_IN_GRACES", "RotationTimes", "find_rotation_times"]
+if TYPE_CHECKING:
+    from .settings import SessionConfig
+
+__all__ = ["WINDOW_IN_GRACES", "RotationTimes", "check_relations", "find_rotation_times"]
 
 WINDOW_IN_GRACES = 3
 """Two slowest round trips and the time that browsers keep cookies off the disk."""
 
 _DEFAULT_GRACE_MS = 60_000
-_LEAST_INTERVAL_MS = 600_000
+_MIN_INTERVAL_MS = 600_000
 _UPLOAD_GRACE_MS = 600_000
 _MIN_SAFE_GRACE_MS = 30_000
 
 
-class RotationTimes(NamedTuple):
+def check_relations(config: SessionConfig) -> None:
+    """Refuse settings that do not go together, those of rotation aside."""
+    if config.user_attributes and config.user_model is None:
+        raise ConfigurationError(
+            "user_attributes is given but user_model is not; give your Peewee model too"
+        )
+    paths = {"api_path": config.api_path, "pages_path": config.pages_path}
+    mounted = {name: path for name, path in paths.items() if path is not None}
+    if len(mounted) > 1 and lies_within(*mounted.values()):
+        raise ConfigurationError(
+            f"pages_path is {config.pages_path!r} and api_path is {config.api_path!r}, so "
+            "one would hide the other; give two paths that lie side by side"
+        )
+    for name, path in mounted.items():
+        for prefix in config.exempt_paths:
+            if lies_within(path, prefix):
+                raise ConfigurationError(
+                    f"exempt_paths holds {prefix!r} and {name} is {path!r}, which needs "
+                    "sessions; give paths that lie side by side"
+                )
+    if config.update_age_ms >= config.expires_in_ms:
+        raise ConfigurationError(
+            f"update_age is {config.update_age} but sessions live {config.expires_in}, so none "
+            "would ever be refreshed; lower update_age or raise expires_in"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationTimes:
     """What follows from the settings of rotation; ``notes`` is what the log should say once."""
 
     rotate_tokens: bool
     interval_ms: int
-    short_interval_ms: int | None
+    short_interval_ms: int | None = None
     """Of a session that is not remembered; None: it lives too briefly to be rotated."""
     upload_grace_ms: int
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
-def find_rotation_times(
-    *,
-    rotate_tokens: bool | None,
-    grace_ms: int,
-    interval_ms: int | None,
-    upload_grace_ms: int | None,
-    expires_in_ms: int,
-    update_age_ms: int,
-    short_expires_in_ms: int,
-    absolute_timeout_ms: int | None,
-) -> RotationTimes:
-    """Fill in what was not given (None), and check all of it; times are in milliseconds.
+def find_rotation_times(config: SessionConfig) -> RotationTimes:
+    """Fill in what was not given (None), and check all of it.
 
     Where nothing was said of rotation and a session's life is too short for it, tokens are not
     rotated: a shorter grace would sign people out whose answers are slower.
     Raises ``ConfigurationError`` with the remedy.
     """
-    is_left_to_us = (
-        rotate_tokens is None
-        and interval_ms is None
-        and upload_grace_ms is None
-        and grace_ms == _DEFAULT_GRACE_MS
-    )
+    grace_ms = config.rotation_grace_ms
     window_ms = WINDOW_IN_GRACES * grace_ms
+    upload_grace_ms = None if config.upload_grace is None else config.upload_grace_ms
+    interval_ms = config.rotation_interval_ms
+    if config.rotation_interval is None:
+        interval_ms = max(config.update_age_ms, _MIN_INTERVAL_MS)
     if upload_grace_ms is not None and upload_grace_ms < window_ms:
         raise ConfigurationError(
             f"upload_grace is {_say(upload_grace_ms)} but must be at least three times "
             f"rotation_grace, which is {_say(grace_ms)}, or a long upload would be taken for a "
             "shorter time than any other request; raise upload_grace or lower rotation_grace"
         )
-    interval_ms = max(update_age_ms, _LEAST_INTERVAL_MS) if interval_ms is None else interval_ms
-    if rotate_tokens is False:
+    if config.rotate_tokens is False:
         kept_ms = max(window_ms, _UPLOAD_GRACE_MS) if upload_grace_ms is None else upload_grace_ms
-        return RotationTimes(False, interval_ms, None, kept_ms, ())
+        return RotationTimes(rotate_tokens=False, interval_ms=interval_ms, upload_grace_ms=kept_ms)
 
-    short_ms = min(interval_ms, short_expires_in_ms // 2)
+    refreshable_ms = config.expires_in_ms - config.update_age_ms
+    short_ms = min(interval_ms, config.short_expires_in_ms // 2)
     is_short_rotated = max(window_ms, upload_grace_ms or 0) < short_ms - 2 * grace_ms
     if upload_grace_ms is None:
         shortest_ms = short_ms if is_short_rotated else interval_ms
-        room_ms = min(shortest_ms - 2 * grace_ms, expires_in_ms - update_age_ms - 3 * grace_ms)
+        left_ms = min(shortest_ms - 2 * grace_ms, refreshable_ms - 3 * grace_ms)
         # Less than the bound, in whole seconds.
-        room_ms = (room_ms - 1) // 1000 * 1000
-        upload_grace_ms = max(window_ms, min(_UPLOAD_GRACE_MS, room_ms))
+        left_ms = (left_ms - 1) // 1000 * 1000
+        upload_grace_ms = max(window_ms, min(_UPLOAD_GRACE_MS, left_ms))
     try:
         _check(
             grace_ms=grace_ms,
             interval_ms=interval_ms,
             upload_grace_ms=upload_grace_ms,
-            refreshable_ms=expires_in_ms - update_age_ms,
+            refreshable_ms=refreshable_ms,
         )
     except ConfigurationError:
-        if not is_left_to_us:
+        given = (config.rotate_tokens, config.rotation_interval, config.upload_grace)
+        if given != (None, None, None) or grace_ms != _DEFAULT_GRACE_MS:
             raise
         note = (
-            f"sessions live {_say(expires_in_ms)} and are refreshed after "
-            f"{_say(update_age_ms)}, which leaves no time to rotate their tokens safely with a "
-            f"rotation_grace of {_say(grace_ms)}, so they are not rotated; raise expires_in, or "
-            "set rotation_interval and rotation_grace, or rotate_tokens=False to say that you "
-            "know"
+            f"sessions live {config.expires_in} and are refreshed after {config.update_age}, "
+            "which leaves no time to rotate their tokens safely with a rotation_grace of "
+            f"{_say(grace_ms)}, so they are not rotated; raise expires_in, or set "
+            "rotation_interval and rotation_grace, or rotate_tokens=False to say that you know"
         )
-        return RotationTimes(False, interval_ms, None, upload_grace_ms, (note,))
+        return RotationTimes(
+            rotate_tokens=False,
+            interval_ms=interval_ms,
+            upload_grace_ms=upload_grace_ms,
+            notes=(note,),
+        )
+    if config.clock_difference is not None and config.clock_difference_ms > grace_ms:
+        raise ConfigurationError(
+            f"clock_difference is {config.clock_difference} but must not be more than "
+            f"rotation_grace, which is {config.rotation_grace}, or a token could be a replay "
+            "by one server's clock and the newest by another's; lower clock_difference or "
+            "raise rotation_grace"
+        )
+    absolute_ms = config.absolute_timeout_ms or config.expires_in_ms
     return RotationTimes(
-        True,
-        interval_ms,
-        short_ms if is_short_rotated else None,
-        upload_grace_ms,
-        tuple(
+        rotate_tokens=True,
+        interval_ms=interval_ms,
+        short_interval_ms=short_ms if is_short_rotated else None,
+        upload_grace_ms=upload_grace_ms,
+        notes=tuple(
             _notes(
                 grace_ms=grace_ms,
                 interval_ms=interval_ms,
-                lifetime_ms=min(expires_in_ms, absolute_timeout_ms or expires_in_ms),
-                short_expires_in_ms=None if is_short_rotated else short_expires_in_ms,
+                lifetime_ms=min(config.expires_in_ms, absolute_ms),
+                short_expires_in_ms=None if is_short_rotated else config.short_expires_in_ms,
             )
         ),
     )

@@ -1,54 +1,50 @@
-"""Settings: frozen dataclasses that are checked when they are made.
+"""``SessionConfig``: every setting, said once, in a frozen dataclass that is checked when made.
 
-Must not be changed once made, and must not show a secret: a wrong value gets no further.
+A wrong value is refused here, at the start, and no message shows a secret.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
 from ..records import refuse_to_pickle
-from .checks import (
-    DEFAULT_TABLE_PREFIX,
-    check_api_path,
-    check_choice,
-    check_count,
-    check_flag,
-    check_origin,
-    check_page_url,
-    check_providers,
-    check_secrets,
-    check_session_fields,
-    check_table_prefix,
-    check_templates,
-    check_title,
+from . import checks
+from .fields import (
+    Duration,
+    check_settings,
+    choice,
+    count,
+    duration,
+    flag,
+    in_ms,
+    put,
+    setting,
+    settings_of,
 )
-from .exempt_paths import check_exempt_path, lies_within
-from .networks import Network, normal_network
+from .networks import Network
 from .parts import (
-    PARTS,
     CookieCacheConfig,
     CookieConfig,
-    Duration,
     MultiSessionConfig,
     PasswordConfig,
     ThrottleConfig,
-    normalize_durations,
-    twin,
 )
 from .providers import SocialProvider
-from .rotation import WINDOW_IN_GRACES, find_rotation_times
-from .sources import is_production, naming_variables, nest, read_environment
+from .rotation import WINDOW_IN_GRACES, check_relations, find_rotation_times
+from .sources import is_production, naming_variables, part, read_environment, read_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .keywords import SessionSettings
 
 __all__ = [
-    "PARTS",
     "CookieCacheConfig",
     "CookieConfig",
     "MultiSessionConfig",
@@ -57,289 +53,340 @@ __all__ = [
     "ThrottleConfig",
 ]
 
-Part = TypeVar("Part")
+OnReplay = Literal["revoke", "reject"]
+IpBinding = Literal["off", "subnet", "exact"]
+OnIpMismatch = Literal["reject", "revoke"]
+OnDatabaseError = Literal["unavailable", "anonymous"]
+OnLostData = Literal["event", "conflict"]
 
-_MAX_PATIENCE_MS = 86_400_000
-"""Servers and drivers refuse to be told of much more."""
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
-    """Every setting of the product; see ``docs/settings.md`` for what each means.
+    """Every setting of the product; ``docs/settings.md`` lists them.
 
-    Durations are ``timedelta`` or whole seconds, and read back as ``timedelta``; each has a
-    twin in milliseconds (``expires_in_ms``). Parts are given as their dataclass or a mapping.
+    Durations are ``timedelta`` or whole seconds, and read back as ``timedelta``; the same in
+    milliseconds has the suffix ``_ms``. Parts are given as their dataclass or a mapping. What
+    is left to other settings (None) reads back as what follows from them, and follows them again
+    in a copy that ``replace`` or ``dataclasses.replace`` makes.
 
     Raises ``ConfigurationError``, naming the setting, the value, the bound and the remedy.
 
     >>> config = SessionConfig(secret="0123456789abcdef" * 2, expires_in=3600, update_age=600)
     >>> config.expires_in, config.expires_in_ms
     (datetime.timedelta(seconds=3600), 3600000)
+    >>> config.rotation_interval_ms, config.replace(update_age=1200).rotation_interval_ms
+    (600000, 1200000)
     """
 
-    secret: str | tuple[str, ...] | list[str] = field(default=(), repr=False)
-    expires_in: Duration = timedelta(days=7)
-    update_age: Duration = timedelta(days=1)
-    idle_timeout: Duration | None = None
-    absolute_timeout: Duration | None = None
-    fresh_age: Duration = timedelta(days=1)
-    short_expires_in: Duration = timedelta(days=1)
-    rotate_tokens: bool | None = None
-    rotation_interval: Duration | None = None
-    rotation_grace: Duration = timedelta(seconds=60)
-    upload_grace: Duration | None = None
-    clock_difference: Duration | None = None
-    longest_transaction: Duration = timedelta(seconds=60)
-    on_replay: Literal["revoke", "reject"] = "revoke"
-    touch_interval: Duration = timedelta(seconds=300)
-    cookie_cache: CookieCacheConfig = field(default_factory=CookieCacheConfig)
-    revocation_lag: Duration = timedelta(seconds=1)
-    multi_session: MultiSessionConfig = field(default_factory=MultiSessionConfig)
-    ip_binding: Literal["off", "subnet", "exact"] = "off"
-    ip_prefix_v4: int = 24
-    ip_prefix_v6: int = 64
-    on_ip_mismatch: Literal["reject", "revoke"] = "reject"
-    trusted_proxies: tuple[Network, ...] = ()
-    cookie: CookieConfig = field(default_factory=CookieConfig)
-    throttle: ThrottleConfig | None = field(default_factory=ThrottleConfig)
-    password: PasswordConfig = field(default_factory=PasswordConfig)
-    trusted_origins: tuple[str, ...] = ()
-    exempt_paths: tuple[str, ...] = ()
-    api_path: str | None = "/api/auth"
-    pages_path: str | None = None
-    pages_templates: str | os.PathLike[str] | None = None
-    pages_title: str | None = None
-    pages_home_url: str = "/"
-    sign_in_url: str = "/"
-    change_password_url: str | None = None
-    social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = ()
-    session_fields: Mapping[str, str] = field(default_factory=dict)
-    on_database_error: Literal["unavailable", "anonymous"] = "unavailable"
-    on_lost_data: Literal["event", "conflict"] = "event"
-    database_patience: Duration = timedelta(seconds=5)
-    max_connections: int = 20
-    purge_interval: Duration = timedelta(seconds=3600)
-    keep_ended: Duration = timedelta(days=30)
-    auto_sign_in: bool = True
-    require_verified_email: bool = False
-    user_model: Any = None
-    user_attributes: Mapping[str, str | None] = field(default_factory=dict)
-    table_prefix: str = DEFAULT_TABLE_PREFIX
+    secret: str | tuple[str, ...] | list[str] = setting(
+        (),
+        checks.secrets,
+        is_secret=True,
+        doc="Signs tokens and copies. Of a list all verify, and the first signs.",
+    )
+    expires_in: Duration = setting(
+        7 * _DAY, duration(), doc="A session expires this long after its last refresh."
+    )
+    expires_in_ms: int = in_ms()
+    update_age: Duration = setting(
+        _DAY, duration(), doc="A session in use is refreshed this long after its last refresh."
+    )
+    update_age_ms: int = in_ms()
+    idle_timeout: Duration | None = setting(
+        None,
+        checks.idle_timeout,
+        none="no limit",
+        doc="Ends a session between 80 % and 100 % of this after its last request.",
+    )
+    idle_timeout_ms: int | None = in_ms()
+    absolute_timeout: Duration | None = setting(
+        None,
+        duration(),
+        none="no limit",
+        doc="Ends a session this long after its sign-in, whatever its use.",
+    )
+    absolute_timeout_ms: int | None = in_ms()
+    short_expires_in: Duration = setting(
+        _DAY,
+        duration(),
+        doc="Lifetime on the server without `remember_me`, when the cookie ends with the browser; "
+        "such a session is never refreshed.",
+    )
+    short_expires_in_ms: int = in_ms()
+    fresh_age: Duration = setting(
+        _DAY, duration(), doc="How long after authentication `session.is_fresh` holds."
+    )
+    fresh_age_ms: int = in_ms()
+    touch_interval: Duration = setting(
+        300,
+        duration(may_be_zero=True),
+        doc="At most one write of `last_seen_at` in this time; 0 writes it at every request.",
+    )
+    touch_interval_ms: int = in_ms()
 
-    expires_in_ms: int = twin()
-    update_age_ms: int = twin()
-    idle_timeout_ms: int | None = twin()
-    absolute_timeout_ms: int | None = twin()
-    fresh_age_ms: int = twin()
-    short_expires_in_ms: int = twin()
-    rotation_interval_ms: int = twin()
-    short_rotation_interval_ms: int | None = twin()
+    rotate_tokens: bool | None = setting(
+        None,
+        flag(),
+        none="True, unless sessions live too briefly and nothing else is said of rotation",
+        doc="Whether a token in use is followed by another now and then. Without that a stolen "
+        "one is good until its session ends.",
+    )
+    rotation_interval: Duration | None = setting(
+        None,
+        duration(),
+        none="`update_age`, at least 10 minutes",
+        doc="A token that was confirmed this long ago is followed by another.",
+    )
+    rotation_interval_ms: int = in_ms()
+    short_rotation_interval_ms: int | None = in_ms()
     """Of sessions that are not remembered; None: they live too briefly to be rotated."""
-    rotation_grace_ms: int = twin()
-    rotation_window_ms: int = twin()
-    upload_grace_ms: int = twin()
+    rotation_grace: Duration = setting(
+        60,
+        duration(),
+        doc="How long what is under way at a rotation is accepted: longer than your slowest round "
+        "trip and the difference of your servers' clocks together.",
+    )
+    rotation_grace_ms: int = in_ms()
+    rotation_window_ms: int = in_ms()
+    upload_grace: Duration | None = setting(
+        None,
+        duration(),
+        none="10 minutes or what the other settings allow, at least three graces",
+        doc="The same for requests with a long body: two graces longer than your slowest upload.",
+    )
+    upload_grace_ms: int = in_ms()
     rotation_notes: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     """What the log should say once of how the settings of rotation fit together."""
-    _left_to_us: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
-    clock_difference_ms: int = twin()
-    longest_transaction_ms: int = twin()
-    touch_interval_ms: int = twin()
-    revocation_lag_ms: int = twin()
-    database_patience_ms: int = twin()
-    purge_interval_ms: int = twin()
-    keep_ended_ms: int = twin()
+    on_replay: OnReplay = setting(
+        "revoke",
+        choice(OnReplay),
+        doc="A replayed token ends its session, or only its request is refused. The latter leaves "
+        "the session to whoever settled first, who may be the thief.",
+    )
+    clock_difference: Duration | None = setting(
+        None,
+        duration(may_be_zero=True),
+        none="half of `rotation_grace`",
+        doc="How far the clocks of two servers may be apart; at most `rotation_grace`.",
+    )
+    clock_difference_ms: int = in_ms()
+    longest_transaction: Duration = setting(
+        60,
+        duration(may_be_zero=True),
+        doc="How long a transaction in which a session ends may stay open before its commit.",
+    )
+    longest_transaction_ms: int = in_ms()
+
+    cookie_cache: CookieCacheConfig = setting(
+        CookieCacheConfig(),
+        part(CookieCacheConfig),
+        doc="A signed copy of session and user in a second cookie, which spares the database.",
+    )
+    revocation_lag: Duration = setting(
+        1,
+        duration(may_be_zero=True),
+        doc="How long a cached session may outlive its end, in every process; 0 asks the database "
+        "at every request.",
+    )
+    revocation_lag_ms: int = in_ms()
+
+    multi_session: MultiSessionConfig = setting(
+        MultiSessionConfig(),
+        part(MultiSessionConfig),
+        doc="How many live sessions a user can have.",
+    )
+    ip_binding: IpBinding = setting(
+        "off", choice(IpBinding), doc="Binds a session to the network or address it began at."
+    )
+    ip_prefix_v4: int = setting(
+        24, count("bits", at_least=0, at_most=32), doc="What 'subnet' compares of IPv4 addresses."
+    )
+    ip_prefix_v6: int = setting(
+        64, count("bits", at_least=0, at_most=128), doc="What 'subnet' compares of IPv6 addresses."
+    )
+    on_ip_mismatch: OnIpMismatch = setting(
+        "reject", choice(OnIpMismatch), doc="Elsewhere the request is refused, or the session ends."
+    )
+    trusted_proxies: tuple[Network, ...] = setting(
+        (), checks.networks, doc="Proxies whose `X-Forwarded-*` or `Forwarded` is believed."
+    )
+
+    cookie: CookieConfig = setting(
+        CookieConfig(),
+        part(CookieConfig),
+        doc="Names and attributes of the cookies, always HttpOnly.",
+    )
+    throttle: ThrottleConfig | None = setting(
+        ThrottleConfig(),
+        part(ThrottleConfig, hint=", or None to turn it off"),
+        none="off",
+        doc="How many tries with a password are allowed, counted over all processes.",
+    )
+    password: PasswordConfig = setting(
+        PasswordConfig(), part(PasswordConfig), doc="Lengths and hashing of passwords."
+    )
+    auto_sign_in: bool = setting(True, flag(), doc="Whether a sign-up signs in.")
+    require_verified_email: bool = setting(
+        False, flag(), doc="Whether an address must be verified before it can sign in."
+    )
+    user_model: Any = setting(
+        None,
+        checks.user_model,
+        none="a table of our own",
+        is_in_environment=False,
+        doc="Your own model of users, with one primary key.",
+    )
+    user_attributes: Mapping[str, str | None] = setting(
+        {},
+        checks.user_attributes,
+        is_in_environment=False,
+        doc="What your model calls these; None for what it does not have.",
+    )
+    table_prefix: str = setting(
+        checks.DEFAULT_TABLE_PREFIX,
+        checks.table_prefix,
+        doc="What the names of our tables begin with; another one for each user model.",
+    )
+    social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = setting(
+        (), checks.providers, is_in_environment=False, doc="Whose ID tokens sign people in."
+    )
+
+    api_path: str | None = setting(
+        "/api/auth", checks.mount_path, none="off", doc="Where the JSON API answers."
+    )
+    session_fields: Mapping[str, str] = setting(
+        {},
+        checks.session_fields,
+        is_in_environment=False,
+        doc="Additional fields of a session in the JSON API; they live in `session.data`.",
+    )
+    trusted_origins: tuple[str, ...] = setting(
+        (), checks.origins, doc="Origins besides the server's own that may send and read."
+    )
+    exempt_paths: tuple[str, ...] = setting(
+        (), checks.exempt_paths, doc="What is passed on without a look-up."
+    )
+    pages_path: str | None = setting(
+        None, checks.mount_path, none="off", doc="Where the sessions page is; beside `api_path`."
+    )
+    pages_templates: str | os.PathLike[str] | None = setting(
+        None, checks.templates, none="ours", doc="Templates of your own for the sessions page."
+    )
+    pages_title: str | None = setting(
+        None, checks.title, none="no title", doc="Whose site the sessions page says it is of."
+    )
+    pages_home_url: str = setting("/", checks.page_url, doc="The way back from the sessions page.")
+    sign_in_url: str = setting(
+        "/", checks.page_url, doc="Where visitors of the sessions page are sent."
+    )
+    change_password_url: str | None = setting(
+        None, checks.page_url, none="no link", doc="Where the sessions page has passwords changed."
+    )
+
+    on_database_error: OnDatabaseError = setting(
+        "unavailable",
+        choice(OnDatabaseError),
+        doc="While the database does not answer: 503 with `Retry-After`, or the application "
+        "without a session. Nobody is signed out.",
+    )
+    on_lost_data: OnLostData = setting(
+        "event",
+        choice(OnLostData),
+        doc="Data set in a session that has ended meanwhile is dropped with an event, or the "
+        "client is told, too, by 409.",
+    )
+    database_patience: Duration = setting(
+        5, checks.patience, doc="All that a request may wait for the database; then 503."
+    )
+    database_patience_ms: int = in_ms()
+    max_connections: int = setting(
+        20,
+        count("connections", at_least=1, at_most=10_000),
+        doc="To a database given as a URL, in each process.",
+    )
+    purge_interval: Duration = setting(
+        3600, duration(may_be_zero=True), doc="At most one clean-up in this time and process."
+    )
+    purge_interval_ms: int = in_ms()
+    keep_ended: Duration = setting(
+        30 * _DAY, duration(may_be_zero=True), doc="How long ended sessions stay for the record."
+    )
+    keep_ended_ms: int = in_ms()
+
+    _filled_in: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was None and is now as the others make it; ``dataclasses.replace`` hands it on."""
 
     def __post_init__(self) -> None:
-        put = object.__setattr__
-        put(self, "secret", check_secrets(self.secret))
-        put(self, "cookie_cache", _part("cookie_cache", CookieCacheConfig, self.cookie_cache))
-        put(self, "multi_session", _part("multi_session", MultiSessionConfig, self.multi_session))
-        put(self, "cookie", _part("cookie", CookieConfig, self.cookie))
-        put(self, "password", _part("password", PasswordConfig, self.password))
-        if self.throttle is not None:
-            put(self, "throttle", _part("throttle", ThrottleConfig, self.throttle))
-        normalize_durations(
-            self,
-            "",
-            expires_in=(False, False),
-            update_age=(False, False),
-            idle_timeout=(True, False),
-            absolute_timeout=(True, False),
-            fresh_age=(False, False),
-            short_expires_in=(False, False),
-            rotation_interval=(True, False),
-            rotation_grace=(False, False),
-            upload_grace=(True, False),
-            clock_difference=(True, True),
-            longest_transaction=(False, True),
-            touch_interval=(False, True),
-            revocation_lag=(False, True),
-            database_patience=(False, False),
-            purge_interval=(False, True),
-            keep_ended=(False, True),
-        )
-        if self.clock_difference is None:
-            put(self, "clock_difference", self.rotation_grace / 2)
-            put(self, "clock_difference_ms", self.rotation_grace_ms // 2)
-        for name in ("auto_sign_in", "require_verified_email"):
-            check_flag(name, getattr(self, name))
-        if self.rotate_tokens is not None:
-            check_flag("rotate_tokens", self.rotate_tokens)
-        check_choice("on_replay", self.on_replay, ("revoke", "reject"))
-        check_choice("ip_binding", self.ip_binding, ("off", "subnet", "exact"))
-        check_choice("on_ip_mismatch", self.on_ip_mismatch, ("reject", "revoke"))
-        check_choice("on_database_error", self.on_database_error, ("unavailable", "anonymous"))
-        check_choice("on_lost_data", self.on_lost_data, ("event", "conflict"))
-        check_count("max_connections", self.max_connections, at_least=1, at_most=10_000)
-        check_count("ip_prefix_v4", self.ip_prefix_v4, at_least=0, at_most=32)
-        check_count("ip_prefix_v6", self.ip_prefix_v6, at_least=0, at_most=128)
-        put(self, "trusted_proxies", _networks(self.trusted_proxies))
-        put(self, "trusted_origins", _each("trusted_origins", self.trusted_origins, check_origin))
-        put(self, "exempt_paths", _each("exempt_paths", self.exempt_paths, check_exempt_path))
-        if self.api_path is not None:
-            check_api_path("api_path", self.api_path)
-        if self.pages_path is not None:
-            check_api_path("pages_path", self.pages_path)
-        if self.pages_templates is not None:
-            check_templates(self.pages_templates)
-        if self.pages_title is not None:
-            check_title("pages_title", self.pages_title)
-        check_page_url("pages_home_url", self.pages_home_url)
-        check_page_url("sign_in_url", self.sign_in_url)
-        if self.change_password_url is not None:
-            check_page_url("change_password_url", self.change_password_url)
-        put(self, "social_providers", check_providers(self.social_providers))
-        put(self, "session_fields", check_session_fields(self.session_fields))
-        self._check_user_attributes()
-        check_table_prefix(self.table_prefix)
-        self._check_relations()
+        for name, value in self._filled_in.items():
+            if getattr(self, name) is value:
+                object.__setattr__(self, name, None)
+        check_settings(self)
+        check_relations(self)
+        self._fill_in()
         if is_production(os.environ):
             put(self, "cookie", dataclasses.replace(self.cookie, secure=True))
 
-    def _check_relations(self) -> None:
-        if (
-            self.pages_path is not None
-            and self.api_path is not None
-            and lies_within(self.pages_path, self.api_path)
-        ):
-            raise ConfigurationError(
-                f"pages_path is {self.pages_path!r} and api_path is {self.api_path!r}, so "
-                "one would hide the other; give two paths that lie side by side"
-            )
-        for name in ("api_path", "pages_path"):
-            path = getattr(self, name)
-            for prefix in self.exempt_paths:
-                if path is not None and lies_within(path, prefix):
-                    raise ConfigurationError(
-                        f"exempt_paths holds {prefix!r} and {name} is {path!r}, which needs "
-                        "sessions; give paths that lie side by side"
-                    )
-        if self.update_age_ms >= self.expires_in_ms:
-            raise ConfigurationError(
-                f"update_age is {self.update_age} but sessions live {self.expires_in}, so none "
-                "would ever be refreshed; lower update_age or raise expires_in"
-            )
-        self._settle_rotation()
-        if self.rotate_tokens and self.clock_difference_ms > self.rotation_grace_ms:
-            raise ConfigurationError(
-                f"clock_difference is {self.clock_difference} but must not be more than "
-                f"rotation_grace, which is {self.rotation_grace}, or a token could be a replay "
-                "by one server's clock and the newest by another's; lower clock_difference or "
-                "raise rotation_grace"
-            )
-        if self.database_patience_ms > _MAX_PATIENCE_MS:
-            raise ConfigurationError(
-                f"database_patience is {self.database_patience} but at most a day is taken; a "
-                "request that waits for longer is answered to nobody"
-            )
-        if self.idle_timeout_ms is not None and self.idle_timeout_ms < 1000:
-            raise ConfigurationError(
-                f"idle_timeout is {self.idle_timeout}; give at least 1 second, or None"
-            )
-
-    def _settle_rotation(self) -> None:
-        """Fill in and check how tokens rotate; ``_left_to_us`` keeps what was not given."""
-        put = object.__setattr__
-        names = ("rotate_tokens", "rotation_interval", "upload_grace")
-        put(self, "_left_to_us", frozenset(n for n in names if getattr(self, n) is None))
-        times = find_rotation_times(
-            rotate_tokens=self.rotate_tokens,
-            grace_ms=self.rotation_grace_ms,
-            interval_ms=self.rotation_interval_ms,
-            upload_grace_ms=self.upload_grace_ms,
-            expires_in_ms=self.expires_in_ms,
-            update_age_ms=self.update_age_ms,
-            short_expires_in_ms=self.short_expires_in_ms,
-            absolute_timeout_ms=self.absolute_timeout_ms,
-        )
-        put(self, "rotate_tokens", times.rotate_tokens)
-        put(self, "rotation_interval", timedelta(milliseconds=times.interval_ms))
-        put(self, "rotation_interval_ms", times.interval_ms)
+    def _fill_in(self) -> None:
+        """Give what was None the value that follows from the other settings."""
+        times = find_rotation_times(self)
+        follows = {
+            "rotate_tokens": times.rotate_tokens,
+            "rotation_interval": timedelta(milliseconds=times.interval_ms),
+            "upload_grace": timedelta(milliseconds=times.upload_grace_ms),
+            "clock_difference": self.rotation_grace / 2,
+        }
+        filled_in = {name: follows[name] for name in follows if getattr(self, name) is None}
+        for name, value in filled_in.items():
+            put(self, name, value)
+        put(self, "_filled_in", filled_in)
         put(self, "short_rotation_interval_ms", times.short_interval_ms)
         put(self, "rotation_window_ms", WINDOW_IN_GRACES * self.rotation_grace_ms)
-        put(self, "upload_grace", timedelta(milliseconds=times.upload_grace_ms))
-        put(self, "upload_grace_ms", times.upload_grace_ms)
         put(self, "rotation_notes", times.notes)
 
-    def _check_user_attributes(self) -> None:
-        known = ("email", "email_verified", "name", "image", "created_at", "updated_at")
-        if not isinstance(self.user_attributes, Mapping):
-            raise ConfigurationError(
-                "user_attributes maps our names to those of your user model, such as "
-                f"{{'email': 'mail'}}, and is not {self.user_attributes!r}"
-            )
-        for name in self.user_attributes:
-            check_choice("a name in user_attributes", name, known)
-        if self.user_attributes and self.user_model is None:
-            raise ConfigurationError(
-                "user_attributes is given but user_model is not; give your Peewee model too"
-            )
-
-    def replace(self, **changes: Any) -> SessionConfig:
+    def replace(self, **changes: Unpack[SessionSettings]) -> SessionConfig:
         """Return a configuration with some settings changed, checked anew.
 
-        A part may be given as a mapping of the fields that change.
+        A part may be given as a mapping of the fields that change. ``dataclasses.replace`` takes
+        whole parts alone, and a ``rotate_tokens`` that is what was filled in for not given.
         """
-        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        if self.clock_difference_ms == self.rotation_grace_ms // 2:
-            given["clock_difference"] = None  # the default, which follows the grace
-        given.update(dict.fromkeys(self._left_to_us))
-        for name, value in nest(changes, type(self), PARTS).items():
-            current = given.get(name)
-            if isinstance(value, Mapping) and dataclasses.is_dataclass(current):
-                known = {
-                    f.name: getattr(current, f.name) for f in dataclasses.fields(current) if f.init
-                }
-                value = {**known, **value}
-            given[name] = value
-        return type(self)(**given)
+        declared = settings_of(type(self))
+        parts = {name: getattr(self, name) for name in declared if declared[name].kind.part}
+        given = read_settings(type(self), parts, changes)
+        # A value that is given counts as given, even where it is the one that was filled in.
+        kept = {name: self._filled_in[name] for name in self._filled_in if name not in given}
+        return dataclasses.replace(self, **given, _filled_in=kept)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], **overrides: Any) -> SessionConfig:
+    def from_mapping(
+        cls, mapping: Mapping[str, Any], **overrides: Unpack[SessionSettings]
+    ) -> SessionConfig:
         """Read settings from a mapping: a TOML table, or a paste.deploy section of strings.
 
-        Takes nested tables, dotted names and camelCase names (``cookieCache.maxAge``). An
-        unknown name is a ``ConfigurationError`` with the nearest known one.
+        Takes nested tables, dotted names and camelCase names (``cookieCache.maxAge``), all of it
+        under the key ``session``, too, as better-auth has it. ``overrides`` win. An unknown name
+        is a ``ConfigurationError`` with the nearest known one, if one is near.
         """
-        return cls(**nest({**mapping, **overrides}, cls, PARTS))
+        return cls(**read_settings(cls, mapping, overrides))
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> SessionConfig:
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **overrides: Unpack[SessionSettings]
+    ) -> SessionConfig:
         """Read settings from environment variables such as ``WSGI_SESSIONS_EXPIRES_IN=604800``.
 
         Parts join with an underscore: ``WSGI_SESSIONS_COOKIE_CACHE_ENABLED=true``. Lists are
         separated by commas. ``overrides`` win over the environment.
         """
         environ = os.environ if environ is None else environ
-        found = read_environment(environ, cls, PARTS)
-        given = nest(overrides, cls, PARTS)
-        settings = {**found, **overrides}
+        found = read_environment(environ, cls)
+        given = read_settings(cls, overrides)
         try:
-            if is_production(environ):
-                settings = nest({**nest(settings, cls, PARTS), "cookie.secure": True}, cls, PARTS)
-            return cls(**nest(settings, cls, PARTS))
+            forced = {"cookie.secure": True} if is_production(environ) else {}
+            return cls(**read_settings(cls, found, overrides, forced))
         except ConfigurationError as error:
-            raise naming_variables(error, [n for n in found if not _is_in(n, given)]) from None
+            raise naming_variables(error, found, given) from None
 
     __reduce__ = refuse_to_pickle
 
@@ -348,51 +395,3 @@ class SessionConfig:
 
     def __deepcopy__(self, _: Any) -> SessionConfig:
         return self
-
-
-def _is_in(name: str, settings: Mapping[str, Any]) -> bool:
-    """Tell whether a setting, which may be a field of a part, is one of those given."""
-    part, _, field_name = name.partition(".")
-    if part not in settings:
-        return False
-    value = settings[part]
-    return not field_name or not isinstance(value, Mapping) or field_name in value
-
-
-def _part(name: str, wanted: type[Part], value: Any) -> Part:
-    if isinstance(value, wanted):
-        return value
-    if isinstance(value, bool) and wanted in (CookieCacheConfig, MultiSessionConfig):
-        value = {"enabled": value}
-    if isinstance(value, Mapping):
-        return wanted(**nest(value, wanted, prefix=f"{name}."))
-    # Text is not shown: somebody may have taken this for the place of a password.
-    shown = "text" if isinstance(value, str) else repr(value)
-    off = ", or None to turn it off" if wanted is ThrottleConfig else ""
-    raise ConfigurationError(
-        f"{name} is {shown}; give a {wanted.__name__} or a mapping of its fields{off}"
-    )
-
-
-def _each(name: str, values: Any, check: Callable[[str, Any], Any]) -> tuple[Any, ...]:
-    if isinstance(values, str):
-        values = [part.strip() for part in values.split(",") if part.strip()]
-    if not isinstance(values, (list, tuple, set, frozenset)):
-        raise ConfigurationError(f"{name} is {values!r}; give a list of strings")
-    return tuple(check(name, value) for value in values)
-
-
-def _networks(values: Any) -> tuple[Network, ...]:
-    def parse(name: str, value: Any) -> Network:
-        if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
-            return normal_network(value)
-        try:
-            if not isinstance(value, str):
-                raise TypeError
-            return normal_network(ipaddress.ip_network(value, strict=False))
-        except (TypeError, ValueError):
-            raise ConfigurationError(
-                f"{name} holds {value!r}; give networks or addresses, such as '10.0.0.0/8'"
-            ) from None
-
-    return _each("trusted_proxies", values, parse)

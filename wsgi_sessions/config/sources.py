@@ -1,97 +1,126 @@
 """Settings from mappings and from environment variables, by their several spellings.
 
-Must not judge a value: it only finds the setting that is meant and reads text as its type.
+Finds the setting that is meant and reads text as its type; values are checked when the
+configuration is made.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
+from .fields import Kind, Setting, read_flag, settings_of
 
-__all__ = ["PREFIX", "is_production", "naming_variables", "nest", "read_environment"]
+__all__ = [
+    "all_settings",
+    "is_production",
+    "naming_variables",
+    "part",
+    "read_environment",
+    "read_settings",
+    "variable_of",
+]
 
-PREFIX = "WSGI_SESSIONS_"
-
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
+_PREFIX = "WSGI_SESSIONS_"
 _ENVIRONMENTS = ("production", "development", "testing")
-_NOT_FROM_TEXT = frozenset({"user_model", "user_attributes", "session_fields", "social_providers"})
+_OUTER_KEY = "session"
+"""The key under which better-auth has the settings of sessions."""
+_MIN_LIKENESS = 0.8
+"""Below it difflib finds words that have nothing to do with each other: timeout, time_cost."""
 
 
-def nest(
-    settings: Mapping[str, Any],
-    config: type,
-    parts: Mapping[str, type] | None = None,
-    *,
-    prefix: str = "",
-) -> dict[str, Any]:
+def part(config: type, *, hint: str = "") -> Kind:
+    """Take settings of their own: their dataclass, or a mapping. ``hint`` ends a refusal."""
+    takes = f"a {config.__name__} or a mapping of its fields"
+
+    def check(name: str, value: Any) -> Any:
+        value = _add_to_part(name, config, None, value)
+        if isinstance(value, config):
+            return value
+        if isinstance(value, Mapping):
+            return config(**value)
+        # Text is not shown: somebody may have taken this for the place of a password.
+        shown = "text" if isinstance(value, str) else repr(value)
+        raise ConfigurationError(f"{name} is {shown}; give {takes}{hint}")
+
+    return Kind(takes=takes, check=check, read=read_flag, part=config)
+
+
+def _add_to_part(name: str, config: type, before: Any, value: Any) -> Any:
+    """Return what a value makes of what was given before for the same part."""
+    if isinstance(value, bool) and "enabled" in settings_of(config):
+        value = {"enabled": value}
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(before, config):
+        before = {field: getattr(before, field) for field in settings_of(config)}
+    known = before if isinstance(before, Mapping) else {}
+    return {**known, **read_settings(config, value, prefix=f"{name}.")}
+
+
+def read_settings(config: type, *sources: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return settings under the names of a dataclass's fields, with text read as their type.
 
-    Takes snake_case and camelCase, dotted names and nested mappings; a part's fields come
-    back as a mapping. Raises ``ConfigurationError`` for an unknown name.
+    Takes snake_case and camelCase, dotted names and nested mappings, and all of it once more
+    under ``session``; a part's fields come back as a mapping. Later sources win.
+    Raises ``ConfigurationError`` for an unknown name.
     """
-    types = field_types(config)
-    parts = parts or {}
-    known = [*types, *(f"{part}.{name}" for part in parts for name in field_types(parts[part]))]
+    declared = settings_of(config)
     found: dict[str, Any] = {}
-    for given, value in settings.items():
+    outer_key = "" if prefix else _OUTER_KEY
+    for given, value in _pairs(sources, outer_key):
         if not isinstance(given, str):
             raise ConfigurationError(f"{prefix}{given!r} is no setting; their names are text")
-        name = snake_case(given)
-        head, _, rest = name.partition(".")
-        if rest and head in parts:
-            if rest not in field_types(parts[head]):
-                raise _unknown(prefix + given, known, prefix)
-            part = found[head] = _fields_of(found.get(head, {}))
-            part[rest] = read_as(prefix + name, field_types(parts[head])[rest], value)
-            continue
-        if name not in types:
-            raise _unknown(prefix + given, known, prefix)
-        if name in parts:
-            if isinstance(value, str):
-                value = read_as(name, "bool | None", value)
-            if isinstance(value, bool) and "enabled" in field_types(parts[name]):
-                value = {"enabled": value}
-            if isinstance(value, Mapping):
-                known_fields = _fields_of(found.get(name, {}))
-                value = {**known_fields, **nest(value, parts[name], prefix=f"{name}.")}
-            found[name] = value
-            continue
-        found[name] = read_as(prefix + name, types[name], value)
+        name, _, field = snake_case(given).partition(".")
+        if name not in declared or (field and declared[name].kind.part is None):
+            raise _unknown(given, all_settings(config), prefix=prefix)
+        value = {field: value} if field else declared[name].read(prefix + name, value)
+        if (part_type := declared[name].kind.part) is not None:
+            value = _add_to_part(name, part_type, found.get(name), value)
+        found[name] = value
     return found
 
 
-def _fields_of(part: Any) -> dict[str, Any]:
-    """Return what is known of a part so far, to be added to."""
-    if dataclasses.is_dataclass(part):
-        return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}
-    return dict(part) if isinstance(part, Mapping) else {}
+def _pairs(sources: Iterable[Mapping[str, Any]], outer_key: str) -> Iterable[tuple[Any, Any]]:
+    """Return names and values; what stands beside the outer key comes after what is below it."""
+    for source in sources:
+        inner = source.get(outer_key, {})
+        if not isinstance(inner, Mapping):
+            raise ConfigurationError(f"{outer_key} is {inner!r}; give a mapping of settings")
+        yield from inner.items()
+        yield from ((name, value) for name, value in source.items() if name != outer_key)
 
 
-def read_environment(
-    environ: Mapping[str, str], config: type, parts: Mapping[str, type]
-) -> dict[str, Any]:
+def all_settings(config: type) -> dict[str, Setting]:
+    """Return all settings by dotted name, each part followed by its fields."""
+    found: dict[str, Setting] = {}
+    for name, declared in settings_of(config).items():
+        found[name] = declared
+        if declared.kind.part is not None:
+            fields = settings_of(declared.kind.part)
+            found |= {f"{name}.{field}": fields[field] for field in fields}
+    return found
+
+
+def read_environment(environ: Mapping[str, str], config: type) -> dict[str, Any]:
     """Return what the environment sets, under dotted names; values are still text."""
     variables = {
-        _variable_of(name): name for name in field_types(config) if name not in _NOT_FROM_TEXT
+        variable_of(name): name
+        for name, declared in all_settings(config).items()
+        if declared.is_in_environment
     }
-    for part, part_type in parts.items():
-        for field_name in field_types(part_type):
-            name = f"{part}.{field_name}"
-            variables[_variable_of(name)] = name
     found: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or variable == f"{PREFIX}ENV":
+        if not variable.startswith(_PREFIX) or variable == f"{_PREFIX}ENV":
             continue
-        if variable.startswith(f"{PREFIX}TEST_"):
+        if variable.startswith(f"{_PREFIX}TEST_"):
             continue
         if variable not in variables:
-            raise _unknown(variable, list(variables), "")
+            known = [each.removeprefix(_PREFIX) for each in variables]
+            raise _unknown(variable.removeprefix(_PREFIX), known, prefix=_PREFIX)
         found[variables[variable]] = text
     if "secret" in found:
         # A list, newest first, is separated by commas; a single secret may hold some.
@@ -102,22 +131,32 @@ def read_environment(
     return dict(sorted(found.items()))
 
 
-def naming_variables(error: ConfigurationError, settings: Iterable[str]) -> ConfigurationError:
+def naming_variables(
+    error: ConfigurationError, found: Iterable[str], given: Mapping[str, Any]
+) -> ConfigurationError:
     """Return an error that names the variables of those settings that its message speaks of.
 
-    >>> print(naming_variables(ConfigurationError("ip_binding is 'on'"), ["ip_binding"]))
+    ``found`` are the settings of the environment, and ``given`` those that win over them.
+
+    >>> print(naming_variables(ConfigurationError("ip_binding is 'on'"), ["ip_binding"], {}))
     ip_binding is 'on' (ip_binding comes from WSGI_SESSIONS_IP_BINDING)
     """
     message = str(error)
     sources = [
-        f"{name} comes from {_variable_of(name)}" for name in settings if _speaks_of(message, name)
+        f"{name} comes from {variable_of(name)}"
+        for name in found
+        if _speaks_of(message, name) and not _is_among(given, name)
     ]
     return ConfigurationError(f"{message} ({'; '.join(sources)})") if sources else error
 
 
-def _variable_of(name: str) -> str:
-    """Return the variable of a setting, which may be a field of a part."""
-    return f"{PREFIX}{name.upper().replace('.', '_')}"
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting, which may be a field of a part.
+
+    >>> variable_of("cookie_cache.max_age")
+    'WSGI_SESSIONS_COOKIE_CACHE_MAX_AGE'
+    """
+    return f"{_PREFIX}{name.upper().replace('.', '_')}"
 
 
 def _speaks_of(message: str, name: str) -> bool:
@@ -127,22 +166,25 @@ def _speaks_of(message: str, name: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)", message) is not None
 
 
+def _is_among(given: Mapping[str, Any], name: str) -> bool:
+    part, _, field = name.partition(".")
+    if part not in given:
+        return False
+    value = given[part]
+    return not field or not isinstance(value, Mapping) or field in value
+
+
 def is_production(environ: Mapping[str, str]) -> bool:
     """Tell whether ``WSGI_SESSIONS_ENV`` says production, where every cookie is Secure.
 
     Raises ``ConfigurationError`` for a word that might have been meant to say so.
     """
-    word = environ.get(f"{PREFIX}ENV", "")
+    word = environ.get(f"{_PREFIX}ENV", "")
     if word not in ("", *_ENVIRONMENTS):
         raise ConfigurationError(
-            f"{PREFIX}ENV is {word!r}; give one of {', '.join(_ENVIRONMENTS)}, or leave it out"
+            f"{_PREFIX}ENV is {word!r}; give one of {', '.join(_ENVIRONMENTS)}, or leave it out"
         )
     return word == "production"
-
-
-def field_types(config: type) -> dict[str, str]:
-    """Return the names and annotations of a dataclass's settable fields."""
-    return {f.name: str(f.type) for f in dataclasses.fields(config) if f.init}
 
 
 def snake_case(name: str) -> str:
@@ -154,28 +196,11 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
-def read_as(name: str, annotation: str, value: Any) -> Any:
-    """Read text as the type of its setting; anything but text is returned as it is."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if text.lower() in ("none", "") and "| None" in annotation:
-        return None
-    if name == "secret":
-        return value
-    if "bool" in annotation and text.lower() in _TRUE | _FALSE:
-        return text.lower() in _TRUE
-    if annotation.startswith(("Duration", "int")):
-        if not re.fullmatch(r"-?[0-9]{1,18}", text):
-            unit = "whole seconds" if annotation.startswith("Duration") else "a whole number"
-            raise ConfigurationError(f"{name} is {value!r}; give {unit}, such as 3600")
-        return int(text)
-    return text
-
-
-def _unknown(name: str, known: list[str], prefix: str) -> ConfigurationError:
-    near = difflib.get_close_matches(snake_case(name[len(prefix) :]), known, n=1, cutoff=0.0)
-    if name.startswith(PREFIX):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    hint = f"; the nearest is {prefix}{near[0]}" if near else ""
-    return ConfigurationError(f"{name} is no setting{hint}")
+def _unknown(name: str, known: Iterable[str], *, prefix: str = "") -> ConfigurationError:
+    """Return an error that suggests the known name that is nearest, if one is near enough."""
+    by_spelling = {snake_case(each): each for each in known}
+    for each in known:
+        by_spelling.setdefault(each.rpartition(".")[2], each)
+    near = difflib.get_close_matches(snake_case(name), by_spelling, n=1, cutoff=_MIN_LIKENESS)
+    hint = f"; the nearest is {prefix}{by_spelling[near[0]]}" if near else ""
+    return ConfigurationError(f"{prefix}{name} is no setting{hint}")

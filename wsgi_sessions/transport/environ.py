@@ -148,13 +148,15 @@ def find_environ(source: Any) -> Mapping[str, Any]:
     )
 
 
-def find_source(source: Any) -> Mapping[str, Any]:
-    """Return an environ as ``find_environ`` does, or a mapping of headers.
+def find_source(source: Any, headers: Any = None) -> Mapping[str, Any]:
+    """Return an environ as ``find_environ`` does, or a mapping of headers; only one is given.
 
     Headers may come as pairs, as ASGI has them, or in what has ``items()`` and is no mapping:
     ``Headers`` of wsgiref and Werkzeug, ``HTTPMessage``.
     """
-    pairs = source
+    if source is not None and headers is not None:
+        raise TypeError("give either a request or headers, not both")
+    pairs = source = headers if source is None else source
     if not isinstance(source, (list, tuple)):
         is_known = any(hasattr(source, name) for name in ("environ", "env", "META"))
         items = getattr(source, "items", None)

@@ -1,0 +1,114 @@
+"""Writes ``docs/settings.md``, the reference of all settings, from their declarations.
+
+Run it after a change of a declaration: ``python docs/write_settings.py``. A test fails until then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from wsgi_sessions import SessionConfig
+from wsgi_sessions.config.fields import Setting
+from wsgi_sessions.config.sources import all_settings, variable_of
+
+PAGE = Path(__file__).with_name("settings.md")
+
+HEADINGS = {
+    "secret": "Secret",
+    "expires_in": "Lifetime",
+    "rotate_tokens": "Rotation",
+    "cookie_cache": "Cookie cache",
+    "multi_session": "Limits and binding",
+    "cookie": "Cookies",
+    "throttle": "Accounts",
+    "api_path": "The JSON API and other paths",
+    "pages_path": "The sessions page",
+    "on_database_error": "Database",
+}
+"""What stands before a setting; those that follow it belong there, too."""
+
+TABLE_HEAD = "| setting | takes | default | meaning |\n|---|---|---|---|\n"
+
+INTRO = """\
+<!-- Written by docs/write_settings.py from the declarations in wsgi_sessions/config. -->
+
+# Settings
+
+Every field of `SessionConfig`. [Choosing settings](choosing-settings.md) says more of those that depend on each other, or on your network and your browsers.
+
+## Ways to give them
+
+```python
+SessionManager("sqlite:///app.db", secret=SECRET, expires_in=timedelta(days=14))
+SessionManager("sqlite:///app.db", config=SessionConfig.from_env())
+SessionManager(
+    "sqlite:///app.db", config=SessionConfig.from_mapping(tomllib.load(file)["sessions"])
+)
+```
+
+* Durations are a `timedelta` or whole seconds, and read back as a `timedelta`; the same in milliseconds has the suffix `_ms`.
+* A part (`cookie_cache`, `multi_session`, `cookie`, `throttle`, `password`) is given as its dataclass, as a mapping of its fields, or under dotted names. `True` and `False` switch `cookie_cache` and `multi_session` on and off.
+* A mapping may use camelCase, as better-auth does: `expiresIn`, `cookieCache.maxAge`, or all of it under `session`: `{"session": {"expiresIn": 604800, "cookieCache": {"enabled": True}}}`. `SessionManager(database, secret=SECRET, **mapping)` takes the same. Text is read as the setting's type, so a paste.deploy section works.
+* From the environment: the variable under each name below. Lists are separated by commas, and `none` or nothing at all is None. `WSGI_SESSIONS_ENV=production` forces Secure cookies.
+* What is None because it follows from other settings (`rotation_interval`, say) reads back as what follows from them. In a copy with other settings, `config.replace(update_age=3600)`, it follows those.
+* A wrong value or an unknown name is a `ConfigurationError` when the config is made. Type checkers know the names and types, too.
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [INTRO]
+    for name, declared in all_settings(SessionConfig).items():
+        if name in HEADINGS:
+            parts.append(f"\n## {HEADINGS[name]}\n\n{TABLE_HEAD}")
+        parts.append(row(name, declared))
+    return "".join(parts)
+
+
+def row(name: str, declared: Setting) -> str:
+    variable = f"`{variable_of(name)}`" if declared.is_in_environment else "given in Python alone"
+    takes = declared.kind.takes.replace("whole number", f"whole number of {declared.kind.unit}")
+    cells = [f"`{name}`<br>{variable}", takes, default_of(name, declared), declared.doc]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def default_of(name: str, declared: Setting) -> str:
+    """Return the default in words, and what None means where it is taken."""
+    none = "" if declared.none is None else f"None: {declared.none}"
+    if name == "secret":
+        return "required"
+    default = _declared_default(name)
+    if default is None:
+        return none
+    if declared.kind.part is not None:
+        shown = "its fields"
+    elif declared.kind.unit == "seconds":
+        shown = _in_words(declared.check(name, default))
+    else:
+        shown = f"`{default!r}`"
+    return f"{shown}; {none}" if none else shown
+
+
+def _declared_default(name: str) -> Any:
+    part, _, field_name = name.rpartition(".")
+    config = all_settings(SessionConfig)[part].kind.part if part else SessionConfig
+    assert config is not None
+    [field] = [f for f in dataclasses.fields(config) if f.name == field_name]
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _in_words(duration: timedelta) -> str:
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
+        number, rest = divmod(duration, length)
+        if number and not rest:
+            return f"{number} {unit}{'s' if number > 1 else ''}"
+    return f"{duration // timedelta(seconds=1)} s"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

@@ -1,0 +1,80 @@
+"""The settings as keyword arguments, for type checkers: what ``**settings`` takes.
+
+A test holds each of them to its declaration in ``settings.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from os import PathLike
+from typing import Any, TypedDict
+
+from .fields import Duration
+from .networks import Network
+from .parts import (
+    CookieCacheConfig,
+    CookieConfig,
+    MultiSessionConfig,
+    PasswordConfig,
+    ThrottleConfig,
+)
+from .providers import SocialProvider
+from .settings import IpBinding, OnDatabaseError, OnIpMismatch, OnLostData, OnReplay
+
+__all__ = ["SessionSettings"]
+
+Fields = Mapping[str, Any]
+
+
+class SessionSettings(TypedDict, total=False):
+    """Any of the settings of ``SessionConfig``; ``session`` may hold them in camelCase."""
+
+    session: Fields
+    secret: str | tuple[str, ...] | list[str]
+    expires_in: Duration
+    update_age: Duration
+    idle_timeout: Duration | None
+    absolute_timeout: Duration | None
+    short_expires_in: Duration
+    fresh_age: Duration
+    touch_interval: Duration
+    rotate_tokens: bool | None
+    rotation_interval: Duration | None
+    rotation_grace: Duration
+    upload_grace: Duration | None
+    on_replay: OnReplay
+    clock_difference: Duration | None
+    longest_transaction: Duration
+    cookie_cache: CookieCacheConfig | Fields | bool
+    revocation_lag: Duration
+    multi_session: MultiSessionConfig | Fields | bool
+    ip_binding: IpBinding
+    ip_prefix_v4: int
+    ip_prefix_v6: int
+    on_ip_mismatch: OnIpMismatch
+    trusted_proxies: Collection[str | Network]
+    cookie: CookieConfig | Fields
+    throttle: ThrottleConfig | Fields | None
+    password: PasswordConfig | Fields
+    auto_sign_in: bool
+    require_verified_email: bool
+    user_model: Any
+    user_attributes: Mapping[str, str | None]
+    table_prefix: str
+    social_providers: tuple[SocialProvider, ...] | list[SocialProvider]
+    api_path: str | None
+    session_fields: Mapping[str, str]
+    trusted_origins: Collection[str]
+    exempt_paths: Collection[str]
+    pages_path: str | None
+    pages_templates: str | PathLike[str] | None
+    pages_title: str | None
+    pages_home_url: str
+    sign_in_url: str
+    change_password_url: str | None
+    on_database_error: OnDatabaseError
+    on_lost_data: OnLostData
+    database_patience: Duration
+    max_connections: int
+    purge_interval: Duration
+    keep_ended: Duration
