@@ -24,7 +24,7 @@ BASE = {"name": "corp", "client_ids": ("ours",), "issuers": ("https://i.example"
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: google(), "google: client_ids is empty"),
+        (google, "google: client_ids is empty"),
         (lambda: google(""), "google: client_ids is .*; give a list of strings"),
         (lambda: apple(5), "apple: client_ids is"),  # type: ignore[arg-type]
         (lambda: microsoft("id", tenant="a/b"), "tenant is 'a/b'"),

@@ -54,7 +54,7 @@ class TestEnd:
 
         assert store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
 
-    @pytest.mark.parametrize("moved", MOVED, ids=lambda moved: "-".join(moved))
+    @pytest.mark.parametrize("moved", MOVED, ids="-".join)
     def test_with_judged_loses_when_the_session_moved(
         self, store: Store, moved: dict[str, Any]
     ) -> None:

@@ -181,7 +181,7 @@ class TestApplyChange:
 
         assert landed.count(True) == 1
 
-    @pytest.mark.parametrize("moved", MOVED, ids=lambda moved: "-".join(moved))
+    @pytest.mark.parametrize("moved", MOVED, ids="-".join)
     def test_loses_when_the_session_moved(self, store: Store, moved: dict[str, Any]) -> None:
         stored = make_session()
         store.insert_session(stored)

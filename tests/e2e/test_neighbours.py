@@ -70,7 +70,7 @@ FORMS = ("/sign-up", "/sign-in")
 
 
 class QuietHandler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -64,7 +63,7 @@ def delete(path: Path, _: Path) -> None:
 def replace(path: Path, copy: Path) -> None:
     for ending in ("-wal", "-shm"):
         Path(f"{path}{ending}").unlink(missing_ok=True)
-    os.replace(copy, path)
+    copy.replace(path)
 
 
 @pytest.mark.parametrize("change", [delete, replace])

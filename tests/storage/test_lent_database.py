@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -265,7 +264,7 @@ class TestFile:
             other.touch()
         for suffix in ("", "-wal", "-shm"):
             Path(f"{file}{suffix}").unlink(missing_ok=True)
-        os.replace(other, file)
+        other.replace(file)
 
         for manager in managers:
             assert manager.store.find_session("nobody") is None

@@ -55,11 +55,9 @@ class KeyRing:
 
         Every comparison takes constant time.
         """
-        position = 0
-        for key in self._keys:
+        for position, key in enumerate(self._keys):
             if hmac.compare_digest(_sign_with(key, message), signature):
                 return position
-            position += 1
         return None
 
     def __repr__(self) -> str:
