@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .api.app import JsonApi
 from .clock import Clock, SystemClock
+from .config.keywords import SessionSettings
 from .config.providers import SocialProvider, apple, google, microsoft, oidc
 from .config.settings import (
     CookieCacheConfig,
@@ -91,6 +92,7 @@ __all__ = [
     "SessionMiddleware",
     "SessionNotFreshError",
     "SessionRequest",
+    "SessionSettings",
     "SignIn",
     "SocialProvider",
     "StoreUnavailableError",

@@ -164,7 +164,7 @@ def test_without_rotation_it_need_not_fit(settings: dict[str, Any]) -> None:
     assert config.upload_grace_ms >= config.rotation_window_ms
 
 
-# What was left to us
+# What was not given
 
 
 @pytest.mark.parametrize(("expires_in", "rotates"), [(420, False), (421, True)])
@@ -199,7 +199,7 @@ def test_quick_rotation_is_had_by_an_interval_and_a_grace() -> None:
 
 
 class TestReplace:
-    def test_what_was_left_to_us_follows_the_rest(self) -> None:
+    def test_what_was_not_given_follows_the_rest(self) -> None:
         config = make()
 
         hourly = config.replace(update_age=3600)
@@ -228,7 +228,7 @@ class TestReplace:
         else:
             assert config.replace(**BRIEF).rotate_tokens is False
 
-    def test_what_was_said_can_be_left_to_us_again(self) -> None:
+    def test_what_was_said_can_be_taken_back(self) -> None:
         config = make(rotate_tokens=False, rotation_interval=3600, upload_grace=300)
 
         left = config.replace(rotate_tokens=None, rotation_interval=None, upload_grace=None)
@@ -249,7 +249,7 @@ class TestReplace:
 class TestDataclassesReplace:
     """``dataclasses.replace`` and ``copy.replace`` know no more than the fields."""
 
-    def test_what_was_left_to_us_follows_the_rest(self) -> None:
+    def test_what_was_not_given_follows_the_rest(self) -> None:
         hourly = dataclasses.replace(make(), update_age=3600)
 
         assert hourly == make(update_age=3600)
@@ -335,7 +335,7 @@ class TestOtherSources:
         assert config == make(rotation_interval=3600, upload_grace=300, rotate_tokens=True)
 
     @pytest.mark.parametrize("text", ["none", "None", ""])
-    def test_none_leaves_it_to_us(self, text: str) -> None:
+    def test_none_is_not_given(self, text: str) -> None:
         config = SessionConfig.from_env(
             {
                 "WSGI_SESSIONS_SECRET": SECRET,

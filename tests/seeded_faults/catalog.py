@@ -549,15 +549,15 @@ FAULTS = (
     ),
     Fault(
         "the window ends a moment early",
-        "config/settings.py",
-        "WINDOW_IN_GRACES * self.rotation_grace_ms)",
-        "WINDOW_IN_GRACES * self.rotation_grace_ms - 1)",
+        "config/relations.py",
+        "_WINDOW_IN_GRACES * config.rotation_grace_ms)",
+        "_WINDOW_IN_GRACES * config.rotation_grace_ms - 1)",
     ),
     Fault(
         "the window ends a moment late",
-        "config/settings.py",
-        "WINDOW_IN_GRACES * self.rotation_grace_ms)",
-        "WINDOW_IN_GRACES * self.rotation_grace_ms + 1)",
+        "config/relations.py",
+        "_WINDOW_IN_GRACES * config.rotation_grace_ms)",
+        "_WINDOW_IN_GRACES * config.rotation_grace_ms + 1)",
     ),
     Fault(
         "the token that counts does not settle itself",

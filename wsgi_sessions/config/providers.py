@@ -1,7 +1,4 @@
-"""Social providers as they are declared: who may vouch for a user, and how that is checked.
-
-Must not fetch or verify anything: ``accounts/id_tokens.py`` does, by what is declared here.
-"""
+"""Social providers as they are declared: who may vouch for a user, and how that is checked."""
 
 from __future__ import annotations
 

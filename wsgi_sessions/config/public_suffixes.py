@@ -1,8 +1,8 @@
 """Tells whether a host or a pattern covers names that anybody can register.
 
-Must not be asked for a request: the list is read when a setting that needs it is checked.
-The list is that of publicsuffix.org, kept by the package ``publicsuffixlist``; its private
-section (``github.io``) counts as much as that of the registries (``co.uk``).
+The list is read when a setting that needs it is checked, not at a request. It is that of
+publicsuffix.org, kept by the package ``publicsuffixlist``; its private section (``github.io``)
+counts as much as that of the registries (``co.uk``).
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
@@ -36,7 +35,7 @@ from .parts import (
     ThrottleConfig,
 )
 from .providers import SocialProvider
-from .rotation import WINDOW_IN_GRACES, check_relations, find_rotation_times
+from .relations import check_relations, fill_in
 from .sources import is_production, naming_variables, part, read_environment, read_settings
 
 if TYPE_CHECKING:
@@ -324,26 +323,9 @@ class SessionConfig:
                 object.__setattr__(self, name, None)
         check_settings(self)
         check_relations(self)
-        self._fill_in()
+        fill_in(self)
         if is_production(os.environ):
             put(self, "cookie", dataclasses.replace(self.cookie, secure=True))
-
-    def _fill_in(self) -> None:
-        """Give what was None the value that follows from the other settings."""
-        times = find_rotation_times(self)
-        follows = {
-            "rotate_tokens": times.rotate_tokens,
-            "rotation_interval": timedelta(milliseconds=times.interval_ms),
-            "upload_grace": timedelta(milliseconds=times.upload_grace_ms),
-            "clock_difference": self.rotation_grace / 2,
-        }
-        filled_in = {name: follows[name] for name in follows if getattr(self, name) is None}
-        for name, value in filled_in.items():
-            put(self, name, value)
-        put(self, "_filled_in", filled_in)
-        put(self, "short_rotation_interval_ms", times.short_interval_ms)
-        put(self, "rotation_window_ms", WINDOW_IN_GRACES * self.rotation_grace_ms)
-        put(self, "rotation_notes", times.notes)
 
     def replace(self, **changes: Unpack[SessionSettings]) -> SessionConfig:
         """Return a configuration with some settings changed, checked anew.

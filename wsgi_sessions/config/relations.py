@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from .exempt_paths import lies_within
+from .fields import put
 
 if TYPE_CHECKING:
     from .settings import SessionConfig
 
-__all__ = ["WINDOW_IN_GRACES", "RotationTimes", "check_relations", "find_rotation_times"]
+__all__ = ["check_relations", "fill_in"]
 
-WINDOW_IN_GRACES = 3
+_WINDOW_IN_GRACES = 3
 """Two slowest round trips and the time that browsers keep cookies off the disk."""
 
 _DEFAULT_GRACE_MS = 60_000
@@ -50,8 +51,29 @@ def check_relations(config: SessionConfig) -> None:
         )
 
 
+def fill_in(config: SessionConfig) -> None:
+    """Give what was None the value that follows from the other settings, and check all of it.
+
+    Only for a configuration that is being made. Raises ``ConfigurationError`` with the remedy.
+    """
+    times = _find_rotation_times(config)
+    follows = {
+        "rotate_tokens": times.rotate_tokens,
+        "rotation_interval": timedelta(milliseconds=times.interval_ms),
+        "upload_grace": timedelta(milliseconds=times.upload_grace_ms),
+        "clock_difference": timedelta(milliseconds=config.rotation_grace_ms) / 2,
+    }
+    filled_in = {name: follows[name] for name in follows if getattr(config, name) is None}
+    for name, value in filled_in.items():
+        put(config, name, value)
+    put(config, "_filled_in", filled_in)
+    put(config, "short_rotation_interval_ms", times.short_interval_ms)
+    put(config, "rotation_window_ms", _WINDOW_IN_GRACES * config.rotation_grace_ms)
+    put(config, "rotation_notes", times.notes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RotationTimes:
+class _RotationTimes:
     """What follows from the settings of rotation; ``notes`` is what the log should say once."""
 
     rotate_tokens: bool
@@ -62,15 +84,14 @@ class RotationTimes:
     notes: tuple[str, ...] = ()
 
 
-def find_rotation_times(config: SessionConfig) -> RotationTimes:
-    """Fill in what was not given (None), and check all of it.
+def _find_rotation_times(config: SessionConfig) -> _RotationTimes:
+    """Return what the settings of rotation are, those included that were not given (None).
 
     Where nothing was said of rotation and a session's life is too short for it, tokens are not
     rotated: a shorter grace would sign people out whose answers are slower.
-    Raises ``ConfigurationError`` with the remedy.
     """
     grace_ms = config.rotation_grace_ms
-    window_ms = WINDOW_IN_GRACES * grace_ms
+    window_ms = _WINDOW_IN_GRACES * grace_ms
     upload_grace_ms = None if config.upload_grace is None else config.upload_grace_ms
     interval_ms = config.rotation_interval_ms
     if config.rotation_interval is None:
@@ -83,7 +104,7 @@ def find_rotation_times(config: SessionConfig) -> RotationTimes:
         )
     if config.rotate_tokens is False:
         kept_ms = max(window_ms, _UPLOAD_GRACE_MS) if upload_grace_ms is None else upload_grace_ms
-        return RotationTimes(rotate_tokens=False, interval_ms=interval_ms, upload_grace_ms=kept_ms)
+        return _RotationTimes(rotate_tokens=False, interval_ms=interval_ms, upload_grace_ms=kept_ms)
 
     refreshable_ms = config.expires_in_ms - config.update_age_ms
     short_ms = min(interval_ms, config.short_expires_in_ms // 2)
@@ -111,7 +132,7 @@ def find_rotation_times(config: SessionConfig) -> RotationTimes:
             f"{_say(grace_ms)}, so they are not rotated; raise expires_in, or set "
             "rotation_interval and rotation_grace, or rotate_tokens=False to say that you know"
         )
-        return RotationTimes(
+        return _RotationTimes(
             rotate_tokens=False,
             interval_ms=interval_ms,
             upload_grace_ms=upload_grace_ms,
@@ -125,7 +146,7 @@ def find_rotation_times(config: SessionConfig) -> RotationTimes:
             "raise rotation_grace"
         )
     absolute_ms = config.absolute_timeout_ms or config.expires_in_ms
-    return RotationTimes(
+    return _RotationTimes(
         rotate_tokens=True,
         interval_ms=interval_ms,
         short_interval_ms=short_ms if is_short_rotated else None,
