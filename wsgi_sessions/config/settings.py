@@ -206,7 +206,9 @@ class SessionConfig:
         64, count("bits", at_least=0, at_most=128), doc="What 'subnet' compares of IPv6 addresses."
     )
     on_ip_mismatch: OnIpMismatch = setting(
-        "reject", choice(OnIpMismatch), doc="Elsewhere the request is refused, or the session ends."
+        "reject",
+        choice(OnIpMismatch),
+        doc="Elsewhere the request has no session, or the session ends.",
     )
     trusted_proxies: tuple[Network, ...] = setting(
         (), checks.networks, doc="Proxies whose `X-Forwarded-*` or `Forwarded` is believed."
@@ -233,7 +235,7 @@ class SessionConfig:
     user_model: Any = setting(
         None,
         checks.user_model,
-        none="a table of our own",
+        none="the built-in table",
         is_in_environment=False,
         doc="Your own model of users, with one primary key.",
     )
@@ -241,12 +243,12 @@ class SessionConfig:
         {},
         checks.user_attributes,
         is_in_environment=False,
-        doc="What your model calls these; None for what it does not have.",
+        doc="What your model calls its attributes; None for what it does not have.",
     )
     table_prefix: str = setting(
         checks.DEFAULT_TABLE_PREFIX,
         checks.table_prefix,
-        doc="What the names of our tables begin with; another one for each user model.",
+        doc="What the names of the tables begin with; another one for each user model.",
     )
     social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = setting(
         (), checks.providers, is_in_environment=False, doc="Whose ID tokens sign people in."
@@ -262,16 +264,16 @@ class SessionConfig:
         doc="Additional fields of a session in the JSON API; they live in `session.data`.",
     )
     trusted_origins: tuple[str, ...] = setting(
-        (), checks.origins, doc="Origins besides the server's own that may send and read."
+        (), checks.origins, doc="Other origins that may send changes and read answers."
     )
     exempt_paths: tuple[str, ...] = setting(
-        (), checks.exempt_paths, doc="What is passed on without a look-up."
+        (), checks.exempt_paths, doc="Paths that are passed on without a look-up."
     )
     pages_path: str | None = setting(
         None, checks.mount_path, none="off", doc="Where the sessions page is; beside `api_path`."
     )
     pages_templates: str | os.PathLike[str] | None = setting(
-        None, checks.templates, none="ours", doc="Templates of your own for the sessions page."
+        None, checks.templates, none="built-in", doc="Templates of your own for the sessions page."
     )
     pages_title: str | None = setting(
         None, checks.title, none="no title", doc="Whose site the sessions page says it is of."

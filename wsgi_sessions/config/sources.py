@@ -70,8 +70,9 @@ def read_settings(config: type, *sources: Mapping[str, Any], prefix: str = "") -
     """
     declared = settings_of(config)
     found: dict[str, Any] = {}
-    outer_key = "" if prefix else _OUTER_KEY
-    for given, value in _pairs(sources, outer_key):
+    if not prefix:
+        sources = tuple(layer for source in sources for layer in _without_outer_key(source))
+    for given, value in (pair for source in sources for pair in source.items()):
         if not isinstance(given, str):
             raise ConfigurationError(f"{prefix}{given!r} is no setting; their names are text")
         name, _, field = snake_case(given).partition(".")
@@ -84,14 +85,15 @@ def read_settings(config: type, *sources: Mapping[str, Any], prefix: str = "") -
     return found
 
 
-def _pairs(sources: Iterable[Mapping[str, Any]], outer_key: str) -> Iterable[tuple[Any, Any]]:
-    """Return names and values; what stands beside the outer key comes after what is below it."""
-    for source in sources:
-        inner = source.get(outer_key, {})
-        if not isinstance(inner, Mapping):
-            raise ConfigurationError(f"{outer_key} is {inner!r}; give a mapping of settings")
-        yield from inner.items()
-        yield from ((name, value) for name, value in source.items() if name != outer_key)
+def _without_outer_key(source: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return what is below ``session``, and then what stands beside it, which wins."""
+    inner = source.get(_OUTER_KEY, {})
+    if not isinstance(inner, Mapping):
+        # It is not shown: somebody may have taken this for the place of the secret.
+        raise ConfigurationError(
+            f"{_OUTER_KEY} is of type {type(inner).__name__}; give a mapping of settings"
+        )
+    return inner, {name: value for name, value in source.items() if name != _OUTER_KEY}
 
 
 def all_settings(config: type) -> dict[str, Setting]:
