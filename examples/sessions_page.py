@@ -25,7 +25,7 @@ from wsgi_sessions import (
     get_request,
     get_user,
 )
-from wsgi_sessions.adapters.views import check_form_origin, refusal_of, safe_next
+from wsgi_sessions.adapters import check_form_origin, refusal_of, safe_next
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -1,7 +1,4 @@
-"""The exceptions of the product, sorted by what the caller can do about them.
-
-Must not know requests, databases or sessions: it only names what went wrong.
-"""
+"""The exceptions of the product, and what each means over HTTP."""
 
 from __future__ import annotations
 
@@ -9,20 +6,28 @@ from typing import ClassVar
 
 __all__ = [
     "AccountNotLinkedError",
+    "AnswerableError",
+    "BodyTooLargeError",
     "ConfigurationError",
+    "CrossSiteNavigationError",
     "EmailCanNotBeUpdatedError",
     "EmailMissingError",
     "EmailNotVerifiedError",
     "FieldNotAllowedError",
     "IdTokenNotSupportedError",
+    "InvalidCallbackUrlError",
     "InvalidCredentialsError",
     "InvalidEmailError",
     "InvalidIdTokenError",
+    "InvalidOriginError",
     "InvalidPasswordError",
     "InvalidValueError",
+    "MethodNotAllowedError",
+    "MissingOriginError",
     "NotSignedInError",
     "PasswordTooLongError",
     "PasswordTooShortError",
+    "PathNotFoundError",
     "ProviderNotFoundError",
     "ProviderUnavailableError",
     "RefusedError",
@@ -33,6 +38,7 @@ __all__ = [
     "SessionNotFreshError",
     "StoreUnavailableError",
     "TooManyTriesError",
+    "UnsupportedMediaTypeError",
     "UserAlreadyExistsError",
     "WsgiSessionsError",
 ]
@@ -49,30 +55,53 @@ class ConfigurationError(WsgiSessionsError, ValueError):
     """
 
 
-class StoreUnavailableError(WsgiSessionsError):
-    """The database did not answer; nothing is known and nothing was changed, so try later."""
-
-
 class ResponseStartedError(WsgiSessionsError, RuntimeError):
     """A cookie would be needed after the headers went out; act before ``start_response``."""
 
 
-class RefusedError(WsgiSessionsError):
-    """What a client asked for is refused; ``code`` is the word the JSON API uses for it."""
+class AnswerableError(WsgiSessionsError):
+    """An error that a client gets an answer for, wherever it is raised.
 
-    code: ClassVar[str] = "REFUSED"
+    ``code`` is the word the JSON API uses for it, ``status`` the HTTP status,
+    ``retry_after_seconds`` when to try again (None where waiting alone helps nothing).
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    retry_after_seconds: int | None = None
+
+
+class StoreUnavailableError(AnswerableError):
+    """The database did not answer; try again later.
+
+    What was to be written may be stored or not: when the answer to a COMMIT is lost, nobody
+    knows. So look before you repeat it. The error's own text is for the log, not for clients.
+    """
+
+    code = "SERVICE_UNAVAILABLE"
+    status = 503
+    retry_after_seconds = 5
+
+
+class RefusedError(AnswerableError):
+    """What a client asked for is refused; a class of your own gives at least a ``code``."""
+
+    code = "REFUSED"
+    status = 400
 
 
 class NotSignedInError(RefusedError):
     """The action needs a signed-in user; sign in first."""
 
     code = "UNAUTHORIZED"
+    status = 401
 
 
 class SessionNotFreshError(RefusedError):
     """The action needs a recent authentication (``fresh_age``); sign in again."""
 
     code = "SESSION_NOT_FRESH"
+    status = 403
 
 
 class InvalidValueError(RefusedError):
@@ -103,12 +132,14 @@ class UserAlreadyExistsError(RefusedError):
     """Someone has signed up with this e-mail address before."""
 
     code = "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"
+    status = 422
 
 
 class InvalidCredentialsError(RefusedError):
     """E-mail and password do not belong together; which of the two is wrong is not told."""
 
     code = "INVALID_EMAIL_OR_PASSWORD"
+    status = 401
 
 
 class InvalidPasswordError(RefusedError):
@@ -121,6 +152,7 @@ class EmailNotVerifiedError(RefusedError):
     """The configuration asks for a verified e-mail address and this one is not."""
 
     code = "EMAIL_NOT_VERIFIED"
+    status = 403
 
 
 class EmailCanNotBeUpdatedError(RefusedError):
@@ -139,12 +171,14 @@ class ProviderNotFoundError(RefusedError):
     """No such provider is among ``social_providers``."""
 
     code = "PROVIDER_NOT_FOUND"
+    status = 404
 
 
 class IdTokenNotSupportedError(RefusedError):
     """The provider publishes no keys that an ID token could be checked with."""
 
     code = "ID_TOKEN_NOT_SUPPORTED"
+    status = 404
 
 
 class InvalidIdTokenError(RefusedError):
@@ -154,6 +188,7 @@ class InvalidIdTokenError(RefusedError):
     """
 
     code = "INVALID_TOKEN"
+    status = 401
 
     def __init__(self, why: str) -> None:
         super().__init__("the ID token is not valid; get a new one from the provider")
@@ -164,18 +199,21 @@ class EmailMissingError(RefusedError):
     """The provider gave no e-mail address to make a user with; ask it for the scope ``email``."""
 
     code = "USER_EMAIL_NOT_FOUND"
+    status = 401
 
 
 class AccountNotLinkedError(RefusedError):
     """A user with this e-mail address exists and has never signed in by this provider."""
 
     code = "OAUTH_LINK_ERROR"
+    status = 401
 
 
 class ProviderUnavailableError(RefusedError):
     """The provider's keys could not be fetched; try again after ``retry_after_seconds``."""
 
     code = "PROVIDER_UNAVAILABLE"
+    status = 503
     retry_after_seconds = 30
 
 
@@ -183,12 +221,14 @@ class SessionLimitReached(RefusedError):  # noqa: N818  the name sessions.md giv
     """The user has ``maximum_sessions`` live sessions and ``on_limit`` is ``"reject"``."""
 
     code = "SESSION_LIMIT_REACHED"
+    status = 409
 
 
 class ServerBusyError(RefusedError):
     """As many passwords wait to be hashed as may; try again after ``retry_after_seconds``."""
 
     code = "SERVER_BUSY"
+    status = 503
     retry_after_seconds = 5
 
 
@@ -199,13 +239,76 @@ class SessionDataLostError(RefusedError):
     """
 
     code = "SESSION_DATA_LOST"
+    status = 409
 
 
 class TooManyTriesError(RefusedError):
     """The throttle is closed; wait ``retry_after_seconds`` (whole, at least 1) and try again."""
 
     code = "TOO_MANY_REQUESTS"
+    status = 429
+    retry_after_seconds: int
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(f"too many tries; try again in {retry_after_seconds} seconds")
         self.retry_after_seconds = retry_after_seconds
+
+
+class PathNotFoundError(RefusedError):
+    """Nothing answers under this path."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+
+class MethodNotAllowedError(RefusedError):
+    """The path answers to other methods; ``allow`` is the value of the header that says which."""
+
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"this path answers to {allow}")
+        self.allow = allow
+
+
+class UnsupportedMediaTypeError(RefusedError):
+    """The body is not JSON; send ``Content-Type: application/json``."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+
+
+class BodyTooLargeError(RefusedError):
+    """The body is larger than the API takes."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+
+class InvalidOriginError(RefusedError):
+    """The page that sent this is not of a trusted origin; add it to ``trusted_origins``."""
+
+    code = "INVALID_ORIGIN"
+    status = 403
+
+
+class MissingOriginError(RefusedError):
+    """A request with cookies does not say which page sent it."""
+
+    code = "MISSING_OR_NULL_ORIGIN"
+    status = 403
+
+
+class CrossSiteNavigationError(RefusedError):
+    """A form on another site tries to sign the browser in."""
+
+    code = "CROSS_SITE_NAVIGATION_LOGIN_BLOCKED"
+    status = 403
+
+
+class InvalidCallbackUrlError(RefusedError):
+    """The callback URL leads away from the trusted origins."""
+
+    code = "INVALID_CALLBACK_URL"
+    status = 403

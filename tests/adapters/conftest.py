@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,3 +31,31 @@ def manager(clock: FakeClock, tmp_path: Path) -> Iterator[SessionManager]:
     )
     yield manager
     manager.close()
+
+
+@pytest.fixture
+def project(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The example as a project of its own; Django's settings are the process's."""
+    django = pytest.importorskip("django")
+    import django_app  # type: ignore[import-not-found, unused-ignore]
+    from django import conf
+
+    from wsgi_sessions.adapters import django as adapter
+
+    if not conf.settings.configured:
+        django_app.configure()
+        django.setup()
+    keep = {
+        "ROOT_URLCONF": "django_app",
+        "LOGIN_URL": "/",
+        "ALLOWED_HOSTS": ["testserver", "localhost"],
+        "MIDDLEWARE": [
+            "wsgi_sessions.adapters.django.SessionsMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+        ],
+    }
+    for name, value in keep.items():
+        monkeypatch.setattr(conf.settings, name, value, raising=False)
+    monkeypatch.setattr(adapter, "get_manager", lambda: manager)
+    return django_app

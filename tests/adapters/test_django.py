@@ -25,30 +25,6 @@ from .story import CREDENTIALS, EMAIL, Story, away  # noqa: E402
 from .test_flask import Said  # noqa: E402
 
 
-@pytest.fixture
-def project(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The example as a project of its own; Django's settings are the process's."""
-    import django_app  # type: ignore[import-not-found, unused-ignore]
-
-    if not conf.settings.configured:
-        django_app.configure()
-        django.setup()
-    keep = {
-        "ROOT_URLCONF": "django_app",
-        "LOGIN_URL": "/",
-        "ALLOWED_HOSTS": ["testserver", "localhost"],
-        "MIDDLEWARE": [
-            "wsgi_sessions.adapters.django.SessionsMiddleware",
-            "django.middleware.common.CommonMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-        ],
-    }
-    for name, value in keep.items():
-        monkeypatch.setattr(conf.settings, name, value, raising=False)
-    monkeypatch.setattr(adapter, "get_manager", lambda: manager)
-    return django_app
-
-
 class DjangoSite:
     name = "Django"
     redirects_visitors = True

@@ -12,14 +12,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wsgi_sessions.api.codes import (
-    BodyTooLargeError,
-    CrossSiteNavigationError,
-    InvalidCallbackUrlError,
-    InvalidOriginError,
-    MissingOriginError,
-    UnsupportedMediaTypeError,
-)
 from wsgi_sessions.api.guard import (
     check_callback_url,
     check_origin,
@@ -28,7 +20,16 @@ from wsgi_sessions.api.guard import (
     read_json,
 )
 from wsgi_sessions.config.settings import SessionConfig
-from wsgi_sessions.errors import InvalidValueError, RefusedError
+from wsgi_sessions.errors import (
+    BodyTooLargeError,
+    CrossSiteNavigationError,
+    InvalidCallbackUrlError,
+    InvalidOriginError,
+    InvalidValueError,
+    MissingOriginError,
+    RefusedError,
+    UnsupportedMediaTypeError,
+)
 
 LIMIT = 64 * 1024
 COOKIE = {"HTTP_COOKIE": "session_token=v1.x"}

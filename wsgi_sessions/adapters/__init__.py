@@ -6,6 +6,7 @@ of its own.
 
 from __future__ import annotations
 
-from .views import check_form_origin, is_program, path_and_query, refusal_of, safe_next
+from ..wsgi.refusals import refusal_of
+from .views import check_form_origin, is_program, path_and_query, safe_next
 
 __all__ = ["check_form_origin", "is_program", "path_and_query", "refusal_of", "safe_next"]

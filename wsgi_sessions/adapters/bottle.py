@@ -9,14 +9,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from bottle import Bottle, HTTPError, request
+from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from ..errors import RefusedError, StoreUnavailableError
+from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
 from ..transport.environ import get_request, get_session, get_user
 from ..wsgi.arguments import check_app, check_manager
 from ..wsgi.middleware import SessionMiddleware
-from .views import check_form_origin, refusal_of, safe_next
+from ..wsgi.refusals import refusal_of
+from .views import check_form_origin, is_program, safe_next
 
 if TYPE_CHECKING:
     from ..sessions.session import Session, User
@@ -92,11 +93,8 @@ class SessionsPlugin:
         def answer(*args: Any, **kwargs: Any) -> Any:
             try:
                 return callback(*args, **kwargs)
-            except (RefusedError, StoreUnavailableError) as error:
-                refusal = refusal_of(error)
-                raise HTTPError(
-                    refusal.status, refusal.text, error, headers=refusal.headers
-                ) from error
+            except AnswerableError as error:
+                raise _answer(error) from error
 
         return answer
 
@@ -122,7 +120,7 @@ def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if current_user() is None:
-            raise HTTPError(401, "sign in first")
+            raise _answer(NotSignedInError("sign in first"))
         return view(*args, **kwargs)
 
     return guarded
@@ -134,7 +132,7 @@ def fresh_login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if current_user() is None:
-            raise HTTPError(401, "sign in first")
+            raise _answer(NotSignedInError("sign in first"))
         session_request().require_fresh()
         return view(*args, **kwargs)
 
@@ -150,3 +148,12 @@ def next_url(default: str = "/") -> str:
 def check_form() -> None:
     """Refuse, with 403, a form that a page of another site sent."""
     check_form_origin(request.environ)
+
+
+def _answer(error: AnswerableError) -> HTTPResponse:
+    """Return the app's page for the status; JSON for a program where the app has none."""
+    refusal = refusal_of(error)
+    if refusal.status in request.app.error_handler or not is_program(request):
+        return HTTPError(refusal.status, refusal.text, error, headers=refusal.headers)
+    kind, body = refusal.body(is_program=True)
+    return HTTPResponse(body, refusal.status, [("Content-Type", kind), *refusal.headers])

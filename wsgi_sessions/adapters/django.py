@@ -13,17 +13,18 @@ from urllib.parse import quote
 from asgiref.sync import iscoroutinefunction
 from django import conf
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, resolve_url
 from django.urls import get_resolver, get_urlconf
 from django.utils.module_loading import import_string
 from django.views.defaults import bad_request
 
-from ..errors import NotSignedInError, RefusedError, StoreUnavailableError
+from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
 from ..transport.environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
 from ..wsgi.middleware import SessionMiddleware
-from .views import Refusal, is_program, refusal_of, safe_next
+from ..wsgi.refusals import Refusal, refusal_of
+from .views import is_program, safe_next
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -108,7 +109,7 @@ class SessionsMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
         """Answer what a view let through: by the project's own pages, or plainly."""
-        if isinstance(exception, (RefusedError, StoreUnavailableError)):
+        if isinstance(exception, AnswerableError):
             return _show(exception, request)
         return None
 
@@ -231,12 +232,12 @@ def _user_of(request: Any) -> User | None:
     return user
 
 
-def _show(error: RefusedError | StoreUnavailableError, request: HttpRequest) -> Any:
+def _show(error: AnswerableError, request: HttpRequest) -> Any:
     """Answer a refusal: a program by JSON, a visitor by the way to sign in, others by a page."""
     refusal = refusal_of(error)
     if is_program(request):
-        said = {"code": getattr(error, "code", "SERVICE_UNAVAILABLE"), "message": refusal.text}
-        response: Any = JsonResponse(said, status=refusal.status)
+        kind, body = refusal.body(is_program=True)
+        response: Any = HttpResponse(body, content_type=kind, status=refusal.status)
     elif isinstance(error, NotSignedInError) and conf.settings.LOGIN_URL:
         return _redirect_to_login(request)
     else:
@@ -246,18 +247,16 @@ def _show(error: RefusedError | StoreUnavailableError, request: HttpRequest) -> 
     return response
 
 
-def _page(
-    error: RefusedError | StoreUnavailableError, request: HttpRequest, refusal: Refusal
-) -> Any:
+def _page(error: AnswerableError, request: HttpRequest, refusal: Refusal) -> Any:
     """Return the project's page for a refusal, or plain text where it has none with words."""
-    kind = 403 if refusal.status == 403 else 400
-    handler: Any = get_resolver(get_urlconf()).resolve_error_handler(kind)
-    if refusal.status < 500 and (refusal.status == kind or handler is not bad_request):
+    status = 403 if refusal.status == 403 else 400
+    handler: Any = get_resolver(get_urlconf()).resolve_error_handler(status)
+    if refusal.status < 500 and (refusal.status == status or handler is not bad_request):
         response = handler(request, exception=error)
         response.status_code = refusal.status
     else:
-        response = HttpResponse(f"{refusal.text}\n".encode(), status=refusal.status)
-        response.headers["Content-Type"] = "text/plain; charset=utf-8"
+        kind, body = refusal.body(is_program=False)
+        response = HttpResponse(body, content_type=kind, status=refusal.status)
     return response
 
 

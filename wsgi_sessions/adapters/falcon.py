@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from ..errors import RefusedError, StoreUnavailableError
+from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
 from ..transport.environ import REQUEST_KEY, get_request, get_user
 from ..wsgi.arguments import check_app, check_manager
 from ..wsgi.middleware import SessionMiddleware
-from .views import refusal_of
+from ..wsgi.refusals import Refusal, refusal_of
 
 if TYPE_CHECKING:
     from falcon import Request, Response
@@ -33,8 +33,7 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
     check_app(app, call="install(app, manager)")
     check_manager(manager, call="install(app, manager)")
     app.add_middleware(SessionsMiddleware())
-    for kind in (RefusedError, StoreUnavailableError):
-        app.add_error_handler(kind, _raise_refusal)
+    app.add_error_handler(AnswerableError, _raise_refusal)
     return SessionMiddleware(app, manager)
 
 
@@ -86,7 +85,8 @@ def _following(kind: type) -> type:
 def login_required(req: Request, resp: Response, resource: Any, params: Any) -> None:
     """Let signed-in users pass: ``@falcon.before(login_required)``; 401 if not."""
     if get_user(req.env) is None:
-        raise falcon.HTTPUnauthorized(title="Unauthorized", description="sign in first")
+        refusal = refusal_of(NotSignedInError("sign in first"))
+        raise falcon.HTTPUnauthorized(title="Unauthorized", **_details(refusal))
 
 
 def fresh_login_required(req: Request, resp: Response, resource: Any, params: Any) -> None:
@@ -97,8 +97,9 @@ def fresh_login_required(req: Request, resp: Response, resource: Any, params: An
 
 def _raise_refusal(req: Request, resp: Response, error: Any, params: Any) -> None:
     refusal = refusal_of(error)
-    raise falcon.HTTPError(
-        falcon.code_to_http_status(refusal.status),
-        description=refusal.text,
-        headers=dict(refusal.headers),
-    )
+    raise falcon.HTTPError(falcon.code_to_http_status(refusal.status), **_details(refusal))
+
+
+def _details(refusal: Refusal) -> dict[str, Any]:
+    """Return what Falcon's errors say beside the status; its serializers take any ``code``."""
+    return {"description": refusal.text, "headers": refusal.headers, "code": refusal.code}

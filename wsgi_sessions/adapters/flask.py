@@ -9,17 +9,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from flask import Flask, abort, current_app, redirect, request, url_for
-from werkzeug.exceptions import default_exceptions
+from flask import Flask, Response, current_app, redirect, request, url_for
+from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.local import LocalProxy
 
 from ..config.exempt_paths import is_exempt
-from ..errors import ConfigurationError, NotSignedInError, RefusedError, StoreUnavailableError
+from ..errors import AnswerableError, ConfigurationError, NotSignedInError
 from ..manager import SessionManager
 from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
 from ..wsgi.arguments import check_app, check_manager
 from ..wsgi.middleware import SessionMiddleware
-from .views import check_form_origin, is_program, path_and_query, refusal_of, safe_next
+from ..wsgi.refusals import refusal_of
+from .views import check_form_origin, is_program, path_and_query, safe_next
 
 if TYPE_CHECKING:
     from ..sessions.session import Session, User
@@ -107,8 +108,7 @@ class FlaskSessions:
         app.extensions.update({"wsgi_sessions": self, _MANAGER: manager})
         app.context_processor(lambda: {"current_user": current_user})
         app.wsgi_app = SessionMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
-        app.register_error_handler(RefusedError, _show_refusal)
-        app.register_error_handler(StoreUnavailableError, _show_refusal)
+        app.register_error_handler(AnswerableError, _show_refusal)
 
 
 def login_required(view: Callable[P, R]) -> Callable[P, R]:
@@ -168,15 +168,20 @@ def _send_away() -> Any:
         get_request(request.environ)  # raises, and says that this path is exempt
     login_view = current_app.extensions["wsgi_sessions"].login_view
     if login_view is None or is_program(request):
-        abort(401)
+        raise NotSignedInError("sign in first")
     return redirect(url_for(login_view, next=path_and_query(request)))
 
 
-def _show_refusal(error: RefusedError | StoreUnavailableError) -> Any:
-    """Answer by the app's own page for the status, if it has one."""
+def _show_refusal(error: AnswerableError) -> Any:
+    """Answer by the app's own page for the status, if it has one; if not, a program by JSON."""
     refusal = refusal_of(error)
-    kind = default_exceptions.get(refusal.status, default_exceptions[400])
-    response = current_app.make_response(current_app.handle_http_exception(kind(refusal.text)))
+    plain = default_exceptions.get(refusal.status, HTTPException)(refusal.text)
+    plain.code = refusal.status
+    shown: Any = current_app.handle_http_exception(plain)
+    if shown is plain and is_program(request):
+        kind, body = refusal.body(is_program=True)
+        shown = Response(body, refusal.status, content_type=kind)
+    response = current_app.make_response(shown)
     for name, value in refusal.headers:
         response.headers[name] = value
     return response

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from pyramid.authorization import ACLHelper
 from pyramid.httpexceptions import (
+    HTTPClientError,
     HTTPException,
     HTTPNotFound,
-    HTTPUnauthorized,
-    exception_response,
     status_map,
 )
 from pyramid.interfaces import PHASE3_CONFIG, ITweens
+from pyramid.response import Response
 from pyramid.tweens import INGRESS
 
-from ..errors import ConfigurationError, RefusedError, StoreUnavailableError
+from ..errors import AnswerableError, ConfigurationError, NotSignedInError
 from ..manager import SessionManager
 from ..transport.environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
 from ..wsgi.arguments import check_manager
 from ..wsgi.middleware import SessionMiddleware
-from .views import refusal_of
+from ..wsgi.refusals import refusal_of
+from .views import is_program
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -76,8 +77,7 @@ def add_wsgi_sessions(config: Any, manager: SessionManager) -> None:
     ):
         config.add_request_method(partial(_shown, get=get), name, property=True)
     config.add_view_deriver(_guarded_view, name="wsgi_sessions")
-    for kind in (RefusedError, StoreUnavailableError):
-        config.add_exception_view(_show_refusal, context=kind)
+    config.add_exception_view(_show_refusal, context=AnswerableError)
 
 
 def sessions_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
@@ -163,7 +163,7 @@ def _guarded_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, 
 
     def guarded(context: Any, request: Any) -> Any:
         if get_user(request) is None:
-            raise HTTPUnauthorized("sign in first")
+            raise NotSignedInError("sign in first")
         if needs_fresh:
             get_request(request).require_fresh()
         return view(context, request)
@@ -175,17 +175,20 @@ _guarded_view.options = ("login_required", "fresh_login_required")  # type: igno
 
 
 def _show_refusal(error: Any, request: Any) -> Any:
-    """Answer by the app's own view for the HTTP error, if it has one."""
+    """Answer by the app's own view for the HTTP error, if it has one; if not, a program by JSON."""
     refusal = refusal_of(error)
-    status = refusal.status if refusal.status in status_map else 400
-    shown: Any = exception_response(status, detail=refusal.text, headers=refusal.headers)
+    plain: Any = status_map.get(refusal.status, HTTPClientError)(detail=refusal.text)
+    plain.status = refusal.status_line
     try:
-        raise shown
+        raise plain
     except HTTPException:
         try:
             response = request.invoke_exception_view(exc_info=sys.exc_info())
         except HTTPNotFound:
-            response = shown
+            response = plain
+    if response is plain and is_program(request):
+        kind, body = refusal.body(is_program=True)
+        response = Response(body, refusal.status_line, content_type=kind)
     for name, value in refusal.headers:
         response.headers[name] = value
     return response

@@ -1,60 +1,24 @@
-"""What the views of every framework need: refusals as HTTP statuses, and safe forms and links.
-
-Must not know a framework.
-"""
+"""What the views of every framework need: refusals as HTTP answers, and safe forms and links."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
-from ..api.codes import status_of
 from ..api.guard import check_callback_url, check_origin
-from ..errors import RefusedError, StoreUnavailableError
+from ..errors import RefusedError
 from ..transport.environ import asks_for_json, find_environ, get_request
-from ..wsgi.middleware import RETRY_AFTER_SECONDS
 
 __all__ = [
-    "Refusal",
     "check_form_origin",
     "is_program",
     "path_and_query",
-    "refusal_of",
     "safe_next",
 ]
 
 # RFC 3986, sections 3.3 and 3.4; a query comes encoded already.
 _PATH_SAFE = "/:@!$&'()*+,;="
 _QUERY_SAFE = _PATH_SAFE + "?%"
-
-
-class Refusal(NamedTuple):
-    """What to answer: an HTTP status, words for people, and seconds to wait or None."""
-
-    status: int
-    text: str
-    retry_after_seconds: int | None
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """``Retry-After``, where there is something to wait for."""
-        if self.retry_after_seconds is None:
-            return []
-        return [("Retry-After", str(self.retry_after_seconds))]
-
-
-def refusal_of(error: RefusedError | StoreUnavailableError) -> Refusal:
-    """Return what an exception of ours means over HTTP.
-
-    >>> from wsgi_sessions import NotSignedInError
-    >>> refusal_of(NotSignedInError("sign in first"))
-    Refusal(status=401, text='sign in first', retry_after_seconds=None)
-    """
-    if isinstance(error, StoreUnavailableError):
-        text = "the service is away for a moment; please try again"
-        return Refusal(503, text, RETRY_AFTER_SECONDS)
-    wait = getattr(error, "retry_after_seconds", None)
-    return Refusal(status_of(error.code), str(error), wait)
 
 
 def is_program(source: Any) -> bool:

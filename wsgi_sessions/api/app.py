@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from ..errors import (
-    ProviderUnavailableError,
-    RefusedError,
-    ServerBusyError,
+    AnswerableError,
+    BodyTooLargeError,
+    MethodNotAllowedError,
+    PathNotFoundError,
     StoreUnavailableError,
-    TooManyTriesError,
 )
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..transport.environ import get_request
 from ..transport.mount import mount_path
-from ..wsgi.middleware import RETRY_AFTER_SECONDS
+from ..wsgi.refusals import refusal_of
 from ..wsgi.request import SessionRequest
 from .bodies import discarding_body
-from .codes import BodyTooLargeError, MethodNotAllowedError, PathNotFoundError, status_of
 from .endpoints import Call
 from .guard import check_callback_url, check_origin, cors_headers, preflight_headers, read_json
 from .routes import ROUTES, Route
@@ -71,10 +70,9 @@ class JsonApi:
         handle = get_request(environ)
         try:
             response = self._answer(environ, handle)
-        except StoreUnavailableError as error:
-            self._manager.events.emit("database_error", details={"error": error})
-            response = _unavailable()
-        except RefusedError as error:
+        except AnswerableError as error:
+            if isinstance(error, StoreUnavailableError) and not handle.is_database_away:
+                self._manager.events.emit("database_error", details={"error": error})
             response = _refusal(error)
         headers = response.headers
         headers["Cache-Control"] = "no-store"
@@ -98,7 +96,7 @@ class JsonApi:
                 raise MethodNotAllowedError(route.allow)
         body = self._heard(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
-            return _unavailable()
+            raise StoreUnavailableError
         value = route.answer(Call(handle, body, mount_path(environ)))
         response = _json(200, value)
         if isinstance(value, dict) and value.get("redirect"):
@@ -180,25 +178,12 @@ def _preflight(route: Route) -> _Response:
     return response
 
 
-def _refusal(error: RefusedError) -> _Response:
-    response = _json(status_of(error.code), {"code": error.code, "message": str(error)})
-    if isinstance(error, MethodNotAllowedError):
-        response.headers["Allow"] = error.allow
-    elif isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):
-        _tell_when_to_retry(response, error.retry_after_seconds)
+def _refusal(error: AnswerableError) -> _Response:
+    refusal = refusal_of(error)
+    kind, body = refusal.body(is_program=True)
+    response = _Response(status=refusal.status_line, body=body, content_type=kind)
+    response.headers.update(refusal.headers)
+    if "Retry-After" in response.headers:
+        # The header that Better Auth's client reads.
+        response.headers["X-Retry-After"] = response.headers["Retry-After"]
     return response
-
-
-def _unavailable() -> _Response:
-    response = _json(
-        503,
-        {"code": "SERVICE_UNAVAILABLE", "message": "the database is away; try again in a moment"},
-    )
-    _tell_when_to_retry(response, RETRY_AFTER_SECONDS)
-    return response
-
-
-def _tell_when_to_retry(response: _Response, seconds: int) -> None:
-    response.headers["Retry-After"] = str(seconds)
-    # The header that Better Auth's client reads.
-    response.headers["X-Retry-After"] = str(seconds)

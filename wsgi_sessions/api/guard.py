@@ -8,17 +8,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.settings import SessionConfig
-from ..errors import InvalidValueError
-from ..transport.client_address import read_client
-from .bodies import announced_bytes
-from .codes import (
+from ..errors import (
     BodyTooLargeError,
     CrossSiteNavigationError,
     InvalidCallbackUrlError,
     InvalidOriginError,
+    InvalidValueError,
     MissingOriginError,
     UnsupportedMediaTypeError,
 )
+from ..transport.client_address import read_client
+from .bodies import announced_bytes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, WSGIEnvironment

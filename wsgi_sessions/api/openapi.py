@@ -6,7 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config.settings import SessionConfig
-from .codes import status_of
+from ..errors import (
+    AnswerableError,
+    BodyTooLargeError,
+    CrossSiteNavigationError,
+    InvalidCallbackUrlError,
+    InvalidOriginError,
+    InvalidValueError,
+    MissingOriginError,
+    NotSignedInError,
+    StoreUnavailableError,
+    UnsupportedMediaTypeError,
+)
 from .schemas import answer_schemas, body_schemas, ref
 
 if TYPE_CHECKING:
@@ -18,20 +29,20 @@ _VERSION = "1"
 """Of the wire format, which changes less often than this package."""
 
 _OF_EVERY_POST = (
-    "VALIDATION_ERROR",
-    "INVALID_ORIGIN",
-    "MISSING_OR_NULL_ORIGIN",
-    "CROSS_SITE_NAVIGATION_LOGIN_BLOCKED",
-    "INVALID_CALLBACK_URL",
-    "PAYLOAD_TOO_LARGE",
-    "UNSUPPORTED_MEDIA_TYPE",
+    InvalidValueError,
+    InvalidOriginError,
+    MissingOriginError,
+    CrossSiteNavigationError,
+    InvalidCallbackUrlError,
+    BodyTooLargeError,
+    UnsupportedMediaTypeError,
 )
 _REASONS = {
     400: "Something in the request is wrong; the code says what.",
     401: "Nobody is signed in, or who tries is not let in.",
     403: "Not from here, or not without a recent sign-in.",
     404: "There is no such thing here.",
-    409: "The user has as many sessions as they may have.",
+    409: "The user has as many sessions as they may have, or this one is over.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON.",
     422: "A user with this e-mail address exists.",
@@ -81,7 +92,7 @@ def _path(path: str, route: Route) -> dict[str, Any]:
             **{str(status): _refusal(status, codes) for status, codes in _refusals(route)},
         },
     }
-    if "UNAUTHORIZED" in route.refuses:
+    if NotSignedInError in route.refuses:
         operation["security"] = [{"session": []}]
     if route.takes is not None:
         operation["requestBody"] = {
@@ -103,12 +114,14 @@ def _path(path: str, route: Route) -> dict[str, Any]:
 
 
 def _refusals(route: Route) -> Iterable[tuple[int, list[str]]]:
-    codes = [*route.refuses, *(_OF_EVERY_POST if route.method == "POST" else ())]
+    kinds: list[type[AnswerableError]] = [*route.refuses]
+    if route.method == "POST":
+        kinds += _OF_EVERY_POST
     if route.needs_database:
-        codes.append("SERVICE_UNAVAILABLE")
+        kinds.append(StoreUnavailableError)
     by_status: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        by_status.setdefault(status_of(code), []).append(code)
+    for kind in dict.fromkeys(kinds):
+        by_status.setdefault(kind.status, []).append(kind.code)
     return sorted(by_status.items())
 
 

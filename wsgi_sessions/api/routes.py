@@ -6,6 +6,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import (
+    AccountNotLinkedError,
+    EmailCanNotBeUpdatedError,
+    EmailMissingError,
+    EmailNotVerifiedError,
+    FieldNotAllowedError,
+    IdTokenNotSupportedError,
+    InvalidCredentialsError,
+    InvalidEmailError,
+    InvalidIdTokenError,
+    InvalidPasswordError,
+    NotSignedInError,
+    PasswordTooLongError,
+    PasswordTooShortError,
+    ProviderNotFoundError,
+    ProviderUnavailableError,
+    RefusedError,
+    ServerBusyError,
+    SessionDataLostError,
+    SessionLimitReached,
+    SessionNotFreshError,
+    TooManyTriesError,
+    UserAlreadyExistsError,
+)
 from . import endpoints
 from .endpoints import Call
 from .openapi import describe
@@ -20,8 +44,8 @@ class Route:
     ``is_authoritative``: its session is read past the cookie cache. ``allows_refresh``: False
     where the session is replaced or ended anyway, so that a refresh would be one write in
     vain. ``needs_database``: False for what can be answered while the database is away.
-    ``takes`` and ``gives`` name schemas of the OpenAPI document, ``refuses`` the codes that
-    this endpoint may answer beyond those that every POST may.
+    ``takes`` and ``gives`` name schemas of the OpenAPI document, ``refuses`` the refusals
+    of this endpoint beyond those of every POST.
     """
 
     method: Literal["GET", "POST"]
@@ -30,7 +54,7 @@ class Route:
     answer: Callable[[Call], object]
     takes: str | None
     gives: str
-    refuses: tuple[str, ...] = ()
+    refuses: tuple[type[RefusedError], ...] = ()
     is_authoritative: bool = True
     allows_refresh: bool = True
     needs_database: bool = True
@@ -55,9 +79,9 @@ def _get_openapi(call: Call) -> object:
     )
 
 
-_SIGN_IN = ("EMAIL_NOT_VERIFIED", "SESSION_LIMIT_REACHED")
-_PASSWORD = ("TOO_MANY_REQUESTS", "SERVER_BUSY")
-_NEW_PASSWORD = ("PASSWORD_TOO_SHORT", "PASSWORD_TOO_LONG", *_PASSWORD)
+_SIGN_IN = (EmailNotVerifiedError, SessionLimitReached)
+_PASSWORD = (TooManyTriesError, ServerBusyError)
+_NEW_PASSWORD = (PasswordTooShortError, PasswordTooLongError, *_PASSWORD)
 
 ROUTES: Mapping[str, Route] = {
     "/sign-up/email": Route(
@@ -67,7 +91,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.sign_up_email,
         "SignUpEmail",
         "TokenAndUser",
-        ("INVALID_EMAIL", *_NEW_PASSWORD, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"),
+        (InvalidEmailError, *_NEW_PASSWORD, UserAlreadyExistsError),
         allows_refresh=False,
     ),
     "/sign-in/email": Route(
@@ -77,7 +101,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.sign_in_email,
         "SignInEmail",
         "SignedIn",
-        ("INVALID_EMAIL", "INVALID_EMAIL_OR_PASSWORD", *_SIGN_IN, *_PASSWORD),
+        (InvalidEmailError, InvalidCredentialsError, *_SIGN_IN, *_PASSWORD),
         allows_refresh=False,
     ),
     "/sign-in/social": Route(
@@ -88,12 +112,12 @@ ROUTES: Mapping[str, Route] = {
         "SignInSocial",
         "SignedIn",
         (
-            "INVALID_TOKEN",
-            "OAUTH_LINK_ERROR",
-            "USER_EMAIL_NOT_FOUND",
-            "PROVIDER_NOT_FOUND",
-            "ID_TOKEN_NOT_SUPPORTED",
-            "PROVIDER_UNAVAILABLE",
+            InvalidIdTokenError,
+            AccountNotLinkedError,
+            EmailMissingError,
+            ProviderNotFoundError,
+            IdTokenNotSupportedError,
+            ProviderUnavailableError,
             *_SIGN_IN,
         ),
         allows_refresh=False,
@@ -123,7 +147,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.list_sessions,
         None,
         "Sessions",
-        ("UNAUTHORIZED", "SESSION_NOT_FRESH"),
+        (NotSignedInError, SessionNotFreshError),
     ),
     "/revoke-session": Route(
         "POST",
@@ -132,7 +156,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.revoke_session,
         "RevokeSession",
         "Status",
-        ("UNAUTHORIZED",),
+        (NotSignedInError,),
     ),
     "/revoke-other-sessions": Route(
         "POST",
@@ -141,7 +165,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.revoke_other_sessions,
         "Nothing",
         "Status",
-        ("UNAUTHORIZED",),
+        (NotSignedInError,),
     ),
     "/revoke-sessions": Route(
         "POST",
@@ -150,7 +174,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.revoke_sessions,
         "Nothing",
         "Status",
-        ("UNAUTHORIZED",),
+        (NotSignedInError,),
         allows_refresh=False,
     ),
     "/change-password": Route(
@@ -160,7 +184,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.change_password,
         "ChangePassword",
         "TokenAndUser",
-        ("UNAUTHORIZED", "INVALID_PASSWORD", *_NEW_PASSWORD, "SESSION_LIMIT_REACHED"),
+        (NotSignedInError, InvalidPasswordError, *_NEW_PASSWORD, SessionLimitReached),
         allows_refresh=False,
     ),
     "/update-user": Route(
@@ -170,7 +194,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.update_user,
         "UpdateUser",
         "Status",
-        ("UNAUTHORIZED", "EMAIL_CAN_NOT_BE_UPDATED"),
+        (NotSignedInError, EmailCanNotBeUpdatedError),
     ),
     "/update-session": Route(
         "POST",
@@ -179,7 +203,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.update_session,
         "UpdateSession",
         "UpdatedSession",
-        ("UNAUTHORIZED", "FIELD_NOT_ALLOWED", "SESSION_DATA_LOST"),
+        (NotSignedInError, FieldNotAllowedError, SessionDataLostError),
     ),
     "/delete-user": Route(
         "POST",
@@ -188,7 +212,7 @@ ROUTES: Mapping[str, Route] = {
         endpoints.delete_user,
         "DeleteUser",
         "Deleted",
-        ("UNAUTHORIZED", "SESSION_NOT_FRESH", "INVALID_PASSWORD", *_PASSWORD),
+        (NotSignedInError, SessionNotFreshError, InvalidPasswordError, *_PASSWORD),
         allows_refresh=False,
     ),
     "/ok": Route(

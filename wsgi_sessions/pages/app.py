@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..api.bodies import discarding_body
-from ..api.codes import (
-    BodyTooLargeError,
-    InvalidOriginError,
-    MethodNotAllowedError,
-    PathNotFoundError,
-    UnsupportedMediaTypeError,
-    status_of,
-)
 from ..api.guard import check_origin, read_body
 from ..clock import datetime_from_ms
 from ..config.settings import SessionConfig
-from ..errors import ConfigurationError, InvalidValueError, RefusedError, StoreUnavailableError
+from ..errors import (
+    AnswerableError,
+    BodyTooLargeError,
+    ConfigurationError,
+    InvalidOriginError,
+    InvalidValueError,
+    MethodNotAllowedError,
+    PathNotFoundError,
+    StoreUnavailableError,
+    UnsupportedMediaTypeError,
+)
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..sessions.session import Session
@@ -38,7 +40,7 @@ from ..sessions.tokens import is_session_id
 from ..transport.devices import UNKNOWN_DEVICE, device_in_words
 from ..transport.environ import get_request
 from ..transport.mount import mount_path
-from ..wsgi.middleware import RETRY_AFTER_SECONDS
+from ..wsgi.refusals import refusal_of
 from ..wsgi.request import SessionRequest
 from .times import instant_in_words, time_ago
 
@@ -69,6 +71,11 @@ _TITLES = {
     415: "That form can’t be read",
     503: "The service is away for a moment",
 }
+_TEXTS: Mapping[type[AnswerableError], str] = {
+    MethodNotAllowedError: "This address answers otherwise.",
+    StoreUnavailableError: "You are not signed out. Please try again.",
+}
+"""What a person is told in other words than a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +111,19 @@ class _Response:
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     kind: str = "text/html; charset=utf-8"
-    cache_control: str = "no-store"
 
     def send(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        headers = [
-            ("Content-Type", self.kind),
-            ("Content-Length", str(len(self.body))),
-            ("Cache-Control", self.cache_control),
-            ("X-Content-Type-Options", "nosniff"),
-            ("X-Frame-Options", "DENY"),
+        headers = {
+            "Content-Type": self.kind,
+            "Content-Length": str(len(self.body)),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
             # Not no-referrer: forms would then say the origin "null".
-            ("Referrer-Policy", "same-origin"),
-            *self.headers,
-        ]
-        start_response(f"{self.status} {HTTPStatus(self.status).phrase}", headers)
+            "Referrer-Policy": "same-origin",
+            **dict(self.headers),
+        }
+        start_response(f"{self.status} {HTTPStatus(self.status).phrase}", [*headers.items()])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
 
 
@@ -160,17 +166,10 @@ class SessionsPage:
             if handle.is_database_away:
                 raise StoreUnavailableError
             response = self._answer(environ, handle)
-        except StoreUnavailableError as error:
-            if not handle.is_database_away:
+        except AnswerableError as error:
+            if isinstance(error, StoreUnavailableError) and not handle.is_database_away:
                 self._manager.events.emit("database_error", details={"error": error})
-            retry = ("Retry-After", str(RETRY_AFTER_SECONDS))
-            text = "You are not signed out. Please try again."
-            response = self._message(environ, 503, text, retry)
-        except MethodNotAllowedError as error:
-            allow = ("Allow", error.allow)
-            response = self._message(environ, 405, "This address answers otherwise.", allow)
-        except RefusedError as error:
-            response = self._message(environ, status_of(error.code), _sentence(str(error)))
+            response = self._refusal(environ, error)
         return response.send(environ, start_response)
 
     def _is_icon(self, environ: WSGIEnvironment) -> bool:
@@ -295,11 +294,13 @@ class SessionsPage:
             url += f"{joint}next={quote(self._page_path(environ), safe='')}"
         return _see(url + hash_mark + fragment)
 
-    def _message(
-        self, environ: WSGIEnvironment, status: int, text: str, *headers: tuple[str, str]
-    ) -> _Response:
-        title = _TITLES.get(status, _TITLES[400])
-        return self._render(environ, status, "message.html", *headers, title=title, text=text)
+    def _refusal(self, environ: WSGIEnvironment, error: AnswerableError) -> _Response:
+        refusal = refusal_of(error)
+        title = _TITLES.get(refusal.status, _TITLES[403])
+        text = _TEXTS.get(type(error)) or _sentence(refusal.text)
+        return self._render(
+            environ, refusal.status, "message.html", *refusal.headers, title=title, text=text
+        )
 
     def _render(
         self,
@@ -326,10 +327,12 @@ class SessionsPage:
         drawing: str = environment.loader.get_source(environment, _ICON.strip("/"))[0]
         return _Response(
             200,
-            (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),),
+            (
+                ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+                ("Cache-Control", "private, max-age=86400"),
+            ),
             drawing.encode(),
             "image/svg+xml",
-            "private, max-age=86400",
         )
 
     def _environment(self) -> Any:

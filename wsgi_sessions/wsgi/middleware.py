@@ -7,22 +7,12 @@ cookies to a copy of the app's headers.
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..config.exempt_paths import is_exempt
-from ..errors import (
-    NotSignedInError,
-    ProviderUnavailableError,
-    RefusedError,
-    ServerBusyError,
-    SessionDataLostError,
-    SessionNotFreshError,
-    StoreUnavailableError,
-    TooManyTriesError,
-)
+from ..errors import AnswerableError, StoreUnavailableError
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..storage.patience import begin_budget, end_budget
@@ -30,6 +20,7 @@ from ..transport.environ import REQUEST_KEY, find_handle, without_sessions
 from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager
 from .file_wrapper import FILE_WRAPPER_KEY, FileWatch
+from .refusals import refusal_of
 from .request import SessionRequest
 
 if TYPE_CHECKING:
@@ -39,11 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoints", "SessionMiddleware"]
 
-RETRY_AFTER_SECONDS = 5
-_ORIGIN_REFUSALS = frozenset(
-    {"INVALID_ORIGIN", "MISSING_OR_NULL_ORIGIN", "CROSS_SITE_NAVIGATION_LOGIN_BLOCKED"}
-)
-"""What ``check_form_origin`` raises, in a view that lets it through."""
 _AS_USUAL = ReadOptions()
 _CALL = "SessionMiddleware(app, manager)"
 
@@ -177,7 +163,7 @@ class SessionMiddleware:
             answer = self._hand_back(request, iterable, start_response, has_begun, files, held=held)
             is_handed_back = True
             return answer
-        except (StoreUnavailableError, RefusedError) as error:
+        except AnswerableError as error:
             if isinstance(error, StoreUnavailableError):
                 self.manager.events.emit("database_error", details={"error": error})
             # Only headers that were given before are replaced (PEP 3333); some servers and
@@ -318,7 +304,7 @@ class _Finishing:
             # Not only at close(): a server marks a chunked body's end before it calls that,
             # and this client's next request must find what the body has set.
             self._request.save_streamed()
-        except (StoreUnavailableError, RefusedError) as error:
+        except AnswerableError as error:
             if isinstance(error, StoreUnavailableError):
                 self._request.manager.events.emit("database_error", details={"error": error})
             if has_sent:
@@ -337,7 +323,7 @@ class _Finishing:
 
 
 def _answer(
-    error: StoreUnavailableError | RefusedError,
+    error: AnswerableError,
     request: SessionRequest,
     start_response: StartResponse,
     *,
@@ -347,24 +333,15 @@ def _answer(
 
     In plain text; a program that asks for JSON gets the code, too, as the JSON API gives it.
     """
-    status, text, extra = _told(error)
-    kind = "text/plain; charset=utf-8"
-    if request.is_program:
-        code = error.code if isinstance(error, RefusedError) else "SERVICE_UNAVAILABLE"
-        text, kind = json.dumps({"code": code, "message": text.rstrip()}), "application/json"
-    body = text.encode("utf-8", "replace")
-    headers = [
-        ("Content-Type", kind),
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        *extra,
-    ]
+    refusal = refusal_of(error)
+    kind, body = refusal.body(is_program=request.is_program)
+    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *refusal.headers]
     headers = with_our_headers(headers, request.begin_without_app())
     try:
         if exc_info is None:
-            start_response(status, headers)
+            start_response(refusal.status_line, headers)
         else:
-            start_response(status, headers, exc_info)
+            start_response(refusal.status_line, headers, exc_info)
     except SystemError as failure:
         # uWSGI takes the headers, and then leaves the exception set that it was handed.
         if exc_info is None or failure.__cause__ is not exc_info[1]:
@@ -372,22 +349,3 @@ def _answer(
     finally:
         exc_info = None  # PEP 3333: no circular reference through the traceback
     return [] if request.facts.method == "HEAD" else [body]
-
-
-def _told(error: StoreUnavailableError | RefusedError) -> tuple[str, str, HeaderLines]:
-    """Return the status, the text and the headers beyond those of every answer."""
-    if isinstance(error, StoreUnavailableError):
-        text = "The service is away for a moment; please try again.\n"
-        return "503 Service Unavailable", text, [("Retry-After", str(RETRY_AFTER_SECONDS))]
-    text = f"{error}\n"
-    if isinstance(error, NotSignedInError):
-        return "401 Unauthorized", text, []
-    if isinstance(error, SessionDataLostError):
-        return "409 Conflict", text, []
-    if isinstance(error, SessionNotFreshError) or error.code in _ORIGIN_REFUSALS:
-        return "403 Forbidden", text, []
-    if isinstance(error, (ProviderUnavailableError, ServerBusyError, TooManyTriesError)):
-        is_ours = isinstance(error, TooManyTriesError)
-        status = "429 Too Many Requests" if is_ours else "503 Service Unavailable"
-        return status, text, [("Retry-After", str(error.retry_after_seconds))]
-    return "400 Bad Request", text, []

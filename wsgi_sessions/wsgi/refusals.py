@@ -1,0 +1,66 @@
+"""What a refusal is as an HTTP answer: for the middleware, the JSON API, pages and adapters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from ..errors import AnswerableError, MethodNotAllowedError, StoreUnavailableError
+from ..transport.response_headers import HeaderLines
+
+__all__ = ["Refusal", "refusal_of"]
+
+_UNAVAILABLE = "The service is away for a moment; please try again."
+_PHRASES = {one.value: one.phrase for one in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What to answer: an HTTP status, a code for programs, words for people.
+
+    ``retry_after_seconds`` is None where there is nothing to wait for, and ``allow`` but where
+    the path answers to other methods.
+    """
+
+    status: int
+    code: str
+    text: str
+    retry_after_seconds: int | None = None
+    allow: str | None = None
+
+    @property
+    def status_line(self) -> str:
+        """The status as ``start_response`` takes it (PEP 3333)."""
+        return f"{self.status} {_PHRASES.get(self.status, 'Refused')}"
+
+    @property
+    def headers(self) -> HeaderLines:
+        """The headers of the answer, whatever form its body has."""
+        headers = [("Cache-Control", "no-store")]
+        if self.retry_after_seconds is not None:
+            headers.append(("Retry-After", str(self.retry_after_seconds)))
+        if self.allow is not None:
+            headers.append(("Allow", self.allow))
+        return headers
+
+    def body(self, *, is_program: bool) -> tuple[str, bytes]:
+        """Return media type and body: JSON for a program, a line of text for people."""
+        if is_program:
+            said = json.dumps({"code": self.code, "message": self.text}, separators=(",", ":"))
+            return "application/json", said.encode("ascii")
+        return "text/plain; charset=utf-8", f"{self.text}\n".encode("utf-8", "replace")
+
+
+def refusal_of(error: AnswerableError) -> Refusal:
+    """Return what an exception of ours means over HTTP.
+
+    >>> from wsgi_sessions import NotSignedInError
+    >>> refusal = refusal_of(NotSignedInError("sign in first"))
+    >>> refusal.status_line, refusal.code, refusal.text
+    ('401 Unauthorized', 'UNAUTHORIZED', 'sign in first')
+    """
+    # What a database error says is for the log: it may name hosts and users.
+    text = _UNAVAILABLE if isinstance(error, StoreUnavailableError) else str(error)
+    allow = error.allow if isinstance(error, MethodNotAllowedError) else None
+    return Refusal(error.status, error.code, text, error.retry_after_seconds, allow)
