@@ -1,4 +1,4 @@
-"""Writes ``docs/settings.md``, the reference of all settings, from their declarations.
+"""Writes ``docs/reference/settings.md``, the reference of all settings, from their declarations.
 
 Run it after a change of a declaration: ``python docs/write_settings.py``. A test fails until then.
 """
@@ -14,7 +14,7 @@ from wsgi_sessions import SessionConfig
 from wsgi_sessions.config.fields import Setting
 from wsgi_sessions.config.sources import all_settings, variable_of
 
-PAGE = Path(__file__).with_name("settings.md")
+PAGE = Path(__file__).parent / "reference" / "settings.md"
 
 HEADINGS = {
     "secret": "Secret",
@@ -37,7 +37,7 @@ INTRO = """\
 
 # Settings
 
-Every field of `SessionConfig`. [Choosing settings](choosing-settings.md) says more of those that depend on each other, or on your network and your browsers.
+Every field of `SessionConfig`. [Choosing settings](../how-to/choosing-settings.md) says more of those that depend on each other, or on your network and your browsers.
 
 ## Ways to give them
 

@@ -1,4 +1,4 @@
-"""The code of ``docs/frameworks.md`` runs as it stands."""
+"""The code of ``docs/how-to/frameworks.md`` runs as it stands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsgi_sessions import SessionManager
 
 from .story import CREDENTIALS, EMAIL, PASSWORD
 
-PAGE = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "frameworks.md").read_text(encoding="utf-8")
 
 
 def code_of(heading: str) -> list[str]:
@@ -28,7 +28,7 @@ def code_of(heading: str) -> list[str]:
 def run(code: str, **names: Any) -> SimpleNamespace:
     """Run a block in which some names are known already."""
     namespace: dict[str, Any] = {"__name__": "example", **names}
-    exec(compile(code, "docs/frameworks.md", "exec"), namespace)
+    exec(compile(code, "docs/how-to/frameworks.md", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
 

@@ -1,4 +1,4 @@
-"""``docs/settings.md`` is what the declarations say, and says all of it."""
+"""``docs/reference/settings.md`` is what the declarations say, and says all of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsgi_sessions.config.sources import all_settings, variable_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCRIPT: dict[str, Any] = runpy.run_path(str(DOCS / "write_settings.py"), run_name="write_settings")
-PAGE: str = (DOCS / "settings.md").read_text(encoding="utf-8")
+PAGE: str = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
 ROWS = {
     re.split("[`<]", line)[1]: [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
     for line in PAGE.splitlines()

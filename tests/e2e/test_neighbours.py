@@ -40,7 +40,7 @@ FILL_THE_JAR = (
     "<script>for (let n = 0; n < 200; n++) "
     f'document.cookie = "c" + n + "=x; domain={OURS}; secure";</script>'
 )
-# PASSED: as docs/deployment.md asks. DEFAULT: what nginx sends where nothing is said of Host.
+# PASSED: as docs/how-to/deployment.md asks. DEFAULT: what nginx sends where nothing is said of Host.
 # OLDER: what a browser from before 2023 sends, which knows no Fetch Metadata.
 PASSED = "proxy_set_header Host $http_host;"
 DEFAULT = ""

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("examples/*.md"),
     *ROOT.glob("examples/[fr]*/README.md"),
 ]
@@ -30,7 +30,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_headings_are_found_as_the_forge_names_them() -> None:
-    assert "i2-two-browsers-cant-both-go-on" in anchors_of(ROOT / "docs" / "rotation.md")
+    assert "i2-two-browsers-cant-both-go-on" in anchors_of(
+        ROOT / "docs" / "explanation" / "rotation.md"
+    )
 
 
 def anchors_of(page: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""What ``docs/rotation.md`` says ``judge`` decides is what it decides; its picture can be shown.
+"""What ``docs/explanation/rotation.md`` says ``judge`` decides is what it decides; its picture can be shown.
 
 Must not repeat the page: its tables are read out of it.
 """
@@ -19,7 +19,7 @@ from wsgi_sessions.records import Decision, PresentedToken, SessionRecord
 from wsgi_sessions.sessions.policy import judge
 from wsgi_sessions.sessions.tokens import TokenSigner, new_branch
 
-FOLDER = Path(__file__).parents[2] / "docs"
+FOLDER = Path(__file__).parents[2] / "docs" / "explanation"
 PAGE = (FOLDER / "rotation.md").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The code of ``docs/sessions.md`` runs as it stands."""
+"""The code of ``docs/explanation/sessions.md`` runs as it stands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from wsgi_sessions import NotSignedInError, get_session
 from wsgi_sessions_testing.bench import Bench
 
-PAGE = Path(__file__).parents[2] / "docs" / "sessions.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "sessions.md"
 [BLOCK] = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""The code of ``docs/sessions-page.md`` runs, and its tables name what there is."""
+"""The code of ``docs/how-to/sessions-page.md`` runs, and its tables name what there is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import wsgi_sessions.pages.app as pages
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sessions-page.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "sessions-page.md").read_text(
+    encoding="utf-8"
+)
 TEMPLATES = Path(pages.__file__).parent / "templates"
 
 

@@ -1,4 +1,4 @@
-"""What ``docs/choosing-settings.md`` says of how settings fit together is what is checked."""
+"""What ``docs/how-to/choosing-settings.md`` says of how settings fit together is what is checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 
 from wsgi_sessions import ConfigurationError, SessionConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "choosing-settings.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "choosing-settings.md").read_text(
+    encoding="utf-8"
+)
 SECRET = "for the tests of the settings alone"
 EXPIRES_IN = 10_000
 

@@ -1,4 +1,4 @@
-"""The code of ``docs/social.md`` runs as it stands."""
+"""The code of ``docs/how-to/social.md`` runs as it stands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[2] / "docs" / "social.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "social.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What ``docs/testing.md`` shows is run from there, and what it promises is counted.
+"""What ``docs/how-to/testing.md`` shows is run from there, and what it promises is counted.
 
 Must not repeat the page: everything is read out of it.
 """
@@ -19,7 +19,7 @@ from tests.seeded_faults.catalog import FAULTS
 # Installed here for tests of their own; where they are active, names of ours are theirs.
 WITHOUT_NEIGHBOURS = ("-p", "no:django", "-p", "no:pytest-splinter")
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
 BLOCKS = {
     block.partition("\n")[0].removeprefix("# "): block
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -1,4 +1,4 @@
-"""What ``docs/deployment.md`` shows is run as it is shown: commands, configurations, the app.
+"""What ``docs/how-to/deployment.md`` shows is run as it is shown: commands, configurations, the app.
 
 Must not repeat the page: only folders, ports, the secret and the database are put in.
 """
@@ -38,7 +38,7 @@ from .servers import (
     uwsgi_command,
 )
 
-PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "deployment.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([^`\n]+)`:\n\n```\w*\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 COMMANDS: list[str] = re.findall(r"```sh\n((?:gunicorn|waitress-serve) .*)\n```", PAGE)
 HOST = "shop.example"

@@ -63,7 +63,7 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionConfig:
-    """Every setting of the product; ``docs/settings.md`` lists them.
+    """Every setting of the product; ``docs/reference/settings.md`` lists them.
 
     Durations are ``timedelta`` or whole seconds, and read back as ``timedelta``; the same in
     milliseconds has the suffix ``_ms``. Parts are given as their dataclass or a mapping. What
