@@ -16,6 +16,44 @@ if TYPE_CHECKING:
     from .wsgi.test_request import Stage
 
 
+MARKS = {
+    "browser": ("e2e",),
+    "server": (
+        *("e2e", "load", "scenarios"),
+        *("contract/test_isolation", "storage/test_servers", "storage/test_outages"),
+        *("contract/test_user_models.py::TestInstantsOfAnOwnModel::test_with_a_zone",),
+        *("companion/test_databases", "plugin/test_plugin_live_server"),
+        *("examples/test_quickstart", "adapters/test_examples_start"),
+    ),
+    "slow": (
+        *("load", "properties", "seeded_faults", "typing", "test_fork_safety"),
+        # A pytest or an example of its own, often in another process.
+        *("examples", "plugin", "adapters/test_examples_start", "companion/test_extras"),
+        # Many examples of Hypothesis, or of settings.
+        *("companion/test_strategies", "companion/test_state_machine", "api/test_hostile_bodies"),
+        "companion/test_assertions.py::test_a_sound_product_passes_under_valid_settings",
+        "api/test_documented_answers.py::test_every_documented_refusal_is_given",
+        "api/test_openapi.py::test_the_server_answers_as_it_is_described",
+        "accounts/test_id_tokens.py::test_whatever_is_sent_is_refused_in_one_way",
+        # Many rows, or real waiting.
+        *("contract/test_many_sessions", "storage/test_waiting", "storage/test_lent_database"),
+    ),
+}
+"""Which tests bear which marker, by the beginning of where they are."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what the loop of a minute leaves out, by folder, file and kind of database."""
+    for item in items:
+        place = item.nodeid.removeprefix("tests/")
+        for marker, places in MARKS.items():
+            if place.startswith(places) and item.nodeid != place:
+                item.add_marker(marker)
+        callspec = getattr(item, "callspec", None)
+        if callspec and {"postgres", "mariadb"} & set(map(str, callspec.params.values())):
+            item.add_marker("server")
+
+
 @pytest.fixture
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """An app that acts as a test tells it to, and its browser; the parameter is the settings."""
