@@ -1,7 +1,4 @@
-"""``python -m wsgi_sessions``: starts the command line.
-
-Must not do anything else.
-"""
+"""``python -m wsgi_sessions``: starts the command line."""
 
 from __future__ import annotations
 

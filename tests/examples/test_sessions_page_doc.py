@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import wsgi_sessions.pages.app as pages
+from wsgi_sessions.pages.rows import SessionRow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "sessions-page.md").read_text(
     encoding="utf-8"
@@ -27,5 +28,5 @@ def test_every_template_and_every_field_is_named() -> None:
     table = set(re.findall(r"^\| `([\w.]+)` \|", PAGE, re.MULTILINE))
     assert table == {path.name for path in TEMPLATES.iterdir()}
     told = PAGE.partition("Each of `sessions` has")[2].partition(".")[0]
-    fields = {field.name for field in dataclasses.fields(pages.SessionRow)}
+    fields = {field.name for field in dataclasses.fields(SessionRow)}
     assert set(re.findall(r"`(\w+)`", told)) == fields

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgi_sessions.pages.times import time_ago
+from wsgi_sessions.pages.rows import time_ago
 from wsgi_sessions.transport.devices import device_in_words
 
 SAFARI = "Version/18.6 Mobile/15E148 Safari/604.1"

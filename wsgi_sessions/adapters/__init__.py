@@ -1,8 +1,4 @@
-"""Thin integrations: the session where the people of a framework look for it.
-
-Must not be imported by ``wsgi_sessions`` itself, nor import a framework here: each has a module
-of its own.
-"""
+"""Thin integrations: the session where the people of a framework look for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Bottle: ``current_session()``, ``current_user()``, guards, and refusals as error pages.
-
-Must not keep anything of its own: what the functions show is in the request's environ.
-"""
+"""Bottle: ``current_session()``, ``current_user()``, guards, and refusals as error pages."""
 
 from __future__ import annotations
 

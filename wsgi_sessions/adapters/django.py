@@ -1,7 +1,4 @@
-"""Django: a middleware that puts the session on the request, guards, and refusals as pages.
-
-Must not keep a second session: a request that ``SessionMiddleware`` has seen is not read again.
-"""
+"""Django: a middleware that puts the session on the request, guards, and refusals as pages."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ __all__ = [
 ]
 
 _BRIDGE_KEY = "wsgi_sessions.django"
-_HELD_BACK = frozenset({"set-cookie", "content-length"})
+_NOT_COPIED = frozenset({"set-cookie", "content-length"})
 
 
 @cache
@@ -72,13 +69,13 @@ class SessionsMiddleware:
 
     Gives views ``request.wsgi_session`` and ``request.wsgi_user``, and in
     ``request.wsgi_sessions`` the handle to sign in and out with. The JSON API and the sessions
-    page are answered here too. If ``wsgi.py`` wraps the application in ``SessionMiddleware``,
-    that one has done the work, and this adds the names alone.
+    page are answered here too. If ``wsgi.py`` already wraps the application in
+    ``SessionMiddleware``, this only adds the names.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        self._door: SessionMiddleware | None = None
+        self._middleware: SessionMiddleware | None = None
 
     def __call__(self, request: HttpRequest) -> Any:
         """Answer a request."""
@@ -89,10 +86,10 @@ class SessionsMiddleware:
         if handle is not None and environ[REQUEST_KEY] is handle and handle.is_within(environ):
             return self._get_response(_with_names(request))
         request.get_host()  # ALLOWED_HOSTS are for the JSON API, too
-        if self._door is None:
-            self._door = SessionMiddleware(self._pass_on, get_manager())
+        if self._middleware is None:
+            self._middleware = SessionMiddleware(self._pass_on, get_manager())
         bridge = environ[_BRIDGE_KEY] = _Bridge(request)
-        return bridge.answer(self._door(environ, bridge.start_response))
+        return bridge.answer(self._middleware(environ, bridge.start_response))
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bridge: _Bridge = environ.pop(_BRIDGE_KEY)
@@ -115,13 +112,13 @@ class SessionsMiddleware:
 
 
 class _Bridge:
-    """One request between the door, which speaks WSGI, and Django, which has its responses."""
+    """One request between ``SessionMiddleware``, which is WSGI, and Django's own responses."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.response: Any = None
         self.has_begun = False
-        self._said: tuple[str, list[tuple[str, str]]] | None = None
+        self._started: tuple[str, list[tuple[str, str]]] | None = None
         self._is_answered = False
 
     def start_response(
@@ -129,14 +126,14 @@ class _Bridge:
     ) -> Any:
         if self._is_answered:
             raise exc_info[1]  # too late for another answer
-        self._said = status, headers
+        self._started = status, headers
         return _refuse_write
 
     def answer(self, iterable: Iterable[bytes]) -> Any:
-        """Return Django's response, or the door's own if that one was not to be sent."""
-        assert self._said is not None
+        """Return Django's response, or the middleware's where that took its place."""
+        assert self._started is not None
         self._is_answered = True
-        status, headers = self._said
+        status, headers = self._started
         response, close = self.response, getattr(iterable, "close", None)
         if not self.has_begun:
             answer: Any = HttpResponse(b"".join(iterable), status=int(status[:3]))
@@ -197,7 +194,7 @@ def _with_names(request: HttpRequest) -> HttpRequest:
 
 
 def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., Any]:
-    def turn_away(request: HttpRequest) -> Any:
+    def refuse(request: HttpRequest) -> Any:
         if _user_of(request) is None:
             return _show(NotSignedInError("sign in first"), request)
         if needs_fresh:
@@ -206,19 +203,19 @@ def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., An
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        refused = turn_away(request)
+        refused = refuse(request)
         return view(request, *args, **kwargs) if refused is None else refused
 
     @wraps(view)
     async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        refused = turn_away(request)
+        refused = refuse(request)
         return await view(request, *args, **kwargs) if refused is None else refused
 
     return guarded_async if iscoroutinefunction(view) else guarded
 
 
 def _user_of(request: Any) -> User | None:
-    """Return who a request says it is of; a test may set ``wsgi_user``, as it does ``user``."""
+    """Return a request's user; a test may set ``wsgi_user``, as it may set ``user``."""
     try:
         user: User | None = request.wsgi_user
     except AttributeError:
@@ -268,7 +265,7 @@ def _redirect_to_login(request: HttpRequest) -> Any:
 
 
 def _runs_code(response: Any) -> bool:
-    """Tell whether a body may yet touch the session; the server may want a file as it is."""
+    """Return whether a body can still touch the session; a file is left to the server as it is."""
     return response.streaming and getattr(response, "file_to_stream", None) is None
 
 
@@ -277,11 +274,11 @@ def _refuse_write(_chunk: bytes) -> None:
 
 
 def _copy_headers(headers: list[tuple[str, str]], response: Any) -> None:
-    """Give Django's response what the door has added or changed."""
+    """Copy to Django's response what the middleware has added or changed."""
     for name, value in headers:
         if name.lower() == "set-cookie":
             _copy_cookie(value, response)
-        elif name.lower() not in _HELD_BACK:
+        elif name.lower() not in _NOT_COPIED:
             response.headers[name] = value
 
 
@@ -290,12 +287,12 @@ def _copy_cookie(line: str, response: Any) -> None:
     name, _, value = pair.partition("=")
     response.cookies[name] = value
     morsel = response.cookies[name]
-    # As it is: Django would put quotes around some characters.
+    # Unquoted: Django would put quotes around some characters.
     morsel.set(name, value, value)
     for attribute in attributes:
-        key, _, said = attribute.partition("=")
+        key, _, text = attribute.partition("=")
         # Python before 3.14 knows no Partitioned; it renders what it has a name for.
         morsel._reserved.setdefault(key.lower(), key)
-        if not said:
+        if not text:
             morsel._flags.add(key.lower())
-        morsel[key.lower()] = said or True
+        morsel[key.lower()] = text or True

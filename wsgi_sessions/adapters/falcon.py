@@ -1,7 +1,4 @@
-"""Falcon: the session in ``req.context``, guards for ``falcon.before``, refusals as HTTPError.
-
-Must not be used under ASGI: sessions are read by a WSGI middleware.
-"""
+"""Falcon: the session in ``req.context``, guards for ``falcon.before``, refusals as HTTPError."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ class SessionsMiddleware:
         context.__class__ = _following(kind)
         if REQUEST_KEY in req.env:
             context.sessions = get_request(req.env)
-        else:  # an exempt path: whoever asks is told so
+        else:  # an exempt path: to ask for the session raises
             context.sessions_environ = req.env
 
 
@@ -62,7 +59,7 @@ class _Missing:
 
 
 class _FromHandle:
-    """An attribute of the handle's, shown until the app sets one of its own."""
+    """An attribute of the handle, until the app sets one of the same name."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

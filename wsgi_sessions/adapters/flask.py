@@ -1,7 +1,4 @@
-"""Flask: ``current_session``, ``current_user``, guards, and refusals as the app's error pages.
-
-Must not keep anything of its own: what the proxies show is in the request's environ.
-"""
+"""Flask: ``current_session``, ``current_user``, guards, and refusals as the app's error pages."""
 
 from __future__ import annotations
 
@@ -141,7 +138,7 @@ def _check_flask(app: Any) -> None:
 
 
 def _shown(get: Callable[[Any], R]) -> R | None:
-    """Return what a request shows; nobody in ``app.test_request_context()``, where nothing ran."""
+    """Return a request's value; None in ``app.test_request_context()``, which ran no middleware."""
     if REQUEST_KEY not in request.environ and _MANAGER in current_app.extensions:
         return None
     return get(request.environ)
@@ -151,18 +148,18 @@ def _guarded(view: Callable[P, R], *, needs_fresh: bool) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
         if not current_user:
-            return _send_away()
+            return _send_to_sign_in()
         if needs_fresh:
             try:
                 session_request.require_fresh()
-            except NotSignedInError:  # the database says so, and the cached copy did not
-                return _send_away()
+            except NotSignedInError:  # the session was a cached copy, and is not live
+                return _send_to_sign_in()
         return current_app.ensure_sync(view)(*args, **kwargs)
 
     return guarded
 
 
-def _send_away() -> Any:
+def _send_to_sign_in() -> Any:
     manager: SessionManager = current_app.extensions[_MANAGER]
     if is_exempt(request.environ.get("PATH_INFO", ""), manager.config.exempt_paths):
         get_request(request.environ)  # raises, and says that this path is exempt

@@ -1,7 +1,4 @@
-"""paste.deploy: sessions as a filter of an ini file, ``use = egg:wsgi-sessions``.
-
-Must not import Paste: a factory is called with plain mappings.
-"""
+"""paste.deploy: sessions as a filter of an ini file, ``use = egg:wsgi-sessions``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Pyramid: request properties, view options, a security policy, and refusals as error views.
-
-Must not be set up twice: a request that ``SessionMiddleware`` has seen is not read again.
-"""
+"""Pyramid: request properties, view options, a security policy, and refusals as error views."""
 
 from __future__ import annotations
 
@@ -124,7 +121,7 @@ class SessionSecurityPolicy:
         return None if user is None else str(user.id)
 
     def permits(self, request: Any, context: Any, permission: str) -> Any:
-        """Tell whether the context's ACL grants a permission."""
+        """Return whether the context's ACL grants a permission."""
         user_id = self.authenticated_userid(request)
         principals = ["system.Everyone"]
         if user_id is not None:

@@ -22,7 +22,7 @@ _QUERY_SAFE = _PATH_SAFE + "?%"
 
 
 def is_program(source: Any) -> bool:
-    """Tell whether a request is a program's, to be told 401, and not a person's, to be sent on.
+    """Return whether a request is a program's (401) or a person's (sent to the sign-in page).
 
     A program asks for JSON and not for HTML, or calls itself ``XMLHttpRequest``.
     """

@@ -1,7 +1,4 @@
-"""JSON under ``api_path``, in the wire format of Better Auth's client.
-
-Must not be imported by the middleware, which knows endpoints by their protocol alone.
-"""
+"""JSON under ``api_path``, in the wire format of Better Auth's client."""
 
 from __future__ import annotations
 
@@ -49,12 +46,12 @@ class JsonApi:
         self._manager = manager
 
     def answers(self, path: str) -> bool:
-        """Tell whether a PATH_INFO lies under ``api_path``."""
+        """Return whether a PATH_INFO lies under ``api_path``."""
         root = self._manager.config.api_path
         return root is not None and (path == root or path.startswith(f"{root}/"))
 
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
-        """Tell how a call's session is to be read: past the cookie cache for every change."""
+        """Return how to read the session: past the cookie cache for every change."""
         route = self._find_route(environ)
         if route is None or not route.accepts(environ["REQUEST_METHOD"]):
             return ReadOptions(allow_refresh=False)
@@ -94,7 +91,7 @@ class JsonApi:
                 return _preflight(route)
             if not route.accepts(method):
                 raise MethodNotAllowedError(route.allow)
-        body = self._heard(environ, handle) if route.method == "POST" else {}
+        body = self._read_body(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
             raise StoreUnavailableError
         value = route.answer(Call(handle, body, mount_path(environ)))
@@ -103,8 +100,8 @@ class JsonApi:
             response.location_as_given = value["url"]
         return response
 
-    def _heard(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
-        """Return the body of a request that may change something, or refuse to hear it."""
+    def _read_body(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
+        """Return the body of a request that may change something, or refuse it."""
         config, is_https = self._manager.config, handle.facts.is_https
         with discarding_body(environ):
             check_origin(environ, config, is_https=is_https)
@@ -123,7 +120,7 @@ class JsonApi:
 
 
 class _Response(Response):
-    """WebOb makes a ``Location`` absolute, by a Host that anybody can send; this one does not."""
+    """WebOb makes a ``Location`` absolute with the client's Host header; this one does not."""
 
     location_as_given: str | None = None
 
@@ -142,7 +139,7 @@ class _Response(Response):
 
 
 def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
-    """Tell whether the server takes 200 with a ``Location`` for a redirect of its own.
+    """Return whether the server takes 200 with a ``Location`` for a redirect of its own.
 
     CGI does (RFC 3875, section 6.2.2), and so do SCGI and mod_wsgi's daemons; the client would
     get that page in place of the answer.

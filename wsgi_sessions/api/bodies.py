@@ -27,16 +27,16 @@ def announced_bytes(environ: WSGIEnvironment) -> int | None:
     Without a length a body is read where the server marks its end (``wsgi.input_terminated``),
     and is empty elsewhere (PEP 3333). Raises ``InvalidValueError`` for what is no number.
     """
-    said = environ.get("CONTENT_LENGTH") or ""
-    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not said
+    length = environ.get("CONTENT_LENGTH") or ""
+    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not length
     if is_chunked and environ.get("wsgi.input_terminated"):
         return None
-    if not said:
+    if not length:
         return 0
-    if not (said.isascii() and said.isdigit()):
+    if not (length.isascii() and length.isdigit()):
         raise InvalidValueError("Content-Length is not a number")
     # Cut, because int() refuses thousands of digits.
-    return int(said.lstrip("0")[:20] or "0")
+    return int(length.lstrip("0")[:20] or "0")
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def discarding_body(
 
 
 def discard_body(environ: WSGIEnvironment) -> None:
-    """Read a body that nobody has read, up to ``MAX_DISCARDED_BYTES`` and some seconds.
+    """Read an unread body, up to ``MAX_DISCARDED_BYTES`` and some seconds.
 
     A server that closes a connection with bytes unread resets it, and the client loses the
     answer that was on its way (RFC 9112, section 9.6).
@@ -73,4 +73,4 @@ def discard_body(environ: WSGIEnvironment) -> None:
                 return
             left -= len(chunk)
     except OSError:
-        return  # the client is gone, and nobody is left to read an answer
+        return  # the client is gone

@@ -45,7 +45,7 @@ _LABEL = re.compile(r"[a-z0-9_-]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PREFLIGHT_AGE_SECONDS = 600
 _MAX_URL_LENGTH = 2048
-# A host name has at most 253 characters (RFC 1035); what is longer is nobody's.
+# A host name has at most 253 characters (RFC 1035).
 _MAX_ORIGIN_CHARACTERS = 300
 
 
@@ -65,17 +65,17 @@ def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: b
     if site == "cross-site" and is_navigation and not has_cookies:
         # Even a form of a trusted origin could sign the browser in as somebody else.
         raise CrossSiteNavigationError("a page of another site can't sign this browser in")
-    said = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
-    if said == "null" or (not said and (has_cookies or site not in ("", "none"))):
+    source = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
+    if source == "null" or (not source and (has_cookies or site not in ("", "none"))):
         raise MissingOriginError("say which page asks for this, in an Origin or Referer header")
-    if said and not is_trusted_origin(environ, said, config, is_https=is_https):
+    if source and not is_trusted_origin(environ, source, config, is_https=is_https):
         raise InvalidOriginError("this origin is not trusted; add it to trusted_origins")
 
 
 def is_trusted_origin(
     environ: WSGIEnvironment, url: str, config: SessionConfig, *, is_https: bool
 ) -> bool:
-    """Tell whether a URL or origin is the server's own, or of ``trusted_origins``."""
+    """Return whether a URL or origin is the server's own, or of ``trusted_origins``."""
     origin = _origin_of(url)
     if origin is None:
         return False
@@ -183,8 +183,8 @@ def _check_size(length: int) -> None:
 
 def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:
     """Return a Fetch Metadata header, which no script can set; "" from what sends none."""
-    said: str = environ.get(f"HTTP_SEC_FETCH_{name}", "")
-    return said.strip().lower()
+    value: str = environ.get(f"HTTP_SEC_FETCH_{name}", "")
+    return value.strip().lower()
 
 
 def _own_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> str | None:
@@ -238,10 +238,10 @@ def _parts_of(origin: str) -> tuple[str, tuple[str, ...], str]:
 
 
 def _is_label_of(pattern: str, label: str) -> bool:
-    """Tell whether a label is one of a pattern's, in which ``*`` stands for any part of it.
+    """Return whether a label matches a pattern, in which ``*`` stands for any text.
 
-    Alone it stands for at least one character: no label is empty. Searched from left to right
-    and never back, so that no label costs more than its length.
+    A label is never empty, so ``*`` alone stands for at least one character. The search goes
+    from left to right and never back, so its cost is linear in the length of the label.
     """
     first, *between = pattern.split("*")
     if not between:

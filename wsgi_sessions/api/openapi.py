@@ -38,16 +38,16 @@ _OF_EVERY_POST = (
     UnsupportedMediaTypeError,
 )
 _REASONS = {
-    400: "Something in the request is wrong; the code says what.",
-    401: "Nobody is signed in, or who tries is not let in.",
-    403: "Not from here, or not without a recent sign-in.",
+    400: "Something in the request is wrong; see the code.",
+    401: "Nobody is signed in, or the sign-in was refused.",
+    403: "From an untrusted origin, or without a recent sign-in.",
     404: "There is no such thing here.",
     409: "The user has as many sessions as they may have, or this one is over.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON.",
     422: "A user with this e-mail address exists.",
-    429: "Too many tries; wait as long as Retry-After says.",
-    503: "Something behind the server is away; wait as long as Retry-After says.",
+    429: "Too many tries; wait for the time in Retry-After.",
+    503: "Something behind the server is unavailable; wait for the time in Retry-After.",
 }
 _RETRY = {
     "Retry-After": {

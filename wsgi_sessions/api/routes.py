@@ -60,7 +60,7 @@ class Route:
     needs_database: bool = True
 
     def accepts(self, method: str) -> bool:
-        """Tell whether the endpoint answers to a method; HEAD is a GET without the body."""
+        """Return whether the endpoint answers to a method; HEAD is a GET without the body."""
         return method == self.method or (method == "HEAD" and self.method == "GET")
 
     @property

@@ -1,7 +1,4 @@
-"""The command line: ``python -m wsgi_sessions <command>``.
-
-Must not hold rules: each command calls one use case and prints what came of it.
-"""
+"""The command line: ``python -m wsgi_sessions <command>``."""
 
 from __future__ import annotations
 

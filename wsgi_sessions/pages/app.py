@@ -1,7 +1,4 @@
-"""The sessions page: where users see their sessions and end them, without JavaScript.
-
-Must not list or end anything by itself: it shows what the handle lists, and asks the handle.
-"""
+"""The sessions page: where users see their sessions and end them, without JavaScript."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -37,24 +33,20 @@ from ..records import ReadOptions
 from ..sessions.session import Session
 from ..sessions.signing import KeyRing
 from ..sessions.tokens import is_session_id
-from ..transport.devices import UNKNOWN_DEVICE, device_in_words
+from ..transport.devices import device_in_words
 from ..transport.environ import get_request
 from ..transport.mount import mount_path
 from ..wsgi.refusals import refusal_of
 from ..wsgi.request import SessionRequest
-from .times import instant_in_words, time_ago
+from .rows import row_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["SessionRow", "SessionsPage"]
+__all__ = ["SessionsPage"]
 
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _MAX_FIELDS = 20
-_MAX_AGENT_LENGTH = 120
-_NEW_FOR = timedelta(days=1)
 _ICON = "/icon.svg"
 _FORM = "application/x-www-form-urlencoded"
 NOTICES = {
@@ -75,37 +67,12 @@ _TEXTS: Mapping[type[AnswerableError], str] = {
     MethodNotAllowedError: "This address answers otherwise.",
     StoreUnavailableError: "You are not signed out. Please try again.",
 }
-"""What a person is told in other words than a program."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One session as the template shows it; instants are aware, UTC.
-
-    ``agent`` is what the browser calls itself, for a device that has no name in words.
-    ``is_elsewhere``: its address is known and is not this browser's. ``is_new``: signed in
-    within the last day, in another browser. ``is_odd``: new, or without a name in words.
-    """
-
-    id: str
-    device: str
-    agent: str | None
-    address: str | None
-    signed_in_at: datetime
-    signed_in: str
-    signed_in_in_full: str
-    last_seen_at: datetime
-    last_seen: str
-    last_seen_in_full: str
-    is_this_one: bool
-    is_elsewhere: bool
-    is_new: bool
-    is_odd: bool
+"""Texts for people where a program gets another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """Not WebOb's: that makes a Location absolute, by a Host that anybody can send."""
+    """Not WebOb's, which makes a Location absolute with the client's Host header."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -144,12 +111,12 @@ class SessionsPage:
             )
 
     def answers(self, path: str) -> bool:
-        """Tell whether a PATH_INFO lies under ``pages_path``."""
+        """Return whether a PATH_INFO lies under ``pages_path``."""
         root = self._manager.config.pages_path
         return root is not None and (path == root or path.startswith(f"{root}/"))
 
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
-        """Tell how the session is to be read: past the cookie cache, as it is about sessions."""
+        """Return how to read the session: past the cookie cache, as the page is about sessions."""
         if self._is_icon(environ):
             return ReadOptions(allow_refresh=False)
         method = environ["REQUEST_METHOD"]
@@ -218,7 +185,7 @@ class SessionsPage:
         query = dict(parse_qsl(environ.get("QUERY_STRING", "")[:200], errors="replace"))
         now = datetime_from_ms(self._manager.clock.now_ms())
         listed = handle.list_sessions()
-        rows = [_row(one, now=now, this=session) for one in listed]
+        rows = [row_of(one, now=now, this=session) for one in listed]
         rows.sort(key=lambda row: (not row.is_this_one, not row.is_odd))
         return self._render(
             environ,
@@ -231,7 +198,7 @@ class SessionsPage:
         )
 
     def _notice(self, query: Mapping[str, str], *, user_id: Any) -> str | None:
-        """Return what was just done; of the query it shows nothing, only what it names."""
+        """Return a sentence about what was just done; no text of the query is shown."""
         done = query.get("done", "")
         if done != "ended":
             return NOTICES.get(done)
@@ -264,7 +231,7 @@ class SessionsPage:
         handle.sign_out()
         return self._send_to_sign_in(environ)
 
-    # Tokens of forms, bound to the session, so that another session's are worth nothing
+    # CSRF tokens, bound to the session
 
     def _ring(self) -> KeyRing:
         return KeyRing(self._manager.config.secret, "sessions page v1")
@@ -362,34 +329,6 @@ def _see(url: str) -> _Response:
     return _Response(303, (("Location", url),))
 
 
-def _row(session: Session, *, now: datetime, this: Session) -> SessionRow:
-    is_this_one = session.id == this.id
-    device, address = session.device, session.ip_address
-    is_new = not is_this_one and now - session.authenticated_at < _NEW_FOR
-    return SessionRow(
-        id=session.id,
-        device=device,
-        agent=_cut(session.user_agent) if device == UNKNOWN_DEVICE else None,
-        address=address,
-        signed_in_at=session.authenticated_at,
-        signed_in=time_ago(session.authenticated_at, now),
-        signed_in_in_full=instant_in_words(session.authenticated_at),
-        last_seen_at=session.last_seen_at,
-        last_seen="now" if is_this_one else time_ago(session.last_seen_at, now),
-        last_seen_in_full=instant_in_words(session.last_seen_at),
-        is_this_one=is_this_one,
-        is_elsewhere=address is not None and address != this.ip_address,
-        is_new=is_new,
-        is_odd=is_new or (not is_this_one and device == UNKNOWN_DEVICE),
-    )
-
-
-def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= _MAX_AGENT_LENGTH:
-        return text
-    return f"{text[:_MAX_AGENT_LENGTH]}…"
-
-
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
@@ -409,7 +348,7 @@ def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
 
 
 def _content_security_policy(html: str, config: SessionConfig) -> str:
-    """Return a policy that lets in the styles of this very page, and nothing else.
+    """Return a Content-Security-Policy that allows the styles of this page and nothing else.
 
     Everything a client can set is escaped, so whatever stands in a style element is ours or
     the application's. A template of the application's may use style sheets of its origin.

@@ -19,8 +19,8 @@ _PHRASES = {one.value: one.phrase for one in HTTPStatus}
 class Refusal:
     """What to answer: an HTTP status, a code for programs, words for people.
 
-    ``retry_after_seconds`` is None where there is nothing to wait for, and ``allow`` but where
-    the path answers to other methods.
+    ``retry_after_seconds`` is None where waiting does not help; ``allow`` lists the methods of
+    a path that does not answer to this one.
     """
 
     status: int
@@ -47,8 +47,8 @@ class Refusal:
     def body(self, *, is_program: bool) -> tuple[str, bytes]:
         """Return media type and body: JSON for a program, a line of text for people."""
         if is_program:
-            said = json.dumps({"code": self.code, "message": self.text}, separators=(",", ":"))
-            return "application/json", said.encode("ascii")
+            text = json.dumps({"code": self.code, "message": self.text}, separators=(",", ":"))
+            return "application/json", text.encode("ascii")
         return "text/plain; charset=utf-8", f"{self.text}\n".encode("utf-8", "replace")
 
 
@@ -60,7 +60,7 @@ def refusal_of(error: AnswerableError) -> Refusal:
     >>> refusal.status_line, refusal.code, refusal.text
     ('401 Unauthorized', 'UNAUTHORIZED', 'sign in first')
     """
-    # What a database error says is for the log: it may name hosts and users.
+    # The text of a database error is for the log: it may name hosts and users.
     text = _UNAVAILABLE if isinstance(error, StoreUnavailableError) else str(error)
     allow = error.allow if isinstance(error, MethodNotAllowedError) else None
     return Refusal(error.status, error.code, text, error.retry_after_seconds, allow)

@@ -1,0 +1,94 @@
+"""The rows of the sessions page: each session in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from ..sessions.session import Session
+from ..transport.devices import UNKNOWN_DEVICE
+
+__all__ = ["SessionRow", "instant_in_words", "row_of", "time_ago"]
+
+_MAX_AGENT_LENGTH = 120
+_NEW_FOR = timedelta(days=1)
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session as the template shows it; instants are aware, UTC.
+
+    ``agent`` is what the browser calls itself, for a device that has no name in words.
+    ``is_elsewhere``: its address is known and is not this browser's. ``is_new``: signed in
+    within the last day, in another browser. ``is_odd``: new, or without a name in words.
+    """
+
+    id: str
+    device: str
+    agent: str | None
+    address: str | None
+    signed_in_at: datetime
+    signed_in: str
+    signed_in_in_full: str
+    last_seen_at: datetime
+    last_seen: str
+    last_seen_in_full: str
+    is_this_one: bool
+    is_elsewhere: bool
+    is_new: bool
+    is_odd: bool
+
+
+def row_of(session: Session, *, now: datetime, this: Session) -> SessionRow:
+    """Return the row of a session; ``this`` is the session of the browser that looks."""
+    is_this_one = session.id == this.id
+    device, address = session.device, session.ip_address
+    is_new = not is_this_one and now - session.authenticated_at < _NEW_FOR
+    return SessionRow(
+        id=session.id,
+        device=device,
+        agent=_cut(session.user_agent) if device == UNKNOWN_DEVICE else None,
+        address=address,
+        signed_in_at=session.authenticated_at,
+        signed_in=time_ago(session.authenticated_at, now),
+        signed_in_in_full=instant_in_words(session.authenticated_at),
+        last_seen_at=session.last_seen_at,
+        last_seen="now" if is_this_one else time_ago(session.last_seen_at, now),
+        last_seen_in_full=instant_in_words(session.last_seen_at),
+        is_this_one=is_this_one,
+        is_elsewhere=address is not None and address != this.ip_address,
+        is_new=is_new,
+        is_odd=is_new or (not is_this_one and device == UNKNOWN_DEVICE),
+    )
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= _MAX_AGENT_LENGTH:
+        return text
+    return f"{text[:_MAX_AGENT_LENGTH]}…"
+
+
+def time_ago(instant: datetime, now: datetime) -> str:
+    """Return how long ago an instant was, in its largest unit.
+
+    >>> noon = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
+    >>> time_ago(noon.replace(hour=9), noon), time_ago(noon.replace(minute=1), noon)
+    ('3 hours ago', 'just now')
+    """
+    seconds = (now - instant).total_seconds()
+    for length, unit in _UNITS:
+        count = int(seconds // length)
+        if count >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def instant_in_words(instant: datetime) -> str:
+    """Say an instant in UTC.
+
+    >>> instant_in_words(datetime(2026, 1, 2, 12, tzinfo=timezone.utc))
+    '2 January 2026, 12:00 UTC'
+    """
+    utc = instant.astimezone(timezone.utc)
+    return f"{utc.day} {utc:%B %Y, %H:%M} UTC"
