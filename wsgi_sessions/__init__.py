@@ -46,7 +46,7 @@ from .errors import (
     UserAlreadyExistsError,
     WsgiSessionsError,
 )
-from .events import SessionEvent
+from .events import EventName, SessionEvent
 from .manager import SessionManager, SignIn
 from .pages.app import SessionsPage
 from .records import EndReason
@@ -65,6 +65,7 @@ __all__ = [
     "EmailMissingError",
     "EmailNotVerifiedError",
     "EndReason",
+    "EventName",
     "FieldNotAllowedError",
     "IdTokenNotSupportedError",
     "InvalidCredentialsError",

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .clock import Clock, datetime_from_ms
 from .records import EndReason
@@ -17,41 +17,116 @@ from .records import EndReason
 if TYPE_CHECKING:
     from .storage.outages import Outages
 
-__all__ = ["Events", "SessionEvent"]
+__all__ = ["EVENT_KINDS", "EventKind", "EventName", "Events", "SessionEvent"]
 
 logger = logging.getLogger("wsgi_sessions")
 
-_LEVELS = {
-    "session_replayed": logging.WARNING,
-    "ip_mismatch": logging.WARNING,
-    "two_sessions_presented": logging.WARNING,
-    "sign_in_failed": logging.INFO,
-    "throttled": logging.WARNING,
-    "account_linked": logging.INFO,
-    "provider_error": logging.WARNING,
-    "data_dropped": logging.WARNING,
-    "cookie_cache_too_large": logging.WARNING,
-    "clock_off": logging.WARNING,
+EventName = Literal[
+    "session_created",
+    "session_refreshed",
+    "session_rotated",
+    "session_ended",
+    "session_replayed",
+    "ip_mismatch",
+    "two_sessions_presented",
+    "sign_in_failed",
+    "throttled",
+    "password_changed",
+    "user_created",
+    "user_updated",
+    "user_deleted",
+    "account_linked",
+    "provider_error",
+    "data_dropped",
+    "cookie_cache_too_large",
+    "clock_off",
+    "purge_done",
+    "database_error",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """At which level events of a name are logged, and what they mean, ``details`` included."""
+
+    level: int
+    doc: str
+
+
+EVENT_KINDS: Mapping[EventName, EventKind] = {
+    "session_created": EventKind(
+        logging.DEBUG, "A sign-in began a session, or a visitor's was stored."
+    ),
+    "session_refreshed": EventKind(logging.DEBUG, "`expires_at` was pushed forward."),
+    "session_rotated": EventKind(
+        logging.DEBUG, "The browser came with the next token: its new `generation` is stored."
+    ),
+    "session_ended": EventKind(
+        logging.DEBUG,
+        "A session is over, for the `reason`. `revoke_everything()` reports one for all, without"
+        " a session id, with their `session_count`.",
+    ),
+    "session_replayed": EventKind(
+        logging.WARNING,
+        "Somebody presented a token that another holder has left behind: a theft, or a copied"
+        ' browser profile. With `on_replay="revoke"` the session has ended.',
+    ),
+    "ip_mismatch": EventKind(
+        logging.WARNING, "A session was presented from an address outside its `ip_binding`."
+    ),
+    "two_sessions_presented": EventKind(
+        logging.WARNING,
+        "A request brought the tokens of two live sessions, as when a sub-domain has planted one."
+        " The first in the header was taken; `other_session_id` is the other.",
+    ),
+    "sign_in_failed": EventKind(
+        logging.INFO,
+        "A sign-in was refused. `cause` says why: `unknown_user`, `wrong_password`,"
+        " `email_not_verified`, `no_email`, `account_not_linked`, or `id_token_` and the check"
+        " that failed; with `provider` where there is one.",
+    ),
+    "throttled": EventKind(
+        logging.WARNING, "Too many tries with a password; the next one in `retry_after_seconds`."
+    ),
+    "password_changed": EventKind(logging.DEBUG, "A user has a new password."),
+    "user_created": EventKind(
+        logging.DEBUG, "Somebody signed up, or came by a `provider` for the first time."
+    ),
+    "user_updated": EventKind(logging.DEBUG, "A user's name or image was changed."),
+    "user_deleted": EventKind(logging.DEBUG, "A user was deleted, and their sessions ended."),
+    "account_linked": EventKind(
+        logging.INFO, "A user who was here before signed in by a `provider` for the first time."
+    ),
+    "provider_error": EventKind(
+        logging.WARNING, "The keys of a `provider` could not be fetched; `error` says what failed."
+    ),
+    "data_dropped": EventKind(
+        logging.WARNING, "What was set in `session.data` was not stored; `why` gives the reason."
+    ),
+    "cookie_cache_too_large": EventKind(
+        logging.WARNING,
+        "A cached copy is larger than browsers store (4096 bytes), so it was not sent. Once in"
+        " a process.",
+    ),
+    "clock_off": EventKind(
+        logging.WARNING,
+        "This process's clock is `ahead_ms` before the database's (negative: behind), more than"
+        " the `allowed_ms`. Until that changes it neither makes nor takes cached copies.",
+    ),
+    "purge_done": EventKind(logging.DEBUG, "A clean-up deleted `row_count` rows."),
+    "database_error": EventKind(
+        logging.DEBUG,
+        "The database did not answer a request; `error` is the exception. What failed, and when"
+        " it is back, is logged once for each outage.",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """One thing that happened.
+    """One thing that happened; ``EVENT_KINDS`` says what each name means."""
 
-    ``name`` is one of: ``session_created``, ``session_refreshed``, ``session_rotated``,
-    ``session_ended``, ``session_replayed``, ``ip_mismatch``, ``two_sessions_presented``,
-    ``sign_in_failed``, ``throttled``, ``password_changed``, ``user_created``,
-    ``user_updated``, ``user_deleted``, ``account_linked``, ``provider_error``,
-    ``data_dropped``, ``cookie_cache_too_large``, ``clock_off``, ``purge_done``,
-    ``database_error``.
-
-    ``two_sessions_presented``: a request brought the tokens of two live sessions, as when a
-    sub-domain has planted one; ``session_id`` is the one that was taken, the first in the
-    header, and ``details["other_session_id"]`` the other.
-    """
-
-    name: str
+    name: EventName
     at_ms: int
     session_id: str | None = None
     user_id: Any = None
@@ -91,7 +166,7 @@ class Events:
 
     def emit(
         self,
-        name: str,
+        name: EventName,
         *,
         session_id: str | None = None,
         user_id: Any = None,
@@ -103,7 +178,7 @@ class Events:
         error = (details or {}).get("error")
         if name == "database_error" and self.outages is not None and error is not None:
             self.outages.begin(error)
-        level = _LEVELS.get(name, logging.DEBUG)
+        level = EVENT_KINDS[name].level
         is_logged = logger.isEnabledFor(level)
         if not (is_logged or self._listeners):
             return
