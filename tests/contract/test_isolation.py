@@ -207,25 +207,30 @@ def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:
     theirs.close()
 
 
-@pytest.mark.parametrize("code", [1213, 1020])
+@pytest.mark.parametrize("number", [0, 1], ids=["deadlock", "row changed"])
 @pytest.mark.parametrize(("failures", "tells"), [(3, True), (100, None)])
-def test_statement_that_mariadb_undid_is_sent_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch, code: int, failures: int, tells: Any
+def test_statement_that_the_server_undid_is_sent_again(
+    server: Place, monkeypatch: pytest.MonkeyPatch, number: int, failures: int, tells: Any
 ) -> None:
-    place.store.insert_session(make_session())
-    write, left = place.connections.write, [failures]
+    server.store.insert_session(make_session())
+    write, left = server.connections.write, [failures]
+    error: Exception = (
+        pymysql.OperationalError((1213, 1020)[number], "undone")
+        if server.kind == "mariadb"
+        else psycopg.errors.lookup(("40P01", "40001")[number])("undone")
+    )
 
     def undone(sql: str, parameters: Any) -> int:
         if left[0]:
             left[0] -= 1
-            raise StoreUnavailableError("undone") from pymysql.OperationalError(code, "undone")
+            raise StoreUnavailableError("undone") from error
         return write(sql, parameters)
 
-    monkeypatch.setattr(place.connections, "write", undone)
+    monkeypatch.setattr(server.connections, "write", undone)
 
     if tells is None:
         with pytest.raises(StoreUnavailableError):
-            place.store.apply_change(make_session(), CHANGE)
+            server.store.apply_change(make_session(), CHANGE)
         assert left[0] > failures - 20
     else:
-        assert place.store.apply_change(make_session(), CHANGE) is tells
+        assert server.store.apply_change(make_session(), CHANGE) is tells

@@ -72,10 +72,7 @@ class TestServer:
     ) -> None:
         # Whether it landed can't be known.
         count(connections)
-        monkeypatch.setattr(
-            "wsgi_sessions.storage.connection_source.has_something_unread",
-            lambda *given, **more: False,
-        )
+        monkeypatch.setattr(type(connections.dialect), "has_unread", lambda *given: False)
         self.kill(server, connections)
 
         with pytest.raises(StoreUnavailableError):

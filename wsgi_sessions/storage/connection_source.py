@@ -17,24 +17,9 @@ import peewee
 
 from ..errors import ConfigurationError, StoreUnavailableError
 from ..fork_safety import leave_to_parent, notice_fork, renew_locks_in_child
-from .bounded_drivers import (
-    bound_opening,
-    bound_pool,
-    bounded,
-    has_something_unread,
-    is_idle,
-    is_under_way,
-    limit_lock_waits,
-)
-from .driver_errors import (
-    driver_errors,
-    is_conflict,
-    is_gone,
-    is_out_of_connections,
-    is_timeout,
-    translate,
-)
-from .openings import kept_by_pool, note_openings, open_in_turn
+from .dialects import find_dialect
+from .driver_errors import Meaning
+from .openings import kept_by_pool, limit_pool, note_openings, open_in_turn, pool_errors
 from .patience import current_budget, left_ms, spending
 from .pool import Pool, PooledConnection
 from .urls import DEFAULT_PATIENCE_MS, find_database, is_in_memory, open_url
@@ -76,16 +61,20 @@ class ConnectionSource:
         self.on_first_use: Callable[[], bool | None] | None = None
         self.is_ready_for: object = None
         self.patience_ms = patience_ms
-        self._kind = "sqlite" if self.is_sqlite else "mysql" if self.is_mysql else "postgres"
+        self.dialect = find_dialect(found)
         self._used_first: Callable[[], bool | None] | None = None
-        self._errors = driver_errors(self.database)
+        # A lone surrogate fits in no database, an integer of more than 64 bits not in SQLite.
+        self._errors: tuple[type[Exception], ...] = (
+            peewee.PeeweeException,
+            *pool_errors(self.database),
+            *self.dialect.driver_errors(),
+            OSError,
+            UnicodeEncodeError,
+            OverflowError,
+        )
         self._transaction_errors: tuple[type[Exception], ...] = (
             *self._errors,
             StoreUnavailableError,
-        )
-        # What we lock and then read has to be what is there now, whatever a role's default says.
-        self._kind_of_transaction: tuple[str, ...] = (
-            ("IMMEDIATE",) if self.is_sqlite else () if self.is_mysql else ("READ COMMITTED",)
         )
         self._local = threading.local()
         self._is_memory = self.is_sqlite and is_in_memory(str(self.database.database))
@@ -98,16 +87,16 @@ class ConnectionSource:
         )
         self._file_id: tuple[int, int] | None = None
         self._first_use_lock = threading.RLock()
-        if self.is_owned and not self.is_sqlite:
-            bound_opening(self.database, is_mysql=self.is_mysql)
-        elif not self.is_sqlite:
-            bound_pool(self.database, kind=self._kind)
+        if self.is_owned:
+            self.dialect.use_time_limits(self.database)
+        else:
+            limit_pool(self.database, self.dialect)
         self._opening = note_openings(self.database)
         # One connection in memory is all there is, so its users take turns.
         self._pool = Pool(
             1 if self._is_memory else max_connections,
             open_one=self._open,
-            is_full=is_out_of_connections,
+            is_full=self.dialect.is_out_of_connections,
         )
         self._is_quick = self.is_owned and self._path is not None
         renew_locks_in_child(self)
@@ -172,7 +161,7 @@ class ConnectionSource:
             state.set_connection(entry.connection)
         is_broken = True
         try:
-            with bounded(entry.connection, kind=self._kind):
+            with self.dialect.limited(entry.connection):
                 self._limit_lock_waits(entry)
                 if self.on_first_use is not None:
                     self._prepare()
@@ -200,7 +189,7 @@ class ConnectionSource:
         while True:
             entry = self._pool.take()
             # Cut by the server while it was idle: then nothing was sent over it.
-            if self.is_sqlite or not has_something_unread(entry.connection, kind=self._kind):
+            if not self.dialect.has_unread(entry.connection):
                 return entry
             self._pool.discard(entry)
 
@@ -212,7 +201,7 @@ class ConnectionSource:
 
     def _is_idle(self, entry: PooledConnection) -> bool:
         try:
-            return is_idle(entry.connection, kind=self._kind)
+            return self.dialect.is_idle(entry.connection)
         except Exception:
             # Closed meanwhile.
             return False
@@ -227,7 +216,7 @@ class ConnectionSource:
         try:
             connection = self._usable_lent()
             self._local.held = connection
-            with bounded(connection, kind=self._kind):
+            with self.dialect.limited(connection):
                 if self.on_first_use is not None:
                     self._prepare()
                 yield connection
@@ -238,14 +227,12 @@ class ConnectionSource:
 
     def _usable_lent(self) -> Any:
         connection = self.database.connection()
-        if self.is_sqlite:
-            return connection
-        if is_under_way(connection, kind=self._kind):
+        if self.dialect.is_running_query(connection):
             raise StoreUnavailableError(
                 "another query is under way on the application's connection, or was broken off; "
                 "read it to its end, or close the connection"
             )
-        if has_something_unread(connection, kind=self._kind):
+        if self.dialect.has_unread(connection):
             if self.database.in_transaction():
                 raise StoreUnavailableError(
                     "the application's connection was cut, or broken off within a query, in the "
@@ -267,14 +254,14 @@ class ConnectionSource:
             except self._errors as error:
                 # While others turn a new file to WAL, SQLite does not wait, whatever its
                 # busy_timeout says.
-                if left_ms() == 0 or not (self.is_sqlite and is_conflict(error)):
+                if left_ms() == 0 or not (self.is_sqlite and self.dialect.is_conflict(error)):
                     raise
             time.sleep(0.01)
         try:
             if self.database.server_version is None:
                 self.database._set_server_version(connection)
-            with bounded(connection, kind=self._kind):
-                limit_lock_waits(connection, self.patience_ms, kind=self._kind)
+            with self.dialect.limited(connection):
+                self.dialect.limit_lock_waits(connection, self.patience_ms)
         except BaseException:
             connection.close()
             raise
@@ -289,22 +276,8 @@ class ConnectionSource:
         if patience_ms is None or patience_ms > self.patience_ms - LONG_MS:
             patience_ms = self.patience_ms
         if entry.lock_ms != patience_ms:
-            limit_lock_waits(entry.connection, patience_ms, kind=self._kind)
+            self.dialect.limit_lock_waits(entry.connection, patience_ms)
             entry.lock_ms = patience_ms
-
-    @contextmanager
-    def _briefly_locked(self) -> Iterator[None]:
-        """Have a lent SQLite connection wait for no lock; one of ours is told by the budget."""
-        if self.is_owned:
-            yield
-            return
-        with self._taken() as connection:
-            before = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-            limit_lock_waits(connection, 0, kind=self._kind)
-            try:
-                yield
-            finally:
-                limit_lock_waits(connection, before, kind=self._kind)
 
     def prepare(self, work: Callable[[], bool | None] | None = None) -> None:
         """Have done what comes before the first use, or this work in its place.
@@ -323,7 +296,7 @@ class ConnectionSource:
                 local["is_preparing"] = was_preparing
                 self._prepare(work)
         except self._errors as error:
-            raise translate(error) from error
+            raise self.dialect.translate(error) from error
         finally:
             local["is_preparing"] = was_preparing
 
@@ -390,7 +363,7 @@ class ConnectionSource:
 
     def _is_spent(self, error: BaseException | None) -> bool:
         """Tell whether whoever asks has waited for as long as they can."""
-        return left_ms() == 0 or (error is not None and is_timeout(error))
+        return left_ms() == 0 or (error is not None and self.dialect.is_timeout(error))
 
     # Connections that are of no more use
 
@@ -402,7 +375,8 @@ class ConnectionSource:
             return True
         if self.database.is_closed():
             return True
-        if not is_gone(error, self.database.connection()):
+        is_lost = self.dialect.meaning_of(error) is Meaning.CONNECTION_LOST
+        if not is_lost and not self.dialect.is_closed(self.database.connection()):
             return False
         # Peewee keeps it for good, and the application may never look.
         self._drop_lent()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
 from .connection_source import LONG_MS, ConnectionSource
-from .driver_errors import IntegrityConflict, is_conflict, translate
+from .driver_errors import IntegrityConflict
 from .patience import left_ms, only_briefly, spending
 
 __all__ = ["Connections", "IntegrityConflict"]
@@ -37,6 +37,11 @@ class Connections(ConnectionSource):
         return not getattr(self._local, "depth", 0) and bool(self.database.in_transaction())
 
     @property
+    def has_begun_transaction(self) -> bool:
+        """Whether the transaction that is open was begun here, and not by the application."""
+        return bool(getattr(self._local, "has_begun", False))
+
+    @property
     def may_read_the_past(self) -> bool:
         """Whether a plain SELECT may show rows as they were before others changed them.
 
@@ -46,7 +51,7 @@ class Connections(ConnectionSource):
         return (
             self.is_mysql
             and bool(self.database.in_transaction())
-            and not getattr(self._local, "has_begun", False)
+            and not self.has_begun_transaction
         )
 
     # Statements
@@ -61,7 +66,7 @@ class Connections(ConnectionSource):
                     row: Row | None = entry.connection.execute(sql, parameters).fetchone()
                 except BaseException as error:
                     self._pool.discard(entry)
-                    if not isinstance(error, self._errors) or is_conflict(error):
+                    if not isinstance(error, self._errors) or self.dialect.is_conflict(error):
                         raise self._translated(error) from error
                 else:
                     self._pool.give(entry)
@@ -83,7 +88,7 @@ class Connections(ConnectionSource):
                     with self._taken() as connection:
                         return self._send(connection, sql, parameters, _all_rows)
                 except self._errors as error:
-                    translated = translate(error)
+                    translated = self.dialect.translate(error)
                     is_last = (
                         attempt == 2
                         or self.database.in_transaction()
@@ -108,42 +113,24 @@ class Connections(ConnectionSource):
         Raises ``StoreUnavailableError`` at once where it would have to wait for a lock.
         """
         self._notice_fork()
-        if self.is_sqlite:
-            with only_briefly(0), self._briefly_locked():
-                return self._change(sql, parameters, _row_count)
         with only_briefly(_TOUCH_MS):
-            if self.is_mysql:
-                with self._mysql_taken() as is_mariadb:
-                    limits = "innodb_lock_wait_timeout = 0, lock_wait_timeout = 0"
-                    prefix = f"SET STATEMENT {limits} FOR " if is_mariadb else ""
-                    return self._change(f"{prefix}{sql}", parameters, _row_count)
-            return self.atomically(lambda: self._change_without_waiting(sql, parameters))
+            return self.dialect.write_unless_locked(self, sql, parameters)
 
     @contextmanager
-    def _mysql_taken(self) -> Iterator[bool]:
-        """Take a connection; yield whether its server is MariaDB, and not MySQL."""
+    def connection(self) -> Iterator[Any]:
+        """Have one connection of the driver for all that is done in a block."""
         try:
             with self._taken() as connection:
-                yield "maria" in str(getattr(connection, "server_version", "")).lower()
+                yield connection
         except self._errors as error:
-            raise translate(error) from error
-
-    def _change_without_waiting(self, sql: str, parameters: Sequence[Any]) -> int:
-        # Within the application's transaction it would hold for what comes after, too.
-        before = self.read_rows(
-            "SELECT current_setting('lock_timeout'), set_config('lock_timeout', '1', true)", ()
-        )[0][0]
-        changed = self._change(sql, parameters, _row_count)
-        if not getattr(self._local, "has_begun", False):
-            self.read_rows("SELECT set_config('lock_timeout', %s, true)", (before,))
-        return changed
+            raise self.dialect.translate(error) from error
 
     def _change(self, sql: str, parameters: Sequence[Any], tell: Callable[[Any], T]) -> T:
         try:
             with self._taken() as connection:
                 return self._send(connection, sql, parameters, tell)
         except self._errors as error:
-            raise translate(error) from error
+            raise self.dialect.translate(error) from error
 
     def _send(
         self, connection: Any, sql: str, parameters: Sequence[Any], tell: Callable[[Any], T]
@@ -183,7 +170,7 @@ class Connections(ConnectionSource):
                     is_last = attempt == _MAX_TRIES or self._is_spent(cause)
                     if self.database.in_transaction() or is_last:
                         raise self._translated(error) from cause
-                    if not is_conflict(cause):
+                    if not self.dialect.is_conflict(cause):
                         # Once begun it may have been committed, so it is not sent again.
                         is_unsent = not has_begun[0] and self._is_dead_at_begin(cause, attempt)
                         if cause is None or not (is_unsent and self._renew(cause)):
@@ -195,7 +182,7 @@ class Connections(ConnectionSource):
     def _atomically_once(self, work: Callable[[], T], has_begun: list[bool]) -> T:
         with self._taken():
             is_inner = self.database.in_transaction()
-            kind = () if is_inner else self._kind_of_transaction
+            kind = () if is_inner else self.dialect.transaction_kind
             self._local.depth = 1
             self._local.has_begun = not is_inner
             try:
@@ -215,16 +202,16 @@ class Connections(ConnectionSource):
             with spending(patience_ms or self.patience_ms), self._taken():
                 work()
         except self._errors as error:
-            raise translate(error) from error
+            raise self.dialect.translate(error) from error
 
     # Errors
 
     def _translated(self, error: BaseException) -> BaseException:
-        return translate(error) if isinstance(error, self._errors) else error
+        return self.dialect.translate(error) if isinstance(error, self._errors) else error
 
     def _is_dead_at_begin(self, error: BaseException | None, attempt: int) -> bool:
         """Tell whether a connection was found dead before anything was sent over it."""
-        if error is None or attempt > 1 or self.is_sqlite:
+        if error is None or attempt > 1 or not self.dialect.is_server:
             return False
         names = {kind.__name__ for kind in type(error).__mro__}
         return bool(names & {"OperationalError", "InterfaceError"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +17,10 @@ import peewee
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
 from ..fork_safety import first_process_id, leave_to_parent, notice_fork
-from .patience import left_ms
+from .dialects import Dialect
+from .patience import is_spending, left_ms
 
-__all__ = ["kept_by_pool", "note_openings", "open_in_turn"]
+__all__ = ["kept_by_pool", "limit_pool", "note_openings", "open_in_turn", "pool_errors"]
 
 _openings: weakref.WeakKeyDictionary[peewee.Database, Any] = weakref.WeakKeyDictionary()
 """In which process the connection was opened that a thread has to a database."""
@@ -54,6 +56,39 @@ def note_openings(database: Any) -> Any:
         opening.process_id = os.getpid() if is_begun_here else first_process_id()
     _openings[database] = opening
     return opening
+
+
+def limit_pool(database: Any, dialect: Dialect) -> None:
+    """Have a pool of Peewee's look at its connections within the time of who waits for one.
+
+    It asks the server whether a connection still lives before it hands it out, and undoes what
+    was left open before it takes it back. What the application asks of its pool is not meant.
+    """
+    for name in ("_is_closed", "_can_reuse"):
+        check = getattr(database, name, None)
+        if dialect.is_server and check is not None and not isinstance(check, _LimitedCheck):
+            setattr(database, name, _LimitedCheck(check, dialect))
+
+
+class _LimitedCheck:
+    def __init__(self, check: Callable[[Any], bool], dialect: Dialect) -> None:
+        self._check = check
+        self._dialect = dialect
+
+    def __call__(self, connection: Any) -> bool:
+        if not is_spending():
+            return self._check(connection)
+        with self._dialect.limited(connection):
+            return self._check(connection)
+
+
+def pool_errors(database: Any) -> tuple[type[Exception], ...]:
+    """Return what a pool of Peewee's raises besides the errors of the driver."""
+    if not hasattr(database, "_max_connections"):
+        return ()
+    from playhouse.pool import MaxConnectionsExceeded  # it loads every driver
+
+    return (MaxConnectionsExceeded,)
 
 
 def kept_by_pool(database: Any) -> list[Any]:

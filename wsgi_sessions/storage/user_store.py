@@ -15,7 +15,6 @@ import peewee
 from ..errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 from ..records import UserRecord
 from .connections import Connections
-from .driver_errors import is_overtaken
 from .models import USER_ATTRIBUTES, Models, plain_key
 from .statements import Statement, compile_query, slot
 from .timestamps import ms_from_column, ms_to_column
@@ -257,7 +256,7 @@ class UserStore:
             return 0
 
     def _was_overtaken(self, error: StoreUnavailableError) -> bool:
-        return is_overtaken(error.__cause__)
+        return self._connections.dialect.is_overtaken(error.__cause__)
 
     def for_update(self, query: Any) -> Any:
         """Lock the rows of a query; SQLite locks the file when a transaction begins."""
