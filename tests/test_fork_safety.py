@@ -400,8 +400,8 @@ def test_row_of_another_session_is_never_believed(
     assert ada is not None and bob is not None
     real = manager.connections.read_row
     answers = {
-        ada.id: real(manager.store._find_sql, (bob.id,)),
-        ada.user_id: real(manager.store._find_user.sql, (bob.user_id,)),
+        ada.id: real(manager.store.sessions._find.sql, (bob.id,)),
+        ada.user_id: real(manager.store.users._find.sql, (bob.user_id,)),
     }
     before = connection_of(manager.connections, kind)
 
@@ -411,9 +411,9 @@ def test_row_of_another_session_is_never_believed(
     with monkeypatch.context() as patch:
         patch.setattr(manager.connections, "read_row", cross)
         for find in (
-            lambda: manager.store.find_session(ada.id),
-            lambda: manager.store._find_locked(ada.id),
-            lambda: manager.store.find_user(ada.user_id),
+            lambda: manager.store.sessions.find(ada.id),
+            lambda: manager.store.sessions._find_locked(ada.id),
+            lambda: manager.store.users.find(ada.user_id),
         ):
             with pytest.raises(StoreUnavailableError, match="another question"):
                 find()

@@ -68,7 +68,7 @@ def message_of(pairs: list[tuple[str, str]]) -> HTTPMessage:
 
 
 def reason_of(manager: SessionManager, session_id: str) -> str | None:
-    found = manager.store.find_session(session_id)
+    found = manager.store.sessions.find(session_id)
     assert found is not None
     return found[0].end_reason
 
@@ -319,7 +319,7 @@ class TestGetSession:
     def test_a_session_is_not_live_without_its_user(self, manager: SessionManager) -> None:
         made = sign_up(manager)
         assert made.session is not None
-        manager.store.delete_user_row(made.user.id)
+        manager.store.users.delete(made.user.id)
         assert not manager.is_live(made.session.id)
 
 
@@ -448,7 +448,7 @@ class TestConfig:
             assert lent is manager
             assert lent.list_sessions(made.user.id) == []
         with manager.reassembled(database="sqlite:///:memory:") as lent:
-            assert lent.store.find_user(made.user.id) is None
+            assert lent.store.users.find(made.user.id) is None
 
         assert len(manager.list_sessions(made.user.id)) == 1
 

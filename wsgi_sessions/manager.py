@@ -8,11 +8,12 @@ from typing import Any
 from .errors import InvalidCredentialsError, InvalidIdTokenError
 from .parts import Assembly
 from .records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
-from .sessions.creation import CreatedSession
+from .sessions.creation import CreatedSession, Replaced
 from .sessions.policy import is_live
 from .sessions.session import Session, SessionData, SignIn, User
 from .sessions.tokens import is_session_id, new_database_secret
-from .storage.ending_store import EndedSessions
+from .storage.meta import DATABASE_SECRET
+from .storage.session_ends import EndedSessions
 from .transport.environ import (
     REQUEST_KEY,
     SESSION_KEY,
@@ -109,11 +110,11 @@ class SessionManager(Assembly):
         """
         if not is_session_id(session_id):
             return False
-        found = self.store.find_session(session_id)
+        found = self.store.sessions.find(session_id)
         return found is not None and self._goes_on(*found)
 
     def _look_again(self, session_id: str) -> Session | None:
-        found = self.store.find_session(session_id)
+        found = self.store.sessions.find(session_id)
         if found is None or not self._goes_on(*found):
             return None
         return self.to_session(*found, now_ms=self.clock.now_ms(), open_data=self.open_data)
@@ -125,7 +126,7 @@ class SessionManager(Assembly):
 
     def load_data(self, session_id: str) -> tuple[str, int] | None:
         """Return the JSON text and version of a live session's data, or None."""
-        found = self.store.find_session(session_id)
+        found = self.store.sessions.find(session_id)
         if found is None or found[0].ended_at_ms is not None:
             return None
         return found[0].data, found[0].data_version
@@ -140,10 +141,10 @@ class SessionManager(Assembly):
     def list_sessions(self, user_id: Any) -> list[Session]:
         """Return a user's live sessions, the latest seen first; at most 1000."""
         now_ms = self.clock.now_ms()
-        user = self.store.find_user(user_id)
+        user = self.store.users.find(user_id)
         return [
             self.to_session(record, user, now_ms=now_ms)
-            for record in self.store.list_sessions(user_id, now_ms)
+            for record in self.store.sessions.list_live(user_id, now_ms)
             if is_live(record, now_ms=now_ms, config=self.config)
         ]
 
@@ -237,8 +238,7 @@ class SessionManager(Assembly):
                     user,
                     remember_me=remember_me,
                     facts=facts,
-                    replaces=replaces,
-                    also_ends=also_ends,
+                    replaced=Replaced(replaces, also_ends),
                 ),
             ),
         )
@@ -302,7 +302,7 @@ class SessionManager(Assembly):
         was refused for its address. Raises ``LookupError`` for an unknown user and
         ``SessionLimitReached`` under ``on_limit="reject"``.
         """
-        user = self.store.find_user(user_id)
+        user = self.store.users.find(user_id)
         if user is None:
             raise LookupError(f"there is no user with the id {user_id!r}")
         return self._begin_session(
@@ -336,9 +336,7 @@ class SessionManager(Assembly):
         Raises ``InvalidPasswordError`` for a wrong current password, ``PasswordTooShortError``,
         ``PasswordTooLongError`` or ``TooManyTriesError``.
         """
-        facts = facts or NO_FACTS
-
-        reason = EndReason.PASSWORD_CHANGED
+        facts, reason = facts or NO_FACTS, EndReason.PASSWORD_CHANGED
 
         def begin_anew(user: UserRecord) -> tuple[UserRecord, CreatedSession]:
             others: tuple[str, ...] = ()
@@ -350,8 +348,7 @@ class SessionManager(Assembly):
                 user,
                 remember_me=remember_me,
                 facts=facts,
-                replaces=replaces,
-                replaced_reason=reason,
+                replaced=Replaced(replaces, reason=reason),
             )
             ended = tuple((session_id, reason) for session_id in others)
             return user, created._replace(ended=ended + created.ended)
@@ -375,9 +372,8 @@ class SessionManager(Assembly):
         replaces: str | None,
         also_ends: str | None,
     ) -> SignIn:
-        created = self.creation.begin(
-            user, remember_me=remember_me, facts=facts, replaces=replaces, also_ends=also_ends
-        )
+        replaced = Replaced(replaces, also_ends)
+        created = self.creation.begin(user, remember_me=remember_me, facts=facts, replaced=replaced)
         return self._report_begun(user, created, facts=facts)
 
     def _report_begun(
@@ -409,14 +405,14 @@ class SessionManager(Assembly):
         if not is_session_id(session_id):
             return False
         if user_id is not None:
-            found = self.store.find_session(session_id)
-            if found is None or not self.store.is_same_user(found[0].user_id, user_id):
+            found = self.store.sessions.find(session_id)
+            if found is None or not self.store.users.is_same(found[0].user_id, user_id):
                 return False
         return self._end(session_id, reason=EndReason.REVOKED)
 
     def revoke_other_sessions(self, session_id: str) -> int:
         """End all other sessions of the user whose session this is; return how many."""
-        found = self.store.find_session(session_id) if is_session_id(session_id) else None
+        found = self.store.sessions.find(session_id) if is_session_id(session_id) else None
         if found is None or found[0].user_id is None:
             return 0
         return self._end_all_of(found[0].user_id, except_id=session_id)
@@ -430,8 +426,8 @@ class SessionManager(Assembly):
 
         def end_all() -> int:
             # No copy of before can be opened after this, whatever a clock said when it was made.
-            self.store.renew_database_secret(new_database_secret())
-            return self.store.end_all_sessions(now_ms=self.clock.now_ms())
+            self.store.meta.replace(DATABASE_SECRET, new_database_secret())
+            return self.store.session_ends.end_all(now_ms=self.clock.now_ms())
 
         count = self.store.atomically(end_all)
         self.feed.invalidate()
@@ -465,7 +461,7 @@ class SessionManager(Assembly):
     def _end(self, session_id: str, *, reason: EndReason) -> bool:
         if not is_session_id(session_id):
             return False
-        ended = self.store.end_session(session_id, reason=reason, now_ms=self.clock.now_ms())
+        ended = self.store.session_ends.end(session_id, reason=reason, now_ms=self.clock.now_ms())
         if ended:
             self._report_ended((session_id,), user_id=None, reason=reason)
         return ended
@@ -479,7 +475,7 @@ class SessionManager(Assembly):
     def _end_user_sessions(
         self, user_id: Any, *, reason: EndReason, except_id: str | None = None
     ) -> EndedSessions:
-        return self.store.end_user_sessions(
+        return self.store.session_ends.end_all_of(
             user_id,
             reason=reason,
             now_ms=self.clock.now_ms(),

@@ -67,12 +67,12 @@ class Factories:
         while True:
             self._made_count += 1
             email = f"user{self._made_count}@example.org"
-            if not self._store.find_users_by_email(email):
+            if not self._store.users.list_by_email(email):
                 return email
 
     def find_or_make_user(self, email: str) -> User:
         """Return the user with an e-mail address, made now if there is none."""
-        found = self._store.find_user_by_email(normalize_email(email))
+        found = self._store.users.find_by_email(normalize_email(email))
         return self.make_user(email) if found is None else User(found)
 
     def find_user(self, who: User | peewee.Model | str | int) -> User:
@@ -93,7 +93,7 @@ class Factories:
                 f"{kind} is nobody who could sign in; give an e-mail address, a user or their "
                 f"id{hint}"
             )
-        found = self._store.find_user(key)
+        found = self._store.users.find(key)
         if found is None:
             raise LookupError(f"{key!r} is neither an e-mail address nor the id of a user")
         return User(found)
@@ -187,11 +187,11 @@ class Factories:
         record = record._replace(
             expires_at_ms=expires_at_ms if limit_ms is None else min(expires_at_ms, limit_ms)
         )
-        self._store.insert_session(record)
+        self._store.sessions.insert(record)
         if generation:
             token = self.token_of(token, generation=generation, branch=record.branch)
         if reason is not None:
-            self._store.end_session(record.id, reason=reason, now_ms=now_ms)
+            self._store.session_ends.end(record.id, reason=reason, now_ms=now_ms)
         return SignIn(found, manager.to_session(record, found.record, now_ms=now_ms), token)
 
     def token_of(
@@ -221,7 +221,7 @@ class Factories:
         nothing was rotated yet, or the session is not there.
         """
         presented = self._manager.signer.read(token)
-        found = None if presented is None else self._store.find_session(presented.session_id)
+        found = None if presented is None else self._store.sessions.find(presented.session_id)
         if found is None or not found[0].generation:
             raise ValueError("this is no token of a session here that was rotated once at least")
         record = found[0]

@@ -49,16 +49,67 @@ class FixedClock:
         return self.instant_ms
 
 
+class FakeUsers(dict[str, UserRecord]):
+    """Users by their ids."""
+
+    def find(self, user_id: str) -> UserRecord | None:
+        return self.get(user_id)
+
+    def lock(self, user_id: str) -> bool:
+        return user_id in self
+
+
+class FakeAccounts(dict[str, Account]):
+    """The account of each user, by the user's id."""
+
+    def __init__(self, users: FakeUsers) -> None:
+        self.users = users
+        self.before_password_is_set: Callable[[], None] = lambda: None
+
+    def find_credential(self, user_id: str) -> Account | None:
+        return self.get(user_id)
+
+    def find_credential_by_email(self, email: str) -> tuple[UserRecord, Account] | None:
+        for user in self.users.values():
+            if user.email == email and user.id in self:
+                return user, self[user.id]
+        return None
+
+    def set_password_hash(
+        self, user_id: str, password_hash: str, *, expected_hash: str | None, now_ms: int
+    ) -> bool:
+        self.before_password_is_set()
+        if self[user_id].password_hash != expected_hash:
+            return False
+        self[user_id] = self[user_id]._replace(password_hash=password_hash)
+        return True
+
+
+class FakeAttempts:
+    """The attempts that were noted."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int]] = []
+
+    def insert(self, key: str, now_ms: int) -> None:
+        self.rows.append((key, now_ms))
+
+    def count(self, key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
+        instants = [
+            at_ms for known, at_ms in self.rows if known == key and since_ms < at_ms <= until_ms
+        ]
+        return len(instants), min(instants, default=None)
+
+
 class FakeStore:
     """Users, accounts and attempts in memory."""
 
     is_within_app_transaction = False
 
     def __init__(self) -> None:
-        self.users: dict[str, UserRecord] = {}
-        self.accounts: dict[str, Account] = {}
-        self.attempts: list[tuple[str, int]] = []
-        self.before_password_is_set: Callable[[], None] = lambda: None
+        self.users = FakeUsers()
+        self.accounts = FakeAccounts(self.users)
+        self.attempts = FakeAttempts()
 
     def insert_user(self, user: UserRecord, account: Account) -> UserRecord:
         if any(known.email == user.email for known in self.users.values()):
@@ -67,46 +118,15 @@ class FakeStore:
         self.accounts[user.id] = account
         return user
 
-    def find_user(self, user_id: str) -> UserRecord | None:
-        return self.users.get(user_id)
-
-    def lock_user(self, user_id: str) -> bool:
-        return user_id in self.users
-
-    def find_credential(self, user_id: str) -> Account | None:
-        return self.accounts.get(user_id)
-
-    def find_credential_by_email(self, email: str) -> tuple[UserRecord, Account] | None:
-        for user in self.users.values():
-            if user.email == email and user.id in self.accounts:
-                return user, self.accounts[user.id]
-        return None
-
-    def set_password_hash(
-        self, user_id: str, password_hash: str, *, expected_hash: str | None, now_ms: int
-    ) -> bool:
-        self.before_password_is_set()
-        if self.accounts[user_id].password_hash != expected_hash:
-            return False
-        self.accounts[user_id] = self.accounts[user_id]._replace(password_hash=password_hash)
-        return True
-
-    def insert_attempt(self, key: str, now_ms: int) -> None:
-        self.attempts.append((key, now_ms))
-
-    def count_attempts(self, key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
-        instants = [
-            at_ms for known, at_ms in self.attempts if known == key and since_ms < at_ms <= until_ms
-        ]
-        return len(instants), min(instants, default=None)
-
     def atomically(self, work: Callable[[], T]) -> T:
-        self.before_password_is_set()
-        users, accounts = dict(self.users), dict(self.accounts)
+        self.accounts.before_password_is_set()
+        before = [(part, dict(part)) for part in (self.users, self.accounts)]
         try:
             return work()
         except BaseException:
-            self.users, self.accounts = users, accounts
+            for part, rows in before:
+                part.clear()
+                part.update(rows)  # type: ignore[arg-type]
             raise
 
 

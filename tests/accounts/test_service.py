@@ -288,10 +288,10 @@ def once(desk: Desk, act: Callable[[], object]) -> None:
     """Have something happen right before the next write of a password."""
 
     def act_once() -> None:
-        desk.store.before_password_is_set = lambda: None
+        desk.store.accounts.before_password_is_set = lambda: None
         act()
 
-    desk.store.before_password_is_set = act_once
+    desk.store.accounts.before_password_is_set = act_once
 
 
 def test_renewed_hash_loses_to_a_password_changed_meanwhile() -> None:
@@ -336,7 +336,7 @@ def test_sign_in_gives_up_when_the_password_never_stands_still(desk: Desk) -> No
         new_hash = desk.service._hasher.hash(PASSWORD)
         desk.store.accounts[user.id] = account._replace(password_hash=new_hash)
 
-    desk.store.before_password_is_set = hash_anew
+    desk.store.accounts.before_password_is_set = hash_anew
 
     with pytest.raises(InvalidCredentialsError, match="again and again"):
         desk.check()
@@ -358,13 +358,15 @@ def test_that_an_e_mail_is_unverified_is_told_to_its_owner_alone() -> None:
         desk.check(password="wrong horse")
 
 
-def test_e_mail_that_only_a_collation_calls_equal_is_unknown(desk: Desk) -> None:
+def test_e_mail_that_only_a_collation_calls_equal_is_unknown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = desk.sign_up(email="adele@example.org")
 
     def find_any_spelling(_: str) -> tuple[UserRecord, Account] | None:
         return user, desk.store.accounts[user.id]
 
-    desk.store.find_credential_by_email = find_any_spelling  # type: ignore[assignment]
+    monkeypatch.setattr(desk.store.accounts, "find_credential_by_email", find_any_spelling)
     assert desk.check(email="Adele@example.org") == user
     with pytest.raises(InvalidCredentialsError):
         desk.check(email="ad\u00e9le@example.org")
@@ -471,10 +473,10 @@ def test_of_two_changes_at_once_one_wins(desk: Desk) -> None:
     user = desk.sign_up()
 
     def change_meanwhile() -> None:
-        desk.store.before_password_is_set = lambda: None
+        desk.store.accounts.before_password_is_set = lambda: None
         desk.change(user.id, new_password="quicker horse")
 
-    desk.store.before_password_is_set = change_meanwhile
+    desk.store.accounts.before_password_is_set = change_meanwhile
     with pytest.raises(InvalidPasswordError):
         desk.change(user.id)
     assert desk.check(password="quicker horse").id == user.id

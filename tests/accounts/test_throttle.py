@@ -95,7 +95,7 @@ def test_without_an_address_the_account_alone_counts() -> None:
     store = FakeStore()
     throttle = make_throttle(store)
     use_up(throttle, address=None)
-    assert {key for key, _ in store.attempts} == set(throttle_keys(None, "ada"))
+    assert {key for key, _ in store.attempts.rows} == set(throttle_keys(None, "ada"))
     with pytest.raises(TooManyTriesError):
         throttle.check(None, "ada", now_ms=NOW)
     throttle.check(None, "grace", now_ms=NOW)
@@ -105,11 +105,11 @@ def test_refused_tries_leave_no_row() -> None:
     store = FakeStore()
     throttle = make_throttle(store)
     use_up(throttle)
-    stored = len(store.attempts)
+    stored = len(store.attempts.rows)
     for _ in range(100):
         with pytest.raises(TooManyTriesError):
             throttle.check("192.0.2.1", "ada", now_ms=NOW + 1)
-    assert len(store.attempts) == stored == 20
+    assert len(store.attempts.rows) == stored == 20
 
 
 def test_closed_account_does_not_use_up_an_address() -> None:
@@ -125,16 +125,16 @@ def test_closed_account_does_not_use_up_an_address() -> None:
 def test_tries_at_one_moment_do_not_slip_through_together() -> None:
     store = FakeStore()
     throttle = make_throttle(store)
-    count, is_first = store.count_attempts, [True]
+    count, is_first = store.attempts.count, [True]
 
     def count_late(key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
         found = count(key, since_ms, until_ms=until_ms)
         if is_first.pop() if is_first else False:
             for _ in range(10):
-                store.insert_attempt(throttle_keys(None, "ada")[0], NOW)
+                store.attempts.insert(throttle_keys(None, "ada")[0], NOW)
         return found
 
-    store.count_attempts = count_late  # type: ignore[method-assign]
+    store.attempts.count = count_late  # type: ignore[method-assign]
     with pytest.raises(TooManyTriesError):
         throttle.check(None, "ada", now_ms=NOW)
 
@@ -160,7 +160,7 @@ class RollingBackStore(FakeStore):
     is_within_app_transaction = True
 
     def undo(self) -> None:
-        self.attempts.clear()
+        self.attempts.rows.clear()
 
 
 def test_tries_that_the_application_undoes_count_in_this_process() -> None:
@@ -202,7 +202,7 @@ def test_what_a_process_notes_is_forgotten_after_the_window() -> None:
 def test_neither_address_nor_account_can_be_read_from_the_table() -> None:
     store = FakeStore()
     make_throttle(store).check("192.0.2.1", "ada@example.org", now_ms=NOW)
-    for key, _ in store.attempts:
+    for key, _ in store.attempts.rows:
         assert len(key) == 64
         assert set(key) <= set("0123456789abcdef")
 
@@ -210,7 +210,7 @@ def test_neither_address_nor_account_can_be_read_from_the_table() -> None:
 def test_odd_address_and_account_are_counted_like_any() -> None:
     store = FakeStore()
     make_throttle(store).check("not an address", "half \ud800", now_ms=NOW)
-    assert len(store.attempts) == 2
+    assert len(store.attempts.rows) == 2
 
 
 def test_switched_off_throttle_stores_nothing() -> None:
@@ -218,4 +218,4 @@ def test_switched_off_throttle_stores_nothing() -> None:
     throttle = make_throttle(store, None)
     for _ in range(50):
         throttle.check("192.0.2.1", "ada", now_ms=NOW)
-    assert store.attempts == []
+    assert store.attempts.rows == []

@@ -154,12 +154,12 @@ class Story:
     ) -> None:
         self.sign_up(site)
         with monkeypatch.context() as patch:
-            patch.setattr(manager.store, "find_session", away)
+            patch.setattr(manager.store.sessions, "find", away)
             answer = site.get("/account")
         assert (answer.status, answer.retry_after, answer.cookies) == (503, "5", [])
         with monkeypatch.context() as patch:
-            patch.setattr(manager.store, "find_user_by_email", away)
-            patch.setattr(manager.store, "find_credential_by_email", away)
+            patch.setattr(manager.store.users, "find_by_email", away)
+            patch.setattr(manager.store.accounts, "find_credential_by_email", away)
             answer = site.post("/sign-in", CREDENTIALS)
         assert (answer.status, answer.retry_after) == (503, "5")
         assert site.get("/account").status == 200
@@ -170,7 +170,7 @@ class Story:
         self.sign_up(site)
         assert site.get("/visits").text == "visits: 1"
         with monkeypatch.context() as patch:
-            patch.setattr(manager.store, "merge_data", away)
+            patch.setattr(manager.store.sessions, "merge_data", away)
             answer = site.get("/visits")
         assert (answer.status, answer.retry_after) == (503, "5")
         assert "visits" not in answer.text
@@ -181,7 +181,7 @@ class Story:
     ) -> None:
         self.sign_up(site)
         assert site.get("/stream").text == "one two"
-        user = manager.store.find_user_by_email(EMAIL)
+        user = manager.store.users.find_by_email(EMAIL)
         assert user is not None
         [session] = manager.list_sessions(user.id)
         assert dict(session.data) == {"sent": ["one", "two"]}

@@ -193,7 +193,7 @@ def change_password(scene: Scene, **changes: Any) -> Answer:
 
 def after_it_has_ended(scene: Scene) -> Answer:
     client = scene.user(on_lost_data="conflict")
-    scene.monkeypatch.setattr(client.manager.store, "merge_data", lambda *_, **__: None)
+    scene.monkeypatch.setattr(client.manager.store.sessions, "merge_data", lambda *_, **__: None)
     return scene.sound_call("/update-session", client)
 
 

@@ -78,14 +78,14 @@ def test_user_who_is_deleted_meanwhile_is_signed_out(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = client.manager.store
-    update = store.update_user
+    update = store.users.update
     user_id = user_of(client)["id"]
 
     def delete_first(*given: Any, **named: Any) -> bool:
         client.manager.delete_user(user_id)
         return update(*given, **named)
 
-    monkeypatch.setattr(store, "update_user", delete_first)
+    monkeypatch.setattr(store.users, "update", delete_first)
     answer = client.post("/update-user", {"name": "Ada L."})
     assert (answer.status, answer.json["code"]) == (401, "UNAUTHORIZED")
 
@@ -220,7 +220,7 @@ def test_fields_that_cannot_be_read_are_not_shown_as_none(
     def away(*_: object) -> None:
         raise StoreUnavailableError("away")
 
-    monkeypatch.setattr(client.manager.store, "find_session", away)
+    monkeypatch.setattr(client.manager.store.sessions, "find", away)
     assert client.get("/get-session").status == 503
 
 

@@ -322,7 +322,7 @@ def test_anonymous_session_is_nobody_signed_in(manager: SessionManager) -> None:
     record, token = manager.creation.make_record(
         None, facts=_no_facts(), remember=True, data='{"cart":["tea"]}'
     )
-    manager.store.insert_session(record)
+    manager.store.sessions.insert(record)
     client.cookies[facts["name"]] = token
     assert client.get("/get-session").body == b"null"
     assert client.get("/list-sessions").status == 401

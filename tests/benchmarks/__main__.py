@@ -132,12 +132,12 @@ def main() -> None:
         app, cookies, session_id = signed_in(folder, "validated")
         cached_app, cached_cookies, _ = signed_in(folder, "cached", cookie_cache=True)
         assert "session_data" in cached_cookies
-        find_session = app.manager.store.find_session
+        find_session = app.manager.store.sessions.find
         figures = measure(
             {
                 "bare app": request(bare_app, cookies),
                 "raw SELECT": raw_select(folder, "validated", session_id, RAW_SQL),
-                "store.find_session": lambda: find_session(session_id) and None,
+                "store.sessions.find": lambda: find_session(session_id) and None,
                 "no cookie": request(app, OTHER_COOKIES),
                 "validated": request(app, cookies),
                 "cookie cache": request(cached_app, cached_cookies),

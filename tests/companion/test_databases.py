@@ -51,7 +51,7 @@ def test_the_next_test_finds_no_row_in_the_same_tables(server: ServerDatabase) -
 
     second = manager_on(server.make_fresh())
 
-    assert second.store.find_user_by_email("ada@example.org") is None
+    assert second.store.users.find_by_email("ada@example.org") is None
     assert "still_there" in {
         index.name for index in second.database.get_indexes("wsgi_sessions_session")
     }
@@ -254,6 +254,6 @@ def test_rows_that_were_there_before_stay() -> None:
 
     session = manager.models.session
     assert [row.id for row in session.select()] == [known.session.id]
-    assert manager.store.find_user_by_email("bob@example.org") is None
-    assert manager.store.find_user_by_email("ada@example.org") is not None
+    assert manager.store.users.find_by_email("bob@example.org") is None
+    assert manager.store.users.find_by_email("ada@example.org") is not None
     assert manager.models.revocation.select().count() == 0

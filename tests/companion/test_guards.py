@@ -12,7 +12,7 @@ from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.records import CachedCopy, SessionRecord
 from wsgi_sessions.sessions import policy as policy_module
 from wsgi_sessions.sessions.cookie_cache import CookieCache
-from wsgi_sessions.storage.store import Store
+from wsgi_sessions.storage.attempts import AttemptStore
 from wsgi_sessions.wsgi.request import SessionRequest
 from wsgi_sessions_testing import (
     Bench,
@@ -189,7 +189,7 @@ def test_a_session_that_is_never_refreshed_is_shown(monkeypatch: pytest.MonkeyPa
 def test_a_throttle_that_stays_as_it_is_is_shown(
     monkeypatch: pytest.MonkeyPatch, count: tuple[int, int | None], said: str
 ) -> None:
-    monkeypatch.setattr(Store, "count_attempts", lambda *_, **__: count)
+    monkeypatch.setattr(AttemptStore, "count", lambda *_, **__: count)
     with pytest.raises(AssertionError, match=said):
         of_app(assert_throttle_opens_again)
 

@@ -25,6 +25,7 @@ from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import Models, build_models
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class Place:
             self.clear()
             self.connections.run(own.create_table)
         self.models = build_models(self.connections.database, **options)
-        self.store = Store(self.connections, self.models)
+        self.store = Store(self.connections, self.models, FakeClock())
         if not self.connections.is_owned:
             self.store.create_tables()
         return self.store
@@ -223,7 +224,7 @@ def change_of(judged: SessionRecord, **changes: Any) -> Change:
 
 def stored_session(store: Store, session_id: str = "session-1") -> SessionRecord:
     """Return a session that must be there."""
-    found = store.find_session(session_id)
+    found = store.sessions.find(session_id)
     assert found is not None, f"{session_id} is not stored"
     return found[0]
 

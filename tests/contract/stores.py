@@ -8,9 +8,13 @@ from typing import Any
 import peewee
 import pytest
 
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import Change, SessionRecord
+from wsgi_sessions.sessions.creation import NOTHING_REPLACED, Ended, Replaced, SessionCreation
+from wsgi_sessions.sessions.tokens import TokenSigner
 from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import (
     BRANCH,
@@ -50,11 +54,11 @@ def confirm(judged: SessionRecord) -> Change:
 
 
 def live_ids(store: Store, user_id: Any = "user-1") -> set[str]:
-    return {record.id for record in store.list_sessions(user_id, NOW)}
+    return {record.id for record in store.sessions.list_live(user_id, NOW)}
 
 
 def feed_ids(store: Store) -> list[str | None]:
-    return sorted((row[0] for row in store.find_revocations(0).rows), key=str)
+    return sorted((row[0] for row in store.revocations.find(0).rows), key=str)
 
 
 def end_reason(store: Store, session_id: str = "session-1") -> str | None:
@@ -63,23 +67,44 @@ def end_reason(store: Store, session_id: str = "session-1") -> str | None:
 
 def insert_ended(store: Store, *, user_id: str) -> None:
     """Insert sessions that others ended: earlier for the same reason, and now for another."""
-    store.insert_session(
+    store.sessions.insert(
         make_session("earlier", user_id=user_id, ended_at_ms=NOW - 1, end_reason="revoked")
     )
-    store.insert_session(
+    store.sessions.insert(
         make_session("otherwise", user_id=user_id, ended_at_ms=NOW, end_reason="idle")
     )
+
+
+def create_session(
+    store: Store,
+    record: SessionRecord,
+    *,
+    replaced: Replaced = NOTHING_REPLACED,
+    maximum_sessions: int | None = 1,
+    on_limit: str = "evict",
+    only_one: bool = False,
+    **settings: Any,
+) -> Ended:
+    """Create a session as a sign-in under these settings does; return what ended for it."""
+    limit: Any = {
+        "maximum_sessions": maximum_sessions,
+        "on_limit": on_limit,
+        "enabled": not only_one,
+    }
+    config = SessionConfig(secret="s" * 32, multi_session=limit, **settings)
+    creation = SessionCreation(store, TokenSigner(config.secret), config, FakeClock())
+    return creation.create_session(record, replaced=replaced)[1]
 
 
 def break_feed(store: Store) -> None:
     """Have every write to the feed fail."""
     broken = Statement("INSERT INTO no_such_table VALUES (1)", ())
-    store._feed = broken
+    store.revocations.__dict__["_insert"] = broken
 
     def insert(_session_ids: Any, *, now_ms: int) -> None:
-        store._write(broken, {"now": now_ms})
+        store._runner.write(broken, now=now_ms)
 
-    store.__dict__["_insert_revocations"] = insert
+    store.revocations.__dict__["insert_many"] = insert
 
 
 def own_user(place: Place, **columns: Any) -> Any:

@@ -22,43 +22,43 @@ class TestPurge:
 
     def test_ended_sessions_go_at_the_very_instant(self, store: Store) -> None:
         for session_id, ended_at_ms in (("over", NOW - 10), ("kept", NOW - 9)):
-            store.insert_session(
+            store.sessions.insert(
                 make_session(session_id, ended_at_ms=ended_at_ms, end_reason="revoked")
             )
 
         assert self.purge(store) == 1
-        assert store.find_session("over") is None
-        assert store.find_session("kept") is not None
+        assert store.sessions.find("over") is None
+        assert store.sessions.find("kept") is not None
 
     def test_expired_sessions_go_at_the_very_instant(self, store: Store) -> None:
-        store.insert_session(make_session("over", expires_at_ms=NOW - 10))
-        store.insert_session(make_session("kept", expires_at_ms=NOW - 9))
+        store.sessions.insert(make_session("over", expires_at_ms=NOW - 10))
+        store.sessions.insert(make_session("kept", expires_at_ms=NOW - 9))
 
         assert self.purge(store) == 1
-        assert store.find_session("over") is None
-        assert store.find_session("kept") is not None
+        assert store.sessions.find("over") is None
+        assert store.sessions.find("kept") is not None
 
     def test_feed_goes_at_the_very_instant(self, store: Store) -> None:
         for session_id, at_ms in (("over", NOW - 20), ("kept", NOW - 19)):
-            store.insert_session(make_session(session_id))
-            store.end_session(session_id, reason=EndReason.REVOKED, now_ms=at_ms)
+            store.sessions.insert(make_session(session_id))
+            store.session_ends.end(session_id, reason=EndReason.REVOKED, now_ms=at_ms)
 
         assert self.purge(store, keep_ended_ms=DAY) == 1
         assert feed_ids(store) == ["kept"]
 
     def test_attempts_go_at_the_very_instant(self, store: Store) -> None:
-        store.insert_attempt("key", NOW - 30)
-        store.insert_attempt("key", NOW - 29)
+        store.attempts.insert("key", NOW - 30)
+        store.attempts.insert("key", NOW - 29)
 
         assert self.purge(store) == 1
-        assert store.count_attempts("key", 0, until_ms=NOW) == (1, NOW - 29)
+        assert store.attempts.count("key", 0, until_ms=NOW) == (1, NOW - 29)
 
     def test_oldest_go_first_in_batches_until_none_is_left(self, store: Store) -> None:
         for age in range(5):
-            store.insert_attempt(f"key-{age}", NOW - DAY - age)
+            store.attempts.insert(f"key-{age}", NOW - DAY - age)
 
         first = self.purge(store, batch_rows=2)
-        left = [age for age in range(5) if store.count_attempts(f"key-{age}", 0, until_ms=NOW)[0]]
+        left = [age for age in range(5) if store.attempts.count(f"key-{age}", 0, until_ms=NOW)[0]]
 
         assert (first, left) == (2, [0, 1, 2])
         assert [self.purge(store, batch_rows=2) for _ in range(3)] == [2, 1, 0]

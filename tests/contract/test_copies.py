@@ -16,6 +16,7 @@ from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
 from wsgi_sessions.clock import Clock, SystemClock
 from wsgi_sessions.records import ReadOptions, RequestFacts
 from wsgi_sessions.sessions.signing import KeyRing
+from wsgi_sessions.storage.meta import DATABASE_SECRET
 from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock
 
 from .databases import (
@@ -142,7 +143,7 @@ def forge(text: str, *, mixed_in: str = "", **changes: Any) -> str:
 
 
 def secret_of(site: Site) -> str:
-    secret = site.manager.store.read_meta("database_secret")
+    secret = site.manager.store.meta.read("database_secret")
     assert secret is not None
     return secret
 
@@ -214,7 +215,7 @@ def test_process_that_knows_an_old_secret_learns_the_new_one_from_a_copy(
     stale = Site(place, clock)
     stale.sign_in()
     clock.advance(seconds=200)
-    site.manager.store.renew_database_secret("n" * 43)
+    site.manager.store.meta.replace(DATABASE_SECRET, "n" * 43)
     clock.advance(seconds=1)
     cookies = site.sign_in()
     assert site.get(cookies) == "user-1"
@@ -308,7 +309,7 @@ def insert_many_like(server: Place, session_id: str, others: list[tuple[str, str
 
     def insert() -> None:
         for other_id, user_id in others:
-            server.store.insert_session(like._replace(id=other_id, user_id=user_id))
+            server.store.sessions.insert(like._replace(id=other_id, user_id=user_id))
 
     server.store.atomically(insert)
 
@@ -318,39 +319,39 @@ def test_clock_of_the_server_is_read_in_utc_to_the_millisecond(server: Place) ->
         server.connections.database.execute_sql("SET time_zone = '+11:00'")
     else:
         server.connections.database.execute_sql("SET TIME ZONE 'Asia/Tokyo'")
-    now_ms, said_ms = SystemClock().now_ms(), server.store.read_clock()
+    now_ms, said_ms = SystemClock().now_ms(), server.store.clock.read_ms()
     assert said_ms is not None
     assert abs(said_ms - now_ms) < 10_000
-    server.store.make_database_secret("d" * 43)
-    page = server.store.find_revocations(0)
+    server.store.meta.write_once(DATABASE_SECRET, "d" * 43)
+    page = server.store.revocations.find(0)
     assert page.database_now_ms is not None
     assert abs(page.database_now_ms - now_ms) < 10_000
 
 
 def test_clock_of_the_server_is_that_of_the_statement(server: Place) -> None:
-    server.store.read_clock()
+    server.store.clock.read_ms()
     with server.connections.database.atomic():
-        first = server.store.read_clock()
+        first = server.store.clock.read_ms()
         server.connections.database.execute_sql(
             "SELECT pg_sleep(0.05)" if server.kind == "postgres" else "SELECT SLEEP(0.05)"
         )
-        second = server.store.read_clock()
+        second = server.store.clock.read_ms()
     assert first is not None and second is not None
     assert second - first >= 40
 
 
 def test_sqlite_has_no_clock_of_its_own(place: Place) -> None:
-    assert (place.store.read_clock() is None) is (place.kind not in ("postgres", "mariadb"))
+    assert (place.store.clock.read_ms() is None) is (place.kind not in ("postgres", "mariadb"))
 
 
 @pytest.mark.parametrize(("ahead_ms", "is_kept"), [(20_000, True), (0, False)])
 def test_clock_that_is_off_deletes_nothing(server: Place, ahead_ms: int, is_kept: bool) -> None:
-    server.store.insert_session(make_session("old", expires_at_ms=5))
+    server.store.sessions.insert(make_session("old", expires_at_ms=5))
     site = Site(server, ShiftedClock(ahead_ms))
 
     site.manager.purge()
 
-    assert (server.store.find_session("old") is not None) is is_kept
+    assert (server.store.sessions.find("old") is not None) is is_kept
 
 
 @pytest.mark.parametrize(("ahead_ms", "is_left"), [(-70_000, True), (0, False)])
@@ -361,11 +362,11 @@ def test_clock_that_is_behind_takes_nobody_elses_for_ahead(
     ours = Site(server, ShiftedClock(ahead_ms), cookie_cache=False)
     cookies = Site(server, ShiftedClock(0 if is_left else 70_000), cookie_cache=False).sign_in()
     session_id = ours.manager.models.session.select().get().id
-    before = server.store.find_session(session_id)
+    before = server.store.sessions.find(session_id)
 
     assert ours.get(cookies) == "user-1"
 
-    assert (server.store.find_session(session_id) == before) is is_left
+    assert (server.store.sessions.find(session_id) == before) is is_left
 
 
 # A feed that can't be read

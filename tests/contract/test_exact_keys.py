@@ -30,7 +30,7 @@ def folding_key(place: Place) -> Any:
 def member(place: Place) -> Any:
     member = own_user(place, id=folding_key(place), name=peewee.CharField(default=""))
     place.store.insert_user(make_user("bob"), make_account("bob"))
-    place.store.insert_session(make_session(FIRST, user_id="bob"))
+    place.store.sessions.insert(make_session(FIRST, user_id="bob"))
     return member
 
 
@@ -54,17 +54,19 @@ class TestTextKey:
         assert manager.revoke_all_sessions(wrong) == 0
         assert not manager.revoke_session(FIRST, user_id=wrong)
         assert not manager.delete_user(wrong)
-        assert store.find_user(wrong) is None
-        assert not store.lock_user(wrong)
-        assert store.find_credential(wrong) is None
-        assert not store.set_password_hash(wrong, "new", expected_hash="hash-1", now_ms=NOW)
-        assert not store.link_account(Account("a", wrong, "google", "7", None), now_ms=NOW)
+        assert store.users.find(wrong) is None
+        assert not store.users.lock(wrong)
+        assert store.accounts.find_credential(wrong) is None
+        assert not store.accounts.set_password_hash(
+            wrong, "new", expected_hash="hash-1", now_ms=NOW
+        )
+        assert not store.accounts.link(Account("a", wrong, "google", "7", None), now_ms=NOW)
 
-        user = store.find_user("bob")
+        user = store.users.find("bob")
         assert user is not None
         assert (user.id, user.name) == ("bob", "Ada")
-        assert store.find_session(FIRST) == (make_session(FIRST, user_id="bob"), user)
-        credential = store.find_credential("bob")
+        assert store.sessions.find(FIRST) == (make_session(FIRST, user_id="bob"), user)
+        credential = store.accounts.find_credential("bob")
         assert credential is not None
         assert credential.password_hash == "hash-1"
 
@@ -74,8 +76,8 @@ class TestTextKey:
         assert manager.update_user("bob", name="Bob").name == "Bob"
         assert manager.revoke_all_sessions("bob") == 2
         assert manager.delete_user("bob")
-        assert place.store.find_user("bob") is None
-        assert place.store.find_credential("bob") is None
+        assert place.store.users.find("bob") is None
+        assert place.store.accounts.find_credential("bob") is None
 
     @pytest.mark.parametrize("other", ["Bob", "bob "])
     def test_of_who_came_later_opens_nothing_of_who_is_gone(
@@ -84,28 +86,28 @@ class TestTextKey:
         """The application deletes one user and makes the other, past the library."""
         store = place.store
         account = Account("a", "bob", "google", "7", None)
-        store.insert_account(account, now_ms=NOW)
+        store.accounts.insert(account, now_ms=NOW)
         place.connections.run(member.delete().execute)
         insert = member.insert(id=other, email="bob@example.org")
         place.connections.run(insert.execute)
 
-        found = store.find_session(FIRST)
+        found = store.sessions.find(FIRST)
 
         assert found is not None
         assert found[1] is None
-        assert store.find_credential_by_email("bob@example.org") is None
-        assert store.find_user_by_account("google", "7") is None
+        assert store.accounts.find_credential_by_email("bob@example.org") is None
+        assert store.accounts.find_user("google", "7") is None
         # What is nobody's any more keeps no place.
         theirs = account._replace(id="b", user_id=other)
-        assert store.link_account(theirs, now_ms=NOW)
-        user = store.find_user_by_account("google", "7")
+        assert store.accounts.link(theirs, now_ms=NOW)
+        user = store.accounts.find_user("google", "7")
         assert user is not None
         assert user.id == other
 
     @pytest.mark.parametrize("tail", [" ", "\t", "\0"])
     def test_of_ours_with_something_behind_it_is_nobodys(self, place: Place, tail: str) -> None:
         place.store.insert_user(make_user("user-1"), make_account("user-1"))
-        place.store.insert_session(make_session(FIRST, user_id="user-1"))
+        place.store.sessions.insert(make_session(FIRST, user_id="user-1"))
         manager = SessionManager(place.connections.database, secret=SECRET)
 
         if tail != "\0":
@@ -125,11 +127,11 @@ def test_number_that_is_only_read_as_the_key_is_nobodys(place: Place, wrong: Any
     ids = [
         place.store.insert_user(make_user(email=f"{number}@example.org")).id for number in range(10)
     ]
-    place.store.insert_session(make_session(FIRST, user_id=ids[0]))
+    place.store.sessions.insert(make_session(FIRST, user_id=ids[0]))
     assert ids == list(range(1, 11))
 
-    assert place.store.find_user(wrong) is None
-    assert place.store.list_sessions(wrong, NOW) == []
+    assert place.store.users.find(wrong) is None
+    assert place.store.sessions.list_live(wrong, NOW) == []
     assert not place.store.delete_user(wrong, now_ms=NOW, skew_ms=0)[0]
     assert stored_session(place.store, FIRST).ended_at_ms is None
-    assert place.store.find_user("1") == place.store.find_user(1.0) is not None
+    assert place.store.users.find("1") == place.store.users.find(1.0) is not None

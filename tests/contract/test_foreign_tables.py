@@ -16,6 +16,7 @@ from wsgi_sessions.records import EndReason
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import NOW, Place, make_session, make_user
 
@@ -49,7 +50,7 @@ def store_of(place: Place, **options: Any) -> Store:
     connections.is_ready_for = None
     if place.kind != "sqlite-memory":
         connections = Connections(place.database)
-    return Store(connections, build_models(connections.database, **options))
+    return Store(connections, build_models(connections.database, **options), FakeClock())
 
 
 def run_sql(place: Place, sql: str) -> None:
@@ -76,9 +77,9 @@ class TestAnotherUserModel:
         uses: list[Callable[[], object]] = [
             *([] if bare.kind == "sqlite-memory" else [second.check_tables]),
             second.create_tables,
-            lambda: second.find_session("nobody"),
-            lambda: second.insert_session(make_session()),
-            lambda: second.find_session("nobody"),
+            lambda: second.sessions.find("nobody"),
+            lambda: second.sessions.insert(make_session()),
+            lambda: second.sessions.find("nobody"),
         ]
         for use in uses:
             with pytest.raises(ConfigurationError) as caught:
@@ -94,7 +95,7 @@ class TestAnotherUserModel:
         with pytest.raises(ConfigurationError):
             store_of(bare, user_model=user_model(bare, "staff")).create_tables()
 
-        assert store_of(bare, user_model=customers).find_user(user.id) is not None
+        assert store_of(bare, user_model=customers).users.find(user.id) is not None
 
     def test_one_key_that_became_another_is_refused(self, bare: Place) -> None:
         bare.build(user_model=user_model(bare, "customer"))
@@ -113,8 +114,8 @@ class TestAnotherUserModel:
 
         user = second.insert_user(make_user())
 
-        assert second.find_user(user.id) is not None
-        assert bare.store.find_user_by_email("ada@example.org") is None
+        assert second.users.find(user.id) is not None
+        assert bare.store.users.find_by_email("ada@example.org") is None
 
     def test_the_same_table_by_another_class_is_the_same(self, bare: Place) -> None:
         bare.build(user_model=user_model(bare))
@@ -124,7 +125,7 @@ class TestAnotherUserModel:
         again = store_of(bare, user_model=user_model(bare))
         again.create_tables()
 
-        assert again.find_user(user.id) is not None
+        assert again.users.find(user.id) is not None
 
     def test_who_has_moved_deletes_the_row(self, bare: Place) -> None:
         bare.build(user_model=user_model(bare, "customer"))
@@ -133,7 +134,7 @@ class TestAnotherUserModel:
 
         store_of(bare, user_model=user_model(bare, "person")).create_tables()
 
-        assert bare.store.read_meta("user_model") == "person.id (integer)"
+        assert bare.store.meta.read("user_model") == "person.id (integer)"
 
     def test_key_of_another_kind_is_told_without_the_row_too(self, bare: Place) -> None:
         bare.build(user_model=user_model(bare, "customer"))
@@ -155,17 +156,17 @@ class TestEmptyTables:
         return bare
 
     USES: ClassVar[dict[str, Callable[[Store], object]]] = {
-        "find_session": lambda store: store.find_session("nobody"),
-        "list_sessions": lambda store: store.list_sessions(1, NOW),
-        "insert_session": lambda store: store.insert_session(make_session()),
-        "end_session": lambda store: store.end_session(
+        "find_session": lambda store: store.sessions.find("nobody"),
+        "list_sessions": lambda store: store.sessions.list_live(1, NOW),
+        "insert_session": lambda store: store.sessions.insert(make_session()),
+        "end_session": lambda store: store.session_ends.end(
             "nobody", reason=EndReason.REVOKED, now_ms=NOW
         ),
-        "find_user": lambda store: store.find_user(1),
-        "find_user_by_email": lambda store: store.find_user_by_email("ada@example.org"),
+        "find_user": lambda store: store.users.find(1),
+        "find_user_by_email": lambda store: store.users.find_by_email("ada@example.org"),
         "insert_user": lambda store: store.insert_user(make_user()),
-        "find_revocations": lambda store: store.find_revocations(NOW),
-        "insert_attempt": lambda store: store.insert_attempt("key", NOW),
+        "find_revocations": lambda store: store.revocations.find(NOW),
+        "insert_attempt": lambda store: store.attempts.insert("key", NOW),
         "delete_user": lambda store: store.delete_user(1, now_ms=NOW, skew_ms=0),
     }
 
@@ -185,11 +186,10 @@ class TestEmptyTables:
         if empty.kind.startswith("sqlite"):
             return  # a database of the application's own
         lent = Connections(Connections(empty.database).database)
-        customers = Store(
-            lent, build_models(lent.database, user_model=user_model(empty, "customer"))
-        )
+        models = build_models(lent.database, user_model=user_model(empty, "customer"))
+        customers = Store(lent, models, FakeClock())
         with lent.database.atomic() as transaction:
-            customers.insert_session(make_session(user_id=1))
+            customers.sessions.insert(make_session(user_id=1))
             if is_undone:
                 transaction.rollback()
         lent.database.close()
@@ -197,11 +197,11 @@ class TestEmptyTables:
 
         if not is_undone:
             with pytest.raises(ConfigurationError, match=r"sessions of customer\.id"):
-                staff.find_session("session-1")
+                staff.sessions.find("session-1")
             return
-        assert staff.find_session("session-1") is None
+        assert staff.sessions.find("session-1") is None
         with pytest.raises(ConfigurationError, match=r"sessions of staff\.id"):
-            customers.find_session("session-1")
+            customers.sessions.find("session-1")
         lent.database.close()
 
 
@@ -211,8 +211,8 @@ class TestSomebodyElsesTable:
         uses: list[Callable[[], object]] = [
             *([] if place.kind == "sqlite-memory" else [store.check_tables]),
             store.create_tables,
-            lambda: store.find_session("nobody"),
-            lambda: store.insert_session(make_session()),
+            lambda: store.sessions.find("nobody"),
+            lambda: store.sessions.insert(make_session()),
         ]
         for use in uses:
             with pytest.raises(ConfigurationError) as caught:
@@ -273,7 +273,7 @@ class TestSomebodyElsesTable:
         )
 
         with pytest.raises(ConfigurationError, match="generation"):
-            store_of(server).insert_session(make_session())
+            store_of(server).sessions.insert(make_session())
 
     def test_with_a_column_of_another_kind(self, bare: Place) -> None:
         run_sql(
@@ -318,13 +318,13 @@ class TestSomebodyElsesTable:
         store_of(bare, user_model=member).create_tables()
 
     def test_that_lost_a_column_while_we_ran(self, place: Place) -> None:
-        assert place.store.find_session("nobody") is None
+        assert place.store.sessions.find("nobody") is None
         run_sql(place, 'ALTER TABLE "wsgi_sessions_session" DROP COLUMN "user_agent"')
 
         with pytest.raises(ConfigurationError, match="user_agent"):
-            place.store.find_session("nobody")
+            place.store.sessions.find("nobody")
         with pytest.raises(ConfigurationError, match="user_agent"):
-            place.store.insert_session(make_session())
+            place.store.sessions.insert(make_session())
 
     def test_that_is_missing_is_told_and_looked_for_again(self, place: Place) -> None:
         if place.kind != "borrowed":
@@ -332,28 +332,28 @@ class TestSomebodyElsesTable:
         store = store_of(place)
         run_sql(place, 'ALTER TABLE "wsgi_sessions_session" RENAME TO "elsewhere"')
         with pytest.raises(StoreUnavailableError, match="call manager.create_tables"):
-            store.find_session("nobody")
+            store.sessions.find("nobody")
 
         run_sql(place, 'CREATE TABLE "wsgi_sessions_session" ("theirs" INTEGER)')
 
         with pytest.raises(ConfigurationError, match="wsgi_sessions_session has no column"):
-            store.find_session("nobody")
+            store.sessions.find("nobody")
 
 
 class TestWithinTheApplicationsTransaction:
     def test_first_use_checks_and_breaks_nothing(self, server: Place) -> None:
         server.store.create_tables()
         lent = Connections(Connections(str(server.database)).database)
-        store = Store(lent, build_models(lent.database))
+        store = Store(lent, build_models(lent.database), FakeClock())
         with lent.database.atomic():
-            store.insert_session(make_session())
+            store.sessions.insert(make_session())
 
-            assert store.find_session("session-1") == (make_session(), None)
+            assert store.sessions.find("session-1") == (make_session(), None)
         lent.database.close()
 
     def test_missing_tables_leave_it_open(self, server: Place) -> None:
         lent = Connections(Connections(str(server.database)).database)
-        store = Store(lent, build_models(lent.database))
+        store = Store(lent, build_models(lent.database), FakeClock())
         with lent.database.atomic():
             store.check_tables()
 
@@ -376,8 +376,8 @@ def test_what_is_there_is_read_in_one_statement(
 
     monkeypatch.setattr(connections, "read_rows", read_and_note)
 
-    second.list_sessions("nobody", NOW)
-    second.list_sessions("nobody", NOW)
+    second.sessions.list_live("nobody", NOW)
+    second.sessions.list_live("nobody", NOW)
 
     looked_up = [sql for sql in sent if "pg_class" in sql or "_schema" in sql or "_master" in sql]
     assert len(looked_up) <= 1
@@ -427,7 +427,7 @@ class TestAtStart:
         self.start(database, user_model=customers)
 
         first.create_tables()
-        assert first.store.read_meta("user_model") == "customer.id (integer)"
+        assert first.store.meta.read("user_model") == "customer.id (integer)"
 
     def test_another_one_may_follow_one_that_is_gone(self, bare: Place) -> None:
         if bare.kind == "sqlite-memory":
@@ -481,4 +481,4 @@ class TestAtStart:
         manager = self.start(url)
 
         with pytest.raises(StoreUnavailableError):
-            manager.store.find_session("nobody")
+            manager.store.sessions.find("nobody")

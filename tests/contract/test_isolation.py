@@ -20,6 +20,7 @@ from wsgi_sessions.sessions.tokens import new_branch
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import (
     NOW,
@@ -33,6 +34,7 @@ from .databases import (
     run_on_server,
     stored_session,
 )
+from .stores import create_session
 
 CHANGE = change_of(make_session(), generation=1, branch="Branch-1", last_seen_at_ms=NOW + 1)
 OTHERS = "UPDATE wsgi_sessions_session SET last_seen_at = last_seen_at + 5 WHERE id = 'session-1'"
@@ -58,7 +60,7 @@ def strict(request: pytest.FixtureRequest) -> Generator[Place]:
 def lent(strict: Place) -> Iterator[Store]:
     connections = Connections(Connections(str(strict.database)).database)
     strict.store.create_tables()
-    yield Store(connections, build_models(connections.database))
+    yield Store(connections, build_models(connections.database), FakeClock())
     if not connections.database.is_closed():
         connections.database.close()
 
@@ -97,22 +99,22 @@ class TestAlone:
         self, strict: Place, lent: Store, is_lent: bool
     ) -> None:
         judged = make_session()
-        strict.store.insert_session(judged)
+        strict.store.sessions.insert(judged)
         store = lent if is_lent else strict.store
         with others_hold_the_row(strict):
-            assert store.apply_change(judged, CHANGE) is False
+            assert store.sessions.apply(judged, CHANGE) is False
 
         assert stored_session(strict.store).generation == 0
-        assert store.apply_change(stored_session(strict.store), CHANGE) is True
+        assert store.sessions.apply(stored_session(strict.store), CHANGE) is True
 
     def test_end_of_what_was_judged_is_told_so(
         self, strict: Place, lent: Store, is_lent: bool
     ) -> None:
         judged = make_session()
-        strict.store.insert_session(judged)
+        strict.store.sessions.insert(judged)
         store = lent if is_lent else strict.store
         with others_hold_the_row(strict):
-            assert not store.end_session(
+            assert not store.session_ends.end(
                 "session-1", reason=EndReason.REPLAYED, now_ms=NOW, judged=judged
             )
 
@@ -121,51 +123,46 @@ class TestAlone:
     def test_sign_out_ends_it_whoever_touched_it(
         self, strict: Place, lent: Store, is_lent: bool
     ) -> None:
-        strict.store.insert_session(make_session())
+        strict.store.sessions.insert(make_session())
         store = lent if is_lent else strict.store
         with others_hold_the_row(strict):
-            assert store.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
+            assert store.session_ends.end("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
 
     def test_data_is_merged_whoever_touched_it(
         self, strict: Place, lent: Store, is_lent: bool
     ) -> None:
-        strict.store.insert_session(make_session())
+        strict.store.sessions.insert(make_session())
         store = lent if is_lent else strict.store
         with others_hold_the_row(strict):
-            assert store.merge_data("session-1", {"a": "1"}, known=("{}", 0)) == ('{"a":1}', 1)
+            assert store.sessions.merge_data("session-1", {"a": "1"}, known=("{}", 0)) == (
+                '{"a":1}',
+                1,
+            )
 
 
 def test_sign_ins_at_once_keep_the_limit(strict: Place) -> None:
     strict.store.insert_user(make_user())
 
     def sign_in(number: int) -> None:
-        strict.store.create_session(
-            make_session(f"session-{number}", user_id="user-1"),
-            replaces=None,
-            maximum_sessions=2,
-            on_limit="evict",
-            only_one=False,
-            find_end=lambda _record: None,
-            skew_ms=0,
-            now_ms=NOW,
-        )
+        record = make_session(f"session-{number}", user_id="user-1")
+        create_session(strict.store, record, maximum_sessions=2)
 
     in_parallel(sign_in, 8)
 
-    assert len(strict.store.list_sessions("user-1", NOW)) == 2
+    assert len(strict.store.sessions.list_live("user-1", NOW)) == 2
 
 
 class TestWithinTheApplicationsTransaction:
     def test_what_it_does_not_see_is_told_and_breaks_nothing(
         self, strict: Place, lent: Store
     ) -> None:
-        strict.store.insert_session(make_session())
+        strict.store.sessions.insert(make_session())
         with lent._connections.database.atomic():
             judged = stored_session(lent)
             strict.connections.write(OTHERS, ())
 
-            assert lent.apply_change(judged, CHANGE) is False
-            assert not lent.end_session(
+            assert lent.sessions.apply(judged, CHANGE) is False
+            assert not lent.session_ends.end(
                 "session-1", reason=EndReason.REPLAYED, now_ms=NOW, judged=judged
             )
             assert stored_session(lent) == judged
@@ -175,13 +172,13 @@ class TestWithinTheApplicationsTransaction:
     def test_sign_out_of_what_changed_is_for_the_application_to_repeat(
         self, strict: Place, lent: Store
     ) -> None:
-        strict.store.insert_session(make_session())
+        strict.store.sessions.insert(make_session())
         with lent._connections.database.atomic():
             stored_session(lent)
             strict.connections.write(OTHERS, ())
 
             with pytest.raises(StoreUnavailableError):
-                lent.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
+                lent.session_ends.end("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
             assert stored_session(lent).ended_at_ms is None
 
 
@@ -212,7 +209,7 @@ def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:
 def test_statement_that_the_server_undid_is_sent_again(
     server: Place, monkeypatch: pytest.MonkeyPatch, number: int, failures: int, tells: Any
 ) -> None:
-    server.store.insert_session(make_session())
+    server.store.sessions.insert(make_session())
     write, left = server.connections.write, [failures]
     error: Exception = (
         pymysql.OperationalError((1213, 1020)[number], "undone")
@@ -230,7 +227,7 @@ def test_statement_that_the_server_undid_is_sent_again(
 
     if tells is None:
         with pytest.raises(StoreUnavailableError):
-            server.store.apply_change(make_session(), CHANGE)
+            server.store.sessions.apply(make_session(), CHANGE)
         assert left[0] > failures - 20
     else:
-        assert server.store.apply_change(make_session(), CHANGE) is tells
+        assert server.store.sessions.apply(make_session(), CHANGE) is tells

@@ -14,6 +14,7 @@ from wsgi_sessions.errors import (
 from wsgi_sessions.records import EndReason
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import (
     NOW,
@@ -23,7 +24,7 @@ from .databases import (
     make_session,
     make_user,
 )
-from .stores import THREADS, confirm, live_ids
+from .stores import THREADS, confirm, create_session, live_ids
 
 
 class TestWithinTheApplicationsTransaction:
@@ -34,19 +35,10 @@ class TestWithinTheApplicationsTransaction:
         """A store over a database that the application lends."""
         server.store.insert_user(make_user())
         lent = Connections(server.connections.database)
-        return Store(lent, server.models)
+        return Store(lent, server.models, FakeClock())
 
-    def admit(self, store: Store, session_id: str) -> None:
-        store.create_session(
-            make_session(session_id, user_id="user-1"),
-            replaces=None,
-            maximum_sessions=1,
-            on_limit="evict",
-            only_one=False,
-            find_end=lambda record: None,
-            skew_ms=0,
-            now_ms=NOW,
-        )
+    def create(self, store: Store, session_id: str) -> None:
+        create_session(store, make_session(session_id, user_id="user-1"))
 
     def meanwhile(self, work: Callable[[], Any]) -> None:
         """Have something happen over another connection."""
@@ -54,9 +46,9 @@ class TestWithinTheApplicationsTransaction:
 
     def test_sign_in_sees_who_signed_in_meanwhile(self, server: Place, ours: Store) -> None:
         with server.connections.database.atomic():
-            assert ours.find_user("user-1") is not None
-            self.meanwhile(lambda: self.admit(server.store, "theirs"))
-            self.admit(ours, "ours")
+            assert ours.users.find("user-1") is not None
+            self.meanwhile(lambda: self.create(server.store, "theirs"))
+            self.create(ours, "ours")
 
         assert live_ids(server.store) == {"ours"}
 
@@ -70,19 +62,10 @@ class TestWithinTheApplicationsTransaction:
 
         def sign_in(number: int) -> None:
             with database.connection_context(), database.atomic():
-                assert ours.find_user("user-1") is not None
+                assert ours.users.find("user-1") is not None
                 all_have_read.wait(WAIT_SECONDS)
                 user_id = f"user-{number // 2 + 2}"
-                ours.create_session(
-                    make_session(f"session-{number}", user_id=user_id),
-                    replaces=None,
-                    maximum_sessions=1,
-                    on_limit="evict",
-                    only_one=False,
-                    find_end=lambda record: None,
-                    skew_ms=0,
-                    now_ms=NOW,
-                )
+                create_session(ours, make_session(f"session-{number}", user_id=user_id))
 
         in_parallel(sign_in, THREADS)
 
@@ -92,8 +75,8 @@ class TestWithinTheApplicationsTransaction:
     @pytest.mark.parametrize("server", ["mariadb"], indirect=True)
     def test_sign_in_locks_nobody_elses_sessions(self, server: Place, ours: Store) -> None:
         """In a table so small that any index is as good: that of ended_at holds everybody's."""
-        listing = ours._lock_list
-        values = {"user_id": "user-1", "now": NOW, "at_most": 1}
+        listing = ours.sessions._lock_list
+        values = {"user_id": "user-1", "now": NOW, "max_count": 1}
         database = server.connections.database
         with database.connection_context():
             plan = database.execute_sql("EXPLAIN " + listing.sql, listing.fill(values)).fetchall()
@@ -104,9 +87,9 @@ class TestWithinTheApplicationsTransaction:
         self, server: Place, ours: Store
     ) -> None:
         with server.connections.database.atomic():
-            assert ours.find_user("user-1") is not None
-            self.meanwhile(lambda: self.admit(server.store, "theirs"))
-            ended = ours.end_user_sessions(
+            assert ours.users.find("user-1") is not None
+            self.meanwhile(lambda: self.create(server.store, "theirs"))
+            ended = ours.session_ends.end_all_of(
                 "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0
             )
 
@@ -114,36 +97,38 @@ class TestWithinTheApplicationsTransaction:
 
     def test_session_that_changed_is_read_as_it_is(self, server: Place, ours: Store) -> None:
         judged = make_session(user_id="user-1")
-        server.store.insert_session(judged)
+        server.store.sessions.insert(judged)
         with server.connections.database.atomic():
-            assert ours.find_session("session-1") == (judged, make_user())
-            self.meanwhile(lambda: server.store.apply_change(judged, confirm(judged)))
-            assert not ours.apply_change(judged, confirm(judged))
+            assert ours.sessions.find("session-1") == (judged, make_user())
+            self.meanwhile(lambda: server.store.sessions.apply(judged, confirm(judged)))
+            assert not ours.sessions.apply(judged, confirm(judged))
 
-            found = ours.find_session("session-1", anew=True)
+            found = ours.sessions.find("session-1", anew=True)
 
         assert found is not None
         assert (found[0].generation, found[1]) == (1, make_user())
 
     def test_session_that_is_gone_is_none(self, server: Place, ours: Store) -> None:
         with server.connections.database.atomic():
-            assert ours.find_session("nobody", anew=True) is None
+            assert ours.sessions.find("nobody", anew=True) is None
 
     def test_data_of_a_session_that_ended_meanwhile_is_dropped(
         self, server: Place, ours: Store
     ) -> None:
-        server.store.insert_session(make_session())
+        server.store.sessions.insert(make_session())
         with server.connections.database.atomic():
-            assert ours.find_session("session-1") is not None
+            assert ours.sessions.find("session-1") is not None
             self.meanwhile(
-                lambda: server.store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+                lambda: server.store.session_ends.end(
+                    "session-1", reason=EndReason.REVOKED, now_ms=NOW
+                )
             )
 
-            assert ours.merge_data("session-1", {"a": "1"}, known=("{}", 0)) is None
+            assert ours.sessions.merge_data("session-1", {"a": "1"}, known=("{}", 0)) is None
 
     def test_address_taken_meanwhile_is_told(self, server: Place, ours: Store) -> None:
         with server.connections.database.atomic():
-            assert ours.find_user("user-1") is not None
+            assert ours.users.find("user-1") is not None
             self.meanwhile(lambda: server.store.insert_user(make_user("user-2", "bob@example.org")))
 
             with pytest.raises(UserAlreadyExistsError):

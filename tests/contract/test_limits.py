@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from wsgi_sessions.errors import (
     SessionLimitReached,
 )
 from wsgi_sessions.records import EndReason
-from wsgi_sessions.storage.store import Ended, Store
+from wsgi_sessions.sessions.creation import Ended, Replaced
+from wsgi_sessions.storage.store import Store
 
 from .databases import (
     NOW,
@@ -22,127 +24,125 @@ from .databases import (
     make_user,
     stored_session,
 )
-from .stores import THREADS, end_reason, feed_ids, live_ids
+from .stores import THREADS, create_session, end_reason, feed_ids, live_ids
+
+HOUR_MS = 3_600_000
 
 
-class TestAdmit:
-    def admit(
+class TestCreation:
+    def create(
         self,
         store: Store,
         session_id: str,
         *,
         user_id: str = "user-1",
         seen: int = 0,
-        **options: Any,
+        maximum_sessions: int | None = 2,
+        replaces: str | None = None,
+        elsewhere: str | None = None,
+        **settings: Any,
     ) -> Ended:
-        settings: dict[str, Any] = {
-            "replaces": None,
-            "maximum_sessions": 2,
-            "on_limit": "evict",
-            "only_one": False,
-            "find_end": lambda record: None,
-            "skew_ms": 0,
-            "now_ms": NOW,
-            **options,
-        }
         record = make_session(session_id, user_id=user_id, last_seen_at_ms=NOW + seen)
-        return store.create_session(record, **settings)[1]
+        return create_session(
+            store,
+            record,
+            replaced=Replaced(replaces, elsewhere),
+            maximum_sessions=maximum_sessions,
+            **settings,
+        )
 
     @pytest.fixture
     def two(self, store: Store) -> Store:
         store.insert_user(make_user())
-        self.admit(store, "older", seen=-2)
-        self.admit(store, "newer", seen=-1)
+        self.create(store, "older", seen=-2)
+        self.create(store, "newer", seen=-1)
         return store
 
     def test_least_recently_seen_is_evicted(self, two: Store) -> None:
-        assert self.admit(two, "third") == (("older", EndReason.EVICTED),)
+        assert self.create(two, "third") == (("older", EndReason.EVICTED),)
 
         assert live_ids(two) == {"newer", "third"}
         assert feed_ids(two) == ["older"]
 
     def test_lowered_limit_evicts_several(self, two: Store) -> None:
-        self.admit(two, "third", maximum_sessions=1)
+        self.create(two, "third", maximum_sessions=1)
 
         assert live_ids(two) == {"third"}
 
     def test_reject_changes_nothing(self, two: Store) -> None:
-        two.insert_session(make_session("anonymous"))
+        two.sessions.insert(make_session("anonymous"))
 
         with pytest.raises(SessionLimitReached, match="2 devices"):
-            self.admit(two, "third", on_limit="reject", replaces="anonymous")
+            self.create(two, "third", on_limit="reject", replaces="anonymous")
 
         assert live_ids(two) == {"older", "newer"}
-        assert two.find_session("third") is None
+        assert two.sessions.find("third") is None
         assert end_reason(two, "anonymous") is None
 
     def test_only_one_revokes_the_others(self, two: Store) -> None:
-        ended = self.admit(two, "third", only_one=True)
+        ended = self.create(two, "third", only_one=True)
 
         assert set(ended) == {("older", EndReason.REVOKED), ("newer", EndReason.REVOKED)}
         assert live_ids(two) == {"third"}
 
     def test_none_is_no_limit(self, two: Store) -> None:
-        assert self.admit(two, "third", maximum_sessions=None) == ()
+        assert self.create(two, "third", maximum_sessions=None) == ()
         assert live_ids(two) == {"older", "newer", "third"}
 
     def test_replaced_one_is_signed_out_and_leaves_room(self, two: Store) -> None:
-        ended = self.admit(two, "third", on_limit="reject", replaces="older")
+        ended = self.create(two, "third", on_limit="reject", replaces="older")
 
         assert ended == (("older", EndReason.SIGNED_OUT),)
         assert live_ids(two) == {"newer", "third"}
 
     @pytest.mark.parametrize("on_limit", ["evict", "reject"])
     def test_one_that_ends_too_leaves_room(self, two: Store, on_limit: str) -> None:
-        ended = self.admit(two, "third", on_limit=on_limit, also_ends="newer")
+        ended = self.create(two, "third", on_limit=on_limit, elsewhere="newer")
 
         assert ended == (("newer", EndReason.SIGNED_OUT),)
         assert live_ids(two) == {"older", "third"}
         assert feed_ids(two) == ["newer"]
 
     def test_one_that_ends_too_gives_no_data_away(self, two: Store) -> None:
-        two.insert_session(make_session("refused", user_id="user-1", data='{"cart":["tea"]}'))
+        two.sessions.insert(make_session("refused", user_id="user-1", data='{"cart":["tea"]}'))
 
-        self.admit(two, "third", also_ends="refused")
+        self.create(two, "third", elsewhere="refused")
 
         assert stored_session(two, "third").data == "{}"
         assert end_reason(two, "refused") == EndReason.SIGNED_OUT
 
     def test_one_past_its_limits_leaves_room(self, two: Store) -> None:
-        ended = self.admit(
-            two,
-            "third",
-            on_limit="reject",
-            find_end=lambda record: EndReason.IDLE if record.id == "older" else None,
-        )
+        self.create(two, "third", replaces="older", seen=-HOUR_MS)
 
-        assert ended == (("older", EndReason.IDLE),)
-        assert live_ids(two) == {"newer", "third"}
+        ended = self.create(two, "fourth", on_limit="reject", idle_timeout=timedelta(minutes=30))
+
+        assert ended == (("third", EndReason.IDLE),)
+        assert live_ids(two) == {"newer", "fourth"}
 
     def test_data_of_a_replaced_anonymous_session_is_carried_over(self, two: Store) -> None:
-        two.insert_session(make_session("anonymous", data='{"cart":["tea"]}'))
+        two.sessions.insert(make_session("anonymous", data='{"cart":["tea"]}'))
 
-        self.admit(two, "third", replaces="anonymous")
+        self.create(two, "third", replaces="anonymous")
 
         assert stored_session(two, "third").data == '{"cart":["tea"]}'
 
     def test_data_of_a_replaced_session_stays_with_its_user(self, two: Store) -> None:
         two.insert_user(make_user("user-2", email="bob@example.org"))
-        two.insert_session(make_session("third", user_id="user-1", data='{"cart":["tea"]}'))
+        two.sessions.insert(make_session("third", user_id="user-1", data='{"cart":["tea"]}'))
 
-        self.admit(two, "fourth", replaces="third")
-        self.admit(two, "fifth", user_id="user-2", replaces="fourth")
+        self.create(two, "fourth", replaces="third")
+        self.create(two, "fifth", user_id="user-2", replaces="fourth")
 
         assert stored_session(two, "fourth").data == '{"cart":["tea"]}'
         assert stored_session(two, "fifth").data == "{}"
 
     def test_user_who_is_gone_gets_none(self, store: Store) -> None:
-        store.insert_session(make_session("anonymous"))
+        store.sessions.insert(make_session("anonymous"))
 
         with pytest.raises(LookupError, match="no user with the id 'user-1'"):
-            self.admit(store, "first", replaces="anonymous")
+            self.create(store, "first", replaces="anonymous")
 
-        assert store.find_session("first") is None
+        assert store.sessions.find("first") is None
         assert end_reason(store, "anonymous") is None
 
     def test_sign_in_that_waited_sees_what_it_waited_for(
@@ -152,19 +152,19 @@ class TestAdmit:
         store = place.store
         store.insert_user(make_user())
         for number in (0, 1):
-            store.insert_session(make_session(f"anonymous-{number}"))
+            store.sessions.insert(make_session(f"anonymous-{number}"))
         both_are_here = threading.Barrier(2)
-        lock = store.lock_user
+        lock = store.users.lock
 
         def lock_together(user_id: Any) -> bool:
             if not place.connections.is_sqlite:  # where the file is locked before
                 both_are_here.wait(WAIT_SECONDS)
             return lock(user_id)
 
-        monkeypatch.setattr(store, "lock_user", lock_together)
+        monkeypatch.setattr(store.users, "lock", lock_together)
 
         in_parallel(
-            lambda number: self.admit(
+            lambda number: self.create(
                 store,
                 f"session-{number}",
                 maximum_sessions=1,
@@ -180,7 +180,7 @@ class TestAdmit:
         store.insert_user(make_user())
 
         in_parallel(
-            lambda number: self.admit(
+            lambda number: self.create(
                 store, f"session-{number}", maximum_sessions=3, only_one=only_one
             ),
             THREADS,
@@ -193,7 +193,7 @@ class TestAdmit:
 
         def sign_in(number: int) -> bool:
             try:
-                self.admit(store, f"session-{number}", maximum_sessions=3, on_limit="reject")
+                self.create(store, f"session-{number}", maximum_sessions=3, on_limit="reject")
             except SessionLimitReached:
                 return False
             return True

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from wsgi_sessions.errors import SessionLimitReached
-from wsgi_sessions.records import EndReason, SessionRecord
+from wsgi_sessions.records import EndReason
+from wsgi_sessions.sessions.creation import Ended
+from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
 
-from .databases import NOW, Place, make_session, make_user, stored_session
+from .databases import DAY, NOW, Place, make_session, make_user, stored_session
+from .stores import create_session
 
 MANY = 2300
 
@@ -23,7 +27,7 @@ def many(place: Place) -> Place:
     place.store.insert_user(make_user())
     place.store.insert_user(make_user("user-2", "bob@example.org"))
     insert_many(place, MANY)
-    place.store.insert_session(make_session("other", user_id="user-2"))
+    place.store.sessions.insert(make_session("other", user_id="user-2"))
     return place
 
 
@@ -66,18 +70,9 @@ def counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
         yield sent
 
 
-def admit(store: Store, session_id: str = "new", **changes: Any) -> tuple[Any, ...]:
-    settings: dict[str, Any] = {
-        "replaces": None,
-        "maximum_sessions": 5,
-        "on_limit": "evict",
-        "only_one": False,
-        "find_end": lambda _record: None,
-        "skew_ms": 0,
-        "now_ms": NOW,
-    }
-    record = make_session(session_id, user_id="user-1", last_seen_at_ms=NOW + 1)
-    return store.create_session(record, **{**settings, **changes})[1]
+def sign_in(store: Store, *, maximum_sessions: int | None = 5, **settings: Any) -> Ended:
+    record = make_session("new", user_id="user-1", last_seen_at_ms=NOW + 1)
+    return create_session(store, record, maximum_sessions=maximum_sessions, **settings)
 
 
 def live_of(place: Place) -> int:
@@ -90,7 +85,7 @@ def live_of(place: Place) -> int:
 
 
 def test_no_list_has_more_than_a_thousand_and_they_are_the_latest(many: Place) -> None:
-    listed = many.store.list_sessions("user-1", NOW)
+    listed = many.store.sessions.list_live("user-1", NOW)
 
     assert [record.id for record in listed] == [f"many-{number:05}" for number in range(1000)]
 
@@ -99,21 +94,21 @@ def test_sign_in_without_a_limit_reads_no_list(
     many: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with counted(many, monkeypatch) as sent:
-        assert admit(many.store, maximum_sessions=None) == ()
+        assert sign_in(many.store, maximum_sessions=None) == ()
 
     assert sent == ["SELECT", "INSERT"]  # the user's row is locked
 
 
 def test_ending_all_is_a_few_statements(many: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with counted(many, monkeypatch) as sent:
-        ended = many.store.end_user_sessions(
+        ended = many.store.session_ends.end_all_of(
             "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0, except_id="many-00007"
         )
 
     assert sent == ["SELECT", "SELECT", "UPDATE", "INSERT", "SELECT"]
     assert (ended.number, len(ended.session_ids)) == (MANY - 1, 1000)
     assert live_of(many) == 1
-    feed = [row[0] for row in many.store.find_revocations(0)[0]]
+    feed = [row[0] for row in many.store.revocations.find(0)[0]]
     assert len(feed) == len(set(feed)) == MANY - 1
     assert "other" not in feed
     assert stored_session(many.store, "other").ended_at_ms is None
@@ -121,9 +116,9 @@ def test_ending_all_is_a_few_statements(many: Place, monkeypatch: pytest.MonkeyP
 
 def test_ending_a_few_is_as_few(many: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for session_id in ("a", "b", "c"):
-        many.store.insert_session(make_session(session_id, user_id="user-2"))
+        many.store.sessions.insert(make_session(session_id, user_id="user-2"))
     with counted(many, monkeypatch) as sent:
-        ended = many.store.end_user_sessions(
+        ended = many.store.session_ends.end_all_of(
             "user-2", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0, except_id="a"
         )
 
@@ -136,28 +131,30 @@ def test_limit_that_came_late_is_exact_at_once(
     many: Place, monkeypatch: pytest.MonkeyPatch, only_one: bool, left: int
 ) -> None:
     with counted(many, monkeypatch) as sent:
-        admit(many.store, only_one=only_one)
+        sign_in(many.store, only_one=only_one)
 
     assert live_of(many) == left
-    kept = {record.id for record in many.store.list_sessions("user-1", NOW)}
+    kept = {record.id for record in many.store.sessions.list_live("user-1", NOW)}
     assert kept == {"new", *(f"many-{number:05}" for number in range(left - 1))}
     assert len(sent) <= 8, sent
 
 
 def test_sessions_past_a_limit_leave_room_however_many(many: Place) -> None:
-    def find_end(record: SessionRecord) -> EndReason | None:
-        return None if record.id > f"many-{MANY - 3:05}" else EndReason.IDLE
+    session = many.models.session
+    is_old = session.id <= f"many-{MANY - 3:05}"
+    old = session.update({session.authenticated_at: NOW - 60 * DAY}).where(is_old)
+    many.connections.run(old.execute)
 
-    admit(many.store, find_end=find_end)
+    sign_in(many.store, absolute_timeout=timedelta(days=30))
 
     assert live_of(many) == 3
-    assert stored_session(many.store, "many-00000").end_reason == "idle"
+    assert stored_session(many.store, "many-00000").end_reason == "absolute"
     assert stored_session(many.store, f"many-{MANY - 1:05}").ended_at_ms is None
 
 
 def test_reject_changes_nothing(many: Place) -> None:
     with pytest.raises(SessionLimitReached):
-        admit(many.store, on_limit="reject")
+        sign_in(many.store, on_limit="reject")
 
     assert live_of(many) == MANY
 
@@ -168,7 +165,7 @@ def test_one_over_is_one_update_and_one_row_of_the_feed(
     place.store.insert_user(make_user())
     insert_many(place, 5)
     with counted(place, monkeypatch) as sent:
-        assert admit(place.store) == (("many-00004", EndReason.EVICTED),)
+        assert sign_in(place.store) == (("many-00004", EndReason.EVICTED),)
 
     assert sent == ["SELECT", "INSERT", "SELECT", "UPDATE", "INSERT"]
 
@@ -184,14 +181,17 @@ def test_what_others_ended_meanwhile_is_not_told_as_ours(
 ) -> None:
     store = many.store
     gone, mine = "many-00001", "many-00002"
-    write = store._write
+    runner = store._runner
+    write = runner.write
 
-    def others_first(statement: Any, values: Any) -> int:
-        monkeypatch.setattr(store, "_write", write)
-        write(store._end, {"id": gone, "reason": "signed_out", "now": NOW})
-        return write(statement, values)
+    def others_first(statement: Statement, **values: Any) -> int:
+        monkeypatch.setattr(runner, "write", write)
+        write(store.session_ends._end, id=gone, reason="signed_out", now=NOW)
+        return write(statement, **values)
 
-    monkeypatch.setattr(store, "_write", others_first)
+    monkeypatch.setattr(runner, "write", others_first)
 
-    assert store.end_listed([gone, mine], reason=EndReason.REVOKED, now_ms=NOW) == (mine,)
-    assert [row[0] for row in store.find_revocations(0)[0]] == [mine]
+    assert store.session_ends.end_each([gone, mine], reason=EndReason.REVOKED, now_ms=NOW) == (
+        mine,
+    )
+    assert [row[0] for row in store.revocations.find(0)[0]] == [mine]

@@ -7,6 +7,7 @@ import pytest
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import Place, in_parallel
 
@@ -14,50 +15,50 @@ THREADS = 8
 
 
 def test_a_name_that_nobody_wrote_is_none(store: Store) -> None:
-    assert store.read_meta("key") is None
+    assert store.meta.read("key") is None
 
 
 def test_the_first_value_stays_and_all_are_told_it(store: Store) -> None:
-    assert store.write_meta_once("key", "first") == "first"
-    assert store.write_meta_once("key", "second") == "first"
-    assert store.read_meta("key") == "first"
+    assert store.meta.write_once("key", "first") == "first"
+    assert store.meta.write_once("key", "second") == "first"
+    assert store.meta.read("key") == "first"
 
 
 def test_names_and_values_are_told_apart_by_case(store: Store) -> None:
-    store.write_meta_once("key", "Value")
-    store.write_meta_once("KEY", "VALUE")
+    store.meta.write_once("key", "Value")
+    store.meta.write_once("KEY", "VALUE")
 
-    assert (store.read_meta("key"), store.read_meta("KEY")) == ("Value", "VALUE")
+    assert (store.meta.read("key"), store.meta.read("KEY")) == ("Value", "VALUE")
 
 
 def test_all_who_write_at_once_are_told_the_same(place: Place) -> None:
     if place.kind == "sqlite-memory":
         return  # its users take turns
-    told = in_parallel(lambda number: place.store.write_meta_once("key", str(number)), THREADS)
+    told = in_parallel(lambda number: place.store.meta.write_once("key", str(number)), THREADS)
 
-    assert set(told) == {place.store.read_meta("key")}
+    assert set(told) == {place.store.meta.read("key")}
 
 
 def test_a_value_is_replaced_whether_there_was_one_or_not(store: Store) -> None:
-    store.replace_meta("key", "first")
-    store.replace_meta("key", "second")
+    store.meta.replace("key", "first")
+    store.meta.replace("key", "second")
 
-    assert store.read_meta("key") == "second"
+    assert store.meta.read("key") == "second"
 
 
 def test_who_read_before_another_wrote_is_told_the_other_s(server: Place) -> None:
     borrowed = Connections(Connections(str(server.database)).database)
-    ours = Store(borrowed, build_models(borrowed.database))
-    assert server.store.read_meta("key") is None
+    ours = Store(borrowed, build_models(borrowed.database), FakeClock())
+    assert server.store.meta.read("key") is None
     with borrowed.database.atomic():
-        assert ours.read_meta("key") is None
-        server.store.write_meta_once("key", "theirs")
+        assert ours.meta.read("key") is None
+        server.store.meta.write_once("key", "theirs")
 
-        assert ours.write_meta_once("key", "ours") == "theirs"
+        assert ours.meta.write_once("key", "ours") == "theirs"
     borrowed.database.close()
 
 
 @pytest.mark.parametrize("value", ["", "x" * 512, "\N{GRINNING FACE}"])
 def test_a_value_is_kept_as_it_is(store: Store, value: str) -> None:
-    assert store.write_meta_once("key", value) == value
-    assert store.read_meta("key") == value
+    assert store.meta.write_once("key", value) == value
+    assert store.meta.read("key") == value

@@ -52,9 +52,9 @@ class TestInstants:
         member = own_user(place, created_at=make_field(), updated_at=make_field())
         insert = member.insert(email="ada@example.org", created_at=stored, updated_at=stored)
         place.connections.run(insert.execute)
-        place.store.insert_session(make_session(user_id=1))
+        place.store.sessions.insert(make_session(user_id=1))
 
-        found = place.store.find_session("session-1")
+        found = place.store.sessions.find("session-1")
 
         assert found is not None
         assert found[1] is not None, "taken for a user who came later"
@@ -66,7 +66,7 @@ class TestInstants:
         insert = member.insert(email="ada@example.org", created_at=stored)
         place.connections.run(insert.execute)
 
-        user = place.store.find_user(1)
+        user = place.store.users.find(1)
 
         assert user is not None
         assert 0 <= user.created_at_ms < 5139 * 366 * DAY
@@ -88,7 +88,7 @@ class TestInstants:
 
         user = place.store.insert_user(make_user())
 
-        found = place.store.find_user(user.id)
+        found = place.store.users.find(user.id)
         assert found is not None
         assert found.created_at_ms == NOW
 
@@ -128,18 +128,18 @@ class TestForeignKeyAsKey:
         return Member
 
     def test_session_is_found_with_its_user(self, place: Place, people: Any) -> None:
-        user = place.store.find_user_by_email("ada@example.org")
+        user = place.store.users.find_by_email("ada@example.org")
         assert user is not None
-        place.store.insert_session(make_session(user_id=user.id))
-        place.store.insert_account(Account("a", user.id, "credential", "x", "hash"), now_ms=NOW)
+        place.store.sessions.insert(make_session(user_id=user.id))
+        place.store.accounts.insert(Account("a", user.id, "credential", "x", "hash"), now_ms=NOW)
 
-        assert place.store.find_session("session-1") == (make_session(user_id=user.id), user)
-        assert place.store.find_user(user.id) == user == place.store.find_user(str(user.id))
-        assert place.store.list_sessions(str(user.id), NOW) == [make_session(user_id=user.id)]
-        credential = place.store.find_credential(user.id)
+        assert place.store.sessions.find("session-1") == (make_session(user_id=user.id), user)
+        assert place.store.users.find(user.id) == user == place.store.users.find(str(user.id))
+        assert place.store.sessions.list_live(str(user.id), NOW) == [make_session(user_id=user.id)]
+        credential = place.store.accounts.find_credential(user.id)
         assert credential is not None
         assert credential.user_id == user.id
-        assert place.store.find_user("nobody") is None
+        assert place.store.users.find("nobody") is None
         assert place.store.delete_user(user.id, now_ms=NOW, skew_ms=0)[0]
 
     def test_sign_up_says_what_it_can_not(self, place: Place, people: Any) -> None:
@@ -158,18 +158,18 @@ class TestSpelling:
 
     @pytest.mark.parametrize("email", ["äda_ß@example.org", "ÄDA_ß@EXAMPLE.ORG"])
     def test_letters_beyond_ascii_are_folded(self, place: Place, members: Any, email: str) -> None:
-        user = place.store.find_user_by_email(email)
+        user = place.store.users.find_by_email(email)
 
         assert user is not None
         assert user.email == "ÄDA_ß@Example.org"
-        place.store.insert_account(Account("a", user.id, "credential", "x", "hash"), now_ms=NOW)
-        found = place.store.find_credential_by_email(email)
+        place.store.accounts.insert(Account("a", user.id, "credential", "x", "hash"), now_ms=NOW)
+        found = place.store.accounts.find_credential_by_email(email)
         assert found is not None
         assert found[0] == user
 
     @pytest.mark.parametrize("email", ["öda_ß@example.org", "%ß@example.org", "emile@example.org"])
     def test_others_are_nobody(self, place: Place, members: Any, email: str) -> None:
-        assert place.store.find_user_by_email(email) is None
+        assert place.store.users.find_by_email(email) is None
 
 
 @pytest.mark.parametrize("kind", ["auto", "uuid", "text"])
@@ -182,7 +182,7 @@ def test_ids_as_text_from_a_url_mean_the_same_user(place: Place, kind: str) -> N
     member = own_user(place, id=key)
     user = place.store.insert_user(make_user())
     for session_id in (FIRST, SECOND):
-        place.store.insert_session(make_session(session_id, user_id=user.id))
+        place.store.sessions.insert(make_session(session_id, user_id=user.id))
     manager = SessionManager(place.connections.database, secret=SECRET, user_model=member)
 
     assert not manager.revoke_session(FIRST, user_id="nobody")
@@ -214,8 +214,8 @@ class TestMadeByAClockThatWasAhead:
     def test_has_not_the_sessions_of_the_one_before(self, place: Place, member: Any) -> None:
         clock = FakeClock(datetime_from_ms(NOW + 30 * DAY))
         store = Store(place.connections, place.models, clock)
-        store.insert_session(make_session(FIRST, user_id=1))
-        found = store.find_session(FIRST)
+        store.sessions.insert(make_session(FIRST, user_id=1))
+        found = store.sessions.find(FIRST)
         assert found is not None
         assert found[1] is None
 
@@ -226,9 +226,9 @@ def test_whether_a_user_came_later_is_told_by_the_clock_of_the_server(server: Pl
     insert = member.insert(email="ada@example.org", created_at=now_ms - DAY)
     server.connections.run(insert.execute)
     store = Store(server.connections, server.models, ShiftedClock(-5 * DAY))
-    store.insert_session(make_session(FIRST, user_id=1, authenticated_at_ms=now_ms - 2 * DAY))
+    store.sessions.insert(make_session(FIRST, user_id=1, authenticated_at_ms=now_ms - 2 * DAY))
 
-    found = store.find_session(FIRST)
+    found = store.sessions.find(FIRST)
     assert found is not None
     assert found[1] is None
 
@@ -237,7 +237,7 @@ def test_account_of_a_user_who_is_gone_is_not_linked(place: Place) -> None:
     place.store.insert_user(make_user())
     place.store.delete_user("user-1", now_ms=NOW, skew_ms=0)
 
-    assert not place.store.link_account(Account("a", "user-1", "google", "7", None), now_ms=NOW)
+    assert not place.store.accounts.link(Account("a", "user-1", "google", "7", None), now_ms=NOW)
 
     place.store.insert_user(make_user())
-    assert place.store.link_account(Account("a", "user-1", "google", "7", None), now_ms=NOW)
+    assert place.store.accounts.link(Account("a", "user-1", "google", "7", None), now_ms=NOW)

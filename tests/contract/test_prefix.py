@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 from .databases import NOW, Place, make_account, make_session, make_user, stored_session
 
@@ -14,15 +15,15 @@ def test_the_same_ids_under_another_prefix_are_other_people(place: Place) -> Non
     theirs = place.build(table_prefix="staff_")
     theirs.create_tables()
     ours.insert_user(make_user(), make_account())
-    ours.insert_session(make_session(user_id="user-1"))
+    ours.sessions.insert(make_session(user_id="user-1"))
     theirs.insert_user(make_user(email="bob@example.org"), make_account(password_hash="other"))
-    theirs.insert_session(make_session(user_id="user-1", generation=7))
+    theirs.sessions.insert(make_session(user_id="user-1", generation=7))
 
     theirs.delete_user("user-1", now_ms=NOW, skew_ms=0)
 
-    assert ours.find_credential("user-1") == make_account()
+    assert ours.accounts.find_credential("user-1") == make_account()
     assert stored_session(ours).ended_at_ms is None
-    assert ours.find_revocations(0).rows == []
+    assert ours.revocations.find(0).rows == []
 
 
 def test_each_prefix_has_every_index(place: Place) -> None:
@@ -50,8 +51,8 @@ def test_tables_of_the_application_are_left_alone(place: Place) -> None:
     for table in ("user", "session", "account", "meta"):
         place.connections.write(f"CREATE TABLE {quote}{table}{quote} (theirs INTEGER)", ())
 
-    store = Store(place.connections, build_models(place.connections.database))
+    store = Store(place.connections, build_models(place.connections.database), FakeClock())
     store.create_tables()
     store.insert_user(make_user())
 
-    assert store.find_user("user-1") == make_user()
+    assert store.users.find("user-1") == make_user()

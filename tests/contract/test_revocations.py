@@ -27,22 +27,23 @@ from .stores import MOVED, THREADS, break_feed, end_reason, feed_ids, insert_end
 
 class TestEnd:
     def test_first_reason_stays(self, store: Store) -> None:
-        store.insert_session(make_session())
+        store.sessions.insert(make_session())
 
-        assert store.end_session("session-1", reason=EndReason.REPLAYED, now_ms=NOW)
-        assert not store.end_session("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW + 1)
+        assert store.session_ends.end("session-1", reason=EndReason.REPLAYED, now_ms=NOW)
+        assert not store.session_ends.end("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW + 1)
 
         assert stored_session(store) == make_session(ended_at_ms=NOW, end_reason="replayed")
 
     def test_unknown_session_is_not_ended_and_not_fed(self, store: Store) -> None:
-        assert not store.end_session("nobody", reason=EndReason.REVOKED, now_ms=NOW)
+        assert not store.session_ends.end("nobody", reason=EndReason.REVOKED, now_ms=NOW)
         assert feed_ids(store) == []
 
     def test_parallel_ones_end_it_once(self, store: Store) -> None:
-        store.insert_session(make_session())
+        store.sessions.insert(make_session())
 
         ended = in_parallel(
-            lambda _: store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW), THREADS
+            lambda _: store.session_ends.end("session-1", reason=EndReason.REVOKED, now_ms=NOW),
+            THREADS,
         )
 
         assert ended.count(True) == 1
@@ -50,38 +51,40 @@ class TestEnd:
 
     def test_with_judged_ends_what_was_judged(self, store: Store) -> None:
         judged = make_session()
-        store.insert_session(judged)
+        store.sessions.insert(judged)
 
-        assert store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
+        assert store.session_ends.end("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
 
     @pytest.mark.parametrize("moved", MOVED, ids="-".join)
     def test_with_judged_loses_when_the_session_moved(
         self, store: Store, moved: dict[str, Any]
     ) -> None:
         stored = make_session()
-        store.insert_session(stored)
+        store.sessions.insert(stored)
         judged = stored._replace(**moved)
 
-        ended = store.end_session("session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged)
+        ended = store.session_ends.end(
+            "session-1", reason=EndReason.IDLE, now_ms=NOW, judged=judged
+        )
 
         assert not ended
         assert stored_session(store) == stored
         assert feed_ids(store) == []
 
     def test_feed_tells_session_and_instant(self, store: Store) -> None:
-        store.insert_session(make_session())
-        store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+        store.sessions.insert(make_session())
+        store.session_ends.end("session-1", reason=EndReason.REVOKED, now_ms=NOW)
 
-        assert store.find_revocations(NOW).rows == [("session-1", None, NOW)]
-        assert store.find_revocations(NOW + 1).rows == []
+        assert store.revocations.find(NOW).rows == [("session-1", None, NOW)]
+        assert store.revocations.find(NOW + 1).rows == []
 
     def test_without_feed_nothing_is_told(self, store: Store) -> None:
-        store.insert_session(make_session())
+        store.sessions.insert(make_session())
 
-        first = store.end_session(
+        first = store.session_ends.end(
             "session-1", reason=EndReason.EXPIRED, now_ms=NOW, with_feed=False
         )
-        again = store.end_session(
+        again = store.session_ends.end(
             "session-1", reason=EndReason.EXPIRED, now_ms=NOW, with_feed=False
         )
 
@@ -89,11 +92,11 @@ class TestEnd:
         assert feed_ids(store) == []
 
     def test_session_lives_on_when_its_feed_row_fails(self, store: Store) -> None:
-        store.insert_session(make_session())
+        store.sessions.insert(make_session())
         break_feed(store)
 
         with pytest.raises(StoreUnavailableError):
-            store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+            store.session_ends.end("session-1", reason=EndReason.REVOKED, now_ms=NOW)
 
         assert stored_session(store) == make_session()
 
@@ -102,10 +105,12 @@ class TestEndMany:
     def test_of_a_user_ends_the_users_live_ones(self, store: Store) -> None:
         store.insert_user(make_user())
         for session_id in ("a", "b"):
-            store.insert_session(make_session(session_id, user_id="user-1"))
-        store.insert_session(make_session("other", user_id="user-2"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
+        store.sessions.insert(make_session("other", user_id="user-2"))
 
-        ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
+        ended = store.session_ends.end_all_of(
+            "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0
+        )
 
         assert ended.number == 2
         assert set(ended.session_ids) == {"a", "b"} == set(feed_ids(store))
@@ -114,9 +119,9 @@ class TestEndMany:
 
     def test_of_a_user_spares_the_named_one(self, store: Store) -> None:
         for session_id in ("a", "b"):
-            store.insert_session(make_session(session_id, user_id="user-1"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
 
-        ended = store.end_user_sessions(
+        ended = store.session_ends.end_all_of(
             "user-1", reason=EndReason.PASSWORD_CHANGED, now_ms=NOW, skew_ms=0, except_id="b"
         )
 
@@ -125,29 +130,31 @@ class TestEndMany:
 
     def test_of_a_user_ends_what_a_worker_behind_could_still_refresh(self, store: Store) -> None:
         for session_id, expires_at_ms in (("just over", NOW - 59), ("long over", NOW - 60)):
-            store.insert_session(
+            store.sessions.insert(
                 make_session(session_id, user_id="user-1", expires_at_ms=expires_at_ms)
             )
 
-        ended = store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=60)
+        ended = store.session_ends.end_all_of(
+            "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=60
+        )
 
         assert ended.session_ids == ("just over",)
 
     def test_of_a_user_is_all_or_nothing(self, store: Store) -> None:
         for session_id in ("a", "b"):
-            store.insert_session(make_session(session_id, user_id="user-1"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
         break_feed(store)
 
         with pytest.raises(StoreUnavailableError):
-            store.end_user_sessions("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
+            store.session_ends.end_all_of("user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0)
 
         assert live_ids(store) == {"a", "b"}
 
     def test_of_a_user_without_sessions_ends_none(self, store: Store) -> None:
-        store.insert_session(make_session("other", user_id="user-2"))
+        store.sessions.insert(make_session("other", user_id="user-2"))
 
         for kept in (None, "other"):
-            ended = store.end_user_sessions(
+            ended = store.session_ends.end_all_of(
                 "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0, except_id=kept
             )
             assert tuple(ended) == ((), 0)
@@ -158,13 +165,13 @@ class TestEndMany:
     def test_of_a_user_tells_all_and_lists_some(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsgi_sessions.storage.ending_store.MAX_LISTED", 2)
+        monkeypatch.setattr("wsgi_sessions.storage.session_ends.MAX_LISTED_SESSIONS", 2)
         for session_id in ("a", "b", "c", "kept"):
-            store.insert_session(make_session(session_id, user_id="user-1"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
         insert_ended(store, user_id="user-1")
-        store.insert_session(make_session("other", user_id="user-2"))
+        store.sessions.insert(make_session("other", user_id="user-2"))
 
-        ended = store.end_user_sessions(
+        ended = store.session_ends.end_all_of(
             "user-1", reason=EndReason.REVOKED, now_ms=NOW, skew_ms=0, except_id="kept"
         )
 
@@ -181,11 +188,11 @@ class TestEndMany:
         self, store: Store, asked: list[str]
     ) -> None:
         for session_id in "abc":
-            store.insert_session(make_session(session_id, user_id="user-1"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
         insert_ended(store, user_id="user-1")
         expected = [session_id for session_id in asked if session_id in "ab"]
 
-        ended = store.end_listed(asked, reason=EndReason.REVOKED, now_ms=NOW)
+        ended = store.session_ends.end_each(asked, reason=EndReason.REVOKED, now_ms=NOW)
 
         assert isinstance(ended, tuple)
         assert sorted(ended) == feed_ids(store) == expected
@@ -195,61 +202,61 @@ class TestEndMany:
     def test_of_some_is_done_in_batches(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsgi_sessions.storage.ending_store._BATCH", 2)
+        monkeypatch.setattr("wsgi_sessions.storage.session_ends._MAX_BATCH_IDS", 2)
         for session_id in "abcde":
-            store.insert_session(make_session(session_id, user_id="user-1"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
 
-        ended = store.end_listed(list("abcde"), reason=EndReason.REVOKED, now_ms=NOW)
+        ended = store.session_ends.end_each(list("abcde"), reason=EndReason.REVOKED, now_ms=NOW)
 
         assert sorted(ended) == feed_ids(store) == list("abcde")
         assert live_ids(store) == set()
 
     def test_of_some_is_all_or_nothing(self, store: Store) -> None:
         for session_id in "ab":
-            store.insert_session(make_session(session_id, user_id="user-1"))
+            store.sessions.insert(make_session(session_id, user_id="user-1"))
         break_feed(store)
 
         with pytest.raises(StoreUnavailableError):
-            store.end_listed(["a", "b"], reason=EndReason.REVOKED, now_ms=NOW)
+            store.session_ends.end_each(["a", "b"], reason=EndReason.REVOKED, now_ms=NOW)
 
         assert live_ids(store) == {"a", "b"}
 
     def test_all_is_all_or_nothing(self, store: Store) -> None:
-        store.insert_session(make_session("a", user_id="user-1"))
+        store.sessions.insert(make_session("a", user_id="user-1"))
         break_feed(store)
 
         with pytest.raises(StoreUnavailableError):
-            store.end_all_sessions(now_ms=NOW)
+            store.session_ends.end_all(now_ms=NOW)
 
         assert live_ids(store) == {"a"}
 
     def test_all_ends_everybodys(self, store: Store) -> None:
-        store.insert_session(make_session("a", user_id="user-1"))
-        store.insert_session(make_session("b"))
-        store.insert_session(make_session("c", ended_at_ms=NOW - 1, end_reason="idle"))
+        store.sessions.insert(make_session("a", user_id="user-1"))
+        store.sessions.insert(make_session("b"))
+        store.sessions.insert(make_session("c", ended_at_ms=NOW - 1, end_reason="idle"))
 
-        assert store.end_all_sessions(now_ms=NOW) == 2
+        assert store.session_ends.end_all(now_ms=NOW) == 2
 
         assert [end_reason(store, each) for each in "abc"] == ["revoked", "revoked", "idle"]
-        assert store.find_revocations(0).rows == [(None, NOW, NOW)]
+        assert store.revocations.find(0).rows == [(None, NOW, NOW)]
 
 
 class TestFeed:
     def test_row_that_commits_late_with_a_lower_id_is_seen(self, server: Place) -> None:
         store = server.store
         for session_id in ("late", "early"):
-            store.insert_session(make_session(session_id))
+            store.sessions.insert(make_session(session_id))
         written, may_commit = threading.Event(), threading.Event()
 
         def end_late() -> None:
-            store.end_session("late", reason=EndReason.REVOKED, now_ms=NOW)
+            store.session_ends.end("late", reason=EndReason.REVOKED, now_ms=NOW)
             written.set()
             assert may_commit.wait(WAIT_SECONDS)
 
         thread = threading.Thread(target=store.atomically, args=(end_late,))
         thread.start()
         assert written.wait(WAIT_SECONDS)
-        store.end_session("early", reason=EndReason.REVOKED, now_ms=NOW)
+        store.session_ends.end("early", reason=EndReason.REVOKED, now_ms=NOW)
         before = feed_ids(store)
         may_commit.set()
         thread.join(WAIT_SECONDS)

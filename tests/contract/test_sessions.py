@@ -45,53 +45,53 @@ class TestSession:
             data='{"cart":["\\u00e9","\\ud83d\\ude00"]}',
             data_version=7,
         )
-        store.insert_session(record)
+        store.sessions.insert(record)
 
-        assert store.find_session("session-1") == (record, make_user())
+        assert store.sessions.find("session-1") == (record, make_user())
 
     def test_anonymous_session_has_no_user(self, store: Store) -> None:
         record = make_session(ip_address=None, user_agent=None)
-        store.insert_session(record)
+        store.sessions.insert(record)
 
-        assert store.find_session("session-1") == (record, None)
+        assert store.sessions.find("session-1") == (record, None)
 
     def test_unknown_id_is_none(self, store: Store) -> None:
-        assert store.find_session("nobody") is None
+        assert store.sessions.find("nobody") is None
 
     def test_user_deleted_behind_our_back_leaves_session_without_user(self, place: Place) -> None:
         place.store.insert_user(make_user())
         record = make_session(user_id="user-1")
-        place.store.insert_session(record)
+        place.store.sessions.insert(record)
 
         place.connections.write(f"DELETE FROM {quoted(place, 'wsgi_sessions_user')}", ())
 
-        assert place.store.find_session("session-1") == (record, None)
+        assert place.store.sessions.find("session-1") == (record, None)
 
     def test_find_session_is_one_statement(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if place.kind == "sqlite-memory":
             return  # its one connection can't be opened anew, and is the file's otherwise
-        place.store.insert_session(make_session())
+        place.store.sessions.insert(make_session())
         place.connections.close()
         sent = watch(place, monkeypatch)
         place.connections.read_row("SELECT 1", ())
         sent.clear()
 
-        assert place.store.find_session("session-1") is not None
+        assert place.store.sessions.find("session-1") is not None
 
         assert len(sent) == 1, sent
 
     def test_ids_are_told_apart_by_case(self, store: Store) -> None:
-        store.insert_session(make_session("AbC", generation=1))
-        store.insert_session(make_session("aBc", generation=2))
+        store.sessions.insert(make_session("AbC", generation=1))
+        store.sessions.insert(make_session("aBc", generation=2))
 
         assert stored_session(store, "AbC").generation == 1
-        assert store.find_session("abc") is None
+        assert store.sessions.find("abc") is None
 
     def test_data_of_sixty_four_kibibytes_and_more_is_kept(self, store: Store) -> None:
         data = json.dumps({"text": "x" * 100_000})
-        store.insert_session(make_session(data=data))
+        store.sessions.insert(make_session(data=data))
 
         assert stored_session(store).data == data
 
@@ -107,7 +107,7 @@ class TestSession:
     def test_hostile_user_agent_is_stored_cleaned(
         self, store: Store, given: str, kept: str
     ) -> None:
-        store.insert_session(make_session(user_agent=given))
+        store.sessions.insert(make_session(user_agent=given))
 
         assert stored_session(store).user_agent == kept
 
@@ -116,12 +116,12 @@ class TestSession:
         self, store: Store, session_id: str
     ) -> None:
         try:
-            found = store.find_session(session_id)
+            found = store.sessions.find(session_id)
         except InvalidValueError:
             found = None
 
         assert found is None
-        assert store.find_session("session-1") is None
+        assert store.sessions.find("session-1") is None
 
 
 class TestList:
@@ -135,23 +135,26 @@ class TestList:
             "anonymous": {"user_id": None},
         }
         for session_id, changes in variants.items():
-            store.insert_session(make_session(session_id, **{"user_id": "user-1", **changes}))
+            store.sessions.insert(make_session(session_id, **{"user_id": "user-1", **changes}))
 
-        assert [record.id for record in store.list_sessions("user-1", NOW)] == ["newer", "older"]
+        assert [record.id for record in store.sessions.list_live("user-1", NOW)] == [
+            "newer",
+            "older",
+        ]
 
     def test_gives_whole_records(self, store: Store) -> None:
         record = make_session(user_id="user-1")
-        store.insert_session(record)
+        store.sessions.insert(record)
 
-        assert store.list_sessions("user-1", NOW) == [record]
+        assert store.sessions.list_live("user-1", NOW) == [record]
 
 
 class TestApplyChange:
     def test_lands_with_every_new_value(self, store: Store) -> None:
         judged = make_session()
-        store.insert_session(judged)
+        store.sessions.insert(judged)
 
-        assert store.apply_change(judged, confirm(judged))
+        assert store.sessions.apply(judged, confirm(judged))
 
         assert stored_session(store) == judged._replace(
             generation=1,
@@ -167,54 +170,54 @@ class TestApplyChange:
 
     def test_lands_once(self, store: Store) -> None:
         judged = make_session()
-        store.insert_session(judged)
+        store.sessions.insert(judged)
         change = confirm(judged)
 
-        assert [store.apply_change(judged, change) for _ in range(3)] == [True, False, False]
+        assert [store.sessions.apply(judged, change) for _ in range(3)] == [True, False, False]
 
     def test_parallel_ones_land_once(self, store: Store) -> None:
         judged = make_session()
-        store.insert_session(judged)
+        store.sessions.insert(judged)
         change = confirm(judged)
 
-        landed = in_parallel(lambda _: store.apply_change(judged, change), THREADS)
+        landed = in_parallel(lambda _: store.sessions.apply(judged, change), THREADS)
 
         assert landed.count(True) == 1
 
     @pytest.mark.parametrize("moved", MOVED, ids="-".join)
     def test_loses_when_the_session_moved(self, store: Store, moved: dict[str, Any]) -> None:
         stored = make_session()
-        store.insert_session(stored)
+        store.sessions.insert(stored)
         judged = stored._replace(**moved)
 
-        assert not store.apply_change(judged, confirm(judged))
+        assert not store.sessions.apply(judged, confirm(judged))
         assert stored_session(store) == stored
 
     @pytest.mark.parametrize("branch", ["Branch-1", "--------", "________", "9Z9z9Z9z"])
     def test_one_of_two_siblings_settles(self, store: Store, branch: str) -> None:
         judged = make_session(is_settled=False)
-        store.insert_session(judged)
+        store.sessions.insert(judged)
         settled = [
             change_of(judged, branch=branch, is_settled=True),
             change_of(judged, is_settled=True, may_fail=True),
         ]
 
-        landed = [store.apply_change(judged, change) for change in settled]
+        landed = [store.sessions.apply(judged, change) for change in settled]
 
         assert landed == [True, False]
         assert stored_session(store) == judged._replace(branch=branch, is_settled=True)
 
     def test_branches_are_told_apart_by_case(self, store: Store) -> None:
-        store.insert_session(make_session(branch="aBcDeFgH"))
+        store.sessions.insert(make_session(branch="aBcDeFgH"))
         judged = make_session(branch="AbCdEfGh")
 
-        assert not store.apply_change(judged, confirm(judged))
+        assert not store.sessions.apply(judged, confirm(judged))
         assert stored_session(store).branch == "aBcDeFgH"
 
     def test_never_revives_an_ended_session(self, store: Store) -> None:
         judged = make_session()
-        store.insert_session(judged)
-        store.end_session("session-1", reason=EndReason.REVOKED, now_ms=NOW)
+        store.sessions.insert(judged)
+        store.session_ends.end("session-1", reason=EndReason.REVOKED, now_ms=NOW)
 
-        assert not store.apply_change(judged, confirm(judged))
+        assert not store.sessions.apply(judged, confirm(judged))
         assert stored_session(store) == judged._replace(ended_at_ms=NOW, end_reason="revoked")

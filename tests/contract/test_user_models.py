@@ -15,7 +15,7 @@ from wsgi_sessions.errors import (
     ConfigurationError,
     UserAlreadyExistsError,
 )
-from wsgi_sessions.storage.ending_store import EndedSessions
+from wsgi_sessions.storage.session_ends import EndedSessions
 from wsgi_sessions.storage.store import Store
 
 from .databases import (
@@ -27,7 +27,7 @@ from .databases import (
     make_user,
     open_place,
 )
-from .stores import end_reason, live_ids, own_user
+from .stores import create_session, end_reason, live_ids, own_user
 
 
 class OwnUserMadeOf:
@@ -73,62 +73,55 @@ class TestOwnUserModel:
         store = place.store
 
         user = store.insert_user(make_user(), make_account())
-        account = store.find_credential(user.id)
+        account = store.accounts.find_credential(user.id)
 
         assert type(user.id) is key_type
         assert user == make_user(user.id)
-        assert store.find_user(user.id) == user
-        assert store.find_user(str(user.id)) == user
+        assert store.users.find(user.id) == user
+        assert store.users.find(str(user.id)) == user
         assert account is not None
         assert (account.user_id, account.account_id) == (user.id, str(user.id))
 
     def test_session_names_the_user(self, place: Place, key_type: type) -> None:
         user = place.store.insert_user(make_user())
         record = make_session(user_id=user.id)
-        place.store.insert_session(record)
+        place.store.sessions.insert(record)
 
-        assert place.store.find_session("session-1") == (record, user)
-        assert place.store.list_sessions(user.id, NOW) == [record]
+        assert place.store.sessions.find("session-1") == (record, user)
+        assert place.store.sessions.list_live(user.id, NOW) == [record]
 
     def test_anonymous_session_has_no_user(self, place: Place, key_type: type) -> None:
-        place.store.insert_session(make_session())
+        place.store.sessions.insert(make_session())
 
-        assert place.store.find_session("session-1") == (make_session(), None)
+        assert place.store.sessions.find("session-1") == (make_session(), None)
 
     def test_sign_in_password_and_deletion(self, place: Place, key_type: type) -> None:
         store = place.store
         user = store.insert_user(make_user(), make_account())
-        store.create_session(
-            make_session(user_id=user.id),
-            replaces=None,
-            maximum_sessions=1,
-            on_limit="evict",
-            only_one=False,
-            find_end=lambda record: None,
-            skew_ms=0,
-            now_ms=NOW,
-        )
+        create_session(store, make_session(user_id=user.id))
 
-        assert store.set_password_hash(user.id, "hash-2", expected_hash="hash-1", now_ms=NOW)
-        assert store.update_user(user.id, name="Lovelace", now_ms=NOW + 1000)
-        changed = store.find_user(user.id)
+        assert store.accounts.set_password_hash(
+            user.id, "hash-2", expected_hash="hash-1", now_ms=NOW
+        )
+        assert store.users.update(user.id, name="Lovelace", now_ms=NOW + 1000)
+        changed = store.users.find(user.id)
         assert changed == user._replace(name="Lovelace", updated_at_ms=NOW + 1000)
         assert store.delete_user(user.id, now_ms=NOW, skew_ms=0) == (
             True,
             EndedSessions(("session-1",), 1),
         )
         assert end_reason(store) == "user_deleted"
-        assert store.find_user(user.id) is None
+        assert store.users.find(user.id) is None
 
     def test_email_as_it_was_typed_is_found(self, place: Place, key_type: type) -> None:
         user = place.store.insert_user(make_user(email="Ada@Example.org"))
 
-        assert place.store.find_user_by_email("ada@example.org") == user
+        assert place.store.users.find_by_email("ada@example.org") == user
 
     def test_accent_makes_another_email(self, place: Place, key_type: type) -> None:
         place.store.insert_user(make_user(email="adéle@example.org"))
 
-        assert place.store.find_user_by_email("adele@example.org") is None
+        assert place.store.users.find_by_email("adele@example.org") is None
 
     def test_taken_email_is_told(self, place: Place, key_type: type) -> None:
         place.store.insert_user(make_user())
@@ -143,20 +136,20 @@ class TestOwnUserModel:
         store = place.store
         store.insert_user(make_user(), make_account())
 
-        assert store.find_user(user_id) is None
+        assert store.users.find(user_id) is None
 
     def test_key_of_another_type_has_nothing(self, place: Place, key_type: type) -> None:
         store = place.store
         user = store.insert_user(make_user(), make_account(password_hash=None))
-        store.insert_session(make_session(user_id=user.id))
+        store.sessions.insert(make_session(user_id=user.id))
 
-        assert store.list_sessions("1st", NOW) == []
-        assert store.find_credential("1st") is None
-        assert not store.lock_user("1st")
-        assert not store.update_user("1st", name="Eve", now_ms=NOW)
-        assert not store.set_password_hash("1st", "hash", expected_hash=None, now_ms=NOW)
+        assert store.sessions.list_live("1st", NOW) == []
+        assert store.accounts.find_credential("1st") is None
+        assert not store.users.lock("1st")
+        assert not store.users.update("1st", name="Eve", now_ms=NOW)
+        assert not store.accounts.set_password_hash("1st", "hash", expected_hash=None, now_ms=NOW)
         assert store.delete_user("1st", now_ms=NOW, skew_ms=0) == (False, EndedSessions())
-        assert store.find_user(user.id) == user
+        assert store.users.find(user.id) == user
 
     def test_address_of_somebody_stored_as_typed_is_taken(
         self, place: Place, key_type: type
@@ -168,8 +161,8 @@ class TestOwnUserModel:
         with pytest.raises(UserAlreadyExistsError):
             store.insert_user(make_user("user-2"), make_account("user-2"))
 
-        assert store.find_credential(first.id) is None
-        assert store.find_user_by_email("ada@example.org") == first
+        assert store.accounts.find_credential(first.id) is None
+        assert store.users.find_by_email("ada@example.org") == first
 
     def test_each_user_gets_a_key_of_their_own(self, place: Place, key_type: type) -> None:
         store = place.store
@@ -179,7 +172,7 @@ class TestOwnUserModel:
         ]
 
         assert users[0].id != users[1].id
-        assert [store.find_user(user.id) for user in users] == users
+        assert [store.users.find(user.id) for user in users] == users
 
 
 class TestSharedAddress:
@@ -193,17 +186,17 @@ class TestSharedAddress:
 
     def test_is_nobodys_who_signs_in(self, two: Store) -> None:
         for user_id in (1, 2):
-            two.insert_account(make_account(user_id), now_ms=NOW)
+            two.accounts.insert(make_account(user_id), now_ms=NOW)
 
-        assert two.find_user_by_email("ada@example.org") is None
-        assert two.find_credential_by_email("ada@example.org") is None
+        assert two.users.find_by_email("ada@example.org") is None
+        assert two.accounts.find_credential_by_email("ada@example.org") is None
 
     def test_is_taken(self, two: Store) -> None:
         with pytest.raises(UserAlreadyExistsError):
             two.insert_user(make_user(), make_account())
 
-        assert [two.find_credential(user_id) for user_id in (1, 2, 3)] == [None] * 3
-        assert two.find_user(3) is None
+        assert [two.accounts.find_credential(user_id) for user_id in (1, 2, 3)] == [None] * 3
+        assert two.users.find(3) is None
 
 
 class TestModelThatAsksForMore:
@@ -235,7 +228,7 @@ class TestModelThatAsksForMore:
         user = place.store.insert_user(make_user(), make_account())
 
         assert user.id == "ada@example.org"
-        assert place.store.find_credential_by_email("ada@example.org") is not None
+        assert place.store.accounts.find_credential_by_email("ada@example.org") is not None
 
 
 INSTANT_FIELDS: dict[str, Callable[[], Any]] = {
@@ -256,7 +249,7 @@ class TestInstantsOfAnOwnModel:
         user = place.store.insert_user(make_user())
 
         whole_ms = DAY if kind == "date" else 1000
-        assert place.store.find_user(user.id) == user._replace(
+        assert place.store.users.find(user.id) == user._replace(
             name=None, created_at_ms=NOW - NOW % whole_ms, updated_at_ms=NOW - NOW % whole_ms
         )
         stored = place.connections.read_row(*member.select(member.created_at).sql())
@@ -271,7 +264,7 @@ class TestInstantsOfAnOwnModel:
 
             user = place.store.insert_user(make_user())
 
-            found = place.store.find_user(user.id)
+            found = place.store.users.find(user.id)
             assert found is not None
             assert found.created_at_ms == NOW
 
@@ -292,11 +285,11 @@ class TestIdGivenOutAgain:
         own_user(place, created_at=make_field())
         user = place.store.insert_user(make_user())
         for session_id, began_ms in (("before", slack_ms + 1000), ("own", slack_ms)):
-            place.store.insert_session(
+            place.store.sessions.insert(
                 make_session(session_id, user_id=user.id, authenticated_at_ms=NOW - began_ms)
             )
 
-        found = {each: place.store.find_session(each) for each in ("before", "own")}
+        found = {each: place.store.sessions.find(each) for each in ("before", "own")}
 
         assert found["before"] is not None
         assert found["own"] is not None
@@ -310,14 +303,14 @@ class TestIdGivenOutAgain:
         store = place.store
         social = make_account()._replace(id="account-2", provider_id="corp", account_id="sub-1")
         store.insert_user(make_user(), make_account(password_hash="old"))
-        store.insert_account(social, now_ms=NOW)
-        store.insert_session(make_session(user_id="user-1"))
+        store.accounts.insert(social, now_ms=NOW)
+        store.sessions.insert(make_session(user_id="user-1"))
         place.connections.run(lambda: member.delete().execute())
 
         store.insert_user(make_user(email="eve@example.org"), make_account(password_hash="new"))
 
-        assert store.find_credential("user-1") == make_account(password_hash="new")
-        assert store.find_user_by_account("corp", "sub-1") is None
+        assert store.accounts.find_credential("user-1") == make_account(password_hash="new")
+        assert store.accounts.find_user("corp", "sub-1") is None
         assert end_reason(store) == "user_deleted"
         assert live_ids(store) == set()
 
@@ -331,6 +324,6 @@ class TestIdGivenOutAgain:
             make_user("user-2"), social._replace(id="account-2", user_id="user-2")
         )
 
-        assert place.store.find_user_by_account("corp", "sub-1") == again._replace(
+        assert place.store.accounts.find_user("corp", "sub-1") == again._replace(
             name=None, email_verified=False, created_at_ms=0, updated_at_ms=0
         )

@@ -11,7 +11,7 @@ from wsgi_sessions.errors import (
     StoreUnavailableError,
     UserAlreadyExistsError,
 )
-from wsgi_sessions.storage.ending_store import EndedSessions
+from wsgi_sessions.storage.session_ends import EndedSessions
 from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
 
@@ -33,16 +33,16 @@ class TestUsers:
         )
 
         assert store.insert_user(user, make_account()) == user
-        assert store.find_user("user-1") == user
-        assert store.find_user_by_email("ada@example.org") == user
-        assert store.find_credential("user-1") == make_account()
-        assert store.find_credential_by_email("ada@example.org") == (user, make_account())
+        assert store.users.find("user-1") == user
+        assert store.users.find_by_email("ada@example.org") == user
+        assert store.accounts.find_credential("user-1") == make_account()
+        assert store.accounts.find_credential_by_email("ada@example.org") == (user, make_account())
 
     def test_nobody_is_none(self, store: Store) -> None:
-        assert store.find_user("nobody") is None
-        assert store.find_user_by_email("nobody@example.org") is None
-        assert store.find_credential("nobody") is None
-        assert store.find_credential_by_email("nobody@example.org") is None
+        assert store.users.find("nobody") is None
+        assert store.users.find_by_email("nobody@example.org") is None
+        assert store.accounts.find_credential("nobody") is None
+        assert store.accounts.find_credential_by_email("nobody@example.org") is None
 
     @pytest.mark.parametrize("email", ["ada@example.org", "nobody@example.org"])
     def test_password_is_found_by_one_statement_whoever_it_is(
@@ -57,14 +57,14 @@ class TestUsers:
         place.connections.read_row("SELECT 1", ())
         sent.clear()
 
-        place.store.find_credential_by_email(email)
+        place.store.accounts.find_credential_by_email(email)
 
         assert len(sent) == 1, sent
 
     def test_user_without_password_has_no_credential(self, store: Store) -> None:
         store.insert_user(make_user())
 
-        assert store.find_credential_by_email("ada@example.org") is None
+        assert store.accounts.find_credential_by_email("ada@example.org") is None
 
     def test_taken_email_adds_nothing(self, store: Store) -> None:
         store.insert_user(make_user(), make_account())
@@ -72,8 +72,8 @@ class TestUsers:
         with pytest.raises(UserAlreadyExistsError):
             store.insert_user(make_user("user-2"), make_account("user-2"))
 
-        assert store.find_user("user-2") is None
-        assert store.find_credential("user-2") is None
+        assert store.users.find("user-2") is None
+        assert store.accounts.find_credential("user-2") is None
 
     def test_taken_account_takes_the_user_back(self, store: Store) -> None:
         social = make_account()._replace(provider_id="github", account_id="42")
@@ -85,21 +85,21 @@ class TestUsers:
                 social._replace(id="account-2", user_id="user-2"),
             )
 
-        assert store.find_user("user-2") is None
+        assert store.users.find("user-2") is None
 
     def test_a_user_is_found_by_the_account_alone(self, store: Store) -> None:
         social = make_account()._replace(id="account-2", provider_id="corp", account_id="Sub-1")
         store.insert_user(make_user(), make_account())
 
-        assert store.find_user_by_account("corp", "Sub-1") is None
-        assert store.link_account(social, now_ms=NOW)
+        assert store.accounts.find_user("corp", "Sub-1") is None
+        assert store.accounts.link(social, now_ms=NOW)
 
-        assert store.find_user_by_account("corp", "Sub-1") == make_user()
+        assert store.accounts.find_user("corp", "Sub-1") == make_user()
         for provider_id, account_id in (("corp", "sub-1"), ("Corp", "Sub-1"), ("x", "Sub-1")):
-            assert store.find_user_by_account(provider_id, account_id) is None
+            assert store.accounts.find_user(provider_id, account_id) is None
         # Collations of MySQL and MariaDB pass over spaces at the end.
         for provider_id, account_id in (("corp", "Sub-1 "), ("corp ", "Sub-1")):
-            assert store.find_user_by_account(provider_id, account_id) is None
+            assert store.accounts.find_user(provider_id, account_id) is None
 
     def test_an_address_whose_owner_is_deleted_meanwhile_is_free(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -121,10 +121,12 @@ class TestUsers:
         store.insert_user(make_user())
         store.insert_user(make_user("user-2", "bob@example.org"))
 
-        assert store.link_account(social, now_ms=NOW)
-        assert not store.link_account(social._replace(id="account-3", user_id="user-2"), now_ms=NOW)
+        assert store.accounts.link(social, now_ms=NOW)
+        assert not store.accounts.link(
+            social._replace(id="account-3", user_id="user-2"), now_ms=NOW
+        )
 
-        assert store.find_user_by_account("corp", "sub-1") == make_user()
+        assert store.accounts.find_user("corp", "sub-1") == make_user()
 
     def test_parallel_sign_ups_make_one_user(self, store: Store) -> None:
         def sign_up(number: int) -> bool:
@@ -141,37 +143,37 @@ class TestUsers:
         store.insert_user(make_user("e", "adele@example.org"))
         store.insert_user(make_user("E", "Adele@example.org"))
 
-        found = store.find_user_by_email("adele@example.org")
+        found = store.users.find_by_email("adele@example.org")
 
         assert found is not None and found.id == "e"
 
     @pytest.mark.parametrize("email", ["a\0b@example.org", "a\ud800b@example.org"])
     def test_hostile_email_finds_nobody_and_breaks_nothing(self, store: Store, email: str) -> None:
         try:
-            found = store.find_user_by_email(email)
+            found = store.users.find_by_email(email)
         except InvalidValueError:
             found = None
 
         assert found is None
-        assert store.find_user("nobody") is None
+        assert store.users.find("nobody") is None
 
     def test_update_changes_what_is_given(self, store: Store) -> None:
         store.insert_user(make_user())
 
-        assert store.update_user("user-1", name="Lovelace", now_ms=NOW + 1)
-        assert store.update_user("user-1", image="a.png", now_ms=NOW + 2)
+        assert store.users.update("user-1", name="Lovelace", now_ms=NOW + 1)
+        assert store.users.update("user-1", image="a.png", now_ms=NOW + 2)
 
-        assert store.find_user("user-1") == make_user()._replace(
+        assert store.users.find("user-1") == make_user()._replace(
             name="Lovelace", image="a.png", updated_at_ms=NOW + 2
         )
 
     def test_update_to_the_same_values_finds_the_user(self, store: Store) -> None:
         store.insert_user(make_user())
 
-        assert store.update_user("user-1", name="Ada", now_ms=NOW)
+        assert store.users.update("user-1", name="Ada", now_ms=NOW)
 
     def test_update_of_nobody_is_false(self, store: Store) -> None:
-        assert not store.update_user("nobody", name="Ada", now_ms=NOW)
+        assert not store.users.update("nobody", name="Ada", now_ms=NOW)
 
     def test_too_long_a_name_is_the_clients_fault(self, server: Place) -> None:
         with pytest.raises(InvalidValueError):
@@ -179,27 +181,27 @@ class TestUsers:
 
     def test_delete_takes_accounts_and_ends_sessions(self, store: Store) -> None:
         store.insert_user(make_user(), make_account())
-        store.insert_session(make_session(user_id="user-1"))
+        store.sessions.insert(make_session(user_id="user-1"))
 
         assert store.delete_user("user-1", now_ms=NOW, skew_ms=0) == (
             True,
             EndedSessions(("session-1",), 1),
         )
 
-        assert store.find_user("user-1") is None
-        assert store.find_credential("user-1") is None
+        assert store.users.find("user-1") is None
+        assert store.accounts.find_credential("user-1") is None
         assert end_reason(store) == "user_deleted"
         assert feed_ids(store) == ["session-1"]
 
     def test_delete_is_all_or_nothing(self, store: Store) -> None:
         store.insert_user(make_user(), make_account())
-        store.insert_session(make_session(user_id="user-1"))
-        store._delete_user = Statement("DELETE FROM no_such_table", ())
+        store.sessions.insert(make_session(user_id="user-1"))
+        store.users.__dict__["_delete"] = Statement("DELETE FROM no_such_table", ())
 
         with pytest.raises(StoreUnavailableError):
             store.delete_user("user-1", now_ms=NOW, skew_ms=0)
 
-        assert store.find_credential("user-1") == make_account()
+        assert store.accounts.find_credential("user-1") == make_account()
         assert end_reason(store) is None
 
     def test_delete_of_nobody_is_false(self, store: Store) -> None:
@@ -213,10 +215,12 @@ class TestPassword:
     ) -> None:
         store.insert_user(make_user(), make_account(password_hash=first))
 
-        assert store.set_password_hash("user-1", "hash-2", expected_hash=first, now_ms=NOW)
-        assert not store.set_password_hash("user-1", "hash-3", expected_hash=first, now_ms=NOW)
+        assert store.accounts.set_password_hash("user-1", "hash-2", expected_hash=first, now_ms=NOW)
+        assert not store.accounts.set_password_hash(
+            "user-1", "hash-3", expected_hash=first, now_ms=NOW
+        )
 
-        assert store.find_credential("user-1") == make_account(password_hash="hash-2")
+        assert store.accounts.find_credential("user-1") == make_account(password_hash="hash-2")
 
     def test_hash_of_another_user_stays(self, store: Store) -> None:
         for user_id in ("user-1", "user-2"):
@@ -224,11 +228,13 @@ class TestPassword:
                 make_user(user_id, f"{user_id}@example.org"), make_account(user_id, "same")
             )
 
-        store.set_password_hash("user-1", "other", expected_hash="same", now_ms=NOW)
+        store.accounts.set_password_hash("user-1", "other", expected_hash="same", now_ms=NOW)
 
-        assert store.find_credential("user-2") == make_account("user-2", "same")
+        assert store.accounts.find_credential("user-2") == make_account("user-2", "same")
 
     def test_hash_is_compared_by_case(self, store: Store) -> None:
         store.insert_user(make_user(), make_account(password_hash="HASH"))
 
-        assert not store.set_password_hash("user-1", "new", expected_hash="hash", now_ms=NOW)
+        assert not store.accounts.set_password_hash(
+            "user-1", "new", expected_hash="hash", now_ms=NOW
+        )

@@ -277,7 +277,7 @@ def test_users_are_made_as_a_test_needs_them(project: Project) -> None:
             user = make_user(
                 "Ada@Example.org", name="Ada Lovelace", email_verified=True, image="/ada.png"
             )
-            found = session_manager.store.find_user_by_email("ada@example.org")
+            found = session_manager.store.users.find_by_email("ada@example.org")
             assert (found.id, found.name) == (user.id, "Ada Lovelace")
             assert (found.email_verified, found.image) == (True, "/ada.png")
 

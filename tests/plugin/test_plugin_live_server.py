@@ -121,7 +121,7 @@ def test_a_live_server_leaves_the_other_fixtures_alone(
             clock.advance(days=8)
             assert browser.get("/account").status_int == 401
             assert live_server.manager is not session_manager
-            assert live_server.manager.store.find_user_by_email("ada@example.org") is None
+            assert live_server.manager.store.users.find_by_email("ada@example.org") is None
             with urlopen(live_server.url, timeout=20) as response:
                 assert response.status == 200
             assert session_manager.clock is clock

@@ -316,7 +316,7 @@ class InvariantMachine(RuleBasedStateMachine):
         names = [name for name in change._fields if name in judged._fields]
         written = judged._replace(**{name: getattr(change, name) for name in names})
         back = change._replace(may_fail=False, **{name: getattr(judged, name) for name in names})
-        if self.managers[0].store.apply_change(written, back):
+        if self.managers[0].store.sessions.apply(written, back):
             self.ledger.note_lost(judged.id)
             if change.expires_at_ms != judged.expires_at_ms:
                 for jar in self.jars:
@@ -459,7 +459,7 @@ class InvariantMachine(RuleBasedStateMachine):
             t.session_id for t in self.ledger.thefts
         }:
             if session_id is not None and session_id not in self.ended_at_ms:
-                found = self.managers[0].store.find_session(session_id)
+                found = self.managers[0].store.sessions.find(session_id)
                 if found is None:
                     # Cleaned up, keep_ended after its end.
                     self.ended_at_ms[session_id] = self.now_ms
@@ -481,7 +481,7 @@ class InvariantMachine(RuleBasedStateMachine):
     @invariant()
     def ended_sessions_stay_ended(self) -> None:
         for session_id in self.ended_at_ms:
-            found = self.managers[0].store.find_session(session_id)
+            found = self.managers[0].store.sessions.find(session_id)
             assert found is None or found[0].ended_at_ms is not None, "I3"
 
     @invariant()

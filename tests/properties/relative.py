@@ -19,7 +19,7 @@ from wsgi_sessions.records import (
     PresentedToken,
     SessionRecord,
 )
-from wsgi_sessions.storage.ending_store import EndingStore
+from wsgi_sessions.storage.session_columns import judged_values
 
 __all__ = [
     "FAR",
@@ -369,7 +369,7 @@ def _offer(decision: Decision, record: SessionRecord, presented: PresentedToken)
 def judged_names() -> tuple[str, ...]:
     """Return which fields of a record the store compares before it writes, by its own word."""
     record = SessionRecord(*([0] * len(SessionRecord._fields)))  # type: ignore[arg-type]
-    slots = EndingStore.judged_values(None, record)  # type: ignore[arg-type]
+    slots = judged_values(record)
     return tuple(slot.removeprefix("judged_") for slot in slots if slot.startswith("judged_"))
 
 

@@ -15,7 +15,10 @@ from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.records import Change, SessionRecord
 
 # Not the reading of the feed: one request at a time does that, under a lock.
-_STOPPING = ("find_session", "apply_change", "end_session")
+_STOPPING = {
+    "sessions": ("find", "apply"),
+    "session_ends": ("end",),
+}
 
 Landed = Callable[[SessionRecord, Change], None]
 
@@ -44,20 +47,33 @@ class SteppedStore:
 
     def __init__(self, inner: Any, on_landed: Landed) -> None:
         self._inner = inner
+        for part, names in _STOPPING.items():
+            setattr(self, part, SteppedPart(getattr(inner, part), names, on_landed))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class SteppedPart:
+    """One part of it."""
+
+    def __init__(self, inner: Any, names: tuple[str, ...], on_landed: Landed) -> None:
+        self._inner = inner
+        self._names = names
         self._on_landed = on_landed
 
     def __getattr__(self, name: str) -> Any:
         effect = getattr(self._inner, name)
-        if name not in _STOPPING:
+        if name not in self._names:
             return effect
 
         def stopped(*args: Any, **kwargs: Any) -> Any:
             current = getcurrent()
-            if name == "find_session" and isinstance(current, RequestGreenlet):
+            if name == "find" and isinstance(current, RequestGreenlet):
                 current.flight.has_asked_database = True
             stop_here()
             result = effect(*args, **kwargs)
-            if name == "apply_change" and result:
+            if name == "apply" and result:
                 self._on_landed(args[0], args[1])
             stop_here()
             return result

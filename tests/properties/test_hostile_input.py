@@ -56,7 +56,7 @@ class Victim:
         self.session_id = made.session.id
         self.seen_session: Any = None
         self.app = SessionMiddleware(self._look, self.manager)
-        found = self.manager.store.find_session(self.session_id)
+        found = self.manager.store.sessions.find(self.session_id)
         assert found is not None
         reading = self.manager.feed.current()
         assert reading is not None
@@ -221,7 +221,7 @@ def cookie_headers(victim: Victim) -> st.SearchStrategy[str]:
         max_age_ms=10**15,
         clock_difference_ms=0,
     )
-    found = victim.manager.store.find_session(victim.session_id)
+    found = victim.manager.store.sessions.find(victim.session_id)
     assert found is not None
     foreign_copy = stranger.seal(
         *found,

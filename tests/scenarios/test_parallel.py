@@ -218,7 +218,7 @@ class Site:
     def record(self) -> SessionRecord:
         """The session as it is stored."""
         token = self.manager.signer.read(self.browser.session_token or "")
-        found = None if token is None else self.manager.store.find_session(token.session_id)
+        found = None if token is None else self.manager.store.sessions.find(token.session_id)
         assert found is not None
         return found[0]
 

@@ -117,18 +117,16 @@ FAULTS = (
     ),
     Fault(
         "a revoked session is revived by a refresh",
-        "storage/store.py",
-        'session.expires_at: slot("new_expires_at_ms"),\n                }\n            ).where(is_judged)',
-        'session.expires_at: slot("new_expires_at_ms"),\n'
-        "                    session.ended_at: None,\n"
-        "                    session.end_reason: None,\n                }\n"
-        '            ).where(session.id == slot("id"))',
+        "storage/sessions.py",
+        "self._session.update(values).where(self._columns.is_judged)",
+        "self._session.update({**values, self._session.ended_at: None, self._session.end_reason: None})"
+        '.where(self._session.id == slot("id"))',
     ),
     Fault(
         "an end is written nowhere",
-        "storage/ending_store.py",
-        "            if self._write(statement, values) == 0:",
-        "            if self._write(self._feed, {'session_id': None, 'before': None, 'now': 0}) == 0:",
+        "storage/session_ends.py",
+        "            if self._runner.write(statement, **values) == 0:",
+        "            if False:",
     ),
     Fault(
         "the feed is read once only",
@@ -150,9 +148,9 @@ FAULTS = (
     ),
     Fault(
         "no row is written to the feed",
-        "storage/ending_store.py",
-        "            if with_feed:\n",
-        "            if not with_feed:\n",
+        "storage/session_ends.py",
+        "            self._revocations.insert(session_id, now_ms=now_ms)\n            return True",
+        "            return True",
     ),
     Fault(
         "the cache is not bound to its token",
@@ -197,46 +195,38 @@ FAULTS = (
     ),
     Fault(
         "one session too many",
-        "storage/store.py",
-        "is_full = len(live) >= maximum_sessions",
-        "is_full = len(live) > maximum_sessions",
+        "sessions/creation.py",
+        "limit = multi.maximum_sessions if multi.enabled else 1",
+        "limit = multi.maximum_sessions and multi.maximum_sessions + 1 if multi.enabled else 1",
     ),
     Fault(
         "the wrong session is evicted",
-        "storage/store.py",
-        "kept, over = live[: maximum_sessions - 1], live[maximum_sessions - 1 :]",
-        "over, kept = live[: 1 - maximum_sessions], live[1 - maximum_sessions :]",
+        "sessions/creation.py",
+        "kept, evicted = live[: limit - 1], live[limit - 1 :]",
+        "evicted, kept = live[: 1 - limit], live[1 - limit :]",
     ),
     Fault(
         "the limit is not atomic",
-        "storage/user_store.py",
-        "        return self._connections.atomically(work)\n",
+        "storage/store.py",
+        "        return self._runner.atomically(work)\n",
         "        return work()\n",
     ),
     Fault(
         "a sign-in keeps the session that was there",
         "manager.py",
-        "        created = self.creation.begin(\n"
-        "            user, remember_me=remember_me, facts=facts, replaces=replaces, "
-        "also_ends=also_ends\n"
-        "        )\n"
-        "        return",
+        "        replaced = Replaced(replaces, also_ends)\n",
         "        if replaces:\n"
         "            session = self.models.session\n"
         "            session.update({session.user_id: user.id}).where(session.id == replaces).execute()\n"
-        "            row, _ = self.store.find_session(replaces)\n"
+        "            row, _ = self.store.sessions.find(replaces)\n"
         "            return SignIn(User(user), self.to_session(row, user, now_ms=row.created_at_ms), None)\n"
-        "        created = self.creation.begin(\n"
-        "            user, remember_me=remember_me, facts=facts, replaces=replaces, "
-        "also_ends=also_ends\n"
-        "        )\n"
-        "        return",
+        "        replaced = Replaced(replaces, also_ends)\n",
     ),
     Fault(
         "a sign-in leaves the old session",
-        "storage/store.py",
-        "            if replaces is not None and self.end_session(",
-        "            if replaces is None and self.end_session(",
+        "sessions/creation.py",
+        "for session_id in (replaced.session_id, replaced.elsewhere_id):",
+        "for session_id in (replaced.elsewhere_id,):",
     ),
     Fault(
         "a sign-out only clears the cookie",
@@ -294,13 +284,13 @@ FAULTS = (
     ),
     Fault(
         "session data is written over",
-        "storage/store.py",
-        "            merged = self._write_merged(session_id, operations, known)\n",
-        '            merged = self._write_merged(session_id, operations, ("{}", known[1]))\n',
+        "storage/sessions.py",
+        "            merged = self._write_merged(session_id, operations, *known)\n",
+        '            merged = self._write_merged(session_id, operations, "{}", known[1])\n',
     ),
     Fault(
         "parallel requests lose session data",
-        "storage/store.py",
+        "storage/sessions.py",
         'is_live_row & (session.data_version == slot("known_version"))',
         "is_live_row & (session.data_version >= 0)",
     ),
@@ -331,9 +321,9 @@ FAULTS = (
     # The third 25, invented before anybody looked at what finds them; docs/how-to/testing.md has the rate.
     Fault(
         "a sign-in hands on another user's data",
-        "storage/store.py",
-        "if old is not None and (old[0].user_id is None or _is_same_user(old, record)):",
-        "if old is not None:",
+        "sessions/creation.py",
+        "return session.data if session.user_id is None or is_same_user else to.data",
+        "return session.data",
     ),
     Fault(
         "a visitor costs a row without writing",
@@ -349,7 +339,7 @@ FAULTS = (
         "is_deleted, ended = self.store.delete_user(\n"
         "            user_id, now_ms=now_ms, skew_ms=self.config.rotation_grace_ms\n"
         "        )",
-        "is_deleted, ended = self.store.delete_user_row(user_id), EndedSessions()",
+        "is_deleted, ended = self.store.users.delete(user_id), EndedSessions()",
     ),
     Fault(
         "a wrong password deletes the user",
@@ -371,17 +361,15 @@ FAULTS = (
     ),
     Fault(
         "a list has the longest unseen first",
-        "storage/store.py",
-        '& live & (session.expires_at > slot("now")))\n'
-        "            .order_by(session.last_seen_at.desc()",
-        '& live & (session.expires_at > slot("now")))\n'
-        "            .order_by(session.last_seen_at.asc()",
+        "storage/sessions.py",
+        ".order_by(session.last_seen_at.desc()",
+        ".order_by(session.last_seen_at.asc()",
     ),
     Fault(
         "sessions past a limit take up places",
         "sessions/creation.py",
-        "find_end=partial(end_reason_at, now_ms=record.created_at_ms, config=self._config),",
-        "find_end=lambda _: None,",
+        "(live if reason is None else past.setdefault(reason, [])).append(session.id)",
+        "live.append(session.id)",
     ),
     Fault(
         "a copy of another version is taken",
@@ -397,9 +385,9 @@ FAULTS = (
     ),
     Fault(
         "of several ends the feed is told one",
-        "storage/ending_store.py",
-        "if len(session_ids) == 1:\n            self.insert_revocation",
-        "if session_ids:\n            self.insert_revocation",
+        "storage/session_ends.py",
+        "if len(session_ids) == 1:\n            self._revocations.insert",
+        "if session_ids:\n            self._revocations.insert",
     ),
     Fault(
         "the feed forgets before the copies end",
@@ -409,9 +397,9 @@ FAULTS = (
     ),
     Fault(
         "the purge counts from the sign-in",
-        "storage/upkeep_store.py",
-        "self._old_expired = old(session, session.expires_at)",
-        "self._old_expired = old(session, session.created_at)",
+        "storage/store.py",
+        "session.expires_at: keep_ended_ms",
+        "session.created_at: keep_ended_ms",
     ),
     Fault(
         "IPv6 networks are as long as IPv4's",
@@ -458,7 +446,7 @@ FAULTS = (
     Fault(
         "anybody ends anybody's session by its id",
         "manager.py",
-        "if found is None or not self.store.is_same_user(found[0].user_id, user_id):",
+        "if found is None or not self.store.users.is_same(found[0].user_id, user_id):",
         "if found is None:",
     ),
     Fault(
@@ -741,15 +729,15 @@ FAULTS = (
     ),
     Fault(
         "the branch is not compared at a write",
-        "storage/ending_store.py",
-        '            & (session.branch == slot("judged_branch"))\n',
-        "",
+        "storage/session_columns.py",
+        '_COMPARED = ("generation", "branch", "is_settled",',
+        '_COMPARED = ("generation", "is_settled",',
     ),
     Fault(
         "whether it is settled is not compared at a write",
-        "storage/ending_store.py",
-        '            & (session.is_settled == slot("judged_is_settled"))\n',
-        "",
+        "storage/session_columns.py",
+        '_COMPARED = ("generation", "branch", "is_settled",',
+        '_COMPARED = ("generation", "branch",',
     ),
     Fault(
         "a settling that fails fails the request",

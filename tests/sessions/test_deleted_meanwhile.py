@@ -22,22 +22,24 @@ def manager(tmp_path: Path) -> SessionManager:
     )
 
 
-def delete_row_before(manager: SessionManager, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def delete_row_before(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch, called: Any, name: str
+) -> None:
     """Have an application delete its user's row, and nothing else, just before a call."""
-    real: Callable[..., Any] = getattr(manager.store, name)
+    real: Callable[..., Any] = getattr(called, name)
     user = manager.models.user
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        monkeypatch.setattr(manager.store, name, real)
+        monkeypatch.setattr(called, name, real)
         with manager.database.connection_context():
             user.delete().execute()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(manager.store, name, call)
+    monkeypatch.setattr(called, name, call)
 
 
 def test_who_signs_up_is_refused(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete_row_before(manager, monkeypatch, "create_session")
+    delete_row_before(manager, monkeypatch, manager.creation, "begin")
 
     with pytest.raises(InvalidCredentialsError):
         manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
@@ -45,7 +47,7 @@ def test_who_signs_up_is_refused(manager: SessionManager, monkeypatch: pytest.Mo
 
 def test_who_signs_in_is_refused(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
     manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
-    delete_row_before(manager, monkeypatch, "atomically")
+    delete_row_before(manager, monkeypatch, manager.store, "atomically")
 
     with pytest.raises(InvalidCredentialsError):
         manager.sign_in_email(email=EMAIL, password=PASSWORD)
@@ -55,7 +57,7 @@ def test_who_changes_the_password_is_refused(
     manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
-    delete_row_before(manager, monkeypatch, "atomically")
+    delete_row_before(manager, monkeypatch, manager.store, "atomically")
 
     with pytest.raises(InvalidPasswordError):
         manager.change_password(

@@ -98,14 +98,14 @@ def test_the_json_api_answers_in_its_own_words() -> None:
         stage.browser = stage.bench.new_browser()
         made = stage.do(sign_up)
         store = stage.bench.manager.store
-        merge = store.merge_data
+        merge = store.sessions.merge_data
 
         def end_first(session_id: str, *args: Any, **options: Any) -> Any:
             stage.bench.manager.revoke_session(session_id)
             return merge(session_id, *args, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store, "merge_data", end_first)
+            patch.setattr(store.sessions, "merge_data", end_first)
             response = stage.browser.post_json(
                 "/api/auth/update-session",
                 {"theme": "dark"},

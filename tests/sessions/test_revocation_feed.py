@@ -15,6 +15,7 @@ from wsgi_sessions.events import Events
 from wsgi_sessions.records import FeedPage
 from wsgi_sessions.sessions.database_clock import ClockCheck, Moment
 from wsgi_sessions.sessions.revocation_feed import FeedReading, RevocationFeed, feed_age_ms
+from wsgi_sessions.storage.meta import DATABASE_SECRET
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
@@ -38,7 +39,15 @@ class FakeStore:
     on_read: Callable[[], None] | None = None
     since: list[int] = field(default_factory=list)
 
-    def find_revocations(self, since_ms: int) -> FeedPage:
+    @property
+    def revocations(self) -> FakeStore:
+        return self
+
+    @property
+    def meta(self) -> FakeStore:
+        return self
+
+    def find(self, since_ms: int) -> FeedPage:
         self.since.append(since_ms)
         rows = list(self.rows)
         if self.on_read is not None:
@@ -46,7 +55,8 @@ class FakeStore:
         now_ms = None if self.server_clock is None or self.secret is None else self.server_clock()
         return FeedPage(rows, self.secret, now_ms)
 
-    def make_database_secret(self, secret: str) -> str:
+    def write_once(self, name: str, secret: str) -> str:
+        assert name == DATABASE_SECRET
         self.secret = self.secret or secret
         return self.secret
 
@@ -319,7 +329,7 @@ def test_renewed_secret_is_known_after_the_lag() -> None:
 def test_no_secret_shows() -> None:
     feed = make_feed()
     assert "d" * 43 not in repr(feed.current())
-    assert "d" * 43 not in repr(feed.store.find_revocations(0))
+    assert "d" * 43 not in repr(feed.store.revocations.find(0))
 
 
 # The database's clock

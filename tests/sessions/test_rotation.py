@@ -35,7 +35,7 @@ class Site:
 
     @property
     def stored(self) -> SessionRecord:
-        found = self.manager.store.find_session(self.session_id)
+        found = self.manager.store.sessions.find(self.session_id)
         assert found is not None
         return found[0]
 
@@ -538,7 +538,7 @@ def test_settle_that_can_not_be_written_fails_no_request(
     site.ada.cookies.discard(COPY)
     site.clock.advance(days=1)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store, "apply_change", away)
+        patch.setattr(site.manager.store.sessions, "apply", away)
         answer = site.ada.get("/")
     assert (answer.text, names_of(answer)) == ("ada@example.org", [])
     assert not site.stored.is_settled
@@ -554,7 +554,7 @@ def test_settle_that_can_not_be_written_seals_no_copy(
     confirm_next(site.ada, site.clock)
     site.clock.advance(**BEYOND_THE_WINDOW)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store, "apply_change", away)
+        patch.setattr(site.manager.store.sessions, "apply", away)
         assert names_of(site.ada.get("/")) == []
     assert names_of(site.ada.get("/")) == [TOKEN], "as the refresh was no earlier than the confirm"
     assert names_of(site.ada.get("/")) == [COPY]
@@ -566,7 +566,7 @@ def test_settle_on_a_sibling_that_can_not_be_written_fails_the_request(
     sibling, _ = split_in_two(site)
     site.clock.advance(**BEYOND_THE_WINDOW)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store, "apply_change", away)
+        patch.setattr(site.manager.store.sessions, "apply", away)
         answer = sibling.get("/")
         assert (answer.status_int, names_of(answer)) == (503, [])
     assert not site.stored.is_settled
@@ -589,7 +589,7 @@ def test_confirm_or_take_over_that_can_not_be_written_fails_the_request(
     assert is_in(browser)
     before = site.stored
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store, "apply_change", away)
+        patch.setattr(site.manager.store.sessions, "apply", away)
         assert browser.get("/").status_int == 503
     assert site.stored == before
 
@@ -602,7 +602,7 @@ def test_touch_that_fails_fails_nothing_and_a_refresh_does(
 ) -> None:
     site.clock.advance(minutes=5)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store, "apply_change", away)
+        patch.setattr(site.manager.store.sessions, "apply", away)
         assert is_in(site.ada)
         site.clock.advance(days=1)
         assert site.ada.get("/").status_int == 503
@@ -612,10 +612,10 @@ class Rival:
     """Another request that is faster, once: it has written before ours does."""
 
     def __init__(self, site: Site, browser: Browser) -> None:
-        self._write = site.manager.store.apply_change
+        self._write = site.manager.store.sessions.apply
         self._browser = browser
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(site.manager.store, "apply_change", self.write)
+        self._patch.setattr(site.manager.store.sessions, "apply", self.write)
 
     def write(self, judged: SessionRecord, change: Change) -> bool:
         self._patch.undo()

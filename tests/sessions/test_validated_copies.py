@@ -94,9 +94,9 @@ def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:
         raise StoreUnavailableError("away")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.manager.store, "find_revocations", away)
+        patch.setattr(bench.manager.store.revocations, "find", away)
         assert is_in(browser)
-        patch.setattr(bench.manager.store, "find_session", away)
+        patch.setattr(bench.manager.store.sessions, "find", away)
         assert browser.get("/").status_int == 503
 
 
@@ -120,7 +120,7 @@ def test_copy_is_left_as_it_is_while_the_feed_cannot_be_read() -> None:
         raise StoreUnavailableError("away")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.manager.store, "find_revocations", away)
+        patch.setattr(bench.manager.store.revocations, "find", away)
         answer = browser.get("/")
     assert not answer.text.startswith(NOBODY)
     assert answer.headers.getall("Set-Cookie") == []

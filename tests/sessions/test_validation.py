@@ -170,7 +170,7 @@ def test_two_live_sessions_in_one_request_are_an_event() -> None:
     bench, eve, ada, header, told = two_sessions()
     bench.clock.advance(days=1)
     assert eve.session is not None and ada.session is not None
-    before = bench.manager.store.find_session(ada.session.id)
+    before = bench.manager.store.sessions.find(ada.session.id)
 
     answer = bench.new_browser().get("/app", headers={"Cookie": header})
 
@@ -178,7 +178,7 @@ def test_two_live_sessions_in_one_request_are_an_event() -> None:
     assert [(event.session_id, event.details) for event in told] == [
         (eve.session.id, {"other_session_id": ada.session.id})
     ]
-    assert bench.manager.store.find_session(ada.session.id) == before, "it was only looked at"
+    assert bench.manager.store.sessions.find(ada.session.id) == before, "it was only looked at"
 
 
 @pytest.mark.parametrize("is_ended", [False, True])
@@ -256,18 +256,18 @@ def test_an_event_about_the_other_session_fails_no_request() -> None:
     assert eve.session is not None and ada.session is not None
     other = ada.session.id
     store: Any = bench.manager.store
-    find = store.find_session
+    find = store.sessions.find
 
     def fail_for_the_other(session_id: str, **options: Any) -> Any:
         if session_id == other:
             raise StoreUnavailableError
         return find(session_id, **options)
 
-    store.find_session = fail_for_the_other
+    store.sessions.find = fail_for_the_other
     try:
         answer = bench.new_browser().get("/app", headers={"Cookie": header})
     finally:
-        del store.find_session
+        del store.sessions.find
 
     assert answer.text.startswith(eve.session.id)
     assert told == []
@@ -338,7 +338,7 @@ def test_a_lost_race_is_judged_again() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
     store = bench.manager.store
-    first = store.apply_change
+    first = store.sessions.apply
 
     def loses_once(judged: Any, change: Any) -> bool:
         patch.undo()
@@ -346,7 +346,7 @@ def test_a_lost_race_is_judged_again() -> None:
         return False
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(store, "apply_change", loses_once)
+    patch.setattr(store.sessions, "apply", loses_once)
     assert is_in(browser)
 
 
@@ -354,7 +354,7 @@ def test_a_row_that_never_holds_still_is_a_database_in_trouble() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
+        patch.setattr(bench.manager.store.sessions, "apply", lambda *_: False)
         assert browser.get("/").status_int == 503
     assert is_in(browser)
 
@@ -365,8 +365,8 @@ def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> Non
     bench.clock.advance(days=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "is_within_app_transaction", True)
-        patch.setattr(bench.manager.store, "apply_change", lambda *_: False)
-        patch.setattr(bench.manager.store, "end_session", lambda *_, **__: False)
+        patch.setattr(bench.manager.store.sessions, "apply", lambda *_: False)
+        patch.setattr(bench.manager.store.session_ends, "end", lambda *_, **__: False)
         answer = browser.get("/")
         assert (answer.status_int, answer.text.startswith(NOBODY)) == (200, False)
         bench.clock.advance(days=7)
@@ -393,7 +393,7 @@ def test_an_end_that_came_too_late_is_judged_again() -> None:
     header = {"Cookie": browser_header(browser)}
     bench.clock.advance(days=7)
     store = bench.manager.store
-    end = store.end_session
+    end = store.session_ends.end
 
     def late(*args: Any, **kwargs: Any) -> bool:
         patch.undo()
@@ -401,7 +401,7 @@ def test_an_end_that_came_too_late_is_judged_again() -> None:
         return False
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(store, "end_session", late)
+    patch.setattr(store.session_ends, "end", late)
     assert bench.new_browser().get("/", headers=header).text == f"{NOBODY} expired"
     names = [event.name for event in bench.events]
     assert "session_ended" not in names, "whoever has ended it has told so"
@@ -419,7 +419,7 @@ def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> Non
         return False
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(bench.manager.store, "end_session", too_late)
+    patch.setattr(bench.manager.store.session_ends, "end", too_late)
     answer = bench.new_browser().get("/", headers=header)
 
     assert not answer.text.startswith(NOBODY)
@@ -428,7 +428,7 @@ def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> Non
 def test_a_reading_from_python_moves_nothing() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
-    before = bench.manager.store.find_session(browser.session.id if browser.session else "")
+    before = bench.manager.store.sessions.find(browser.session.id if browser.session else "")
     for source in (
         {"Cookie": browser_header(browser)},
         {"cookie": browser_header(browser)},
@@ -438,6 +438,6 @@ def test_a_reading_from_python_moves_nothing() -> None:
         assert session is not None and session.user is not None
         assert session.user.email == "ada@example.org"
     assert before is not None
-    assert bench.manager.store.find_session(before[0].id) == before
+    assert bench.manager.store.sessions.find(before[0].id) == before
     assert bench.manager.get_session({}) is None
     assert bench.manager.get_session({"Cookie": "__Host-session_token=junk"}) is None

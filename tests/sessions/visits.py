@@ -60,6 +60,6 @@ def cookies_header(browser: Browser) -> str:
 
 def stored(bench: Bench) -> SessionRecord:
     session = bench.manager.models.session.select().get()
-    found = bench.manager.store.find_session(session.id)
+    found = bench.manager.store.sessions.find(session.id)
     assert found is not None
     return found[0]

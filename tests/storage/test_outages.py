@@ -153,10 +153,10 @@ def test_what_came_before_a_failed_roll_back_is_told(caplog: pytest.LogCaptureFi
         manager.create_tables()
 
         def cut() -> None:
-            manager.store.find_user("nobody")
+            manager.store.users.find("nobody")
             database: Any = manager.database
             database.connection()._sock.shutdown(socket.SHUT_RDWR)
-            manager.store.find_user("nobody")
+            manager.store.users.find("nobody")
 
         with pytest.raises(StoreUnavailableError) as caught:
             manager.store.atomically(cut)

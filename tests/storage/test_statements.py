@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wsgi_sessions.storage.statements import compile_query
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.models import build_models
+from wsgi_sessions.storage.runner import Runner
+from wsgi_sessions.storage.statements import Statement
+from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing import FakeClock
 
 
-class Query:
-    """Stands in for a Peewee query, and counts how often it is compiled."""
+def test_a_query_is_compiled_when_it_is_first_run_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = Connections(f"sqlite:///{tmp_path}/app.db")
+    compiled: list[Statement] = []
+    compile_query = Runner.compile
 
-    def __init__(self) -> None:
-        self.compiled_count = 0
+    def note(runner: Runner, query: Any) -> Statement:
+        compiled.append(compile_query(runner, query))
+        return compiled[-1]
 
-    def sql(self) -> tuple[str, list[Any]]:
-        self.compiled_count += 1
-        return "SELECT ?", [1]
+    monkeypatch.setattr(Runner, "compile", note)
 
+    store = Store(connections, build_models(connections.database), FakeClock())
+    assert compiled == []
 
-def test_a_query_is_compiled_when_it_is_first_asked_for_and_no_more() -> None:
-    query = Query()
-
-    statement = compile_query(query)
-    before = query.compiled_count
-    asked = [(statement.sql, statement.fill({})) for _ in range(3)]
-
-    assert (before, query.compiled_count) == (0, 1)
-    assert asked == [("SELECT ?", (1,))] * 3
-
-
-def test_what_a_statement_never_has_is_missing() -> None:
-    statement: Any = compile_query(Query())
-
-    with pytest.raises(AttributeError, match="text"):
-        statement.text  # noqa: B018
+    for _ in range(3):
+        store.attempts.insert("key", 1)
+    notes = [statement for statement in compiled if "attempt" in statement.sql]
+    assert [statement.fill({"key": "key", "now": 1}) for statement in notes] == [("key", 1)]
+    assert store.attempts.count("key", 0, until_ms=1) == (3, 1)
+    connections.close()

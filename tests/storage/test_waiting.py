@@ -148,7 +148,7 @@ class Site:
     @property
     def record(self) -> SessionRecord:
         """The session as it is stored."""
-        found = self.manager.store.find_session(self.session_id)
+        found = self.manager.store.sessions.find(self.session_id)
         assert found is not None
         return found[0]
 
@@ -157,7 +157,7 @@ class Site:
         unsettled = change_of(
             self.record, is_settled=False, confirmed_at_ms=self.record.confirmed_at_ms - 3_600_000
         )
-        assert self.manager.store.apply_change(self.record, unsettled)
+        assert self.manager.store.sessions.apply(self.record, unsettled)
 
     def assert_away_in_time(self) -> None:
         status, retry_after, took = self.get(self.cookie)
@@ -288,9 +288,9 @@ class TestLocks:
 
         assert (status, text) == (200, "user")
         assert took < 5
-        before = site.manager.store.find_session(site.session_id)
+        before = site.manager.store.sessions.find(site.session_id)
         site.assert_there()
-        after = site.manager.store.find_session(site.session_id)
+        after = site.manager.store.sessions.find(site.session_id)
         assert before is not None and after is not None
         assert after[0].last_seen_at_ms > before[0].last_seen_at_ms, "the next one lands"
 
@@ -336,7 +336,7 @@ class TestLocks:
         site = new_site()
         database: Any = site.manager.database
         lent = SessionManager(database, secret="x" * 32)
-        found = lent.store.find_session(site.session_id)
+        found = lent.store.sessions.find(site.session_id)
         assert found is not None
         record = found[0]
         touch = change_of(record, last_seen_at_ms=record.last_seen_at_ms + 1, may_fail=True)
@@ -346,13 +346,13 @@ class TestLocks:
             if is_inner and kind != "sqlite":
                 with database.atomic():
                     with pytest.raises(StoreUnavailableError):
-                        lent.store.apply_change(record, touch)
-                    assert lent.store.find_session(record.id) is not None, "it goes on"
+                        lent.store.sessions.apply(record, touch)
+                    assert lent.store.sessions.find(record.id) is not None, "it goes on"
             else:
                 with pytest.raises(StoreUnavailableError):
-                    lent.store.apply_change(record, touch)
+                    lent.store.sessions.apply(record, touch)
             assert time.monotonic() - began < 3
-        assert lent.store.apply_change(record, touch)
+        assert lent.store.sessions.apply(record, touch)
         database.close()
 
 
@@ -445,10 +445,10 @@ class TestSilentServer:
             began: list[float] = []
 
             def work() -> None:
-                site.manager.store.find_user("nobody")
+                site.manager.store.users.find("nobody")
                 proxy.is_silent = True
                 began.append(time.monotonic())
-                site.manager.store.find_user("nobody")
+                site.manager.store.users.find("nobody")
 
             with pytest.raises(StoreUnavailableError):
                 site.manager.store.atomically(work)
@@ -469,10 +469,10 @@ class TestSilentServer:
             proxy.is_silent = True
             began = time.monotonic()
             with pytest.raises(StoreUnavailableError):
-                lent.store.find_user("nobody")
+                lent.store.users.find("nobody")
             took = time.monotonic() - began
             proxy.is_silent = False
-            assert lent.store.find_user("nobody") is None
+            assert lent.store.users.find("nobody") is None
             database.close()
 
         assert took < PATIENCE_SECONDS + SLACK_SECONDS
@@ -619,7 +619,7 @@ class TestPool:
                     database_patience=20,
                 )
                 found = in_parallel(
-                    lambda _: [manager.store.find_user("nobody") for _ in range(3)], 8
+                    lambda _: [manager.store.users.find("nobody") for _ in range(3)], 8
                 )
                 assert found == [[None] * 3] * 8
                 manager.close()

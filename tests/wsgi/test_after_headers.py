@@ -135,7 +135,7 @@ def test_after_the_answer_a_change_of_data_is_stored_at_once(stage: Stage) -> No
     stage.browser.get("/")
     session = stage.do(lambda request: request.session)
     session.data["cart"] = ["tea"]
-    found = stage.bench.manager.store.find_session(made.session.id)
+    found = stage.bench.manager.store.sessions.find(made.session.id)
     assert found is not None and found[0].data == '{"cart":["tea"]}'
 
 

@@ -20,7 +20,7 @@ def away_for_a_moment(stage: Stage) -> None:
         patch.undo()
         raise StoreUnavailableError("away")
 
-    patch.setattr(stage.bench.manager.store, "find_session", away)
+    patch.setattr(stage.bench.manager.store.sessions, "find", away)
 
 
 @pytest.mark.parametrize("stage", [ANONYMOUS], indirect=True)
@@ -29,7 +29,7 @@ def test_the_database_that_is_there_again_is_asked_once(
 ) -> None:
     made = stage.do(sign_up)
     store, asked = stage.bench.manager.store, []
-    find = store.find_session
+    find = store.sessions.find
 
     def first_away(session_id: str, **options: Any) -> Any:
         asked.append(session_id)
@@ -49,7 +49,7 @@ def test_the_database_that_is_there_again_is_asked_once(
         assert stage.environ["wsgi_sessions.session"] is request.session
         assert stage.environ["wsgi_sessions.user"] == made.user
 
-    monkeypatch.setattr(store, "find_session", first_away)
+    monkeypatch.setattr(store.sessions, "find", first_away)
     stage.do(act)
     assert asked == [made.session.id] * 2
 

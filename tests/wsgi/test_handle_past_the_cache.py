@@ -26,7 +26,7 @@ def stage() -> Iterator[Stage]:
 def end_behind_the_copys_back(stage: Stage, session_id: str) -> None:
     """End a session as another process does, less than ``revocation_lag`` ago."""
     manager = stage.bench.manager
-    assert manager.store.end_session(
+    assert manager.store.session_ends.end(
         session_id, reason=EndReason.REVOKED, now_ms=manager.clock.now_ms()
     )
 
@@ -91,7 +91,7 @@ def test_a_copy_alone_changes_and_ends_nothing(
         return "refused"
 
     assert stage.do(try_it, browser) == "refused"
-    user = stage.bench.manager.store.find_user(made.user.id)
+    user = stage.bench.manager.store.users.find(made.user.id)
     assert user is not None and user.name == "Ada"
     assert phone.session is not None
     if kind == "forged":
@@ -154,7 +154,7 @@ def test_a_stale_copys_data_is_dropped_with_an_event(stage: Stage) -> None:
 
     stage.do(write)
     assert "data_dropped" in stage.names()
-    found = stage.bench.manager.store.find_session(made.session.id)
+    found = stage.bench.manager.store.sessions.find(made.session.id)
     assert found is not None and found[0].data == "{}"
 
 
@@ -163,7 +163,7 @@ def test_a_good_copy_is_asked_for_once_and_goes_on(stage: Stage) -> None:
     stage.browser.get("/")
     asked: list[str] = []
     store = stage.bench.manager.store
-    find = store.find_session
+    find = store.sessions.find
 
     def count(session_id: str, **options: Any) -> Any:
         asked.append(session_id)
@@ -180,7 +180,7 @@ def test_a_good_copy_is_asked_for_once_and_goes_on(stage: Stage) -> None:
         return list(asked)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "find_session", count)
+        patch.setattr(store.sessions, "find", count)
         assert stage.do(act) == [made.session.id]
     assert stage.do(lambda request: request.user and request.user.name) == "Ada L."
 

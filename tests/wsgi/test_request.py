@@ -160,7 +160,7 @@ def test_an_anonymous_session_costs_no_row_and_no_cookie_until_something_is_writ
 ) -> None:
     session = stage.do(lambda request: request.start_anonymous_session())
     assert stage.browser.session_token is None
-    assert stage.bench.manager.store.find_session(session.id) is None
+    assert stage.bench.manager.store.sessions.find(session.id) is None
 
 
 def test_an_anonymous_session_keeps_its_data(stage: Stage) -> None:
@@ -185,7 +185,7 @@ def test_a_sign_in_carries_an_anonymous_sessions_data_over(stage: Stage, is_stor
     assert old_id != new_id
     kept = stage.do(lambda request: dict(request.session.data) if request.session else None)
     assert kept == ({"cart": ["tea"], "more": 1} if is_stored else {"more": 1})
-    found = stage.bench.manager.store.find_session(old_id)
+    found = stage.bench.manager.store.sessions.find(old_id)
     assert found is not None and found[0].ended_at_ms is not None
 
 
@@ -251,7 +251,7 @@ def test_parallel_requests_that_set_different_keys_keep_both(stage: Stage) -> No
         request.session.data["inner"] = 1
 
     stage.do(outer)
-    found = stage.bench.manager.store.find_session(made.session.id)
+    found = stage.bench.manager.store.sessions.find(made.session.id)
     assert found is not None and found[0].data == '{"inner":1,"outer":1}'
 
 
@@ -275,7 +275,7 @@ def test_data_can_be_saved_before_the_response(stage: Stage) -> None:
         assert request.session is not None
         request.session.data["now"] = 1
         request.save_data()
-        found = stage.bench.manager.store.find_session(made.session.id)
+        found = stage.bench.manager.store.sessions.find(made.session.id)
         return found and found[0].data
 
     assert stage.do(act) == '{"now":1}'
@@ -325,7 +325,7 @@ def test_a_sign_out_while_the_database_is_away_clears_nothing() -> None:
         stage.browser.sign_in("ada@example.org")
         token = stage.browser.session_token
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stage.bench.manager.store, "find_session", away)
+            patch.setattr(stage.bench.manager.store.sessions, "find", away)
             stage.act = lambda request: request.sign_out()
             assert stage.browser.get("/").status_int == 503
         assert stage.browser.session_token == token
@@ -461,7 +461,7 @@ def test_a_new_password_replaces_this_session_and_ends_the_others(stage: Stage) 
 
     assert made.session.id != before.session.id
     assert phone.session is None and stage.browser.session is not None
-    found = stage.bench.manager.store.find_session(before.session.id)
+    found = stage.bench.manager.store.sessions.find(before.session.id)
     assert found is not None and found[0].end_reason == "password_changed"
 
 
@@ -512,8 +512,8 @@ def test_a_user_is_deleted_with_all_sessions(stage: Stage) -> None:
     made = stage.do(sign_up)
     assert stage.do(lambda request: request.delete_user(password=PASSWORD)) is True
     assert stage.browser.session_token is None
-    assert stage.bench.manager.store.find_user(made.user.id) is None
-    found = stage.bench.manager.store.find_session(made.session.id)
+    assert stage.bench.manager.store.users.find(made.user.id) is None
+    found = stage.bench.manager.store.sessions.find(made.session.id)
     assert found is not None and found[0].end_reason == "user_deleted"
 
 
@@ -606,7 +606,7 @@ def test_a_database_that_goes_away_in_the_body_is_reported(stage: Stage) -> None
     with Bench(app) as bench, pytest.MonkeyPatch.context() as patch:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
-        patch.setattr(bench.manager.store, "merge_data", away)
+        patch.setattr(bench.manager.store.sessions, "merge_data", away)
         assert browser.get("/").status_int == 200
         assert "data_dropped" in [event.name for event in bench.events]
 

@@ -218,7 +218,7 @@ def test_a_change_of_the_user_that_is_rolled_back_is_in_no_copy(stage: Stage, un
     stage.browser.get("/")
     stage.do(within(stage, lambda request: request.update_user(name="Eve"), undo=undo))
     shown = stage.do(lambda request: request.user and request.user.name)
-    stored = stage.bench.manager.store.find_user(
+    stored = stage.bench.manager.store.users.find(
         stage.do(lambda request: request.user and request.user.id)
     )
     assert stored is not None
@@ -242,7 +242,7 @@ def test_a_database_that_is_lost_within_the_transaction_leaves_the_browser_as_it
                 request.sign_in(user.id)
             else:
                 request.sign_out()
-            patch.setattr(store, "find_session", away)
+            patch.setattr(store.sessions, "find", away)
             raise StoreUnavailableError("away")
 
     stage.act = act

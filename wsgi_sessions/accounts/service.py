@@ -97,8 +97,8 @@ class AccountService:
                     check_text("image", value, longest=_MAX_IMAGE)
             else:
                 raise InvalidValueError(f"{field} is {value!r}; only name and image can change")
-        self._store.update_user(user_id, now_ms=now_ms, **changes)
-        user = self._store.find_user(user_id)
+        self._store.users.update(user_id, now_ms=now_ms, **changes)
+        user = self._store.users.find(user_id)
         if user is None:
             raise LookupError(f"there is no user with the id {user_id!r}")
         self._events.emit("user_updated", user_id=user.id)
@@ -149,15 +149,15 @@ class AccountService:
             return user, password_hash
         new_hash = self._hasher.hash(password)
         # Loses to a change of the password that came in between, as it should.
-        is_set = self._store.set_password_hash(
+        is_set = self._store.accounts.set_password_hash(
             user.id, new_hash, expected_hash=password_hash, now_ms=now_ms
         )
         return user, new_hash if is_set else password_hash
 
     def _go_on(self, user: UserRecord, known_hash: str, and_then: Callable[[UserRecord], T]) -> T:
         # The application may have deleted the user, and left the account.
-        is_there = self._store.lock_user(user.id)
-        account = self._store.find_credential(user.id)
+        is_there = self._store.users.lock(user.id)
+        account = self._store.accounts.find_credential(user.id)
         if not is_there or account is None or account.password_hash != known_hash:
             raise _PasswordMovedError
         return and_then(user)
@@ -194,9 +194,9 @@ class AccountService:
         new_hash = self._hasher.hash(new_password)
 
         def set_hash_and_go_on() -> T:
-            if not self._store.lock_user(user.id):
+            if not self._store.users.lock(user.id):
                 raise InvalidPasswordError("the user was deleted meanwhile")
-            is_set = self._store.set_password_hash(
+            is_set = self._store.accounts.set_password_hash(
                 user.id, new_hash, expected_hash=current_hash, now_ms=now_ms
             )
             if not is_set:
@@ -208,7 +208,7 @@ class AccountService:
         return result
 
     def _find_credential(self, email: str) -> tuple[UserRecord, Account] | tuple[None, None]:
-        found = self._store.find_credential_by_email(email)
+        found = self._store.accounts.find_credential_by_email(email)
         # A collation may call é and e equal: each spelling would have tries of its own.
         if found is None or (found[0].email or "").lower() != email:
             return None, None
@@ -218,10 +218,10 @@ class AccountService:
         self, user_id: Any, password: str, *, now_ms: int, address: str | None
     ) -> tuple[UserRecord, str]:
         self._hasher.check_text(password)
-        user = self._store.find_user(user_id)
+        user = self._store.users.find(user_id)
         # The same counter as at sign-in, or a thief of a session had tries of their own.
         self._count_try(_name_to_count_by(user_id, user), now_ms=now_ms, address=address)
-        account = self._store.find_credential(user_id)
+        account = self._store.accounts.find_credential(user_id)
         password_hash = None if account is None else account.password_hash
         is_right = self._hasher.verify(password_hash, password)
         if user is None or password_hash is None or not is_right:

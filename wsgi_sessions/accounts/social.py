@@ -92,11 +92,11 @@ class SocialAccounts:
         address: str | None,
     ) -> UserRecord | None:
         """Return who signed in like this before, or who may do so from now on."""
-        user = self._store.find_user_by_account(provider.name, claims.subject)
+        user = self._store.accounts.find_user(provider.name, claims.subject)
         if user is not None:
             return user
         email = self._email_of(provider, claims, address)
-        user = self._store.find_user_by_email(email)
+        user = self._store.users.find_by_email(email)
         if user is None:
             return None
         # Both: whoever signed up first with an address that is not theirs would share the
@@ -108,14 +108,14 @@ class SocialAccounts:
                 "somebody with this e-mail address signs in another way; sign in that way"
             )
         account = Account(new_id(), user.id, provider.name, claims.subject, None)
-        if self._store.link_account(account, now_ms=now_ms):
+        if self._store.accounts.link(account, now_ms=now_ms):
             self._events.emit(
                 "account_linked",
                 user_id=user.id,
                 address=address,
                 details={"provider": provider.name},
             )
-        return self._store.find_user_by_account(provider.name, claims.subject)
+        return self._store.accounts.find_user(provider.name, claims.subject)
 
     def _make_user(
         self,

@@ -58,7 +58,7 @@ class Throttle:
         for key in keys:
             self._refuse_above(self._config.tries - 1, key, now_ms=now_ms)
         for key in keys:
-            self._store.insert_attempt(key, now_ms)
+            self._store.attempts.insert(key, now_ms)
         if self._store.is_within_app_transaction:
             self._note(keys, now_ms)
         # Those who looked at the same moment all found a place; each now sees the others.
@@ -69,7 +69,7 @@ class Throttle:
         assert self._config is not None
         window_ms = self._config.window_ms
         # After that instant: an attempt of exactly a window ago is over, as every deadline is.
-        count, oldest_ms = self._store.count_attempts(
+        count, oldest_ms = self._store.attempts.count(
             key, now_ms - window_ms, until_ms=now_ms + self._clock_difference_ms
         )
         noted = self._still_noted(key, now_ms)

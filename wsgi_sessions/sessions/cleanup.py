@@ -65,7 +65,7 @@ class Purger:
         throttle = self._config.throttle
         now_ms = self._clock.now_ms()
         if self._clock_check.is_needed and not self._clock_check.is_right(
-            self._store.read_clock(), asked_at_ms=now_ms
+            self._store.clock.read_ms(), asked_at_ms=now_ms
         ):
             return 0
         return self._store.purge(

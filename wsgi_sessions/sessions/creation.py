@@ -1,21 +1,20 @@
-"""Begins sessions: the row, what it replaces, and the limit of sessions a user has.
-
-Must not know who asks or why: the manager reports what ended and dresses what began.
-"""
+"""Creates sessions: the row, what it replaces, and how many a user may have."""
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
+from ..errors import SessionLimitReached
 from ..records import EndReason, RequestFacts, SessionRecord, UserRecord, refuse_to_pickle
+from ..storage.sessions import MAX_LISTED_SESSIONS
 from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
-__all__ = ["CreatedSession", "SessionCreation"]
+__all__ = ["NOTHING_REPLACED", "CreatedSession", "Ended", "Replaced", "SessionCreation"]
 
 Ended = tuple[tuple[str, EndReason], ...]
 
@@ -34,8 +33,22 @@ class CreatedSession(NamedTuple):
         return f"CreatedSession(session={self.session!r}, ended={self.ended!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The sessions that a browser held, which end as a new one begins."""
+
+    session_id: str | None = None
+    """Its data is carried over if it was anonymous, or the same user's."""
+    elsewhere_id: str | None = None
+    """One that was refused for its address: nobody gets its data, and it counts no more either."""
+    reason: EndReason = EndReason.SIGNED_OUT
+
+
+NOTHING_REPLACED = Replaced()
+
+
 class SessionCreation:
-    """Lets sessions begin in one database."""
+    """Creates sessions in one database."""
 
     def __init__(
         self, store: Store, signer: TokenSigner, config: SessionConfig, clock: Clock
@@ -81,28 +94,114 @@ class SessionCreation:
         *,
         remember_me: bool,
         facts: RequestFacts,
-        replaces: str | None,
-        also_ends: str | None = None,
-        replaced_reason: EndReason = EndReason.SIGNED_OUT,
+        replaced: Replaced = NOTHING_REPLACED,
     ) -> CreatedSession:
-        """Write a user's new session; what it replaces or is one too many ends with it, or none.
-
-        ``also_ends``: the session that the browser held too, and was refused for its address.
-        Raises ``LookupError`` for a user who is gone, and ``SessionLimitReached`` under
-        ``on_limit="reject"``.
-        """
+        """Create a user's session and its first token, as ``create_session`` does."""
         record, token = self.make_record(user.id, facts=facts, remember=remember_me)
+        session, ended = self.create_session(record, replaced=replaced)
+        return CreatedSession(session, token, ended)
+
+    def create_session(
+        self, record: SessionRecord, *, replaced: Replaced = NOTHING_REPLACED
+    ) -> tuple[SessionRecord, Ended]:
+        """Write a user's new session, and end what it replaces and what is too many beside it.
+
+        All or nothing. However many sign-ins run at once, never more than ``maximum_sessions``
+        are left live. Returns what was written and what ended. Raises ``LookupError`` for a
+        user who is gone, and ``SessionLimitReached`` under ``on_limit="reject"``.
+        """
+
+        def create() -> tuple[SessionRecord, Ended]:
+            # First of all, so that parallel sign-ins of a user come one after the other.
+            if not self._store.users.lock(record.user_id):
+                raise LookupError(f"there is no user with the id {record.user_id!r}")
+            ended, data = self._end_replaced(replaced, by=record)
+            session = record._replace(data=data)
+            # Before the list is locked: who has inserted waits for nobody's list any more.
+            self._store.sessions.insert(session)
+            return session, ended + self._make_room(session)
+
+        return self._store.atomically(create)
+
+    def _end_replaced(self, replaced: Replaced, *, by: SessionRecord) -> tuple[Ended, str]:
+        """End what is replaced; return what ended, and the data for the new session."""
+        ended: Ended = ()
+        data = by.data
+        for session_id in (replaced.session_id, replaced.elsewhere_id):
+            if session_id is None or not self._store.session_ends.end(
+                session_id, reason=replaced.reason, now_ms=by.created_at_ms
+            ):
+                continue
+            ended += ((session_id, replaced.reason),)
+            if session_id == replaced.session_id:
+                # Read after it ended: no later request can add to the data any more.
+                data = self._data_to_carry_over(session_id, to=by)
+        return ended, data
+
+    def _data_to_carry_over(self, session_id: str, *, to: SessionRecord) -> str:
+        """Return the data of an anonymous session or one of the same user, but of no other's."""
+        found = self._store.sessions.find(session_id)
+        if found is None:
+            return to.data
+        session, user = found
+        # Without a user it is that of somebody who is gone, and whose id was given out again.
+        is_same_user = user is not None and session.user_id == to.user_id
+        return session.data if session.user_id is None or is_same_user else to.data
+
+    def _make_room(self, created: SessionRecord) -> Ended:
+        """End the user's sessions that are past a limit, and those too many beside a new one.
+
+        One that expired within the grace is ended too: a worker whose clock is behind would
+        still count it.
+        """
         multi = self._config.multi_session
-        created, ended = self._store.create_session(
-            record,
-            replaces=replaces,
-            also_ends=also_ends,
-            replaced_reason=replaced_reason,
-            maximum_sessions=multi.maximum_sessions,
-            on_limit=multi.on_limit,
-            only_one=not multi.enabled,
-            find_end=partial(end_reason_at, now_ms=record.created_at_ms, config=self._config),
-            skew_ms=self._config.rotation_grace_ms,
-            now_ms=record.created_at_ms,
-        )
-        return CreatedSession(created, token, ended)
+        limit = multi.maximum_sessions if multi.enabled else 1
+        if limit is None:
+            return ()
+        may_evict = multi.on_limit != "reject" or not multi.enabled
+        reason = EndReason.EVICTED if multi.enabled else EndReason.REVOKED
+        now_ms = created.created_at_ms
+        since_ms = now_ms - self._config.rotation_grace_ms
+        max_count = limit + MAX_LISTED_SESSIONS
+        ended: Ended = ()
+        while True:
+            listed = self._store.sessions.list_locked(
+                created.user_id, since_ms, max_count=max_count
+            )
+            live, going = self._divide(listed, beside=created)
+            if len(live) >= limit and not may_evict:
+                raise SessionLimitReached(
+                    f"you are signed in on {len(live)} devices, and {limit} is "
+                    "the most; sign out on one of them first"
+                )
+            kept, evicted = live[: limit - 1], live[limit - 1 :]
+            is_all = len(listed) < max_count
+            if evicted and is_all:
+                going.setdefault(reason, []).extend(evicted)
+            for why, session_ids in going.items():
+                gone = self._store.session_ends.end_each(session_ids, reason=why, now_ms=now_ms)
+                ended += tuple((session_id, why) for session_id in gone)
+            if evicted and not is_all:
+                rest = self._store.session_ends.end_all_but(
+                    created.user_id,
+                    [created.id, *kept],
+                    reason=reason,
+                    since_ms=since_ms,
+                    now_ms=now_ms,
+                )
+                ended += tuple((session_id, reason) for session_id in rest.session_ids)
+            if evicted or is_all:
+                return ended
+
+    def _divide(
+        self, listed: list[SessionRecord], *, beside: SessionRecord
+    ) -> tuple[list[str], dict[EndReason, list[str]]]:
+        """Return the ids of those that are live, and by reason of those that are past a limit."""
+        live: list[str] = []
+        past: dict[EndReason, list[str]] = {}
+        for session in listed:
+            if session.id == beside.id:
+                continue
+            reason = end_reason_at(session, now_ms=beside.created_at_ms, config=self._config)
+            (live if reason is None else past.setdefault(reason, [])).append(session.id)
+        return live, past

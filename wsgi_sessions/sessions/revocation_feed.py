@@ -12,6 +12,7 @@ from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..errors import StoreUnavailableError
 from ..fork_safety import notice_fork, renew_locks_in_child
+from ..storage.meta import DATABASE_SECRET
 from ..storage.store import Store
 from .database_clock import ClockCheck, Moment
 from .tokens import new_database_secret
@@ -150,10 +151,10 @@ class RevocationFeed:
         news = self._news
         begun = Moment(self._clock)
         since_ms = begun.at_ms - self._age_ms
-        page = self._store.find_revocations(since_ms)
+        page = self._store.revocations.find(since_ms)
         if page.database_secret is None:
-            self._store.make_database_secret(new_database_secret())
-            page = self._store.find_revocations(since_ms)
+            self._store.meta.write_once(DATABASE_SECRET, new_database_secret())
+            page = self._store.revocations.find(since_ms)
         if page.database_secret is None:
             return None
         instants = [before_ms for _, before_ms, _ in page.rows if before_ms is not None]

@@ -189,7 +189,7 @@ class Validator:
         now_ms: int,
     ) -> Validation:
         address = facts.address
-        find_session = self._store.find_session
+        find_session = self._store.sessions.find
         before: object = None
         token = tokens[0]
         for _ in range(_MAX_JUDGEMENTS):
@@ -201,7 +201,7 @@ class Validator:
             )
             before = found
             # What is judged once more has changed since it was read.
-            find_session = partial(self._store.find_session, anew=True)
+            find_session = partial(self._store.sessions.find, anew=True)
             record, user = (None, None) if found is None else found
             if record is not None and not options.knows_address:
                 address = record.ip_address
@@ -275,7 +275,7 @@ class Validator:
         assert found.session is not None
         for tokens in others:
             try:
-                other = self._store.find_session(tokens[0].session_id)
+                other = self._store.sessions.find(tokens[0].session_id)
             except StoreUnavailableError:
                 return
             if other is None or (other[1] is None and other[0].user_id is not None):
@@ -307,7 +307,7 @@ class Validator:
             return judged
         asked_at_ms = self._clock.now_ms()
         try:
-            said_ms = self._store.read_clock()
+            said_ms = self._store.clock.read_ms()
         except StoreUnavailableError:
             return record
         return judged if self._clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
@@ -328,7 +328,7 @@ class Validator:
         if change is None:
             return record
         try:
-            landed = self._store.apply_change(record, change)
+            landed = self._store.sessions.apply(record, change)
         except StoreUnavailableError:
             if not change.may_fail:
                 raise
@@ -350,7 +350,7 @@ class Validator:
         reason = decision.end_reason
         if decision.must_end and reason is not None:
             # The limits of a session are also those of its copies, so they need no feed row.
-            ended = self._store.end_session(
+            ended = self._store.session_ends.end(
                 record.id,
                 reason=reason,
                 now_ms=now_ms,

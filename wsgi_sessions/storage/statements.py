@@ -1,16 +1,15 @@
-"""Queries written with Peewee, compiled once to SQL text with named slots for the parameters.
-
-Must not run anything.
-"""
+"""Queries written with Peewee, compiled once to SQL text with named slots for the parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import peewee
 
-__all__ = ["Statement", "compile_query", "slot"]
+__all__ = ["Statement", "compile_query", "records_of", "slot"]
 
 
 class _Slot(str):
@@ -24,40 +23,28 @@ def slot(name: str) -> Any:
     return peewee.Value(_Slot(name), converter=False)
 
 
+@dataclass(frozen=True, slots=True)
 class Statement:
     """SQL text and the order in which it takes its parameters."""
 
-    __slots__ = ("_parameters", "sql")
-
-    def __init__(self, sql: str, parameters: Sequence[Any]) -> None:
-        self.sql = sql
-        self._parameters = tuple(parameters)
+    sql: str
+    parameters: tuple[Any, ...]
 
     def fill(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the parameters in order; constants of the query stay what they are."""
         return tuple(
             values[parameter] if isinstance(parameter, _Slot) else parameter
-            for parameter in self._parameters
+            for parameter in self.parameters
         )
 
 
-class _CompiledLater(Statement):
-    """A statement that compiles itself when it is first asked for what it says."""
-
-    __slots__ = ("_query",)
-
-    def __init__(self, query: Any) -> None:
-        self._query = query
-
-    def __getattr__(self, name: str) -> Any:
-        """Fill the slots, which are empty until then; no later use comes by here."""
-        if name not in Statement.__slots__:
-            raise AttributeError(name)
-        sql, parameters = self._query.sql()
-        super().__init__(sql, parameters)
-        return getattr(self, name)
-
-
 def compile_query(query: Any) -> Statement:
-    """Have a Peewee query compiled, once, for the database its model is bound to."""
-    return _CompiledLater(query)
+    """Compile a Peewee query for the database that it is bound to."""
+    sql, parameters = query.sql()
+    return Statement(sql, tuple(parameters))
+
+
+def records_of(row: tuple[Any, ...], *kinds: Any) -> tuple[Any, ...]:
+    """Return the named tuples of these kinds whose fields a row holds, one after the other."""
+    values = iter(row)
+    return tuple(kind._make(islice(values, len(kind._fields))) for kind in kinds)

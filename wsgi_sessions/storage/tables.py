@@ -5,11 +5,12 @@ Must not know what is in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import ConfigurationError
 from .connections import Connections
+from .meta import MetaStore
 from .models import Models
 from .table_checks import FoundTables
 
@@ -25,18 +26,10 @@ _LOCK = int.from_bytes(b"wsgi_ses", "big")
 class Tables:
     """The tables of one manager: made where they are missing, and refused where not ours."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        models: Models,
-        *,
-        read_meta: Callable[[str], str | None],
-        write_meta_once: Callable[[str, str], str],
-    ) -> None:
+    def __init__(self, connections: Connections, models: Models, meta: MetaStore) -> None:
         self._connections = connections
         self._models = models
-        self._read_meta = read_meta
-        self._write_meta_once = write_meta_once
+        self._meta = meta
         self.name = (models.meta._meta.table_name, models.whose)
         """Which tables these are, and whose."""
         self.is_marked = False
@@ -70,7 +63,7 @@ class Tables:
         another user model; but then it may be undone, with all that was written.
         """
         if not self.is_marked:
-            self._refuse_other_users(self._write_meta_once(_USER_MODEL, self._models.whose))
+            self._refuse_other_users(self._meta.write_once(_USER_MODEL, self._models.whose))
             if self._connections.is_within_app_transaction:
                 return False
         self._connections.is_ready_for = self.name
@@ -86,7 +79,7 @@ class Tables:
         found.check_ours(models.meta)
         if models.meta not in missing:
             # First: another user model's key is of another kind, as a rule.
-            whose = self._read_meta(_USER_MODEL)
+            whose = self._meta.read(_USER_MODEL)
             self._refuse_other_users(whose)
             self.is_marked = whose is not None
         for model in ours:

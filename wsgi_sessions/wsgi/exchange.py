@@ -325,7 +325,7 @@ class Exchange:
             return False
         if state.session is None or state.unsaved is not None:
             return True
-        found = self.manager.store.find_session(state.session.id)
+        found = self.manager.store.sessions.find(state.session.id)
         if found is None or found[0].ended_at_ms is not None:
             return False
         return not state.is_user_changed or (
@@ -355,7 +355,7 @@ class Exchange:
         if not operations or self.session is None:
             return {}
         if self._unsaved is None:
-            found = self.manager.store.find_session(self.session.id)
+            found = self.manager.store.sessions.find(self.session.id)
             if found is not None and (found[0].data, found[0].data_version) == data.known:
                 return {}
         return operations
@@ -391,7 +391,9 @@ class Exchange:
             self._require_unsent("write to an anonymous session's data for the first time")
             self._insert_anonymous(data, operations)
         else:
-            stored = self.manager.store.merge_data(session.id, operations, known=data.known)
+            stored = self.manager.store.sessions.merge_data(
+                session.id, operations, known=data.known
+            )
             if stored is None:
                 self._lose_data("the session ended meanwhile", may_refuse=may_refuse)
                 return
@@ -406,7 +408,7 @@ class Exchange:
         record, token = self._unsaved
         values = {key: json.loads(text) for key, text in operations.items() if text is not None}
         text = json.dumps(values, separators=(",", ":"), sort_keys=True)
-        self.manager.store.insert_session(record._replace(data=text))
+        self.manager.store.sessions.insert(record._replace(data=text))
         self._unsaved = None
         data.mark_stored((text, record.data_version))
         self._note_uncertain(data, operations)

@@ -62,7 +62,7 @@ def find_standing(browser: Sender) -> Standing | None:
     if not tokens:
         return None
     manager = browser.manager
-    found = unwatched(manager.store).find_session(tokens[0].session_id)
+    found = unwatched(manager.store).sessions.find(tokens[0].session_id)
     if found is None:
         return Standing(is_known=False)
     decision = judge_reading(manager, browser._look(), tokens, found)

@@ -30,7 +30,7 @@ def peek_at_session(manager: SessionManager, environ: Mapping[str, Any]) -> Sess
         environ.get("HTTP_COOKIE"), is_secure=is_secure_for(manager, environ)
     )
     for tokens in newest_of_each_session(presented.tokens):
-        found = unwatched(manager.store).find_session(tokens[0].session_id)
+        found = unwatched(manager.store).sessions.find(tokens[0].session_id)
         if found is None:
             continue
         if judge_reading(manager, environ, tokens, found).is_accepted:

@@ -32,23 +32,27 @@ RESPOND = "respond"
 _POINTS = {
     **dict.fromkeys(
         [
-            *["find_session", "list_sessions", "find_revocations", "find_user"],
-            *["find_user_by_email", "find_credential_by_email", "find_credential"],
-            *["count_attempts", "read_meta", "read_clock"],
+            *["sessions.find", "sessions.list_live", "revocations.find", "users.find"],
+            *["users.find_by_email", "accounts.find_credential_by_email"],
+            *["accounts.find_credential", "attempts.count", "meta.read", "clock.read_ms"],
         ],
         READ,
     ),
     **dict.fromkeys(
         [
-            *["insert_session", "create_session", "apply_change", "merge_data", "end_session"],
-            *["end_user_sessions", "end_all_sessions", "delete_user", "purge", "atomically"],
-            *["insert_user", "update_user", "insert_account", "set_password_hash"],
-            *["insert_attempt", "write_meta_once", "replace_meta"],
-            *["make_database_secret", "renew_database_secret"],
+            *["sessions.insert", "sessions.apply", "sessions.merge_data"],
+            *["session_ends.end", "session_ends.end_all_of", "session_ends.end_all"],
+            *["delete_user", "purge", "atomically", "insert_user", "users.update"],
+            *["accounts.insert", "accounts.set_password_hash", "attempts.insert"],
+            *["meta.write_once", "meta.replace"],
         ],
         WRITE,
     ),
 }
+_PARTS = (
+    *["sessions", "session_ends", "users", "accounts", "revocations", "attempts", "meta"],
+    "clock",
+)
 
 _stop: list[Callable[[str], None]] = []
 """What stops the request that runs now, if requests are being scheduled."""
@@ -69,7 +73,7 @@ class Watcher(Protocol):
     def around(self, point: str, name: str, call: Callable[[], Any], /) -> Any:
         """Let a read or write happen (``call()``), and return what came of it.
 
-        ``name`` is that of the store's method.
+        ``name`` is that of the store's method, as in ``sessions.find``.
         """
         ...
 
@@ -81,33 +85,63 @@ class SessionReads:
         self.count = 0
 
     def around(self, _point: str, name: str, call: Callable[[], Any]) -> Any:
-        self.count += name == "find_session"
+        self.count += name == "sessions.find"
         return call()
 
 
-class WatchedStore:
+class _Watched:
+    """Passes calls of named methods on through the watchers of a store."""
+
+    def __init__(self, inner: Any, prefix: str) -> None:
+        self.inner = inner
+        self._prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        effect = getattr(self.inner, name)
+        point = _POINTS.get(f"{self._prefix}{name}")
+        return effect if point is None else self._store._watch(effect, point, self._prefix + name)
+
+    @property
+    def _store(self) -> WatchedStore:
+        raise NotImplementedError
+
+
+class _WatchedPart(_Watched):
+    """One part of a watched store."""
+
+    def __init__(self, store: WatchedStore, part: str) -> None:
+        super().__init__(getattr(store.inner, part), f"{part}.")
+        self._whole = store
+
+    @property
+    def _store(self) -> WatchedStore:
+        return self._whole
+
+
+class WatchedStore(_Watched):
     """A store whose every read and write passes those who watch it.
 
     What a transaction does within itself is one write.
     """
 
     def __init__(self, inner: Store) -> None:
-        self.inner = inner
+        super().__init__(inner, "")
         self.watchers: list[Watcher] = []
         self._depth = 0
+        for part in _PARTS:
+            setattr(self, part, _WatchedPart(self, part))
 
-    def __getattr__(self, name: str) -> Any:
-        effect = getattr(self.inner, name)
-        point = _POINTS.get(name)
-        if point is None:
-            return effect
+    @property
+    def _store(self) -> WatchedStore:
+        return self
 
+    def _watch(self, effect: Callable[..., Any], point: str, name: str) -> Callable[..., Any]:
         def watched(*given: Any, **named: Any) -> Any:
             if self._depth:
                 return effect(*given, **named)
             # The feed is read under a lock: whoever stopped there would stop everybody else, so
             # ``watch_feed`` has them stop before they take it.
-            if name != "find_revocations":
+            if name != "revocations.find":
                 reach(point)
 
             def call() -> Any:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.records import PresentedToken, SessionRecord
+from wsgi_sessions.storage.session_columns import session_fields
 from wsgi_sessions.storage.statements import compile_query
-from wsgi_sessions.storage.store import SESSION_COLUMNS
 
 from ..assertions.steps import plant
 from ..bench import Bench, config_for_tests
@@ -55,7 +55,7 @@ class Locks:
         self.are_held = False
 
     def around(self, _point: str, name: str, call: Callable[[], Any]) -> Any:
-        if self.are_held and name == "apply_change":
+        if self.are_held and name == "sessions.apply":
             raise StoreUnavailableError("others hold the lock")
         return call()
 
@@ -118,8 +118,7 @@ class MachineGround(RuleBasedStateMachine):
         self.token_name = bench.manager.cookies.token_name(is_secure=self.is_secure)
         self.cache_name = bench.manager.cookies.cache_name(is_secure=self.is_secure)
         session = bench.manager.models.session
-        columns = [getattr(session, name) for name in SESSION_COLUMNS]
-        self._all_rows = compile_query(session.select(*columns))
+        self._all_rows = compile_query(session.select(*session_fields(session).values()))
         self.data: dict[str, dict[str, list[int]]] = {}
 
     def teardown(self) -> None:
@@ -239,7 +238,7 @@ class MachineGround(RuleBasedStateMachine):
 
     def _meet(self, session_id: str) -> None:
         """Take in a session that the app itself began for a visitor."""
-        found = unwatched(self.bench.manager.store).find_session(session_id)
+        found = unwatched(self.bench.manager.store).sessions.find(session_id)
         if found is None or found[0].user_id is not None:
             return
         row = found[0]
@@ -319,7 +318,7 @@ class MachineGround(RuleBasedStateMachine):
         return {row[0]: SessionRecord._make(row) for row in found}
 
     def _find_row(self, session_id: str) -> Any:
-        found = unwatched(self.bench.manager.store).find_session(session_id)
+        found = unwatched(self.bench.manager.store).sessions.find(session_id)
         return None if found is None else found[0]
 
     def _told(self, what: str) -> str:

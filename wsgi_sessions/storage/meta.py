@@ -1,0 +1,71 @@
+"""What the database keeps under a name for all processes: the table ``meta``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from .models import Models
+from .runner import Runner
+from .statements import Statement, slot
+
+__all__ = ["DATABASE_SECRET", "MetaStore"]
+
+DATABASE_SECRET = "database_secret"  # noqa: S105 - the name of one
+"""The name of a part of the key of cached copies: all are void once it is replaced."""
+
+
+class MetaStore:
+    """Texts of at most 512 characters, each under a name."""
+
+    def __init__(self, runner: Runner, models: Models) -> None:
+        self._runner = runner
+        self._meta = models.meta
+        self._values = {self._meta.name: slot("name"), self._meta.value: slot("value")}
+        self._by_name = self._meta.select(self._meta.value).where(self._meta.name == slot("name"))
+
+    def read(self, name: str) -> str | None:
+        """Return the value kept under a name, or None: one SELECT."""
+        row = self._runner.read_row(self._read, name=name)
+        return None if row is None else str(row[0])
+
+    def write_once(self, name: str, value: str) -> str:
+        """Keep a value under a name unless there is one; return what is kept there.
+
+        However many processes do it at once, all are told the same value. Within the
+        application's transaction it is undone with that.
+        """
+        stored = self.read(name)
+        if stored is not None:
+            return stored
+
+        def write() -> str:
+            self._runner.write(self._insert, name=name, value=value)
+            # Locked: within a transaction MariaDB could show what was there before the insert.
+            row = self._runner.read_row(self._lock, name=name)
+            return value if row is None else str(row[0])
+
+        return self._runner.atomically(write)
+
+    def replace(self, name: str, value: str) -> None:
+        """Keep a value under a name, whatever was there."""
+        self._runner.write(self._replace, name=name, value=value)
+
+    @cached_property
+    def _read(self) -> Statement:
+        return self._runner.compile(self._by_name)
+
+    @cached_property
+    def _lock(self) -> Statement:
+        return self._runner.compile(self._runner.for_update(self._by_name))
+
+    @cached_property
+    def _insert(self) -> Statement:
+        return self._runner.compile(self._meta.insert(self._values).on_conflict_ignore())
+
+    @cached_property
+    def _replace(self) -> Statement:
+        # MySQL takes no name of the key that is there already.
+        is_mysql = self._runner.connections.is_mysql
+        target = {} if is_mysql else {"conflict_target": [self._meta.name]}
+        insert = self._meta.insert(self._values)
+        return self._runner.compile(insert.on_conflict(preserve=[self._meta.value], **target))

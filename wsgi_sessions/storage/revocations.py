@@ -1,0 +1,89 @@
+"""The revocation feed: which sessions have ended, for processes that hold cached copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import peewee
+
+from ..records import FeedPage
+from .meta import DATABASE_SECRET
+from .models import Models
+from .runner import Runner
+from .server_clock import ServerClock
+from .statements import Statement, slot
+
+__all__ = ["RevocationStore"]
+
+
+class RevocationStore:
+    """The rows of the feed.
+
+    Readers look back for a short time only. So no row is older than the server's clock says,
+    however far behind the clock of the process is that writes it.
+    """
+
+    def __init__(self, runner: Runner, models: Models, clock: ServerClock) -> None:
+        self._runner = runner
+        self._models = models
+        self._feed = models.revocation
+        self._clock = clock
+
+    def find(self, since_ms: int) -> FeedPage:
+        """Return the rows since an instant, and the database's secret and clock."""
+        database_secret: str | None = None
+        database_now_ms: int | None = None
+        found = []
+        for session_id, before_ms, at_ms, secret in self._runner.read_rows(
+            self._find, since=since_ms
+        ):
+            if secret is None:
+                found.append((session_id, before_ms, at_ms))
+            else:
+                database_secret, database_now_ms = secret, at_ms
+        return FeedPage(found, database_secret, database_now_ms)
+
+    @cached_property
+    def _find(self) -> Statement:
+        feed, meta, nothing = self._feed, self._models.meta, peewee.SQL("NULL")
+        rows = feed.select(feed.session_id, feed.before, feed.created_at, nothing).where(
+            feed.created_at >= slot("since")
+        )
+        terms = meta.select(nothing, nothing, self._clock.sql, meta.value).where(
+            meta.name == DATABASE_SECRET
+        )
+        return self._runner.compile(rows.union_all(terms))
+
+    def insert(self, session_id: str, *, now_ms: int) -> None:
+        """Add a row: this session has ended."""
+        self._runner.write(self._insert, session_id=session_id, before=None, now=now_ms)
+
+    def insert_for_all(self, *, now_ms: int) -> None:
+        """Add a row: every session that began before now has ended."""
+        self._runner.write(self._insert, session_id=None, before=now_ms, now=now_ms)
+
+    @cached_property
+    def _insert(self) -> Statement:
+        feed = self._feed
+        values = {
+            feed.session_id: slot("session_id"),
+            feed.before: slot("before"),
+            feed.created_at: self._clock.at_least(slot("now")),
+        }
+        return self._runner.compile(feed.insert(values))
+
+    def insert_many(self, session_ids: Iterable[str], *, now_ms: int) -> None:
+        """Add a row for each session, by one statement."""
+        feed, now = self._feed, self._clock.at_least(now_ms)
+        rows = [(session_id, now) for session_id in session_ids]
+        insert = feed.insert_many(rows, [feed.session_id, feed.created_at])
+        self._runner.write(self._runner.compile(insert))
+
+    def insert_selected(self, session_ids: Any, **values: Any) -> None:
+        """Add a row for each session of a SELECT of one column; ``values`` fill its slots."""
+        feed = self._feed
+        rows = session_ids.select_extend(self._clock.at_least(slot("now")))
+        insert = feed.insert_from(rows, [feed.session_id, feed.created_at])
+        self._runner.write(self._runner.compile(insert), **values)

@@ -1,0 +1,60 @@
+"""The clock of the database: what instants that all processes compare are written by."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import peewee
+
+from ..clock import Clock, SystemClock
+from .runner import Runner
+from .statements import Statement
+
+__all__ = ["ServerClock"]
+
+
+class ServerClock:
+    """The clock of the database's server, or the process's own where that is the same."""
+
+    def __init__(self, runner: Runner, clock: Clock) -> None:
+        self._runner = runner
+        self._clock = clock
+        # A clock that was given to the manager counts as the database's.
+        self.is_own = not runner.connections.is_sqlite and isinstance(clock, SystemClock)
+        """Whether the server's clock is another than this process's."""
+
+    def read_ms(self) -> int | None:
+        """Return what the server's clock says, epoch milliseconds UTC; None on SQLite."""
+        row = self._runner.read_row(self._read)
+        return None if row is None else row[0]
+
+    def now_ms(self) -> int:
+        """Return what the clock says that all processes share."""
+        said_ms = self.read_ms() if self.is_own else None
+        return self._clock.now_ms() if said_ms is None else said_ms
+
+    @property
+    def sql(self) -> peewee.SQL:
+        """SQL for the server's clock, in epoch milliseconds UTC; NULL on SQLite.
+
+        Of the statement, not of the transaction, which may be an old one of the application's.
+        """
+        if self._runner.connections.is_sqlite:
+            return peewee.SQL("NULL")
+        if self._runner.connections.is_mysql:
+            # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
+            return peewee.SQL("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000")
+        return peewee.SQL("CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
+
+    def at_least(self, now: Any) -> Any:
+        """Return an instant to write as now: never older than the server's clock says."""
+        return peewee.fn.GREATEST(now, self.sql) if self.is_own else now
+
+    def at_most(self, instant: Any, *, age_ms: int) -> Any:
+        """Return an instant of so long ago: never later than that by the server's clock."""
+        return peewee.fn.LEAST(instant, self.sql - age_ms) if self.is_own else instant
+
+    @cached_property
+    def _read(self) -> Statement:
+        return Statement(f"SELECT {self.sql.sql}", ())

@@ -1,0 +1,214 @@
+"""What the columns of the user table mean: the key, the attributes, and the e-mail address."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import peewee
+
+from ..errors import ConfigurationError
+from ..records import UserRecord
+from .connections import Row
+from .models import USER_ATTRIBUTES, Models, plain_key
+from .runner import Runner
+from .statements import Statement, slot
+from .timestamps import ms_from_column, ms_to_column, slack_ms
+
+__all__ = ["EmailSearch", "UserColumns", "is_exactly", "is_spelled_alike"]
+
+
+class UserColumns:
+    """Converts between records and rows of the user table, which may be the application's."""
+
+    def __init__(self, runner: Runner, models: Models) -> None:
+        self.user = models.user
+        self.fields = models.user_fields
+        self.key: Any = models.user._meta.primary_key
+        self.has_own_model = models.has_own_user
+        """Whether the user model is the application's own."""
+        # What the key holds: where it is a foreign key, that is the key of another model.
+        self._plain_key: Any = plain_key(self.key)
+        is_text = isinstance(self._plain_key, (peewee.CharField, peewee.TextField))
+        is_mysql = runner.connections.is_mysql
+        self.may_fold = is_text and (models.has_own_user or is_mysql)
+        """Whether a statement may take another user's key for this one."""
+        # MySQL's and MariaDB's collations pass over spaces at the end, even the binary ones.
+        self._passes_over_spaces = is_text and is_mysql
+
+    # In SQL
+
+    @property
+    def selected(self) -> list[Any]:
+        """What to select of a user, in the order of ``UserRecord``."""
+        fields = (self.fields[name] for name in USER_ATTRIBUTES)
+        return [self.key, *(peewee.SQL("NULL") if field is None else field for field in fields)]
+
+    def is_of_user(self, column: Any) -> Any:
+        """Return what finds the rows of one user, by exactly that key."""
+        return self._exactly(column, slot("user_id"))
+
+    def is_key(self, column: Any) -> Any:
+        """Return what joins a user to the rows that hold the key."""
+        if not self.has_own_model:
+            return self.key == column  # we give none that ends in spaces
+        return self._exactly(self.key, column)
+
+    def _exactly(self, column: Any, other: Any) -> Any:
+        if not self._passes_over_spaces:
+            return column == other
+        length = peewee.fn.CHAR_LENGTH
+        return (column == other) & (length(column) == length(other))
+
+    # Keys
+
+    def to_key(self, user_id: Any) -> Any:
+        """Return a user id as the driver takes it."""
+        return None if user_id is None else self.key.db_value(user_id)
+
+    def from_key(self, value: Any) -> Any:
+        """Return a user id as the model converts what the driver read."""
+        return self.key.python_value(value)
+
+    def key_or_null(self, user_id: Any) -> Any:
+        """Return a user id to look for; one of the wrong type becomes NULL, which nobody has."""
+        try:
+            value = self.to_key(user_id)
+            # Peewee hands on what it can't convert, and MariaDB reads "1st" as 1.
+            if isinstance(self._plain_key, peewee.IntegerField):
+                return int(value) if _is_whole(user_id, int(value)) else None
+            if isinstance(self._plain_key, peewee.UUIDField):
+                return UUID(str(value)).hex
+            if isinstance(self._plain_key, peewee.FixedCharField) and value.strip() != value:
+                return None  # the spaces that fill the column belong to no key
+        except (AttributeError, OverflowError, TypeError, ValueError):
+            return None
+        return value
+
+    def is_same_key(self, found: Any, wanted: Any) -> bool:
+        """Tell whether two keys that the driver read or takes are one; None is nobody's."""
+        return wanted is not None and is_exactly(self.from_key(found), self.from_key(wanted))
+
+    # Records
+
+    def to_record(self, row: Row) -> UserRecord | None:
+        """Return the user of what was ``selected``; None for an outer join without one."""
+        user_id, email, verified, name, image, created_at, updated_at = row
+        if user_id is None:
+            return None
+        return UserRecord(
+            self.from_key(user_id),
+            email,
+            bool(verified),
+            name,
+            image,
+            self._instant_ms("created_at", created_at),
+            self._instant_ms("updated_at", updated_at),
+        )
+
+    def to_values(self, user: UserRecord) -> dict[Any, Any]:
+        """Return what to insert for a user: the value of each field that the model has."""
+        values = user._asdict()
+        return {
+            field: self.instant_to_column(name, values[f"{name}_ms"])
+            if name.endswith("_at")
+            else values[name]
+            for name, field in self.fields.items()
+            if field is not None
+        }
+
+    def instant_to_column(self, name: str, instant_ms: int) -> Any:
+        """Return an instant in the form that the field of this attribute takes."""
+        return ms_to_column(self.fields[name], instant_ms)
+
+    def _instant_ms(self, name: str, value: Any) -> int:
+        field = self.fields[name]
+        return 0 if value is None or field is None else ms_from_column(field, value)
+
+    @property
+    def created_at_slack_ms(self) -> int | None:
+        """How far off the instants may be at which users were made; None where nothing tells."""
+        field = self.fields["created_at"]
+        return slack_ms(field) if self.has_own_model and field is not None else None
+
+
+class EmailSearch:
+    """A query that has a user's columns first, for the rows of an e-mail address."""
+
+    def __init__(self, runner: Runner, columns: UserColumns, query: Any) -> None:
+        self._runner = runner
+        self._has_own_model = columns.has_own_model
+        self._field = columns.fields["email"]
+        self._query = query
+
+    def read_rows(self, email: str) -> list[Row]:
+        """Return the rows of an address in lower case; others may be among them, folded alike.
+
+        Raises ``ConfigurationError`` where the user model has no e-mail address.
+        """
+        if self._field is None:
+            raise ConfigurationError(
+                "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
+            )
+        may_miss = self._has_own_model and not email.isascii()
+        if may_miss and not self._runner.connections.is_mysql:
+            return self._runner.read_rows(self._by_pattern, pattern=_pattern_of(email))
+        return self._runner.read_rows(self._by_email, email=email)
+
+    @property
+    def _stored(self) -> Any:
+        # An application's own users may have been stored as they were typed.
+        return peewee.fn.LOWER(self._field) if self._has_own_model else self._field
+
+    @cached_property
+    def _by_email(self) -> Statement:
+        return self._runner.compile(self._query.where(self._stored == slot("email")))
+
+    @cached_property
+    def _by_pattern(self) -> Statement:
+        # SQLite, and PostgreSQL under the locale C, leave all but ASCII as it is.
+        is_like: Any = peewee.Expression(self._stored, "LIKE", slot("pattern"))
+        if self._runner.connections.is_sqlite:
+            is_like = peewee.fn.LIKE(slot("pattern"), self._stored, "\\")
+        return self._runner.compile(self._query.where(is_like))
+
+
+def has_email(user: UserRecord, email: str) -> bool:
+    """Tell whether a user's address is this one; a database may fold accents, too."""
+    return str(user.email).lower() == email.lower()
+
+
+def is_exactly(found: object, wanted: object) -> bool:
+    """Tell whether a row's key is the one asked for; both as the model converts them."""
+    return found == wanted or str(found) == str(wanted)
+
+
+def is_spelled_alike(found: object, wanted: object) -> bool:
+    """Tell whether a row's key is the one asked for, or a collation may have taken it for that.
+
+    >>> is_spelled_alike("Ab", "aB "), is_spelled_alike("ab", "cd"), is_spelled_alike("e", "é")
+    (True, False, True)
+    """
+    if found == wanted:
+        return True
+    text = str(wanted).rstrip().casefold()
+    return not text.isascii() or str(found).rstrip().casefold() == text
+
+
+def _is_whole(given: object, number: int) -> bool:
+    """Tell whether an id means this number, and is not merely read as it, as "1_0" is as 10."""
+    if isinstance(given, str):
+        return given == str(number)
+    if isinstance(given, bool):
+        return False
+    return given == number or not isinstance(given, (float, complex, Decimal))
+
+
+def _pattern_of(email: str) -> str:
+    """Return what finds an address also where its letters beyond ASCII are stored in capitals."""
+    return "".join(
+        "_" if not letter.isascii() else f"\\{letter}" if letter in "_%\\" else letter
+        for letter in email
+    )

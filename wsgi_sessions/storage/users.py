@@ -1,0 +1,162 @@
+"""Users: every statement about their rows."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import peewee
+
+from ..errors import ConfigurationError, InvalidValueError
+from ..records import UserRecord
+from .runner import Runner
+from .statements import Statement, slot
+from .user_columns import EmailSearch, UserColumns, has_email, is_exactly, is_spelled_alike
+
+__all__ = ["UNSET", "UserStore"]
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+"""Leave this attribute as it is."""
+
+
+class UserStore:
+    """The users of one database."""
+
+    def __init__(self, runner: Runner, columns: UserColumns) -> None:
+        self._runner = runner
+        self._columns = columns
+        self._user = columns.user
+
+    def find(self, user_id: Any) -> UserRecord | None:
+        """Return a user by primary key, or None.
+
+        An id of the wrong type is nobody's, and so is one that a collation alone takes for the
+        stored one, such as "Bob" for "bob".
+        """
+        columns = self._columns
+        try:
+            wanted = columns.key_or_null(user_id)
+            row = self._runner.read_row(self._find, user_id=wanted)
+        except InvalidValueError:
+            return None
+        user = None if row is None else columns.to_record(row)
+        if user is None or is_exactly(user.id, columns.from_key(wanted)):
+            return user
+        if not is_spelled_alike(user.id, wanted):
+            raise self._runner.connections.distrust()
+        return None
+
+    @cached_property
+    def _find(self) -> Statement:
+        return self._runner.compile(self._user.select(*self._columns.selected).where(self._is_it))
+
+    def find_by_email(self, email: str) -> UserRecord | None:
+        """Return a user by the stored, lower-cased form of the e-mail address, or None.
+
+        An address that several have is nobody's: each could be the one who is meant.
+        """
+        users = self.list_by_email(email.lower())
+        return users[0] if len(users) == 1 else None
+
+    def list_by_email(self, email: str) -> list[UserRecord]:
+        """Return everybody whose stored address this is: several, where it is not unique."""
+        users = [self._columns.to_record(row) for row in self._by_email.read_rows(email)]
+        return [user for user in users if user is not None and has_email(user, email)]
+
+    @cached_property
+    def _by_email(self) -> EmailSearch:
+        query = self._user.select(*self._columns.selected)
+        return EmailSearch(self._runner, self._columns, query)
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        """Tell whether two ids mean one user, as text from a URL and a number of the table do."""
+        wanted = self._columns.key_or_null(one)
+        return wanted is not None and wanted == self._columns.key_or_null(other)
+
+    def insert(self, user: UserRecord) -> UserRecord:
+        """Add a user's row; return the user with the key that the database or the model gave."""
+        key, database = self._columns.key, self._runner.connections.database
+        name = self._user.__name__
+        values = self._columns.to_values(user)
+        if key in values:  # the address itself, say
+            pass
+        elif key.default is not None:
+            values[key] = key.default() if callable(key.default) else key.default
+        elif isinstance(key, (peewee.CharField, peewee.TextField)):
+            values[key] = user.id
+        elif isinstance(key, peewee.ForeignKeyField):
+            raise ConfigurationError(
+                f"the key {key.name} of {name} is another row's, so a sign-up can't give one; "
+                f"make the {name} yourself and sign in with sign_in(user_id), or give the field "
+                "a default"
+            )
+        query = self._user.insert(values)
+        if database.returning_clause:
+            query = query.returning(key)
+        given = self._runner.insert(self._runner.compile(query))
+        if key in values:
+            return user._replace(id=values[key])
+        # Never looked up by the address: the row of that address could be another person's.
+        is_told = database.returning_clause or isinstance(key, peewee.IntegerField)
+        if not is_told or not given:
+            raise ConfigurationError(
+                f"the key {key.name} of {name} is not told by the database; "
+                "give the field a default, as in default=uuid4"
+            )
+        return user._replace(id=self._columns.from_key(given))
+
+    def update(self, user_id: Any, *, name: Any = UNSET, image: Any = UNSET, now_ms: int) -> bool:
+        """Change a user's name or image; tell whether there is such a user."""
+        columns = self._columns
+        values = {
+            columns.fields[attribute]: value
+            for attribute, value in (("name", name), ("image", image))
+            if value is not UNSET and columns.fields[attribute] is not None
+        }
+        updated_at = columns.fields["updated_at"]
+        if updated_at is not None:
+            values[updated_at] = columns.instant_to_column("updated_at", now_ms)
+        if (columns.may_fold or not values) and self.find(user_id) is None:
+            return False
+        if not values:
+            return True
+        update = self._runner.compile(self._user.update(values).where(self._is_it))
+        # MariaDB counts changed rows, not found ones.
+        is_changed = self._runner.write(update, user_id=columns.key_or_null(user_id)) > 0
+        return is_changed or self.find(user_id) is not None
+
+    def lock(self, user_id: Any) -> bool:
+        """Have other transactions that lock this user wait until ours is over.
+
+        Tells whether there is such a user. To be called before anything is read: MariaDB
+        shows a transaction what was there at its first plain SELECT, and that would be what
+        was there before the wait.
+        """
+        wanted = self._columns.key_or_null(user_id)
+        rows = self._runner.read_rows(self._lock, user_id=wanted)
+        return any(self._columns.is_same_key(found, wanted) for (found,) in rows)
+
+    @cached_property
+    def _lock(self) -> Statement:
+        query = self._user.select(self._columns.key).where(self._is_it)
+        return self._runner.compile(self._runner.for_update(query))
+
+    def delete(self, user_id: Any) -> bool:
+        """Delete a user's row, sessions and accounts left aside; tell whether it was there."""
+        # Not by the statement alone: it may take another user's key for this one.
+        wanted = self._columns.key_or_null(user_id)
+        return self.lock(user_id) and self._runner.write(self._delete, user_id=wanted) > 0
+
+    @cached_property
+    def _delete(self) -> Statement:
+        return self._runner.compile(self._user.delete().where(self._is_it))
+
+    @property
+    def _is_it(self) -> Any:
+        return self._columns.key == slot("user_id")
