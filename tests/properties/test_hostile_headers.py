@@ -15,9 +15,12 @@ from wsgi_sessions import RefusedError, SessionConfig
 from wsgi_sessions.api.guard import _is_label_of, check_origin
 from wsgi_sessions.config.public_suffixes import covers_public_suffix
 from wsgi_sessions.sessions.tokens import TokenSigner
-from wsgi_sessions.transport.client_address import read_address_and_scheme, read_client
+from wsgi_sessions.transport.client_address import (
+    read_address_and_scheme,
+    read_client,
+    read_elements,
+)
 from wsgi_sessions.transport.cookies import SessionCookies
-from wsgi_sessions.transport.forwarded import read_elements
 
 SOME = settings(
     max_examples=400,

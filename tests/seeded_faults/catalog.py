@@ -652,7 +652,7 @@ FAULTS = (
     Fault(
         "no body is long",
         "transport/environ.py",
-        "(len(length) > 12 or int(length) > MAX_SHORT_BODY)",
+        "(len(length) > 12 or int(length) > MAX_SHORT_BODY_BYTES)",
         "len(length) > 12",
     ),
     Fault(

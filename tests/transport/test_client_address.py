@@ -13,8 +13,8 @@ from wsgi_sessions.transport.client_address import (
     normal_address,
     read_address_and_scheme,
     read_client,
+    read_elements,
 )
-from wsgi_sessions.transport.forwarded import read_elements
 
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32"))
 

@@ -16,8 +16,7 @@ from ..errors import (
 )
 from ..manager import SessionManager
 from ..records import ReadOptions
-from ..transport.environ import get_request
-from ..transport.mount import mount_path
+from ..transport.environ import get_request, mount_path
 from ..wsgi.refusals import refusal_of
 from ..wsgi.request import SessionRequest
 from .bodies import discarding_body

@@ -34,8 +34,7 @@ from ..sessions.session import Session
 from ..sessions.signing import KeyRing
 from ..sessions.tokens import is_session_id
 from ..transport.devices import device_in_words
-from ..transport.environ import get_request
-from ..transport.mount import mount_path
+from ..transport.environ import get_request, mount_path
 from ..wsgi.refusals import refusal_of
 from ..wsgi.request import SessionRequest
 from .rows import row_of

@@ -1,18 +1,18 @@
-"""The gate: facts in, session out; owns the names of the environ keys.
-
-Must not decide anything, nor touch the database.
-"""
+"""What a WSGI environ says of a request, and the keys under which applications find the session."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..config.settings import SessionConfig
 from ..records import EndReason, RequestFacts
 from .client_address import read_address_and_scheme
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from ..manager import SessionManager
     from ..sessions.session import Session, User
     from ..wsgi.exchange import Exchange
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "END_REASON_KEY",
-    "MAX_SHORT_BODY",
+    "ENVIRON_KEYS",
+    "MAX_SHORT_BODY_BYTES",
     "REQUEST_KEY",
     "SESSION_KEY",
     "USER_KEY",
@@ -34,6 +35,7 @@ __all__ = [
     "get_session",
     "get_user",
     "inject",
+    "mount_path",
     "read_facts",
     "without_sessions",
 ]
@@ -43,10 +45,18 @@ USER_KEY = "wsgi_sessions.user"
 REQUEST_KEY = "wsgi_sessions.request"
 END_REASON_KEY = "wsgi_sessions.end_reason"
 
-_KEYS = frozenset({SESSION_KEY, USER_KEY, REQUEST_KEY, END_REASON_KEY})
-_MAX_USER_AGENT = 512
-MAX_SHORT_BODY = 65_536
-"""Bytes; a request with a longer body may have been sent minutes ago."""
+ENVIRON_KEYS: Mapping[str, str] = {
+    SESSION_KEY: "The live `Session`, or `None` for a visitor.",
+    USER_KEY: "The signed-in `User`, or `None`.",
+    REQUEST_KEY: "The `SessionRequest`, with which the application signs in and out.",
+    END_REASON_KEY: "Why the session that this browser held is over, when it just ended.",
+}
+"""Each key and what stands there."""
+
+MAX_SHORT_BODY_BYTES = 65_536
+"""A request with a longer body may have been sent minutes ago."""
+
+_MAX_USER_AGENT_CHARACTERS = 512
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -55,7 +65,7 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
     address, is_https = read_address_and_scheme(environ, config.trusted_proxies)
     user_agent = environ.get("HTTP_USER_AGENT")
     if user_agent is not None:
-        user_agent = user_agent[:_MAX_USER_AGENT]
+        user_agent = user_agent[:_MAX_USER_AGENT_CHARACTERS]
     return RequestFacts(
         address,
         user_agent,
@@ -69,17 +79,18 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
 def _has_long_body(environ: Mapping[str, Any]) -> bool:
     """Tell whether a request may have been sent minutes ago, as its body took that long.
 
-    A body of over 65,536 bytes, or of a length that nobody told: chunked, or over HTTP/2 to a
-    server that says ``wsgi.input_terminated`` (gunicorn says it of every request, so it counts
-    for POST, PUT and PATCH alone: by RFC 9112 others that tell no length have no body).
+    So may one with a body of over 65,536 bytes, or of unknown length: chunked, or over HTTP/2
+    to a server that sets ``wsgi.input_terminated``. gunicorn sets that on every request, so it
+    counts for POST, PUT and PATCH alone: others without a length have no body (RFC 9112,
+    section 6.3).
     """
     length = environ.get("CONTENT_LENGTH")
     if length:
-        # A text of many digits is not read as a number, which could take long.
+        # Many digits are not read as a number: that could take long.
         return (
             isinstance(length, str)
             and length.isdecimal()
-            and (len(length) > 12 or int(length) > MAX_SHORT_BODY)
+            and (len(length) > 12 or int(length) > MAX_SHORT_BODY_BYTES)
         )
     if environ.get("HTTP_TRANSFER_ENCODING"):
         return True
@@ -96,7 +107,7 @@ def inject(
     request: Exchange,
     end_reason: EndReason | None,
 ) -> None:
-    """Pin the badge on: what the app finds in its environ."""
+    """Set the keys that the application reads."""
     environ[SESSION_KEY] = session
     environ[USER_KEY] = None if session is None else session.user
     environ[REQUEST_KEY] = request
@@ -104,10 +115,10 @@ def inject(
 
 
 def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
-    """Return an environ that tells of no session: as it is, or a copy without our keys."""
+    """Return an environ without our keys: the given one, or a copy."""
     if REQUEST_KEY not in environ:
         return environ
-    return {key: value for key, value in environ.items() if key not in _KEYS}
+    return {key: value for key, value in environ.items() if key not in ENVIRON_KEYS}
 
 
 def asks_for_json(environ: Mapping[str, Any]) -> bool:
@@ -122,12 +133,26 @@ def find_handle(environ: Mapping[str, Any], manager: SessionManager) -> SessionR
     """Return the handle of a manager in an environ, also beneath that of another manager."""
     handle: Any = environ.get(REQUEST_KEY)
     if not hasattr(handle, "manager"):
-        # None, or text: where headers are asked, a client can send one of this name.
+        # None, or text: among headers a client can send one of this name.
         return None
     while handle is not None and not manager.is_same_as(handle.manager):
         handle = handle.outer
     found: SessionRequest | None = handle
     return found
+
+
+def mount_path(environ: WSGIEnvironment) -> str:
+    """Return ``SCRIPT_NAME`` as the beginning of a URL's path, "" at the root.
+
+    It starts with one slash, as two would be the name of a host (RFC 3986, section 4.2).
+
+    >>> mount_path({"SCRIPT_NAME": "/my shop"}), mount_path({"SCRIPT_NAME": "//evil.example"})
+    ('/my%20shop', '/evil.example')
+    >>> mount_path({"SCRIPT_NAME": "/"}), mount_path({})
+    ('', '')
+    """
+    path: str = environ.get("SCRIPT_NAME", "").strip("/")
+    return "/" + quote(path.encode("latin-1", "replace")) if path else ""
 
 
 def find_environ(source: Any) -> Mapping[str, Any]:
@@ -169,9 +194,9 @@ def find_source(source: Any, headers: Any = None) -> Mapping[str, Any]:
 
 
 def find_cookies(source: Mapping[str, Any]) -> str | None:
-    """Return what the Cookie header of an environ, or among headers, says."""
-    said: str | None = source.get("HTTP_COOKIE")
-    return said if "wsgi.url_scheme" in source else _join_cookies(source.items()) or said
+    """Return the text of the Cookie header in an environ, or among headers."""
+    text: str | None = source.get("HTTP_COOKIE")
+    return text if "wsgi.url_scheme" in source else _join_cookies(source.items()) or text
 
 
 def _join_cookies(pairs: Iterable[tuple[Any, Any]]) -> str:

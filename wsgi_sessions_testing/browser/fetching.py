@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from webob import Request  # type: ignore[import-untyped, unused-ignore]
 
-from wsgi_sessions.transport.environ import MAX_SHORT_BODY
+from wsgi_sessions.transport.environ import MAX_SHORT_BODY_BYTES
 
 from .cookie_rules import is_same_site, is_trustworthy
 
@@ -89,11 +89,11 @@ class Draft:
         """
         content = self.content
         if has_long_body and not content:
-            content = bytes(MAX_SHORT_BODY + 1)
-        if has_long_body and len(content) <= MAX_SHORT_BODY:
+            content = bytes(MAX_SHORT_BODY_BYTES + 1)
+        if has_long_body and len(content) <= MAX_SHORT_BODY_BYTES:
             raise ValueError(
                 f"the body has {len(content)} bytes, but a slow upload is one of more than "
-                f"{MAX_SHORT_BODY}; send a longer one, or none at all"
+                f"{MAX_SHORT_BODY_BYTES}; send a longer one, or none at all"
             )
         return build_request(self.method, self.url, self.lines, content, address=address)
 
