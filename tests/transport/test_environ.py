@@ -1,9 +1,11 @@
-"""The gate: facts out of an environ, and what an app finds pinned to its own."""
+"""What is read from an environ, and the keys that an app finds in its own."""
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -18,7 +20,7 @@ from wsgi_sessions import (
     get_user,
 )
 from wsgi_sessions.records import RequestFacts
-from wsgi_sessions.transport.environ import find_environ, inject, read_facts
+from wsgi_sessions.transport.environ import ENVIRON_KEYS, find_environ, inject, read_facts
 
 SECRET = "0123456789abcdef" * 2
 HELPERS: list[tuple[Callable[[Any], Any], str]] = [
@@ -203,3 +205,19 @@ def test_environ_without_middleware_says_what_to_do(helper: Callable[[Any], Any]
 
     assert f"{key!r} is not in the environ; wrap the app in SessionMiddleware" in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_inject_sets_every_key_that_is_described() -> None:
+    environ: dict[str, Any] = {}
+
+    inject(environ, session=None, request=cast(Any, object()), end_reason=None)
+
+    assert set(environ) == set(ENVIRON_KEYS)
+
+
+def test_readme_lists_every_key() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+
+    assert set(re.findall(r"^\| `(wsgi_sessions\.\w+)` \|", text, re.MULTILINE)) == set(
+        ENVIRON_KEYS
+    )

@@ -1,7 +1,6 @@
-"""The session cookies: from a Cookie header to our values, and the only renderer of Set-Cookie.
+"""The session cookies: parsed from a Cookie header, and rendered as Set-Cookie here alone.
 
-Must not judge a token beyond its signature. Reads bytes and looks for our own names alone, so
-a foreign cookie can be as broken as it likes.
+Only our own names are looked for, so a broken foreign cookie does no harm.
 """
 
 from __future__ import annotations
@@ -23,15 +22,18 @@ Siblings = tuple[PresentedToken, ...]
 
 _MAX_CANDIDATES = 4
 _MAX_HEADER_CHARACTERS = 65_536
-"""What is looked at of a header that holds one of our names more than once."""
+"""How much is read of a header that holds one of our names more than once."""
+
+_MAX_COOKIE_BYTES = 4096
+"""Browsers may ignore a cookie whose name and value are longer (RFC 6265bis, section 5.6)."""
 
 
 class PresentedCookies:
     """What a request presents: texts that may be tokens, and texts that may be cached copies.
 
     At most four of each, every one once; under a ``__Host-`` name those of one session and
-    generation alone. A token's signature is checked when ``tokens`` is first asked for: a good
-    cached copy vouches for the token it was sealed beside.
+    generation alone. A token's signature is checked when ``tokens`` is first read: a good cached
+    copy makes that unnecessary, as it is bound to its token.
     """
 
     __slots__ = ("_signer", "_tokens", "cached_texts", "token_texts")
@@ -96,7 +98,7 @@ class SessionCookies:
         named = self._named[is_secure]
         if not header or named.token_name not in header:
             return self._nothing
-        # Nearly every header: one cookie of each name, and nothing that needs care.
+        # Nearly every header: each name once, without quotes or other oddities.
         token_text = _find_sole(header, named.token_assignment)
         if token_text is not None:
             if not self._config.cookie_cache.enabled:
@@ -106,9 +108,9 @@ class SessionCookies:
             cached_text = _find_sole(header, named.cache_assignment)
             if cached_text is not None:
                 return PresentedCookies((token_text,), (cached_text,), self._signer)
-        return self._read_with_care(header, named)
+        return self._read_in_full(header, named)
 
-    def _read_with_care(self, header: str, named: _NamedCookies) -> PresentedCookies:
+    def _read_in_full(self, header: str, named: _NamedCookies) -> PresentedCookies:
         texts: dict[str, dict[str, None]] = {named.token_name: {}, named.cache_name: {}}
         for name, value in named.pattern.findall(header[:_MAX_HEADER_CHARACTERS]):
             text = _unquoted(value.rstrip(" \t"))
@@ -122,14 +124,14 @@ class SessionCookies:
         return PresentedCookies(token_texts, chosen, self._signer)
 
     def _choose_tokens(self, texts: list[str], named: _NamedCookies) -> list[str]:
-        """Return the texts to be tried; where there are more, only what we signed counts.
+        """Return the texts to try; where there are too many, those that we signed.
 
-        A browser holds one ``__Host-`` cookie, so whatever else bears the name was put there by
-        other means, or is left from before ``cookie.partitioned`` was changed. The last one is
-        taken: browsers send a longer path, and what was set earlier, first (RFC 6265, section
-        5.4), so a sign-in stands behind all that was there before it. Of the same session the
-        latest generation counts, wherever it stands: the one before may be a replay. Of several
-        siblings all are told, because the table knows which of them counts.
+        A browser holds one ``__Host-`` cookie, so another of that name was put there by other
+        means, or is left from before ``cookie.partitioned`` was changed. The session of the last
+        one is taken: browsers send first what has a longer path or was set earlier (RFC 6265,
+        section 5.4), so the cookie of a sign-in comes after older ones. Of one session the latest
+        generation counts, wherever it stands: an earlier one may be a replay. All siblings are
+        returned, because only the database says which of them counts.
         """
         if len(texts) <= (1 if named.is_host_bound else _MAX_CANDIDATES):
             return texts
@@ -152,30 +154,27 @@ class SessionCookies:
     def set_cached_copy(
         self, text: str, *, is_secure: bool, max_age_s: int | None
     ) -> tuple[str, str] | None:
-        """Render the header that gives the browser a cached copy; None if it is too large.
-
-        RFC 6265bis section 5.6 lets a browser ignore a name and value of over 4096 bytes.
-        """
+        """Render the header that gives the browser a cached copy; None if it is too large."""
         named = self._named[is_secure]
         max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
         line = f"{named.cache_name}={text}{max_age}{named.attributes}"
-        return None if len(line) > 4096 else ("Set-Cookie", line)
+        return None if len(line) > _MAX_COOKIE_BYTES else ("Set-Cookie", line)
 
     def clear(self, *, is_secure: bool) -> list[tuple[str, str]]:
-        """Render the headers that take both cookies away, by the attributes they were set with."""
+        """Render the headers that remove both cookies, with the attributes they were set with."""
         named = self._named[is_secure]
-        gone = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{named.attributes}"
-        return [("Set-Cookie", f"{name}=; {gone}") for name in (named.token_name, named.cache_name)]
+        past = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{named.attributes}"
+        return [("Set-Cookie", f"{name}=; {past}") for name in (named.token_name, named.cache_name)]
 
     def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
-        """Render the header that takes away the cached copy alone."""
+        """Render the header that removes the cached copy alone."""
         return self.clear(is_secure=is_secure)[1]
 
 
 def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings, ...]:
-    """Keep of several tokens of one session those of the latest generation alone.
+    """Return the tokens by session, of each session those of the latest generation alone.
 
-    A jar can hold an older one under another path or domain; that is no replay.
+    A browser can hold an older one under another path or domain; that is no replay.
     """
     if len(tokens) < 2:
         return (tokens,) if tokens else ()
@@ -190,7 +189,7 @@ def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings
 
 
 def _find_sole(header: str, assignment: str) -> str | None:
-    """Return the value of ``name=`` if the header holds it once, plainly; None if in doubt."""
+    """Return the value after ``name=`` if it stands there once, unquoted; None if in doubt."""
     start = header.find(assignment)
     if start < 0 or (start > 0 and header[start - 2 : start] != "; "):
         return None
@@ -205,7 +204,7 @@ def _find_sole(header: str, assignment: str) -> str | None:
 
 
 def _unquoted(value: str) -> str:
-    """Take the quotes away that some programs put around a value (RFC 6265, section 4.1.1)."""
+    """Remove the quotes that some programs put around a value (RFC 6265, section 4.1.1)."""
     is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
     return value[1:-1] if is_quoted else value
 
@@ -232,8 +231,8 @@ class _NamedCookies:
         self.token_assignment = f"{self.token_name}="
         self.cache_assignment = f"{self.cache_name}="
         names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
-        # Spaces and tabs alone: browsers let other white space be part of a name, and a name
-        # that is not quite ours has no prefix for them.
+        # Spaces and tabs alone: for browsers other white space is part of a name, and they do
+        # not protect the prefix of such a name.
         self.pattern = re.compile(rf"(?:^|;)[ \t]*({names})[ \t]*=[ \t]*([^;]*)")
         attributes = f"; Path={cookie.path}"
         if cookie.domain is not None:
@@ -245,6 +244,6 @@ class _NamedCookies:
         attributes += f"; HttpOnly; SameSite={same_site}"
         if cookie.partitioned and is_secure:
             attributes += "; Partitioned"
-        # A browser that holds too many cookies drops others first; it is not of any standard.
+        # Chromium drops other cookies first where there are too many; no standard has this.
         attributes += "; Priority=High"
         self.attributes = attributes

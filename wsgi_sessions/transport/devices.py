@@ -1,8 +1,4 @@
-"""Says in words what a browser calls itself in its User-Agent header.
-
-Must not believe it: anybody can send any, so it is a name to show and no more. Nothing that is
-sent makes this fail or take long: a text is cut, and looked through for names that are known.
-"""
+"""Names the browser and system of a User-Agent header: to show, as anybody can send any."""
 
 from __future__ import annotations
 
@@ -10,9 +6,9 @@ __all__ = ["UNKNOWN_DEVICE", "device_in_words"]
 
 UNKNOWN_DEVICE = "Unknown device"
 
-_MAX_LENGTH = 512
+_MAX_USER_AGENT_CHARACTERS = 512
 
-# The first that is found counts: browsers also name those whose habits they share.
+# The first one found counts: browsers also name those that they are compatible with.
 _BROWSERS = (
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -89,14 +85,14 @@ _SYSTEMS = (
 
 
 def device_in_words(user_agent: str | None) -> str:
-    """Name browser and system of a User-Agent header; what comes out is of a known list.
+    """Return the names of browser and system, both from a fixed list.
 
     >>> device_in_words("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0")
     'Firefox on Linux'
     >>> device_in_words("curl/8.5.0"), device_in_words("no browser at all"), device_in_words(None)
     ('curl', 'Unknown device', 'Unknown device')
     """
-    text = (user_agent or "")[:_MAX_LENGTH]
+    text = (user_agent or "")[:_MAX_USER_AGENT_CHARACTERS]
     browser = next((name for mark, name in _BROWSERS if mark in text), None)
     system = next((name for mark, name in _SYSTEMS if mark in text), None)
     if browser and system:

@@ -1,7 +1,4 @@
-"""What our cookies add to an app's response headers: the cookies, and what caches have to know.
-
-Must not decide which cookies: it is handed their lines.
-"""
+"""Adds our cookies to an app's response headers, and what caches must know of them."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ HeaderLines = list[tuple[str, str]]
 
 # A directive up to the next comma that stands outside of a quoted string (RFC 9110, 5.6.4).
 _DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
-# What tells shared caches alone. All else that ends in -Cache-Control is such a field, too: it
-# is named after the caches it is for (RFC 9213, section 2.1).
+# Fields for shared caches alone. Whatever ends in -Cache-Control is one, too: it is named after
+# the caches that it is for (RFC 9213, section 2.1).
 _SHARED_CACHES_ALONE = {
     "surrogate-control": "no-store",
     "edge-control": "no-store",
@@ -23,11 +20,11 @@ _SHARED_CACHES_ALONE = {
 
 
 def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
-    """Return a copy of an app's headers with our cookies and what caches have to know.
+    """Return a copy of an app's headers with our cookies and what caches must know.
 
-    Every response may have been made for one visitor (an environ key that was read leaves no
-    trace), so it varies by Cookie (RFC 9110, section 12.5.5). One that sets a cookie of ours
-    is for this browser alone (RFC 9111, section 5.2.2.7), whatever else shared caches are told.
+    Every response may depend on the session (nobody sees whether the app reads the environ), so
+    it varies by Cookie (RFC 9110, section 12.5.5). One that sets a cookie of ours is private
+    (RFC 9111, section 5.2.2.7), whatever the app allows shared caches.
     """
     answer: HeaderLines = []
     varies = False
@@ -43,7 +40,7 @@ def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
             cache_control.append(line[1])
             continue
         elif ours:
-            line = _told_to_shared_caches(line, name)
+            line = _without_shared_caching(line, name)
         answer.append(line)
     if not varies:
         answer.append(("Vary", "Cookie"))
@@ -53,13 +50,13 @@ def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
     return answer
 
 
-def _told_to_shared_caches(line: tuple[str, str], name: str) -> tuple[str, str]:
-    """Return a header as it is, or one that only shared caches read with "do not store"."""
+def _without_shared_caching(line: tuple[str, str], name: str) -> tuple[str, str]:
+    """Return a header as it is, or with "no-store" if it is for shared caches alone."""
     refusal = _SHARED_CACHES_ALONE.get(name)
     if refusal is None:
         return (line[0], "no-store") if name.endswith("-cache-control") else line
     if name == "surrogate-control":
-        # How the body is to be processed (Edge Architecture, section 2.2) is another matter.
+        # "content" says how to process the body (Edge Architecture, section 2.2): it stays.
         kept = [text for text in _directives(line[1]) if _name_of(text) == "content"]
         refusal = ", ".join([refusal, *kept])
     return line[0], refusal
