@@ -1,6 +1,6 @@
 """For people who test an application that uses ``wsgi_sessions``: clock, browser, network.
 
-Must not import anything until it is asked for, so that the pytest plugin costs nothing.
+A name is imported when it is first used, so that the pytest plugin costs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         assert_forged_token_refused,
         assert_no_session_fixation,
     )
+    from .assertions.cached_copies import assert_cached_copy_is_bounded
     from .assertions.guards import (
         assert_limits_are_kept,
         assert_sensitive_calls_are_guarded,
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
     from .assertions.responses import assert_cookie_flags, assert_not_shared_cacheable
     from .assertions.rotation_safety import assert_rotation_safe
     from .assertions.session_ends import (
-        assert_cached_copy_is_bounded,
-        assert_limit_holds,
         assert_logout_is_final,
         assert_password_change_is_final,
         assert_revocation_is_final,
         assert_revocation_within,
     )
+    from .assertions.session_limit import assert_limit_holds
     from .assertions.sessions import (
         assert_rotated,
         assert_session_data_is_kept,
@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     )
     from .bench import Bench
     from .browser.browser import Browser, PreparedRequest
+    from .browser.cookie import Cookie, RefusedCookie
     from .browser.history import Exchange
-    from .browser.jar import Cookie, CookieJar, RefusedCookie
+    from .browser.jar import CookieJar
     from .factories import Factories
     from .fakes.clock import START, FakeClock, SkewedClock
     from .fakes.faults import Faults, WorkerKilled
@@ -123,71 +124,60 @@ __all__ = [
     "settings_for_tests",
 ]
 
-_MODULES = {
-    "CHEAP_PASSWORDS": "settings",
-    "START": "fakes.clock",
-    "TEST_SECRET": "settings",
-    "Bench": "bench",
-    "Browser": "browser.browser",
-    "Cookie": "browser.jar",
-    "CookieJar": "browser.jar",
-    "Exchange": "browser.history",
-    "Factories": "factories",
-    "FakeClock": "fakes.clock",
-    "Fate": "fakes.network",
-    "Faults": "fakes.faults",
-    "HeldResponse": "fakes.network",
-    "LiveServer": "live",
-    "LocalIssuer": "fakes.openid_issuer",
-    "LostResponse": "fakes.network",
-    "Network": "fakes.network",
-    "PreparedRequest": "browser.sender",
-    "RefusedCookie": "browser.jar",
-    "Schedules": "schedules",
-    "SeededRandomness": "fakes.randomness",
-    "SessionMachine": "properties.state_machine",
-    "SkewedClock": "fakes.clock",
-    "TooManySchedules": "schedules",
-    "Worker": "fakes.workers",
-    "WorkerKilled": "fakes.faults",
-    "Workers": "fakes.workers",
-    "assert_bound_to_address": "assertions.attacks",
-    "assert_cached_copy_is_bounded": "assertions.session_ends",
-    "assert_cookie_flags": "assertions.responses",
-    "assert_forged_token_refused": "assertions.attacks",
-    "assert_limit_holds": "assertions.session_ends",
-    "assert_logout_is_final": "assertions.session_ends",
-    "assert_no_session_fixation": "assertions.attacks",
-    "assert_not_shared_cacheable": "assertions.responses",
-    "assert_password_change_is_final": "assertions.session_ends",
-    "assert_revocation_is_final": "assertions.session_ends",
-    "assert_revocation_within": "assertions.session_ends",
-    "assert_rotated": "assertions.sessions",
-    "assert_rotation_safe": "assertions.rotation_safety",
-    "assert_session_data_is_kept": "assertions.sessions",
-    "assert_signed_in": "assertions.sessions",
-    "assert_data_follows_its_owner": "assertions.users",
-    "assert_ends_reach_whom_they_should": "assertions.users",
-    "assert_remembered_as_asked": "assertions.users",
-    "assert_doubled_cookies_do_no_harm": "assertions.upkeep",
-    "assert_freshness_ends": "assertions.upkeep",
-    "assert_older_secrets_are_good": "assertions.upkeep",
-    "assert_purge_is_safe": "assertions.upkeep",
-    "assert_limits_are_kept": "assertions.guards",
-    "assert_trusted_proxies_are_believed": "assertions.guards",
-    "assert_sensitive_calls_are_guarded": "assertions.guards",
-    "assert_throttle_opens_again": "assertions.guards",
-    "assert_signed_out": "assertions.sessions",
-    "find_session_middleware": "fakes.wrapping",
-    "settings_for_tests": "settings",
+_NAMES_BY_MODULE = {
+    "assertions.attacks": (
+        "assert_bound_to_address assert_forged_token_refused assert_no_session_fixation"
+    ),
+    "assertions.cached_copies": "assert_cached_copy_is_bounded",
+    "assertions.guards": (
+        "assert_limits_are_kept assert_sensitive_calls_are_guarded assert_throttle_opens_again "
+        "assert_trusted_proxies_are_believed"
+    ),
+    "assertions.responses": "assert_cookie_flags assert_not_shared_cacheable",
+    "assertions.rotation_safety": "assert_rotation_safe",
+    "assertions.session_ends": (
+        "assert_logout_is_final assert_password_change_is_final assert_revocation_is_final "
+        "assert_revocation_within"
+    ),
+    "assertions.session_limit": "assert_limit_holds",
+    "assertions.sessions": (
+        "assert_rotated assert_session_data_is_kept assert_signed_in assert_signed_out"
+    ),
+    "assertions.upkeep": (
+        "assert_doubled_cookies_do_no_harm assert_freshness_ends assert_older_secrets_are_good "
+        "assert_purge_is_safe"
+    ),
+    "assertions.users": (
+        "assert_data_follows_its_owner assert_ends_reach_whom_they_should "
+        "assert_remembered_as_asked"
+    ),
+    "bench": "Bench",
+    "browser.browser": "Browser",
+    "browser.cookie": "Cookie RefusedCookie",
+    "browser.history": "Exchange",
+    "browser.jar": "CookieJar",
+    "browser.sender": "PreparedRequest",
+    "factories": "Factories",
+    "fakes.clock": "FakeClock START SkewedClock",
+    "fakes.faults": "Faults WorkerKilled",
+    "fakes.network": "Fate HeldResponse LostResponse Network",
+    "fakes.openid_issuer": "LocalIssuer",
+    "fakes.randomness": "SeededRandomness",
+    "fakes.workers": "Worker Workers",
+    "fakes.wrapping": "find_session_middleware",
+    "live": "LiveServer",
+    "properties.state_machine": "SessionMachine",
+    "schedules": "Schedules TooManySchedules",
+    "settings": "CHEAP_PASSWORDS TEST_SECRET settings_for_tests",
 }
+_MODULES = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 
 
 # No __dir__ of the lazy names: freezegun asks every module in sys.modules for all of its dir().
 def __getattr__(name: str) -> Any:
-    room = _MODULES.get(name)
-    if room is None:
+    module = _MODULES.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # First, as it imports WebOb without the warning that WebOb 1.8 gives.
+    # It goes first because it imports WebOb without the warning of WebOb 1.8.
     import_module("wsgi_sessions")
-    return getattr(import_module(f".{room}", __name__), name)
+    return getattr(import_module(f".{module}", __name__), name)

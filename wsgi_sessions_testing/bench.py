@@ -1,7 +1,4 @@
-"""``Bench``: an app set up for a test, with every part that the test moves at hand.
-
-Must not know pytest: the fixtures are made of this, and so can other test runners' be.
-"""
+"""``Bench``: an app set up for a test, with all that the test changes; works without pytest."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from inspect import signature
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -51,7 +47,22 @@ __all__ = [
 
 MEMORY = "sqlite:///:memory:"
 
-_GONE_AFTERWARDS = ("manager", "app", "factories", "faults", "workers")
+
+class _Open:
+    """What a bench has within its block alone."""
+
+    def __init__(self, manager: SessionManager, app: WSGIApplication, clock: FakeClock) -> None:
+        self.manager = manager
+        self.app = app
+        self.factories = Factories(manager)
+        self.workers = Workers(app, manager, clock)
+        self._clock = clock
+
+    @cached_property
+    def faults(self) -> Faults:
+        faults = Faults(self.manager, self._clock)
+        self.workers.meet(faults)
+        return faults
 
 
 class Bench:
@@ -60,7 +71,11 @@ class Bench:
     If the app contains a ``SessionMiddleware``, its manager works with the test's database,
     config and clock until the block ends. ``settings`` are changes of that config. Without
     ``database`` it is one in memory; with a user model of the app's own it is that model's,
-    where rows of ours that the block added are removed at its end.
+    where the rows that the block added to our tables are removed at its end.
+
+    ``faults`` is a database that is down, locked, slow or loses a write, and ``workers`` makes
+    workers with caches and clocks of their own. ``faults`` reads every row before each write,
+    from its first use on.
 
     >>> def app(environ, start_response):
     ...     user = environ["wsgi_sessions.user"]
@@ -76,6 +91,14 @@ class Bench:
     (200, 401)
     """
 
+    manager: SessionManager
+    app: WSGIApplication
+    factories: Factories
+    faults: Faults
+    workers: Workers
+    network: Network
+    events: list[SessionEvent]
+
     def __init__(
         self,
         app: WSGIApplication | None,
@@ -90,6 +113,7 @@ class Bench:
         if settings:
             self._config = settings_for_tests(self._config, **settings)
         self._database = database
+        self._open: _Open | None = None
         self._stack = ExitStack()
         self.clock = clock if clock is not None else FakeClock()
 
@@ -98,60 +122,41 @@ class Bench:
             database = self._database
             if database is None:
                 database = database_for_tests(self._config)
-            self.manager = stack.enter_context(
+            manager = stack.enter_context(
                 assembled_manager(
                     self._inner_app, database=database, config=self._config, clock=self.clock
                 )
             )
             if self._database is None and self._config.user_model is not None:
-                stack.enter_context(added_rows_removed(self.manager))
+                stack.enter_context(added_rows_removed(manager))
             self.network = Network()
-            self.events: list[SessionEvent] = []
-            self.manager.events.subscribe(self.events.append)
-            self.app = wrap(self._inner_app, self.manager)
-            self.factories = Factories(self.manager)
+            self.events = []
+            manager.events.subscribe(self.events.append)
+            self._open = _Open(manager, wrap(self._inner_app, manager), self.clock)
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for name in _GONE_AFTERWARDS:
-            self.__dict__.pop(name, None)
+    def __exit__(self, *_: object) -> None:
+        self._open = None
         self._stack.close()
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name in (*_GONE_AFTERWARDS, "network", "events"):
+            if name not in Bench.__annotations__:
+                raise AttributeError(f"a bench has no {name}")
+            if self._open is None or name in ("network", "events"):
                 raise AttributeError(
                     f"a bench has {name} within its block alone; write with Bench(app) as bench: …"
                 )
-            raise AttributeError(f"a bench has no {name}")
-
-    @cached_property
-    def faults(self) -> Faults:
-        """A database that is down, locked, slow or forgetful; it reads along once asked for."""
-        faults = Faults(self.manager, self.clock)
-        if "workers" in self.__dict__:
-            self.workers.meet(faults)
-        return faults
-
-    @cached_property
-    def workers(self) -> Workers:
-        """Workers with caches and clocks of their own; faults meet them, too."""
-        faults = self.__dict__.get("faults")
-        return Workers(self.app, self.manager, self.clock, faults=faults)
+            return getattr(self._open, name)
 
     @contextmanager
     def emptied_afterwards(self) -> Iterator[Self]:
-        """Be the bench of one test of several: what the block adds is gone after it.
+        """Remove what the block adds, so that one bench can serve several tests.
 
-        The rows that it added to our tables are removed, and ``events`` is emptied. The clock
-        goes on; what the block changed or deleted of earlier rows stays so.
+        The rows that it added to our tables are removed, and ``events`` is emptied. The clock is
+        not set back, and changes to earlier rows stay.
         """
         with added_rows_removed(self.manager):
             try:
@@ -200,10 +205,10 @@ def assembled_manager(
     config: SessionConfig,
     clock: Clock,
 ) -> Iterator[SessionManager]:
-    """Lend the app's own manager the parts of a test, or make one if the app has none.
+    """Give the app's own manager the parts of a test, or make one if the app has none.
 
-    Raises ``TypeError`` for what is no WSGI app, and for a database that is None: the app's own
-    would be used then.
+    Raises ``TypeError`` for what is no WSGI app, and for a database that is None, with which the
+    app's own would be used.
     """
     check_app(app)
     if database is None:
@@ -241,7 +246,7 @@ class _WatchedManager(SessionManager):
 
 
 def _create_tables(manager: SessionManager) -> None:
-    """Create the missing tables, once: a database of our own gets them as it is opened."""
+    """Create the missing tables; a database of our own gets them when it is opened."""
     if manager.connections.is_owned:
         manager.connections.run(lambda: None)
     else:
@@ -249,7 +254,7 @@ def _create_tables(manager: SessionManager) -> None:
 
 
 def check_app(app: Any) -> None:
-    """Raise ``TypeError`` for what can't be a WSGI app; None is nothing to complain of here."""
+    """Raise ``TypeError`` for what can't be a WSGI app; None is allowed."""
     if app is None:
         return
     if not callable(app):
@@ -269,12 +274,12 @@ def check_app(app: Any) -> None:
 def wrap(app: WSGIApplication | None, manager: SessionManager) -> WSGIApplication:
     """Return the app as it is if it has a ``SessionMiddleware``, else wrapped in one.
 
-    Raises ``LookupError`` at a request that met another one further in.
+    A request raises ``LookupError`` if it meets another ``SessionMiddleware`` within the app.
     """
     if app is not None and find_session_middleware(app) is not None:
         return app
 
-    def seen(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def checked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         ours = environ[REQUEST_KEY]
         if app is None:
             raise LookupError("there is no app here to answer; write Bench(app)")
@@ -287,7 +292,7 @@ def wrap(app: WSGIApplication | None, manager: SessionManager) -> WSGIApplicatio
             )
         return iterable
 
-    return SessionMiddleware(seen, manager)
+    return SessionMiddleware(checked, manager)
 
 
 def default_base_url(config: SessionConfig) -> str:

@@ -1,7 +1,4 @@
-"""What is imported only if an extra is installed, and the command that installs it.
-
-Must not import what it speaks of.
-"""
+"""Imports what an optional extra brings, or says which command installs it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``Factories``: users and sessions as a test needs them, of any age, generation or end.
 
-Must not sign a browser in: ``Browser.adopt`` takes what is made here.
+A browser takes over the cookie of a session made here by ``Browser.adopt``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from wsgi_sessions.sessions.policy import absolute_end_ms, first_expiry_ms
 from wsgi_sessions.sessions.session import User
 from wsgi_sessions.sessions.tokens import new_branch, new_id
 
+from .browser.reasons import end_reason
 from .browser.user_agents import find_user_agent
 from .fakes.instrumentation import unwatched
 
@@ -63,7 +64,7 @@ class Factories:
         return User(self._store.insert_user(user, account))
 
     def _free_email(self) -> str:
-        """Return an address nobody has: in a table of the app's own, users of before are left."""
+        """Return an address nobody has: a table of the app's own may hold users of other tests."""
         while True:
             self._made_count += 1
             email = f"user{self._made_count}@example.org"
@@ -78,8 +79,8 @@ class Factories:
     def find_user(self, who: User | peewee.Model | str | int) -> User:
         """Return who is meant: a user, one of your own model, an e-mail address, or an id.
 
-        Behind an e-mail address nobody has there is a new user. Raises ``LookupError`` for an
-        unknown id, and ``TypeError`` for what is nobody.
+        For an e-mail address that nobody has, a user is made. Raises ``LookupError`` for an
+        unknown id, and ``TypeError`` for what names no user.
         """
         if isinstance(who, User):
             return who
@@ -129,7 +130,7 @@ class Factories:
         Raises ``ValueError`` for what can't be, such as a confirmation before the sign-in.
         """
         manager, config = self._manager, self._manager.config
-        reason = None if ended is None else _reason(ended)
+        reason = None if ended is None else end_reason(ended)
         if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
             raise ValueError(
                 f"generation is {generation!r}; it counts how often the token was rotated, from 0"
@@ -226,11 +227,3 @@ class Factories:
             raise ValueError("this is no token of a session here that was rotated once at least")
         record = found[0]
         return self.token_of(token, generation=record.generation - 1, branch=record.branch_before)
-
-
-def _reason(ended: EndReason | str) -> EndReason:
-    try:
-        return EndReason(ended)
-    except ValueError:
-        reasons = ", ".join(repr(str(reason)) for reason in EndReason)
-        raise ValueError(f"ended is {ended!r}; a session ends for one of {reasons}") from None

@@ -1,7 +1,4 @@
-"""``LiveServer``: the application under real gunicorn, in processes of its own.
-
-Must not be needed for what a ``Browser`` can show: it is for real browsers and HTTP clients.
-"""
+"""``LiveServer``: the application under real gunicorn, for real browsers and HTTP clients."""
 
 from __future__ import annotations
 
@@ -32,8 +29,6 @@ from .fakes.clock import real_ns
 from .fakes.wrapping import find_session_middleware
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
 
@@ -45,10 +40,10 @@ PATIENCE_SECONDS = 20
 class LiveServer:
     """Serves an application at ``url`` for the length of a ``with`` block.
 
-    Its workers are forked from this process, so they have what the application holds now, and
-    the clock they see is the machine's: a fake one would stand still over there. Give the
-    application a database that processes can share, or a ``manager`` on one: over there the
-    app's own works on its parts, and nothing changes here.
+    Its workers are forked from this process, so they have a copy of the application as it is
+    now; their clock is the machine's, since a fake one would stand still there. Give the
+    application a database that processes can share, or a ``manager`` on one: the app's own
+    manager then works on its parts in the workers, and is unchanged here.
 
     >>> def app(environ, start_response):
     ...     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -92,17 +87,12 @@ class LiveServer:
         self._wait()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
     def manager(self) -> SessionManager:
-        """A manager on the server's database: for what is done here, and seen over there."""
+        """A manager on the server's database, for use in this process."""
         if self._manager is not None:
             return self._manager
         middleware = find_session_middleware(self._app)
@@ -114,11 +104,11 @@ class LiveServer:
         return middleware.manager
 
     def make_user(self, email: str | None = None, **attributes: Any) -> User:
-        """Make a user who can sign in over there: see ``Factories.make_user``."""
+        """Make a user on the server's database: see ``Factories.make_user``."""
         return self._factories.make_user(email, **attributes)
 
     def make_session(self, user: User | str | None = None, **attributes: Any) -> SignIn:
-        """Make a session that is good over there: see ``Factories.make_session``."""
+        """Make a session on the server's database: see ``Factories.make_session``."""
         return self._factories.make_session(user, **attributes)
 
     @cached_property
@@ -126,7 +116,7 @@ class LiveServer:
         return Factories(self.manager)
 
     def stop(self) -> None:
-        """Stop serving; done by the end of the block."""
+        """Stop serving, as the end of the block does."""
         if self._pid:
             with suppress(ProcessLookupError):
                 os.killpg(self._pid, signal.SIGKILL)
@@ -176,7 +166,7 @@ class LiveServer:
         raise RuntimeError(f"gunicorn did not answer at {self.url} within {PATIENCE_SECONDS} s")
 
     def _wait_for_workers(self) -> None:
-        """Wait for the last of them to be gone: they are nobody's children now."""
+        """Wait until no worker answers: they are not our children, so they can't be awaited."""
         deadline_ns = real_ns() + PATIENCE_SECONDS * 1_000_000_000
         while real_ns() < deadline_ns:
             with socket.socket() as client:

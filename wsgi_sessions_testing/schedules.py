@@ -1,7 +1,7 @@
 """``Schedules``: parallel requests, one step at a time, in chosen or in all orders.
 
-Must not use threads or sleep: each request stops at its points (read, write, respond), and
-whoever is chosen goes on. Needs the package ``greenlet``, which the extra ``testing`` brings.
+Without threads and without sleeping: each request pauses at its points (read, write, respond),
+and the order says which one runs next. Needs ``greenlet``, which the extra ``testing`` brings.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from .bench import MEMORY, Bench
 from .extras import from_extra
-from .fakes import instrumentation as seam
 from .fakes.clock import FakeClock
 from .fakes.databases import added_rows_removed
+from .fakes.instrumentation import paused_by
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -34,38 +34,33 @@ class TooManySchedules(Exception):  # noqa: N818  says what is the matter
     """There are more orders than can be walked."""
 
 
-class _Flight:
-    """One request on its way."""
+class _ScheduledRequest:
+    """One request, which runs from point to point."""
 
     def __init__(self, number: int, request: Request) -> None:
         with from_extra("testing", "greenlet", "the walk of schedules"):
             from greenlet import greenlet
 
         self.number = number
-        self.points: list[str] = []
         self.result: Any = None
         self.error: BaseException | None = None
         self._request = request
         self._greenlet = greenlet(self._run)
 
     @property
-    def is_over(self) -> bool:
+    def is_done(self) -> bool:
         return bool(self._greenlet.dead)
 
-    def go_on(self) -> None:
+    def step(self) -> None:
         """Run to the next point, or to the end."""
-        seam._stop.append(self._stop)
-        try:
+        with paused_by(self._pause):
             self._greenlet.switch()
-        finally:
-            seam._stop.pop()
 
     def kill(self) -> None:
-        if self._greenlet and not self.is_over:
+        if self._greenlet and not self.is_done:
             self._greenlet.throw()
 
-    def _stop(self, point: str) -> None:
-        self.points.append(point)
+    def _pause(self, _point: str) -> None:
         parent = self._greenlet.parent
         assert parent is not None
         parent.switch()
@@ -80,8 +75,8 @@ class _Flight:
 class Schedules:
     """Runs requests in parallel, deterministically.
 
-    They share a thread and have a context (``contextvars``) each, so a framework that keeps the
-    request in a ``threading.local``, as Bottle does, mixes them up.
+    They share one thread, and each has a context (``contextvars``) of its own; so a framework
+    that keeps the request in a ``threading.local``, as Bottle does, mixes them up.
 
     >>> def app(environ, start_response):
     ...     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -104,8 +99,8 @@ class Schedules:
     def run(self, *requests: Request, order: Sequence[int] = ()) -> list[Any]:
         """Run requests in parallel and return what each returned.
 
-        ``order`` says who takes the next step, by position, for as long as it lasts; then the
-        first that is not done goes on. What a request raises is raised at the end.
+        ``order`` says which request takes the next step, by position; once it is used up, the
+        first request that is not done runs. What a request raises is raised at the end.
 
         >>> def app(environ, start_response):
         ...     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -128,14 +123,14 @@ class Schedules:
         return _run(requests, list(order), [])
 
     def walk(self, story: Story, *, at_most: int = MAX_ORDERS) -> int:
-        """Play a story once for every order of its parallel part; return how many there were.
+        """Run a story once for every order of its parallel part; return how many there were.
 
-        ``story(bench)`` is a generator: it sets the scene on a fresh ``Bench``, yields a list
-        of requests to run in parallel, is sent what they returned, and checks. A ``clock`` that
-        was given goes back to where it is now before each play and in the end; a ``database``
-        that was given is as it was, but for rows that were changed. A failure names its order,
-        which ``run(…, order=…)`` repeats. Raises ``TooManySchedules`` as soon as the first
-        play shows that there are more than ``at_most`` orders.
+        ``story(bench)`` is a generator: it prepares a fresh ``Bench``, yields a list of requests
+        to run in parallel, is sent what they returned, and checks. A ``clock`` that was given
+        is set back before each run and at the end; of a ``database`` that was given, added rows
+        are removed and changed ones stay changed. A failure names its order, which
+        ``run(…, order=…)`` repeats. Raises ``TooManySchedules`` as soon as the first run shows
+        that there are more than ``at_most`` orders.
         """
         prefix: list[int] | None = []
         count = 0
@@ -144,7 +139,7 @@ class Schedules:
         while prefix is not None:
             choices: list[tuple[int, list[int]]] = []
             try:
-                self._play(story, prefix, choices)
+                self._run_story(story, prefix, choices)
             except Exception as error:
                 order = [chosen for chosen, _ in choices]
                 raise AssertionError(f"{error}\nin the order {order}") from error
@@ -157,28 +152,30 @@ class Schedules:
                 _refuse_too_many(count, _count_orders(choices) if count == 1 else 0, at_most)
         return count
 
-    def _play(self, story: Story, prefix: list[int], choices: list[tuple[int, list[int]]]) -> None:
+    def _run_story(
+        self, story: Story, prefix: list[int], choices: list[tuple[int, list[int]]]
+    ) -> None:
         is_shared = self._options.get("database") not in (None, MEMORY)
         with (
             Bench(self._app, **self._options) as bench,
             added_rows_removed(bench.manager) if is_shared else nullcontext(),
         ):
-            scene = story(bench)
-            requests = next(scene, None) if isgenerator(scene) else None
+            begun = story(bench)
+            requests = next(begun, None) if isgenerator(begun) else None
             if not isinstance(requests, (list, tuple)) or not all(map(callable, requests)):
                 raise TypeError(
                     "a story yields its parallel requests: yield [lambda: browser.get('/'), …]"
                 )
             results = _run(requests, prefix, choices)
             try:
-                scene.send(results)
+                begun.send(results)
             except StopIteration:
                 return
             raise TypeError("a story yields once; what comes after are its checks")
 
 
 def _refuse_too_many(count: int, estimate: int, at_most: int) -> None:
-    """Raise ``TooManySchedules`` if all are too many, where more than ``count`` are sure."""
+    """Raise ``TooManySchedules`` if there are too many: more than ``count``, or an estimate."""
     if max(count + 1, estimate) > at_most:
         many = f"about {estimate}" if estimate else f"more than {at_most}"
         raise TooManySchedules(
@@ -198,31 +195,31 @@ def _count_orders(choices: Sequence[tuple[int, list[int]]]) -> int:
 def _run(
     requests: Sequence[Request], order: list[int], choices: list[tuple[int, list[int]]]
 ) -> list[Any]:
-    flights = [_Flight(number, request) for number, request in enumerate(requests)]
+    scheduled = [_ScheduledRequest(number, request) for number, request in enumerate(requests)]
     try:
         for step in range(1_000_000):
-            going = [flight.number for flight in flights if not flight.is_over]
-            if not going:
+            running = [request.number for request in scheduled if not request.is_done]
+            if not running:
                 break
-            chosen = order[step] if step < len(order) else going[0]
-            if chosen not in going:
-                chosen = going[0]
-            choices.append((chosen, going))
-            flights[chosen].go_on()
+            chosen = order[step] if step < len(order) else running[0]
+            if chosen not in running:
+                chosen = running[0]
+            choices.append((chosen, running))
+            scheduled[chosen].step()
     finally:
-        for flight in flights:
-            flight.kill()
-    for flight in flights:
-        if flight.error is not None:
-            raise flight.error
-    return [flight.result for flight in flights]
+        for request in scheduled:
+            request.kill()
+    for request in scheduled:
+        if request.error is not None:
+            raise request.error
+    return [request.result for request in scheduled]
 
 
 def _next_order(choices: list[tuple[int, list[int]]]) -> list[int] | None:
-    """Return the shortest beginning of an order that was not walked yet, depth first."""
+    """Return the shortest beginning of an order that was not run yet, depth first."""
     for step in range(len(choices) - 1, -1, -1):
-        chosen, going = choices[step]
-        later = [number for number in going if number > chosen]
+        chosen, running = choices[step]
+        later = [number for number in running if number > chosen]
         if later:
             return [number for number, _ in choices[:step]] + [later[0]]
     return None

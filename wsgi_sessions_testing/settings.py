@@ -1,7 +1,4 @@
-"""Settings for tests: a secret that is none, and password hashing that costs nothing.
-
-Must not be used in production: whoever reads this file knows the secret.
-"""
+"""Settings for tests: a secret that everybody knows, and the cheapest password hashing."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def settings_for_tests(config: SessionConfig | None = None, **changes: Any) -> S
 def with_changes(config: SessionConfig, *layers: Mapping[str, Any]) -> SessionConfig:
     """Return a configuration with some settings changed, by one layer after the other.
 
-    All take effect at once, so one layer may make sense with another alone. Of a part (the
+    They are checked together, so a layer may need another one to be valid. Of a part (the
     cookie cache, say) the fields that are named change; ``cookie_cache=True`` switches it on.
     """
     changes = read_settings(SessionConfig, *layers)

@@ -1,7 +1,4 @@
-"""Hypothesis strategies for what sessions meet: settings, cookies, browsers, proxies and time.
-
-Must not draw anything by itself; every strategy can be drawn from in any test.
-"""
+"""Hypothesis strategies for settings, cookies, user agents, addresses behind proxies, and time."""
 
 from __future__ import annotations
 
@@ -88,7 +85,7 @@ def cookie_headers(
 
 
 def _pair(name: str, value: str) -> str:
-    """Return one pair; the semicolon, which alone would end it, is left out of it."""
+    """Return a pair without semicolons, which would end it."""
     return f"{name}={value}".replace(";", "")
 
 
@@ -128,10 +125,10 @@ class ProxiedAddress:
 def proxied_addresses(
     draw: st.DrawFn, *, trusted: Sequence[str] = ("10.0.0.0/8", "fd00::/8")
 ) -> ProxiedAddress:
-    """Return addresses behind up to three trusted proxies, with what a liar puts before them.
+    """Return addresses behind up to three trusted proxies, some with forged headers before them.
 
-    ``trusted`` are the networks the proxies live in; clients come from elsewhere. Without any
-    nobody vouches for what a client sends.
+    ``trusted`` are the networks of the proxies; clients come from elsewhere. Without any proxy
+    no header counts.
     """
     networks = [ipaddress.ip_network(text) for text in trusted]
 
@@ -146,7 +143,7 @@ def proxied_addresses(
     client = draw(st.ip_addresses().filter(_is_plain).map(str).filter(is_outside))
     lies = draw(st.lists(ip_addresses() | st.sampled_from(["unknown", "_hidden", ""]), max_size=2))
     if not proxies:
-        # Nobody vouches for what this client sends.
+        # No proxy confirms what this client sends.
         headers = {"X-Forwarded-For": ", ".join(lies)} if lies else {}
         return ProxiedAddress(client, client, headers, tuple(trusted))
     hops = [*lies, client, *proxies[:-1]]
@@ -159,7 +156,7 @@ def proxied_addresses(
 
 
 def _is_plain(address: Any) -> bool:
-    """Tell whether an address has one way of writing, which mapped ones have not."""
+    """Tell whether an address can be written in one way only, which mapped ones can not."""
     return getattr(address, "ipv4_mapped", None) is None
 
 

@@ -13,7 +13,7 @@ from wsgi_sessions.sessions import policy, validation
 from wsgi_sessions.wsgi import response_cookies
 from wsgi_sessions_testing import Bench, assert_rotation_safe, assert_signed_in, assert_signed_out
 from wsgi_sessions_testing.assertions import thieves
-from wsgi_sessions_testing.assertions.rotation_setup import Stage
+from wsgi_sessions_testing.assertions.rotation_scenario import RotationScenario
 from wsgi_sessions_testing.assertions.steps import start_anonymous
 
 ADA = "ada@example.org"
@@ -35,7 +35,7 @@ def claim_safe(**settings: Any) -> None:
 def claim_thieves_are_out(**settings: Any) -> None:
     with Bench(app, **settings) as bench:
         browser = bench.new_browser()
-        thieves.play_thieves(Stage(browser, browser.sign_in(ADA)))
+        thieves.check_thieves(RotationScenario(browser, browser.sign_in(ADA)))
 
 
 # Broken rules
@@ -473,9 +473,9 @@ def test_a_thief_who_puts_the_end_off_is_found(monkeypatch: pytest.MonkeyPatch) 
     catch_ups_have_no_bound(monkeypatch)
     with Bench(app) as bench:
         browser = bench.new_browser()
-        stage = Stage(browser, browser.sign_in(ADA))
+        stage = RotationScenario(browser, browser.sign_in(ADA))
         with pytest.raises(AssertionError, match=THIEF_IS_IN):
-            thieves._play_restless(stage)
+            thieves._check_repeated_catch_ups(stage)
 
 
 def test_a_failure_tells_the_story_of_its_play_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from wsgi_sessions_testing.properties.reference_model import (
     Shown,
     Theft,
 )
-from wsgi_sessions_testing.properties.user_rules import PEOPLE
+from wsgi_sessions_testing.properties.user_rules import EMAILS
 
 HEADERS = [("Content-Type", "text/plain")]
 
@@ -141,7 +141,7 @@ def test_a_record_may_go_that_one_behind_has_written_and_one_ahead_cleans_up(
     is_late: bool,
 ) -> None:
     with opened(quiet) as machine:
-        machine.sign_in(0, PEOPLE[0], 1)
+        machine.sign_in(0, EMAILS[0], 1)
         machine.revoke(0, is_behind=True)
         machine._advance(machine.config.keep_ended_ms - 2 * machine.skew_ms - (not is_late))
         machine.look(0, 1)
@@ -152,7 +152,7 @@ def test_a_record_may_go_that_one_behind_has_written_and_one_ahead_cleans_up(
 
 def test_a_record_that_went_too_early_is_told() -> None:
     with opened(quiet) as machine:
-        machine.sign_in(0, PEOPLE[0], 1)
+        machine.sign_in(0, EMAILS[0], 1)
         machine.revoke(0, is_behind=True)
         machine._advance(machine.config.keep_ended_ms - 2 * machine.skew_ms - 1)
         machine.bench.manager.models.session.delete().execute()
@@ -163,14 +163,14 @@ def test_a_record_that_went_too_early_is_told() -> None:
 @pytest.mark.parametrize("act", ["sign_in", "sign_out"])
 def test_a_cookie_may_outlive_the_record_of_a_session_whose_user_is_gone(act: str) -> None:
     with opened(quiet) as machine:
-        machine.sign_in(0, PEOPLE[0], 0)
-        machine.sign_in(1, PEOPLE[0], 1)
+        machine.sign_in(0, EMAILS[0], 0)
+        machine.sign_in(1, EMAILS[0], 1)
         machine.delete_user(1, by_app=True, worker=0)
         machine._advance(machine.config.expires_in_ms + machine.config.keep_ended_ms)
         machine.purge(2, 0, is_ending=False)
         assert machine.browsers[0].session_token is not None
         if act == "sign_in":
-            machine.sign_in(0, PEOPLE[0], 1)
+            machine.sign_in(0, EMAILS[0], 1)
         else:
             machine.sign_out(0)
         machine.rows_are_as_the_past_says()

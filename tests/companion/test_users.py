@@ -65,7 +65,7 @@ class TestMadeSessions:
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
-            ({"ended": "nonsense"}, "ended is 'nonsense'; a session ends for one of 'signed_out'"),
+            ({"ended": "nonsense"}, "'nonsense' is no end reason; give one of signed_out"),
             ({"generation": -1}, "generation is -1; it counts how often"),
             ({"generation": True}, "generation is True; it counts how often"),
             ({"is_settled": False}, "generation is 0, and a session whose token was never"),

@@ -1,6 +1,6 @@
-"""Assertions about attacks: a planted session, a forged token, a jar that was carried elsewhere.
+"""Assertions about attacks: a planted session, a forged token, a jar copied to another address.
 
-Must not look where an attacker could not, but for what the product says of a session.
+They use what an attacker could, and the product's own view of a session.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.sessions.session import User
 
+from ..bench import Bench, config_for_tests
 from ..browser.browser import Browser
 from ..fakes.clock import FakeClock
-from .steps import fail, plant, require_session, session_seen_by_app, start_anonymous
+from .steps import fail, plant_token, require_session, session_seen_by_app, start_anonymous
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-    from ..bench import Bench
 
 __all__ = [
     "assert_bound_to_address",
@@ -39,20 +38,18 @@ def assert_no_session_fixation(
     clock: FakeClock | None = None,
     manager: SessionManager | None = None,
 ) -> None:
-    """Assert that a cookie planted by an attacker gives them no share in a sign-in.
+    """Assert that a cookie planted by an attacker does not give them the victim's session.
 
     ``sign_in(browser)`` signs a victim in, through the app's own form best of all. The attacker
     plants a session of their own, signed in or anonymous, in the victim's jar beforehand.
     """
-    from ..bench import Bench, config_for_tests
-
     config = config_for_tests(app) if manager is None else manager.config
     for is_anonymous in (False, True):
         with Bench(app, clock=clock, config=config) as bench:
-            _assert_planted_is_worthless(bench, sign_in, is_anonymous=is_anonymous)
+            _assert_planted_session_is_left(bench, sign_in, is_anonymous=is_anonymous)
 
 
-def _assert_planted_is_worthless(
+def _assert_planted_session_is_left(
     bench: Bench, sign_in: Callable[[Browser], Any], *, is_anonymous: bool
 ) -> None:
     attacker = bench.new_browser("Firefox on Linux", address="203.0.113.66")
@@ -89,7 +86,6 @@ def assert_forged_token_refused(browser: Browser) -> None:
     token = browser.session_token
     assert token is not None
     version, secret, generation, branch, signature = token.split(".")
-    cookies, is_secure = browser.manager.cookies, browser._is_secure
     for forged in (
         f"{version}.{secret}.{int(generation) + 1}.{branch}.{signature}",
         f"{version}.{secret}.{generation}.{branch[::-1]}.{signature}",
@@ -100,20 +96,19 @@ def assert_forged_token_refused(browser: Browser) -> None:
         f"{version}.{secret}.{generation}.{signature}",
     ):
         forger = browser.fork()
-        _, line = cookies.set_token(forged, is_secure=is_secure, max_age_s=None)
-        plant(forger, cookies.token_name(is_secure=is_secure), line)
+        plant_token(forger, forged)
         if session_seen_by_app(forger) is not None:
             fail("a forged token is let in", forger)
 
 
 def assert_bound_to_address(browser: Browser, *, elsewhere: str | None = None) -> None:
-    """Assert that a copied jar is worth nothing elsewhere, whatever headers come with it.
+    """Assert that a copied jar is refused at another address, whatever headers come with it.
 
     Needs ``ip_binding``. ``elsewhere`` is the thief's address, of another network; without it
-    that next to the browser's is tried, and one far away. With ``trusted_proxies`` the thief
-    also comes through one of them, which adds the thief's address to what they claim. With
-    ``on_ip_mismatch="revoke"`` the session has ended afterwards. Raises ``ValueError`` for an
-    address at which the settings let the session in.
+    a neighbour of the browser's address is tried, and one far away. With ``trusted_proxies``
+    the thief also comes through one of them, which adds the thief's address to the headers.
+    With ``on_ip_mismatch="revoke"`` the session has ended afterwards. Raises ``ValueError`` for
+    an address at which the settings let the session in.
     """
     config = browser.manager.config
     if config.ip_binding == "off":
@@ -130,13 +125,13 @@ def assert_bound_to_address(browser: Browser, *, elsewhere: str | None = None) -
             'one: new_browser(address="192.0.2.7")',
             browser,
         )
-    why = None if elsewhere is None else _why_let_in(elsewhere, home, config)
+    why = None if elsewhere is None else _why_accepted(elsewhere, home, config)
     if why is not None:
         raise ValueError(f"elsewhere is {elsewhere}, {why}; give an address of another network")
     places = [elsewhere]
     if elsewhere is None:
-        far = (place for place in ELSEWHERE if _why_let_in(place, home, config) is None)
-        near = (place for place in _next_to(home, config) if not _why_let_in(place, home, config))
+        far = (place for place in ELSEWHERE if _why_accepted(place, home, config) is None)
+        near = (place for place in _next_to(home, config) if not _why_accepted(place, home, config))
         places = [*near, next(far)]
     claims = {
         "X-Forwarded-For": home,
@@ -160,7 +155,7 @@ def _assert_refused(
     *,
     by: str | None = None,
 ) -> None:
-    """Have a thief come from a place, or by a proxy that says so, with a copy of the jar."""
+    """Send a copy of the jar from an address, or through a proxy that reports that address."""
     if browser.session is None and user is not None:
         browser.sign_in(user)  # the one before was ended by the thief
     thief = browser.fork()
@@ -173,7 +168,7 @@ def _assert_refused(
 
 
 def _next_to(home: str, config: SessionConfig) -> Iterator[str]:
-    """Return the address that differs in the last bit that the settings ask for."""
+    """Yield the address that differs in the last bit that the settings compare."""
     place = ipaddress.ip_address(home)
     prefix = config.ip_prefix_v4 if place.version == 4 else config.ip_prefix_v6
     if config.ip_binding == "exact":
@@ -183,7 +178,7 @@ def _next_to(home: str, config: SessionConfig) -> Iterator[str]:
 
 
 def _through_proxies(home: str, place: str) -> Iterator[dict[str, str]]:
-    """Return what a proxy hands on that adds the address of a thief to the thief's claim."""
+    """Yield what a proxy passes on that adds a thief's address to what the thief has claimed."""
     yield {"X-Forwarded-For": f"{home}, {place}"}
     yield {"Forwarded": f"{_forwarded(home)}, {_forwarded(place)}"}
 
@@ -197,8 +192,8 @@ def addresses_of_proxies(config: SessionConfig) -> Iterator[str]:
         yield str(network[min(1, network.num_addresses - 1)])
 
 
-def _why_let_in(address: str, home: str, config: SessionConfig) -> str | None:
-    """Return why the settings let a session in at an address, in words, or None."""
+def _why_accepted(address: str, home: str, config: SessionConfig) -> str | None:
+    """Return why the settings accept a session at another address, in words, or None."""
     place = ipaddress.ip_address(address)
     if any(place in network for network in config.trusted_proxies):
         return "one of the trusted_proxies, which are believed whom they speak for"

@@ -1,7 +1,4 @@
-"""Assertions about what a session is not enough for, how long it lasts, and who is believed.
-
-Must not look where a user, an attacker or a proxy could not.
-"""
+"""Assertions about guarded calls, limits of sessions, the throttle, and trusted proxies."""
 
 from __future__ import annotations
 
@@ -17,16 +14,22 @@ from wsgi_sessions.errors import (
 )
 from wsgi_sessions.records import RequestFacts
 
+from ..bench import Bench, config_for_tests, default_base_url
 from ..browser.browser import Browser
 from ..browser.cookie_rules import matches_path
 from .attacks import ELSEWHERE, addresses_of_proxies
-from .responses import CookieFlags, is_session_cookie
-from .steps import advance, fail, session_seen_by_app, start_anonymous, wait_in_use
+from .responses import CookieFlags, find_cookie_faults
+from .steps import (
+    advance,
+    fail,
+    passwords_for,
+    session_seen_by_app,
+    start_anonymous,
+    wait_in_use,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-    from ..bench import Bench
 
 __all__ = [
     "assert_limits_are_kept",
@@ -35,22 +38,20 @@ __all__ = [
     "assert_trusted_proxies_are_believed",
 ]
 
-_MAX_LOOKS = 200
+_MAX_VISITS = 200
 _MAX_TRIES = 20
-"""How often as many tries as ``throttle.tries`` are made before there has to be an end of them."""
+"""How many times ``throttle.tries`` wrong passwords are tried before one must be refused."""
 
 
 def assert_sensitive_calls_are_guarded(app: WSGIApplication) -> None:
-    """Assert that a session alone deletes no user, changes no password and shows no list.
+    """Assert that deleting a user and changing a password need the password.
 
-    A wrong password does neither, and a session that is not fresh any more needs the password.
-    Where the settings end every session before ``fresh_age`` is over, only the first is tried.
+    A wrong one does neither. A session that is no longer fresh needs it too, and is not shown
+    the list of sessions; that is left out where the settings end every session before
+    ``fresh_age`` is over.
     """
-    from ..bench import Bench, config_for_tests
-
-    config = config_for_tests(app).replace(throttle=None)
-    right, wrong, new = (f"{number:0{config.password.min_length}}" for number in range(3))
-    with Bench(app, config=config) as bench:
+    with Bench(app, throttle=None) as bench:
+        right, wrong, new = passwords_for(bench.manager.config, 3)
         browser = bench.new_browser()
         user = bench.factories.make_user(password=right, email_verified=True)
         browser.sign_in(user)
@@ -66,7 +67,7 @@ def assert_sensitive_calls_are_guarded(app: WSGIApplication) -> None:
             lambda handle: handle.change_password(current_password=wrong, new_password=new),
             InvalidPasswordError,
         )
-        if not _outlast_freshness(browser):
+        if not _use_until_not_fresh(browser):
             return
         if _is_shown_list(browser):
             fail("a session that is not fresh any more was shown the user's sessions", browser)
@@ -90,16 +91,16 @@ def _expect_refusal(
     fail(what, browser)
 
 
-def _outlast_freshness(browser: Browser) -> bool:
-    """Use a new session until it is not fresh any more; tell whether it can live as long."""
+def _use_until_not_fresh(browser: Browser) -> bool:
+    """Use a new session until it is not fresh any more; return False if it ends before."""
     config = browser.manager.config
     limit_ms = config.absolute_timeout_ms
     step_ms = min(config.fresh_age_ms, _longest_pause_ms(config))
     if (limit_ms is not None and limit_ms <= config.fresh_age_ms) or step_ms <= 0:
         return False
-    if config.fresh_age_ms // step_ms > _MAX_LOOKS:
+    if config.fresh_age_ms // step_ms > _MAX_VISITS:
         return False
-    _use(browser, config.fresh_age_ms, step_ms)
+    wait_in_use(browser, config.fresh_age_ms, longest_step_ms=step_ms)
     if session_seen_by_app(browser) is None:
         fail("a browser in use all the time was signed out", browser)
     return True
@@ -114,16 +115,14 @@ def _is_shown_list(browser: Browser) -> bool:
 
 
 def assert_limits_are_kept(app: WSGIApplication) -> None:
-    """Assert that sessions end at their limits, to the millisecond, and none ends before.
+    """Assert that sessions end at their limits, to the millisecond, and not before.
 
-    ``idle_timeout`` counts from the last use, and ``absolute_timeout`` from the sign-in; one
-    that is not remembered ends after ``short_expires_in``, whatever its use. Without an absolute
-    limit one that is remembered goes on beyond ``expires_in`` as long as it is used, and no
-    longer. A limit that takes more than 200 visits to come to is left out.
+    ``idle_timeout`` counts from the last use, and ``absolute_timeout`` from the sign-in. A
+    session that is not remembered ends after ``short_expires_in``, even in use; one that is
+    remembered, without an absolute limit, lasts while it is used. A limit that takes more than
+    200 visits to reach is left out.
     """
-    from ..bench import Bench, config_for_tests
-
-    with Bench(app, config=config_for_tests(app)) as bench:
+    with Bench(app) as bench:
         config = bench.manager.config
         _assert_idle_counts_from_use(bench)
         if config.absolute_timeout_ms is None:
@@ -162,11 +161,11 @@ def _assert_idle_counts_from_use(bench: Bench) -> None:
 def _assert_goes_on_in_use(bench: Bench) -> None:
     config = bench.manager.config
     step_ms = _longest_pause_ms(config)
-    if step_ms <= 0 or 2 * config.expires_in_ms // step_ms > _MAX_LOOKS:
+    if step_ms <= 0 or 2 * config.expires_in_ms // step_ms > _MAX_VISITS:
         return
     browser = bench.new_browser()
     browser.sign_in("always@example.org")
-    _use(browser, 2 * config.expires_in_ms, step_ms)
+    wait_in_use(browser, 2 * config.expires_in_ms, longest_step_ms=step_ms)
     if session_seen_by_app(browser) is None:
         fail("a session that is used all the time expired", browser)
     advance(bench.clock, config.expires_in_ms)
@@ -179,11 +178,11 @@ def _assert_ends_after(bench: Bench, limit_ms: int, name: str, is_remembered: bo
     step_ms = _longest_pause_ms(config)
     if not is_remembered:
         step_ms = limit_ms if config.idle_timeout_ms is None else config.idle_timeout_ms // 2
-    if step_ms <= 0 or limit_ms // step_ms > _MAX_LOOKS:
+    if step_ms <= 0 or limit_ms // step_ms > _MAX_VISITS:
         return
     browser = bench.new_browser()
     browser.sign_in("limited@example.org", remember_me=is_remembered)
-    _use(browser, limit_ms - 1, step_ms)
+    wait_in_use(browser, limit_ms - 1, longest_step_ms=step_ms)
     if session_seen_by_app(browser) is None:
         fail(f"a session in use ended before {name} was over", browser)
     advance(bench.clock, 1)
@@ -192,10 +191,10 @@ def _assert_ends_after(bench: Bench, limit_ms: int, name: str, is_remembered: bo
 
 
 def _longest_pause_ms(config: SessionConfig) -> int:
-    """Return how long a browser can stay away between two visits, and is never signed out.
+    """Return how long a browser can stay away between two visits without being signed out.
 
-    One visit at least falls between the time at which a refresh is due and the expiry, and not
-    within the pause before a rotation.
+    Then at least one visit falls between the time at which a refresh is due and the expiry, and
+    not within the pause before a rotation. Returns 0 if there is no such time.
     """
     pause_ms = (config.expires_in_ms - config.update_age_ms) // 2
     if pause_ms <= 2 * config.rotation_grace_ms:
@@ -204,27 +203,15 @@ def _longest_pause_ms(config: SessionConfig) -> int:
     return pause_ms if idle_ms is None else min(pause_ms, idle_ms // 2)
 
 
-def _use(browser: Browser, milliseconds: int, step_ms: int) -> None:
-    left_ms = milliseconds
-    while left_ms > 0:
-        passing_ms = min(step_ms, left_ms)
-        wait_in_use(browser, passing_ms, lambda: session_seen_by_app(browser))
-        left_ms -= passing_ms
-        if left_ms > 0:
-            session_seen_by_app(browser)
-
-
 def assert_throttle_opens_again(app: WSGIApplication) -> None:
-    """Assert that wrong passwords come to an end, and that the owner gets in after the wait.
+    """Assert that many wrong passwords in a row are stopped, and the owner gets in after a wait.
 
-    Needs ``throttle``. The wait is what ``Retry-After`` names.
+    Needs ``throttle``. The wait is that of ``Retry-After``.
     """
-    from ..bench import Bench, config_for_tests
-
     config = config_for_tests(app)
     if config.throttle is None:
         raise AssertionError("throttle is None, so passwords can be tried for ever")
-    right, wrong = (f"{number:0{config.password.min_length}}" for number in range(2))
+    right, wrong = passwords_for(config, 2)
     facts = RequestFacts("192.0.2.77", None, is_https=True, method="POST", path="/")
     with Bench(app, config=config) as bench:
         user = bench.factories.make_user(password=right, email_verified=True)
@@ -252,13 +239,11 @@ def assert_throttle_opens_again(app: WSGIApplication) -> None:
 
 
 def assert_trusted_proxies_are_believed(app: WSGIApplication) -> None:
-    """Assert that what a trusted proxy says of client and scheme is believed.
+    """Assert that the client address and scheme that a trusted proxy reports are used.
 
     Needs ``trusted_proxies``. A browser comes by https to a proxy, and that by http to the app:
     its cookies are those of https.
     """
-    from ..bench import Bench, config_for_tests, default_base_url
-
     config = config_for_tests(app)
     if not config.trusted_proxies:
         raise AssertionError(
@@ -282,6 +267,5 @@ def assert_trusted_proxies_are_believed(app: WSGIApplication) -> None:
                     fail(f"the scheme by {names} of a trusted proxy is not believed", browser)
                 browser._with_handle("start a session", start_anonymous, headers=headers)
                 flags = CookieFlags.of(config.cookie, is_https=True)
-                for line in browser.history[-1].received:
-                    if is_session_cookie(line, config.cookie) and (fault := flags.find_fault(line)):
-                        fail(f"behind a proxy that speaks https {fault}", browser)
+                for fault in find_cookie_faults(browser.history[-1], flags, config.cookie):
+                    fail(f"behind a proxy that speaks https {fault}", browser)

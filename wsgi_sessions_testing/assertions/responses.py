@@ -1,18 +1,17 @@
-"""Assertions about single answers: the flags of session cookies, and what caches are told.
-
-Must not look at sessions: these are the lines that any browser or cache reads.
-"""
+"""Assertions about single answers: the flags of session cookies, and what caches may store."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.config.settings import CookieConfig
 
 from ..browser.browser import Browser
-from ..browser.caching import find_keepers, varies_by_cookie
+from ..browser.caching import reasons_to_store, varies_by_cookie
 from ..browser.cookie_rules import PREFIXES
+from ..browser.history import Exchange
 from ..fakes.network import LostResponse
 from .steps import fail
 
@@ -23,6 +22,8 @@ __all__ = [
     "CookieFlags",
     "assert_cookie_flags",
     "assert_not_shared_cacheable",
+    "find_cache_fault",
+    "find_cookie_faults",
     "is_session_cookie",
 ]
 
@@ -31,7 +32,7 @@ AS_CONFIGURED = "as configured"
 
 @dataclass(frozen=True, slots=True)
 class CookieFlags:
-    """The attributes that a session cookie must have; HttpOnly is always one."""
+    """The attributes that a session cookie must have, besides HttpOnly."""
 
     secure: bool
     same_site: str
@@ -41,7 +42,7 @@ class CookieFlags:
 
     @classmethod
     def of(cls, cookie: CookieConfig, *, is_https: bool) -> CookieFlags:
-        """Return those that the settings ask for in answer to a request of a scheme."""
+        """Return what the settings ask for in an answer over http or https."""
         secure = is_https if cookie.secure == "auto" else bool(cookie.secure)
         # Browsers take SameSite=None and Partitioned from Secure cookies alone.
         same_site = "Lax" if cookie.same_site == "None" and not secure else cookie.same_site
@@ -79,14 +80,23 @@ class CookieFlags:
 
 
 def is_session_cookie(line: str, cookie: CookieConfig) -> bool:
-    """Tell whether a Set-Cookie line is one of ours, by its name."""
+    """Tell by its name whether a Set-Cookie line is that of a session cookie or cached copy."""
     name = line.partition("=")[0].strip()
-    # The longest first: one begins like another.
     for prefix in PREFIXES:
         if name.startswith(prefix):
             name = name.removeprefix(prefix)
             break
     return name in (cookie.name, cookie.cache_name)
+
+
+def find_cookie_faults(
+    exchange: Exchange, flags: CookieFlags, cookie: CookieConfig
+) -> Iterator[str]:
+    """Yield what is wrong with the session cookies of an answer, in words."""
+    for line in exchange.received:
+        fault = flags.find_fault(line) if is_session_cookie(line, cookie) else None
+        if fault is not None:
+            yield fault
 
 
 def assert_cookie_flags(
@@ -99,9 +109,9 @@ def assert_cookie_flags(
 ) -> None:
     """Assert that every session cookie sent so far had the attributes it should have.
 
-    As the outermost layer of the app sent it; at least one must have come. HttpOnly always, and
-    the prefix that goes with the others; what is not given is as the settings say,
-    ``secure`` by the scheme of the request if they leave it to that.
+    They are checked as the outermost layer of the app sent them; there must be at least one.
+    Each has HttpOnly, and the prefix that its other attributes ask for. What is not given is as
+    the settings say (with ``cookie.secure="auto"`` by the scheme of the request);
     ``domain=None`` is no Domain at all.
     """
     cookie = browser.manager.config.cookie
@@ -109,7 +119,7 @@ def assert_cookie_flags(
     changes = {name: value for name, value in given.items() if value is not None}
     if domain != AS_CONFIGURED:
         changes["domain"] = domain
-    seen = 0
+    is_sent = False
     for exchange in browser.history:
         if not exchange.is_by_app:
             continue
@@ -117,13 +127,10 @@ def assert_cookie_flags(
         if changes.get("secure") is False:
             flags = replace(flags, partitioned=False)
         flags = replace(flags, **changes)
-        for line in exchange.received:
-            if is_session_cookie(line, cookie):
-                seen += 1
-                fault = flags.find_fault(line)
-                if fault is not None:
-                    fail(fault, browser)
-    if seen:
+        for fault in find_cookie_faults(exchange, flags, cookie):
+            fail(fault, browser)
+        is_sent = is_sent or any(is_session_cookie(line, cookie) for line in exchange.received)
+    if is_sent:
         return
     if any(not exchange.is_by_app for exchange in browser.history):
         fail(
@@ -142,34 +149,35 @@ def assert_cookie_flags(
 
 
 def assert_not_shared_cacheable(response: Response) -> None:
-    """Assert that no shared cache may keep a response: ask it of personal pages.
+    """Assert that no shared cache may store a response: for pages that show personal data.
 
-    May, by RFC 9111, section 3: what nothing forbids is kept, a 200 without ``Cache-Control``
-    say. ``private`` and ``no-store`` forbid it. Caches that ``CDN-Cache-Control`` or
-    ``Surrogate-Control`` speaks to go by that (RFC 9213).
+    By RFC 9111, section 3, a cache may store what nothing forbids, a 200 without
+    ``Cache-Control`` say; ``private`` and ``no-store`` forbid it. Some caches obey
+    ``CDN-Cache-Control`` or ``Surrogate-Control`` instead (RFC 9213).
     """
     if isinstance(response, LostResponse):
         raise AssertionError("the response was lost on its way; what the app sent is its .unseen")
-    reasons = find_keepers(response)
+    reasons = reasons_to_store(response)
     if reasons:
-        told = {"Cache-Control": "None", "Vary": "None"}
+        fields = {"Cache-Control": "None", "Vary": "None"}
         for name in response.headers:
             word = name.lower()
             if word.endswith(("cache-control", "surrogate-control")) or word in ("expires", "vary"):
-                told[name.title().replace("Cdn", "CDN")] = ", ".join(response.headers.getall(name))
-        lines = ", ".join(f"{name}: {value}" for name, value in told.items())
+                values = ", ".join(response.headers.getall(name))
+                fields[name.title().replace("Cdn", "CDN")] = values
+        lines = ", ".join(f"{name}: {value}" for name, value in fields.items())
         raise AssertionError(f"{'; '.join(reasons)}: {lines}")
 
 
 def find_cache_fault(response: Response, cookie: CookieConfig) -> str | None:
-    """Return what any answer of a wrapped app tells caches wrongly, in words, or None.
+    """Return what is wrong for caches with an answer of a wrapped app, in words, or None.
 
-    A public page may be kept, for whoever brings the same cookies; one that sets a session
-    cookie may not.
+    A public page may be stored for requests with the same cookies, but not an answer that sets
+    a session cookie.
     """
     if not varies_by_cookie(response):
         return "an answer does not vary by Cookie"
     lines = response.headers.getall("Set-Cookie")
-    if any(is_session_cookie(line, cookie) for line in lines) and find_keepers(response):
+    if any(is_session_cookie(line, cookie) for line in lines) and reasons_to_store(response):
         return "shared caches may keep an answer that sets a session cookie"
     return None

@@ -1,8 +1,4 @@
-"""Assertions about sessions whose failures tell the story of what was sent and answered.
-
-Must not look where a user or an attacker could not: cookies, answers, and what the product
-says of a session.
-"""
+"""Assertions about one browser's session: signed in or out, rotated, its data kept."""
 
 from __future__ import annotations
 
@@ -12,8 +8,9 @@ from typing import Any
 from wsgi_sessions.records import EndReason
 
 from ..browser.browser import Browser
-from ..browser.reasons import end_reason, find_standing, tokens_held, why_out
+from ..browser.reasons import end_reason, find_standing, tokens_held, why_signed_out
 from ..fakes.network import Fate
+from ..schedules import Schedules
 from .steps import fail, require_session
 
 __all__ = [
@@ -32,7 +29,7 @@ def assert_signed_in(browser: Browser, *, as_: str | None = None) -> None:
     """Assert that the browser's next request has a live session, of an e-mail address if given."""
     session = browser.session
     if session is None:
-        fail(f"the browser is signed out ({why_out(browser)})", browser)
+        fail(f"the browser is signed out ({why_signed_out(browser)})", browser)
     email = None if session.user is None else session.user.email
     if as_ is not None and email != as_:
         fail(f"the browser is signed in as {email}, not as {as_}", browser)
@@ -49,8 +46,9 @@ def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None
     """Assert that the browser's next request has no live session, ended for a reason if given.
 
     ``reason`` is that of the last session whose cookie the browser had: ``"revoked"``, say. A
-    session that is past a limit counts as ended before any request has met that, and a token
-    that is refused while its session lives on (``on_ip_mismatch="reject"``) as refused for it.
+    session that is past a limit counts as ended, even if no request has noticed it yet; a token
+    that is refused while its session goes on (``on_ip_mismatch="reject"``) counts by the reason
+    of the refusal.
     """
     wanted = None if reason is None else end_reason(reason)
     session = browser.session
@@ -68,7 +66,7 @@ def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None
     if found is None:
         fail(f"the browser has had no session that could have ended as {wanted}", browser)
     if found.reason is None:
-        fail(f"nothing ended as {wanted}: {why_out(browser)}", browser)
+        fail(f"nothing ended as {wanted}: {why_signed_out(browser)}", browser)
     if found.reason is not wanted:
         verb = "ended" if found.is_over else "is refused"
         fail(f"the session {verb} as {found.reason}, not as {wanted}", browser)
@@ -102,11 +100,10 @@ def assert_rotated(browser: Browser, before: str | None) -> None:
 
 
 def assert_session_data_is_kept(browser: Browser) -> None:
-    """Assert that session data survives: changes inside values, and of parallel requests.
+    """Assert that session data is kept: changes within values, and those of parallel requests.
 
-    Keys of its own are added and taken away again; the app's stay as they are.
+    Keys of its own are added and removed again; the app's stay as they are.
     """
-    from ..schedules import Schedules
 
     def change(act: Callable[[Any], Any]) -> Callable[[], Any]:
         def use(handle: Any) -> Any:

@@ -1,7 +1,4 @@
-"""What assertions do between their claims: look as the app does, let time pass, plant a cookie.
-
-Must not claim anything about the product but what an assertion needs to begin with.
-"""
+"""Steps of assertions: visit as the app sees it, let time pass, plant a cookie, fail."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin
 
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.sessions.session import Session
 
 from ..browser.browser import Browser
@@ -23,7 +21,10 @@ __all__ = [
     "fail",
     "fake_clock",
     "page_for",
+    "passwords_for",
     "plant",
+    "plant_copy",
+    "plant_token",
     "require_session",
     "session_seen_by_app",
     "start_anonymous",
@@ -48,9 +49,9 @@ def require_session(browser: Browser) -> Session:
 
 
 def page_for(browser: Browser, page: str | None) -> str:
-    """Return a page that session cookies are sent to, by default that of their own path.
+    """Return a page that session cookies are sent to: the given one, or that of their path.
 
-    Raises ``ValueError`` for one that they don't reach.
+    Raises ``ValueError`` for a page that they are not sent to.
     """
     cookie_path = browser.manager.config.cookie.path
     if page is None:
@@ -77,19 +78,19 @@ def visit(browser: Browser, page: str) -> Response:
 
 
 def session_seen_by_app(browser: Browser, headers: Mapping[str, str] | None = None) -> Any:
-    """Return the session that an app gets for a request of this browser, cookie cache and all."""
+    """Return the session that the app gets for a request of this browser, cached or not."""
     return browser._with_handle("look", lambda handle: handle.session, headers=headers)
 
 
 def start_anonymous(handle: Any) -> None:
-    """Begin a session of a visitor, and have it written down."""
+    """Begin a session of a visitor, and store it."""
     handle.start_anonymous_session().data["planted"] = True
 
 
 def plant(browser: Browser, name: str, line: str) -> None:
-    """Put a cookie of ours in the place of the one that the browser has; fail if it will not.
+    """Replace a session cookie in a browser's jar; fail if the jar refuses it.
 
-    ``line`` is as the product would set it, so that it is the same cookie to a browser.
+    ``line`` is a Set-Cookie line as the product would send it.
     """
     refused_before = len(browser.cookies.refused)
     browser.cookies.discard(name)
@@ -98,20 +99,52 @@ def plant(browser: Browser, name: str, line: str) -> None:
         fail(f"the browser took no {name}, so nothing is shown by it", browser)
 
 
+def passwords_for(config: SessionConfig, count: int) -> list[str]:
+    """Return different passwords that the settings accept."""
+    return [f"{number:0{config.password.min_length}}" for number in range(count)]
+
+
 def advance(clock: Any, milliseconds: int) -> None:
     """Let time pass; none at all is fine."""
     if milliseconds:
         fake_clock(clock).advance(milliseconds=milliseconds)
 
 
-def wait_in_use(browser: Browser, milliseconds: int, visit: Callable[[], Any]) -> None:
-    """Let time pass, with visits on the way if the session would be over without them."""
+def plant_token(browser: Browser, token: str, *, max_age_s: int | None = None) -> None:
+    """Replace the session token in a browser's jar."""
+    cookies, is_secure = browser.manager.cookies, browser._is_secure
+    _, line = cookies.set_token(token, is_secure=is_secure, max_age_s=max_age_s)
+    plant(browser, cookies.token_name(is_secure=is_secure), line)
+
+
+def plant_copy(browser: Browser, text: str) -> bool:
+    """Replace the cached copy in a browser's jar; return False if it is too large for a cookie."""
+    cookies, is_secure = browser.manager.cookies, browser._is_secure
+    made = cookies.set_cached_copy(text, is_secure=is_secure, max_age_s=3600)
+    if made is not None:
+        plant(browser, cookies.cache_name(is_secure=is_secure), made[1])
+    return made is not None
+
+
+def wait_in_use(
+    browser: Browser,
+    milliseconds: int,
+    visit: Callable[[], Any] | None = None,
+    *,
+    longest_step_ms: int | None = None,
+) -> None:
+    """Let time pass, with visits that keep the session from expiring or being idle.
+
+    Without ``visit`` the app is asked for the session. ``longest_step_ms``: visit more often.
+    """
     config = browser.manager.config
     idle_ms = config.idle_timeout_ms
-    # From when on a session is refreshed until it expires there is one visit at least.
+    # At least one visit falls between the time of a refresh and the expiry.
     step_ms = max(1, (config.expires_in_ms - config.update_age_ms) // 2)
     if idle_ms is not None:
         step_ms = min(step_ms, idle_ms // 2)
+    if longest_step_ms is not None:
+        step_ms = min(step_ms, longest_step_ms)
     visit_count = milliseconds // step_ms
     if visit_count > MAX_VISITS:
         if idle_ms is not None and step_ms == idle_ms // 2:
@@ -128,5 +161,7 @@ def wait_in_use(browser: Browser, milliseconds: int, visit: Callable[[], Any]) -
     while left_ms > 0:
         advance(browser.clock, min(step_ms, left_ms))
         left_ms -= step_ms
-        if left_ms > 0:
+        if left_ms > 0 and visit is None:
+            session_seen_by_app(browser)
+        elif left_ms > 0 and visit is not None:
             visit()

@@ -1,6 +1,6 @@
-"""Stories of thieves on line, for ``assert_rotation_safe``: until when they may be let in.
+"""Checks of thieves around a rotation, for ``assert_rotation_safe``: until when they are let in.
 
-Must not know the rules by which the product tells a thief: they are judged by who they are.
+A request is judged by who sends it, and not by the rules by which the product finds a thief.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from itertools import product
 from wsgi_sessions.records import PresentedToken
 
 from ..browser.browser import Browser
-from .rotation_setup import Stage
+from .rotation_scenario import RotationScenario
 from .sessions import assert_signed_out
-from .steps import session_seen_by_app
+from .steps import plant_token, session_seen_by_app
 
-__all__ = ["play_thieves"]
+__all__ = ["check_thieves"]
 
 STOLEN, OFFERED, CAUGHT_UP = "stolen", "offered", "caught up"
+"""What the thief presents: see ``_ThiefScenario.thief_asks``."""
+SIGNED_OUT = "a browser was signed out by its own rotation"
 
 
-class _Duel:
-    """A browser, its owner's, and a thief with a copy of its jar from before the rotation.
+class _ThiefScenario:
+    """An owner's browser, and a thief with a copy of its jar from before the rotation.
 
-    The thief keeps every jar that he ever had. What is claimed: once a token of a later
-    generation than the stolen one has been presented, the owner's first request after the
-    window decides. If the owner is let in, nothing that the thief has is any good; else, where
-    the thief asked first, the session has ended and both are out.
+    The thief keeps every jar that he ever had. Once a token of a later generation than the
+    stolen one has been presented, the owner's first request after the window decides: if the
+    owner is let in, nothing that the thief has is accepted any more; else the thief was first,
+    the session has ended, and both are out.
     """
 
-    def __init__(self, stage: Stage, what: str, *, due_in_ms: int = 0) -> None:
-        self.stage = stage
-        self.owner = stage.begin(what, due_in_ms=due_in_ms)
+    def __init__(self, scenario: RotationScenario, what: str, *, due_in_ms: int = 0) -> None:
+        self.scenario = scenario
+        self.owner = scenario.begin(what, due_in_ms=due_in_ms)
         self.loot: list[Browser] = []
         self._newest: PresentedToken | None = None
         self._stolen_generation = 0
@@ -49,45 +51,45 @@ class _Duel:
     @property
     def window_end_ms(self) -> int:
         """When the last window is over, if a rotation was confirmed."""
-        return self._since_ms + self.stage.window_ms
+        return self._since_ms + self.scenario.window_ms
 
     def steal(self) -> None:
         """Copy the owner's jar as it is."""
         self._keep(self.owner)
 
     def owner_asks(self) -> None:
-        """Have the owner ask; claim that they are let in, or that the thief was first."""
+        """Send a request of the owner; it must be let in, unless the thief was first."""
         if self.is_decided:
             return
         token = self._token_of(self.owner)
         if session_seen_by_app(self.owner) is None:
-            self.stage.must(
+            self.scenario.require(
                 self._is_thief_first,
                 "the browser was signed out while a thief asked, who had not asked after the "
                 "window before it",
             )
-            self._claim_that_both_are_out()
+            self._check_that_both_are_out()
             return
         self._note(token)
         is_after_window = self._newest is not None and self._now_ms >= self.window_end_ms
         if is_after_window and token is not None and self._is_newest(token):
             self.is_decided = True
-            self._claim_that_thief_is_out()
+            self._check_that_thief_is_out()
 
     def thief_asks(self, which: str) -> None:
-        """Have the thief ask with what he stole, or was offered last, or given to catch up."""
+        """Send a request of the thief with what was stolen, offered last, or a catch-up."""
         jar = self._choose(which)
         if jar is None or self.is_decided:
             return
         self._ask_as_thief(jar)
 
     def until(self, instant_ms: int, *, is_owner_there: bool = True) -> None:
-        """Let time pass until an instant; who has to be in use meanwhile is whoever is there."""
+        """Let time pass until an instant; the session is used by the owner, or by the thief."""
         user = self.owner if is_owner_there else self._choose(OFFERED)
-        self.stage.wait(max(0, instant_ms - self._now_ms), user=user)
+        self.scenario.wait(max(0, instant_ms - self._now_ms), user=user)
 
     def _ask_as_thief(self, jar: Browser) -> bool:
-        token, attempt = self._token_of(jar), self.stage.part_of(jar, "the thief")
+        token, attempt = self._token_of(jar), self.scenario.fork(jar, "the thief")
         if session_seen_by_app(attempt) is None:
             return False
         takes_over = self._note(token)
@@ -98,13 +100,13 @@ class _Duel:
         return True
 
     def _keep(self, jar: Browser) -> None:
-        """Keep a copy of a jar; what it holds is sent for ever, whatever Max-Age says."""
-        kept = self.stage.part_of(jar, "the thief")
+        """Keep a copy of a jar; its cookies are sent for ever, whatever their Max-Age."""
+        kept = self.scenario.fork(jar, "the thief")
         kept.cookies = jar.cookies.copy(ignores_max_age=True)
         self.loot.append(kept)
 
     def _note(self, token: PresentedToken | None) -> bool:
-        """Note what a request that was let in presented; tell whether it began a window."""
+        """Note what an accepted request presented; return whether it began a window by catch-up."""
         if token is None or token.generation <= self._stolen_generation:
             return False
         if self._newest is None or token.generation > self._newest.generation:
@@ -129,204 +131,206 @@ class _Duel:
                 return jar
         return None
 
-    def _claim_that_thief_is_out(self) -> None:
-        """Claim it of everything he has; the first that he really shows ends the session."""
-        stage = self.stage
+    def _check_that_thief_is_out(self) -> None:
+        """Check everything that the thief has; the first token that is sent ends the session."""
+        scenario = self.scenario
         what = "a thief is let in after the browser has asked, after the window"
         for jar in self.loot:
-            stage.must(jar.session is None, what)
-        for jar in self._promising():
-            stage.must(not self._ask_as_thief(jar), what)
-        if stage.config.on_replay == "revoke":
+            scenario.require(jar.session is None, what)
+        for jar in self._tried_jars():
+            scenario.require(not self._ask_as_thief(jar), what)
+        if scenario.config.on_replay == "revoke":
             assert_signed_out(self.owner, reason="replayed")
 
-    def _claim_that_both_are_out(self) -> None:
+    def _check_that_both_are_out(self) -> None:
         self.is_decided = True
-        if self.stage.config.on_replay == "revoke":
+        if self.scenario.config.on_replay == "revoke":
             assert_signed_out(self.owner, reason="replayed")
-            self.stage.away(self.stage.config.revocation_lag_ms)
-            for jar in self._promising():
+            self.scenario.away(self.scenario.config.revocation_lag_ms)
+            for jar in self._tried_jars():
                 is_in = self._ask_as_thief(jar)
-                self.stage.must(not is_in, "a thief is let in by a session that has ended")
+                self.scenario.require(not is_in, "a thief is let in by a session that has ended")
 
-    def _promising(self) -> list[Browser]:
-        """Return the jars that are really tried in the end: the last, and each with a copy."""
-        name = self.stage.manager.cookies.cache_name(is_secure=self.owner._is_secure)
+    def _tried_jars(self) -> list[Browser]:
+        """Return the jars that are tried with requests: the last, and those with a cached copy."""
+        name = self.scenario.manager.cookies.cache_name(is_secure=self.owner._is_secure)
         return [jar for jar in self.loot if jar is self.loot[-1] or name in jar.cookies]
 
     def _token_of(self, browser: Browser) -> PresentedToken | None:
-        return self.stage.manager.signer.read(browser.session_token or "")
+        return self.scenario.manager.signer.read(browser.session_token or "")
 
     @property
     def _now_ms(self) -> int:
-        return self.stage.clock.now_ms()
+        return self.scenario.clock.now_ms()
 
 
-def play_thieves(stage: Stage) -> None:
-    """Play every story; each sets the stage anew."""
+def check_thieves(scenario: RotationScenario) -> None:
+    """Run every check, each with a session of its own."""
     for confirms_first, catches_up, is_first_at_end in product(
         ("owner", "thief"), (None, "at once", "at the end"), ("owner", "thief")
     ):
-        _play_owner_there(
-            stage,
+        _check_owner_there(
+            scenario,
             confirms_first=confirms_first,
             catches_up=catches_up,
             is_first_at_end=is_first_at_end,
         )
-    for comes_at_ms, has_caught_up, is_first_at_end in _returns(stage):
-        _play_owner_away(
-            stage,
+    for comes_at_ms, has_caught_up, is_first_at_end in _returns(scenario):
+        _check_owner_away(
+            scenario,
             comes_at_ms=comes_at_ms,
             catches_up=has_caught_up,
             is_first_at_end=is_first_at_end,
         )
-    _play_restless(stage)
-    _play_copy_from_before(stage)
-    _play_lost_before(stage)
+    _check_repeated_catch_ups(scenario)
+    _check_copy_from_before(scenario)
+    _check_lost_before(scenario)
     for which in (STOLEN, OFFERED):
-        _play_endless_upload(stage, which)
+        _check_endless_upload(scenario, which)
 
 
-def _play_owner_there(
-    stage: Stage, *, confirms_first: str, catches_up: str | None, is_first_at_end: str
+def _check_owner_there(
+    scenario: RotationScenario, *, confirms_first: str, catches_up: str | None, is_first_at_end: str
 ) -> None:
-    """Both ask when the token is due, and are given a next one each."""
-    duel = _Duel(
-        stage,
+    """Both send requests when the token is due, and each is offered a next one."""
+    theft = _ThiefScenario(
+        scenario,
         f"a thief asks whenever the owner does: first to confirm is the {confirms_first}, first "
         f"after the window the {is_first_at_end}"
         + ("" if catches_up is None else f"; the thief catches up {catches_up}"),
     )
-    duel.steal()
+    theft.steal()
     order = ("owner", "thief") if confirms_first == "owner" else ("thief", "owner")
-    _both_ask(duel, order, STOLEN)
-    _both_ask(duel, order, OFFERED)
-    begun_ms = stage.clock.now_ms()
-    duel.until(begun_ms + stage.grace_ms - 1)
-    _both_ask(duel, order, OFFERED)
+    _both_ask(theft, order, STOLEN)
+    _both_ask(theft, order, OFFERED)
+    begun_ms = scenario.clock.now_ms()
+    theft.until(begun_ms + scenario.grace_ms - 1)
+    _both_ask(theft, order, OFFERED)
     if catches_up is not None:
-        duel.until(begun_ms + stage.grace_ms)
-        duel.thief_asks(STOLEN)
+        theft.until(begun_ms + scenario.grace_ms)
+        theft.thief_asks(STOLEN)
     if catches_up == "at once":
-        duel.thief_asks(CAUGHT_UP)
-    duel.until(begun_ms + stage.window_ms - 1)
+        theft.thief_asks(CAUGHT_UP)
+    theft.until(begun_ms + scenario.window_ms - 1)
     if catches_up == "at the end":
-        duel.thief_asks(CAUGHT_UP)
-    _both_ask(duel, order, OFFERED)
-    _end(duel, is_first_at_end)
+        theft.thief_asks(CAUGHT_UP)
+    _both_ask(theft, order, OFFERED)
+    _end(theft, is_first_at_end)
 
 
-def _play_restless(stage: Stage) -> None:
-    """The thief catches up before the end of every window, to put it off."""
-    duel = _Duel(stage, "a thief catches up again and again")
-    duel.steal()
-    _both_ask(duel, ("owner", "thief"), STOLEN)
-    _both_ask(duel, ("owner", "thief"), OFFERED)
-    begun_ms = stage.clock.now_ms()
+def _check_repeated_catch_ups(scenario: RotationScenario) -> None:
+    """The thief catches up before the end of every window, to make it last longer."""
+    theft = _ThiefScenario(scenario, "a thief catches up again and again")
+    theft.steal()
+    _both_ask(theft, ("owner", "thief"), STOLEN)
+    _both_ask(theft, ("owner", "thief"), OFFERED)
+    begun_ms = scenario.clock.now_ms()
     for _ in range(2):
-        duel.until(duel.window_end_ms - 1)
-        duel.thief_asks(STOLEN)
-        duel.thief_asks(CAUGHT_UP)
-        duel.owner_asks()
-    duel.until(begun_ms + 2 * stage.window_ms)
-    duel.owner_asks()
+        theft.until(theft.window_end_ms - 1)
+        theft.thief_asks(STOLEN)
+        theft.thief_asks(CAUGHT_UP)
+        theft.owner_asks()
+    theft.until(begun_ms + 2 * scenario.window_ms)
+    theft.owner_asks()
 
 
-def _returns(stage: Stage) -> Iterator[tuple[int, bool, str]]:
-    """Go through when the owner comes back, whether the thief had caught up, who asks first."""
-    for comes_at_ms in (0, stage.grace_ms - 1, stage.grace_ms, stage.window_ms - 1):
+def _returns(scenario: RotationScenario) -> Iterator[tuple[int, bool, str]]:
+    """Yield when the owner comes back, whether the thief had caught up, and who is first then."""
+    for comes_at_ms in (0, scenario.grace_ms - 1, scenario.grace_ms, scenario.window_ms - 1):
         yield comes_at_ms, False, "owner"
         yield comes_at_ms, False, "thief"
-    for comes_at_ms in (stage.grace_ms, stage.window_ms):
+    for comes_at_ms in (scenario.grace_ms, scenario.window_ms):
         yield comes_at_ms, True, "owner"
-    yield stage.window_ms, False, "owner"
-    yield stage.window_ms, False, "thief"
+    yield scenario.window_ms, False, "owner"
+    yield scenario.window_ms, False, "thief"
 
 
-def _play_owner_away(
-    stage: Stage, *, comes_at_ms: int, catches_up: bool, is_first_at_end: str
+def _check_owner_away(
+    scenario: RotationScenario, *, comes_at_ms: int, catches_up: bool, is_first_at_end: str
 ) -> None:
     """The thief alone is there when the token is due; the owner comes back so much later."""
-    duel = _Duel(
-        stage,
+    theft = _ThiefScenario(
+        scenario,
         f"a thief confirms a rotation while the owner is away for {comes_at_ms / 1000:g} s"
         + (", and catches up" if catches_up else ""),
     )
-    duel.steal()
-    duel.thief_asks(STOLEN)
-    duel.thief_asks(OFFERED)
-    begun_ms = stage.clock.now_ms()
+    theft.steal()
+    theft.thief_asks(STOLEN)
+    theft.thief_asks(OFFERED)
+    begun_ms = scenario.clock.now_ms()
     if catches_up:
-        duel.until(begun_ms + stage.grace_ms, is_owner_there=False)
-        duel.thief_asks(STOLEN)
-        duel.thief_asks(CAUGHT_UP)
-    duel.until(begun_ms + comes_at_ms, is_owner_there=False)
-    if comes_at_ms == stage.window_ms and is_first_at_end == "thief":
-        duel.thief_asks(OFFERED)
-    duel.owner_asks()
-    if comes_at_ms < stage.grace_ms:
-        duel.until(begun_ms + stage.grace_ms)
-        duel.owner_asks()
-    duel.owner_asks()
-    duel.thief_asks(OFFERED)
-    _end(duel, is_first_at_end)
+        theft.until(begun_ms + scenario.grace_ms, is_owner_there=False)
+        theft.thief_asks(STOLEN)
+        theft.thief_asks(CAUGHT_UP)
+    theft.until(begun_ms + comes_at_ms, is_owner_there=False)
+    if comes_at_ms == scenario.window_ms and is_first_at_end == "thief":
+        theft.thief_asks(OFFERED)
+    theft.owner_asks()
+    if comes_at_ms < scenario.grace_ms:
+        theft.until(begun_ms + scenario.grace_ms)
+        theft.owner_asks()
+    theft.owner_asks()
+    theft.thief_asks(OFFERED)
+    _end(theft, is_first_at_end)
 
 
-def _end(duel: _Duel, is_first: str) -> None:
-    """Come to just before and just after the end of the last window."""
-    duel.until(duel.window_end_ms - 1)
-    duel.thief_asks(OFFERED)
-    duel.owner_asks()
-    duel.until(duel.window_end_ms)
+def _end(theft: _ThiefScenario, is_first: str) -> None:
+    """Send requests just before and just after the end of the last window."""
+    theft.until(theft.window_end_ms - 1)
+    theft.thief_asks(OFFERED)
+    theft.owner_asks()
+    theft.until(theft.window_end_ms)
     if is_first == "thief":
-        duel.thief_asks(OFFERED)
-    duel.owner_asks()
-    duel.stage.must(duel.has_rotated, "no token was rotated though it was due")
-    duel.stage.must(
-        duel.is_decided, "it is not decided after the window who has the session: both are let in"
+        theft.thief_asks(OFFERED)
+    theft.owner_asks()
+    theft.scenario.require(theft.has_rotated, "no token was rotated though it was due")
+    theft.scenario.require(
+        theft.is_decided, "it is not decided after the window who has the session: both are let in"
     )
 
 
-def _both_ask(duel: _Duel, order: tuple[str, str], which: str) -> None:
+def _both_ask(theft: _ThiefScenario, order: tuple[str, str], which: str) -> None:
     for who in order:
         if who == "owner":
-            duel.owner_asks()
+            theft.owner_asks()
         else:
-            duel.thief_asks(which)
+            theft.thief_asks(which)
 
 
-def _play_copy_from_before(stage: Stage) -> None:
+def _check_copy_from_before(scenario: RotationScenario) -> None:
     """The stolen jar holds a cached copy from shortly before the rotation."""
-    if not stage.config.cookie_cache.enabled:
+    if not scenario.config.cookie_cache.enabled:
         return
-    duel = _Duel(
-        stage,
+    theft = _ThiefScenario(
+        scenario,
         "a thief has a cached copy from before the rotation",
-        due_in_ms=stage.grace_ms + 1000,
+        due_in_ms=scenario.grace_ms + 1000,
     )
-    duel.owner_asks()
-    duel.steal()
-    stage.wait(stage.grace_ms + 1000)
-    duel.owner_asks()
-    duel.owner_asks()
-    _end(duel, "owner")
+    theft.owner_asks()
+    theft.steal()
+    scenario.wait(scenario.grace_ms + 1000)
+    theft.owner_asks()
+    theft.owner_asks()
+    _end(theft, "owner")
 
 
-def _play_lost_before(stage: Stage) -> None:
-    """What lost an earlier rotation comes back after the next: within the grace, after, late."""
-    for generation, when_ms, has_long_body in product((0, 1), (0, stage.grace_ms), (False, True)):
+def _check_lost_before(scenario: RotationScenario) -> None:
+    """A token that an earlier rotation left behind comes back after the next one."""
+    for generation, when_ms, has_long_body in product(
+        (0, 1), (0, scenario.grace_ms), (False, True)
+    ):
         what = "two rotations before" if generation == 0 else "a sibling that lost the one before"
-        owner = stage.begin(f"a thief has the token of {what}", generation=1)
-        thief = stage.part_of(owner, "the thief")
+        owner = scenario.begin(f"a thief has the token of {what}", generation=1)
+        thief = scenario.fork(owner, "the thief")
         held = owner.session_token
         assert held is not None, "it was just given"
-        stage.give(thief, stage.sibling_of(held, generation=generation))
+        plant_token(thief, scenario.sibling_of(held, generation=generation))
         for _ in range(2):
-            stage.must(session_seen_by_app(owner), "a browser was signed out by its own rotation")
-        stage.wait(when_ms)
+            scenario.require(session_seen_by_app(owner), SIGNED_OUT)
+        scenario.wait(when_ms)
         is_in = _upload(thief) if has_long_body else session_seen_by_app(thief)
-        stage.must(not is_in, f"a stolen token is taken: that of {what}")
-        if stage.config.on_replay == "revoke":
+        scenario.require(not is_in, f"a stolen token is taken: that of {what}")
+        if scenario.config.on_replay == "revoke":
             assert_signed_out(owner, reason="replayed")
 
 
@@ -336,20 +340,20 @@ def _upload(browser: Browser) -> bool:
     return seen is not None
 
 
-def _play_endless_upload(stage: Stage, which: str) -> None:
-    """Long bodies keep a thief in until ``upload_grace`` is over, and no longer."""
-    duel = _Duel(stage, f"a thief sends long bodies, with a token that he has {which}")
-    duel.steal()
-    duel.thief_asks(STOLEN)
-    duel.owner_asks()
-    duel.owner_asks()
-    begun_ms = stage.clock.now_ms()
-    stage.wait(stage.window_ms)
-    owner = duel.owner
-    stage.must(session_seen_by_app(owner), "a browser was signed out by its own rotation")
-    stage.wait(begun_ms + stage.upload_ms - 1 - stage.clock.now_ms())
-    thief = stage.part_of(duel.loot[0 if which == STOLEN else -1], "the thief")
+def _check_endless_upload(scenario: RotationScenario, which: str) -> None:
+    """Long bodies let a thief in until ``upload_grace`` is over, and no longer."""
+    theft = _ThiefScenario(scenario, f"a thief sends long bodies, with a token that he has {which}")
+    theft.steal()
+    theft.thief_asks(STOLEN)
+    theft.owner_asks()
+    theft.owner_asks()
+    begun_ms = scenario.clock.now_ms()
+    scenario.wait(scenario.window_ms)
+    owner = theft.owner
+    scenario.require(session_seen_by_app(owner), SIGNED_OUT)
+    scenario.wait(begun_ms + scenario.upload_ms - 1 - scenario.clock.now_ms())
+    thief = scenario.fork(theft.loot[0 if which == STOLEN else -1], "the thief")
     is_in = _upload(thief)
-    stage.must(not is_in, "a thief with a long body is let in after upload_grace")
-    if stage.config.on_replay == "revoke":
+    scenario.require(not is_in, "a thief with a long body is let in after upload_grace")
+    if scenario.config.on_replay == "revoke":
         assert_signed_out(owner, reason="replayed")

@@ -1,7 +1,4 @@
-"""Assertions about what time and upkeep do: freshness, clean-up, new secrets, doubled cookies.
-
-Must not look where a user or an operator could not.
-"""
+"""Assertions about freshness, clean-up, new secrets, and several cookies of one name."""
 
 from __future__ import annotations
 
@@ -9,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.sessions.tokens import TokenSigner
 
+from ..bench import Bench, config_for_tests
 from ..browser.browser import Browser
 from .steps import (
     advance,
     fail,
     page_for,
-    plant,
+    plant_token,
     require_session,
     session_seen_by_app,
     visit,
@@ -35,10 +33,10 @@ _NEWEST, _UNKNOWN = "the-newest-secret-of-all-" * 2, "a-secret-that-nobody-knows
 
 
 def assert_freshness_ends(browser: Browser) -> None:
-    """Assert that a session is fresh for ``fresh_age`` from the sign-in on, whatever its use.
+    """Assert that a session is fresh for ``fresh_age`` after the sign-in, however it is used.
 
-    Time passes, with visits on the way. Where the session can't live as long as that, it is
-    only asserted that it is fresh at first.
+    Time passes, with visits. Where the session can't live as long as that, it is only asserted
+    that it is fresh at first.
     """
 
     def is_fresh() -> bool:
@@ -73,10 +71,11 @@ def assert_freshness_ends(browser: Browser) -> None:
 
 
 def assert_purge_is_safe(browser: Browser) -> None:
-    """Assert that a clean-up takes nothing that is still needed.
+    """Assert that a clean-up deletes nothing that is still needed.
 
-    Neither a live session, nor the record of one that ended less than ``keep_ended`` ago, nor
-    what tells other processes of an end. The browser's session has ended afterwards.
+    That is a live session, the record of one that ended less than ``keep_ended`` ago, and the
+    revocations that other processes have yet to read. The browser's session has ended
+    afterwards.
     """
     manager = browser.manager
     config, page = manager.config, page_for(browser, None)
@@ -113,15 +112,13 @@ def _purge(manager: Any) -> None:
 
 
 def assert_older_secrets_are_good(app: WSGIApplication) -> None:
-    """Assert that a newer secret signs nobody out, and that no unknown one lets anybody in.
+    """Assert that a newer secret signs nobody out, and that a token of an unknown one is refused.
 
     On a bench of its own, with a secret that is newer than those of the app.
     """
-    from ..bench import Bench, config_for_tests
-
     before = config_for_tests(app)
     older = before.secret if isinstance(before.secret, tuple) else (before.secret,)
-    with Bench(app, config=before.replace(secret=(_NEWEST, *older))) as bench:
+    with Bench(app, config=before, secret=(_NEWEST, *older)) as bench:
         browser = bench.new_browser()
         browser.sign_in("owner@example.org")
         page, newest = page_for(browser, None), TokenSigner([_NEWEST])
@@ -139,27 +136,23 @@ def assert_older_secrets_are_good(app: WSGIApplication) -> None:
 
 
 def _resign(browser: Browser, secret: str) -> None:
-    """Sign the browser's token with another secret, as if it had been made under it."""
-    cookies, is_secure = browser.manager.cookies, browser._is_secure
+    """Sign the browser's token with another secret."""
     held = browser.manager.signer.read(browser.session_token or "")
     if held is None:
         fail("the browser has no token of ours", browser)
     text = TokenSigner([secret]).write(held.secret, held.generation, held.branch)
-    _, line = cookies.set_token(text, is_secure=is_secure, max_age_s=3600)
-    plant(browser, cookies.token_name(is_secure=is_secure), line)
-    browser.cookies.discard(cookies.cache_name(is_secure=is_secure))
+    plant_token(browser, text, max_age_s=3600)
+    browser.cookies.discard(browser.manager.cookies.cache_name(is_secure=browser._is_secure))
 
 
 def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
     """Assert that a jar with several cookies of one name keeps its session.
 
-    Others of the name are rubbish, the token of the generation before, a sibling of the one that
-    counts, or that of a session that has ended, as a jar has them under another path or domain.
-    A name with ``__Host-`` has one place alone for each session, so there the last is not tried.
+    The others are rubbish, the token of the generation before, a sibling of the current one, or
+    that of a session that has ended, as a jar may hold them under another path or domain. It
+    holds only one cookie with ``__Host-`` of each name, so the last is not tried there.
     """
-    from ..bench import Bench, config_for_tests
-
-    with Bench(app, config=config_for_tests(app)) as bench:
+    with Bench(app) as bench:
         browser = bench.new_browser()
         browser.sign_in("owner@example.org")
         page = page_for(browser, None)

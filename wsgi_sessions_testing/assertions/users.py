@@ -1,7 +1,4 @@
-"""Assertions about several people: what one of them has or does must not reach another.
-
-Must not look where a user could not, but for what the product says of a session.
-"""
+"""Assertions about several users: what one of them has or does must not affect another."""
 
 from __future__ import annotations
 
@@ -11,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.errors import SessionLimitReached
 
+from ..bench import Bench
 from ..browser.browser import Browser
 from ..browser.cookie_rules import matches_path
-from .steps import advance, fail, page_for, session_seen_by_app, visit
+from .steps import advance, fail, page_for, passwords_for, session_seen_by_app, visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-    from ..bench import Bench
 
 __all__ = [
     "assert_data_follows_its_owner",
@@ -33,15 +29,13 @@ _KEPT = "assert_data_follows_its_owner"
 def assert_data_follows_its_owner(
     app: WSGIApplication, *, sign_in: Callable[[Browser, str], Any] | None = None
 ) -> None:
-    """Assert that a visitor's data is there after their sign-in, and nobody gets another's.
+    """Assert that a visitor's data is kept by their sign-in, and nobody gets another's.
 
     A visitor who only reads is given no session cookie.
     ``sign_in(browser, email)`` uses the app's own form; without it, the product's.
     """
-    from ..bench import Bench, config_for_tests
-
     enter = sign_in or (lambda browser, email: browser.sign_in(email))
-    with Bench(app, config=config_for_tests(app)) as bench:
+    with Bench(app) as bench:
         browser = bench.new_browser()
         browser._with_handle(
             "read data", lambda handle: dict(handle.start_anonymous_session().data)
@@ -81,14 +75,12 @@ def _read(browser: Browser) -> Any:
 
 
 def assert_remembered_as_asked(app: WSGIApplication) -> None:
-    """Assert that closing the browser signs out who was not to be remembered, and no one else.
+    """Assert that closing the browser ends the sessions that are not remembered, and no others.
 
-    Also that a remembered session's cookie lasts as long as the session does, and that a change
-    of the password changes nothing of it.
+    Also that a remembered session's cookie lasts as long as the session, and that all this stays
+    so after a change of the password.
     """
-    from ..bench import Bench, config_for_tests
-
-    with Bench(app, config=config_for_tests(app).replace(throttle=None)) as bench:
+    with Bench(app, throttle=None) as bench:
         for remember_me in (True, False):
             browser = bench.new_browser()
             browser.sign_in(OWNER if remember_me else STRANGER, remember_me=remember_me)
@@ -118,8 +110,7 @@ def assert_remembered_as_asked(app: WSGIApplication) -> None:
 
 
 def _assert_remembered_after_change(bench: Bench, *, remember_me: bool) -> None:
-    config = bench.manager.config
-    old, new = (f"{number:0{config.password.min_length}}" for number in range(2))
+    old, new = passwords_for(bench.manager.config, 2)
     browser = bench.new_browser()
     browser.sign_in(bench.factories.make_user(password=old), remember_me=remember_me)
     browser._with_handle(
@@ -134,47 +125,45 @@ def _assert_remembered_after_change(bench: Bench, *, remember_me: bool) -> None:
 
 
 def assert_ends_reach_whom_they_should(app: WSGIApplication) -> None:
-    """Assert that whoever ends sessions ends all those they name, and nobody else's.
+    """Assert that each way to end sessions ends those that it should, and no others.
 
-    One person tries another's session id; signs out elsewhere, then everywhere; is deleted by
+    One user tries to end another's session; signs out elsewhere, then everywhere; is deleted by
     the product, then by the app alone; and at last every session ends. With the cookie cache
-    on, each end has ``revocation_lag`` to reach those who hold a copy.
+    on, cached copies are refused after ``revocation_lag``.
     """
-    from ..bench import Bench, config_for_tests
-
-    with Bench(app, config=config_for_tests(app)) as bench:
-        stage = _Stage(bench)
-        victim = stage.sign_in(STRANGER)
-        owner = stage.sign_in(OWNER)
+    with Bench(app) as bench:
+        users = _Users(bench)
+        victim = users.sign_in(STRANGER)
+        owner = users.sign_in(OWNER)
         stranger_id = victim.session.id if victim.session else ""
         if owner.revoke_session(stranger_id):
             fail("somebody ended the session of another user", owner)
-        stage.post(owner, "revoke-session", {"token": stranger_id})
-        stage.claim("one user named the session of another", live=[victim, owner])
+        users.post(owner, "revoke-session", {"token": stranger_id})
+        users.check("one user named the session of another", live=[victim, owner])
 
-        others = stage.sign_in_elsewhere(OWNER)
+        others = users.sign_in_elsewhere(OWNER)
         owner._with_handle("sign out elsewhere", lambda handle: handle.revoke_other_sessions())
-        stage.claim("one signed out elsewhere", live=[victim, owner], over=others)
+        users.check("one signed out elsewhere", live=[victim, owner], over=others)
 
-        others = stage.sign_in_elsewhere(OWNER)
+        others = users.sign_in_elsewhere(OWNER)
         owner._with_handle("sign out everywhere", lambda handle: handle.revoke_all_sessions())
-        stage.claim("one signed out everywhere", live=[victim], over=[owner, *others])
+        users.check("one signed out everywhere", live=[victim], over=[owner, *others])
 
-        owner = stage.sign_in(OWNER)
+        owner = users.sign_in(OWNER)
         user = owner.session.user if owner.session else None
         assert user is not None
         bench.manager.delete_user(user.id)
-        stage.claim("a user was deleted", live=[victim], over=[owner])
+        users.check("a user was deleted", live=[victim], over=[owner])
         if bench.manager.config.user_model is None:
-            stage.claim_without_row(live=[victim])
+            users.check_without_row(live=[victim])
 
-        others = [stage.sign_in("another@example.org"), victim]
+        others = [users.sign_in("another@example.org"), victim]
         bench.manager.sibling().revoke_everything()
-        stage.claim("every session was ended", live=[], over=others)
+        users.check("every session was ended", live=[], over=others)
 
 
-class _Stage:
-    """Browsers of several people on one bench."""
+class _Users:
+    """Several users of one bench, each with browsers."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -184,7 +173,7 @@ class _Stage:
         browser = self._bench.new_browser()
         browser.sign_in(email)
         page = page_for(browser, None)
-        visit(browser, page)  # and so is given a cached copy, if there are any
+        visit(browser, page)  # which brings a cached copy, where the settings have them
         return browser
 
     def sign_in_elsewhere(self, email: str) -> list[Browser]:
@@ -200,12 +189,7 @@ class _Stage:
         if config.api_path is not None and matches_path(config.api_path, config.cookie.path):
             browser.post_json(f"{config.api_path}/{path}", value, is_navigation=False)
 
-    def _meet(self, live: list[Browser]) -> None:
-        """Have those who are there not be signed out as idle."""
-        for browser in live:
-            session_seen_by_app(browser)
-
-    def claim(self, when: str, *, live: list[Browser], over: list[Browser] | None = None) -> None:
+    def check(self, when: str, *, live: list[Browser], over: list[Browser] | None = None) -> None:
         advance(self._bench.clock, self._lag_ms)
         for browser in live:
             if session_seen_by_app(browser) is None:
@@ -214,8 +198,8 @@ class _Stage:
             if session_seen_by_app(browser) is not None:
                 fail(f"when {when}, a session stayed that should have ended", browser)
 
-    def claim_without_row(self, *, live: list[Browser]) -> None:
-        """Have the app delete a user, past the product: no copy lives longer than max_age."""
+    def check_without_row(self, *, live: list[Browser]) -> None:
+        """Delete a user as an app may, without the product: copies last for max_age at most."""
         browser = self.sign_in("gone@example.org")
         manager = self._bench.manager
         user, session = manager.models.user, browser.session
@@ -226,8 +210,9 @@ class _Stage:
             config.cookie_cache.max_age_ms, config.update_age_ms, config.idle_timeout_ms or 1 << 60
         )
         advance(self._bench.clock, longest_ms // 2 if config.cookie_cache.enabled else 0)
-        self._meet(live)
+        for one in live:
+            session_seen_by_app(one)  # so that it is not idle
         advance(self._bench.clock, longest_ms // 2 + 1 if config.cookie_cache.enabled else 0)
         if session_seen_by_app(browser) is not None:
             fail("when the row of a user was deleted, their session stayed", browser)
-        self.claim("the row of a user was deleted", live=live)
+        self.check("the row of a user was deleted", live=live)

@@ -1,8 +1,4 @@
-"""``Browser``: one person's browser, talking to a WSGI app and keeping its cookies.
-
-Must not reach into the product's tables: it signs in and looks through the same doors as
-everybody, and asks the clock of the test for the time.
-"""
+"""``Browser``: one person's browser, talking to a WSGI app and keeping its cookies."""
 
 from __future__ import annotations
 
@@ -22,9 +18,10 @@ from wsgi_sessions.sessions.session import Session, User
 
 from ..factories import Factories
 from ..fakes.network import LostResponse
+from .cookie import Cookie
+from .cookie_rules import is_same_site
 from .fetching import Draft, Form, encode_form, header_lines
 from .history import Note, shorten
-from .jar import Cookie, is_same_site
 from .sender import PreparedRequest, Sender
 
 if TYPE_CHECKING:
@@ -97,7 +94,7 @@ class Browser(Sender):
         body: Form | bytes | None = None,
         **options: Unpack[RequestOptions],
     ) -> Response:
-        """Send a request and take the cookies of its response, if the network lets it arrive.
+        """Send a request and take the cookies of its response, unless the network loses it.
 
         ``url`` is absolute or relative to ``base_url``. A response lost on the way is a
         ``LostResponse``, whose ``status_int`` is 0.
@@ -115,7 +112,7 @@ class Browser(Sender):
         from_origin: str | None = None,
         is_navigation: bool = True,
     ) -> PreparedRequest:
-        """Make a request with the cookies of this instant, to be sent later by its ``send()``."""
+        """Make a request with the cookies that the jar has now, to be sent by its ``send()``."""
         url = urljoin(self.base_url + "/", url)
         if query is not None:
             url += ("&" if "?" in url else "?") + encode_form(query)
@@ -185,11 +182,11 @@ class Browser(Sender):
         )
 
     def sign_out(self) -> bool:
-        """Sign out as the app's own sign-out button would; tell whether a session ended."""
+        """Sign out as the app's own sign-out button would; return whether a session ended."""
         return self._with_handle("sign out", lambda handle: handle.sign_out(), network=self.network)
 
     def revoke_session(self, session: str | Session) -> bool:
-        """End a session of the same user, or that of an id; tell whether a live one ended."""
+        """End a session of the same user, given it or its id; return whether it was live."""
         session_id = session.id if isinstance(session, Session) else session
         if not isinstance(session_id, str):
             raise TypeError(f"{type(session).__name__} is no session; give one, or its id")
@@ -227,10 +224,10 @@ class Browser(Sender):
         """Kill the browser and start it again, with the jar as it was on disk.
 
         Browsers write cookies to disk late (Chromium: every 30 seconds, or after 512 changes).
-        So what was set or removed within the last ``seconds_unsaved`` is undone, and what it
-        replaced is back. What the browser had sent still reaches the app; answers on their way
-        to it are lost. ``keeps_session_cookies``: cookies without Max-Age come back too, as
-        where a browser restores its tabs after a crash; False: they are gone as by ``restart()``.
+        So what was set or removed within the last ``seconds_unsaved`` is undone. What the
+        browser had sent still reaches the app; answers on their way to it are lost.
+        ``keeps_session_cookies``: cookies without Max-Age come back too, as in a browser that
+        restores its tabs after a crash; False: they are gone as after ``restart()``.
         """
         unsaved = seconds_unsaved
         if not isinstance(unsaved, timedelta):
@@ -242,20 +239,20 @@ class Browser(Sender):
             unsaved // timedelta(milliseconds=1), keeps_session_cookies=keeps_session_cookies
         )
         lost_count = self.network.drop(self.cookies)
-        text = _tell_crash(changed, unsaved_s=unsaved.total_seconds(), lost_count=lost_count)
-        if self._told_as is not None:
-            text = f"{self._told_as}: {text}"
-        self._notes.append(Note(at_ms, text, len(self._history), len(self._log.heard)))
+        text = _describe_crash(changed, unsaved_s=unsaved.total_seconds(), lost_count=lost_count)
+        if self._label is not None:
+            text = f"{self._label}: {text}"
+        self._notes.append(Note(at_ms, text, len(self._history), len(self._log.events)))
 
     def fork(self) -> Browser:
         """Return another browser with a copy of the jar: a thief's, or a restored backup."""
-        twin = copy.copy(self)
-        twin.cookies = self.cookies.copy()
-        twin._history, twin._notes = list(self._history), list(self._notes)
-        return twin
+        forked = copy.copy(self)
+        forked.cookies = self.cookies.copy()
+        forked._history, forked._notes = list(self._history), list(self._notes)
+        return forked
 
     def through(self, worker: Worker) -> Browser:
-        """Return this very browser, its jar and history, as it talks to a certain worker."""
+        """Return the same browser, its jar and history, talking to a certain worker."""
         same = copy.copy(self)
         same.app = worker.app
         same._manager = worker.manager
@@ -281,7 +278,7 @@ class Browser(Sender):
             raise AssertionError(
                 f"sign-in was answered {answer.status}: {answer.text}\n{self.story()}"
             )
-        # What the browser has when the answer arrives, and it may never.
+        # As if the answer had arrived, even where it was lost or is late.
         reached = self.fork()
         reached.cookies.receive(answer.headers.getall("Set-Cookie"), url=self._cookie_url)
         session = reached.session
@@ -290,17 +287,17 @@ class Browser(Sender):
         return session
 
 
-def _tell_crash(
+def _describe_crash(
     changed: list[tuple[Cookie | None, Cookie | None]], *, unsaved_s: float, lost_count: int
 ) -> str:
-    """Tell in words what a crash did to the jar: what each place held, and what it holds now."""
-    told = [
+    """Describe a crash in words; ``changed`` has what each place of the jar held, and holds now."""
+    losses = [
         f"{_pair(was)} is gone" if now is None else f"{_pair(now)} is back" for was, now in changed
     ]
     text = f"the browser crashes, {unsaved_s:g} s after it wrote its cookies to disk"
     if lost_count:
-        told.append(f"{lost_count} answers on their way to it are lost")
-    return f"{text}: {', '.join(told) if told else 'nothing is lost'}"
+        losses.append(f"{lost_count} answers on their way to it are lost")
+    return f"{text}: {', '.join(losses) if losses else 'nothing is lost'}"
 
 
 def _pair(cookie: Cookie | None) -> str:

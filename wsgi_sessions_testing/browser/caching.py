@@ -1,7 +1,4 @@
-"""What caches between browser and app may keep of an answer (RFC 9111, section 3; RFC 9213).
-
-Must not know sessions: these are the lines that any cache reads.
-"""
+"""Whether caches between browser and app may store an answer (RFC 9111, section 3; RFC 9213)."""
 
 from __future__ import annotations
 
@@ -12,27 +9,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = ["find_keepers", "varies_by_cookie"]
+__all__ = ["reasons_to_store", "varies_by_cookie"]
 
-_KEPT_BY_DEFAULT = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
+_CACHEABLE_BY_DEFAULT = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
 """Heuristically cacheable status codes (RFC 9110, section 15.1)."""
 _DIRECTIVE = re.compile(r'\s*([^\s=,"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?\s*(?:,|$)')
 _TARGETED = ("cdn-cache-control", "surrogate-control")
-"""What a cache of one kind obeys in place of Cache-Control; vendors put words of theirs before."""
+"""How fields end that caches of one kind obey in place of Cache-Control; vendors prefix them."""
 
 
-def find_keepers(response: Response) -> list[str]:
-    """Return why shared caches may keep a response, in words; none may if the list is empty.
+def reasons_to_store(response: Response) -> list[str]:
+    """Return why shared caches may store a response, in words; an empty list means they may not.
 
-    To keep is to store (section 3), whether or not it is asked for again: ``no-cache`` and
-    ``Vary: *`` have a cache validate what it has stored. So has ``Vary: Cookie``, which only
-    keeps those apart who bring other cookies.
+    To store (section 3) is not to reuse: ``no-cache`` and ``Vary: *`` only make a cache
+    validate what it has stored, and ``Vary: Cookie`` makes it store one for each Cookie header.
     """
     method = "GET" if response.request is None else response.request.method
     is_authorized = response.request is not None and "Authorization" in response.request.headers
     reasons = []
     for name in ("Cache-Control", *_targeted_names(response)):
-        why = _why_kept(
+        why = _why_stored(
             response,
             name,
             method=method,
@@ -47,12 +43,12 @@ def find_keepers(response: Response) -> list[str]:
 
 
 def varies_by_cookie(response: Response) -> bool:
-    """Tell whether caches keep an answer for each Cookie header apart."""
+    """Tell whether caches keep the answers to different Cookie headers apart."""
     fields = ",".join(response.headers.getall("Vary")).split(",")
     return bool({field.strip().lower() for field in fields} & {"cookie", "*"})
 
 
-def _why_kept(
+def _why_stored(
     response: Response,
     name: str,
     *,
@@ -60,9 +56,9 @@ def _why_kept(
     is_authorized: bool,
     has_expires: bool,
 ) -> str | None:
-    """Return by what a shared cache may store a response, going by one field, or None."""
-    directives = _read(response, name)
-    # Whoever understands the status code is told to go by the rest (section 5.2.2.3).
+    """Return what in one field lets a shared cache store a response, or None."""
+    directives = _parse(response, name)
+    # A cache that understands the status code goes by the other directives (section 5.2.2.3).
     if "no-store" in directives and "must-understand" not in directives:
         return None
     if "private" in directives and directives["private"] is None:
@@ -80,7 +76,7 @@ def _why_kept(
             return None
     if explicit:
         return f"{explicit[-1] if explicit == ['Expires'] else name} lets shared caches keep it"
-    if response.status_int not in _KEPT_BY_DEFAULT:
+    if response.status_int not in _CACHEABLE_BY_DEFAULT:
         return None
     if response.headers.getall("Set-Cookie"):
         return "it sets a cookie and is neither private nor no-store"
@@ -88,15 +84,15 @@ def _why_kept(
 
 
 def _targeted_names(response: Response) -> Iterator[str]:
-    """Go through the fields that speak to caches of one kind, and say something to them."""
+    """Yield the names of the fields for caches of one kind that hold directives."""
     names = dict.fromkeys(name.lower() for name in response.headers)
     for name in names:
-        if name.endswith(_TARGETED) and _read(response, name):
+        if name.endswith(_TARGETED) and _parse(response, name):
             yield name.title().replace("Cdn", "CDN")
 
 
-def _read(response: Response, name: str) -> dict[str, str | None]:
-    """Read directives; one without an argument has None (``private`` with one is another)."""
+def _parse(response: Response, name: str) -> dict[str, str | None]:
+    """Parse directives; one without an argument has None (``private=…`` is not ``private``)."""
     text = ", ".join(response.headers.getall(name))
     found: dict[str, str | None] = {}
     for match in _DIRECTIVE.finditer(text):

@@ -1,7 +1,7 @@
-"""Which URLs, hosts and paths belong together, as cookies see it (RFC 6265bis, section 5.1).
+"""Which hosts, paths and sites match for cookies (RFC 6265bis, section 5.1).
 
-Must not keep cookies. There is no list of public suffixes: every top-level label is one, and a
-site is the last two labels of a host.
+There is no list of public suffixes: every top-level label is one, and a site is the last two
+labels of a host.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
 
 
 PREFIXES = ("__Host-Http-", "__Http-", "__Host-", "__Secure-")
-"""What a name may begin with that asks for attributes, the longer of two alike first."""
+"""Prefixes of cookie names that demand attributes; a prefix of another one comes after it."""
 
 
 def is_trustworthy(url: str) -> bool:
-    """Tell whether Secure cookies are taken from a URL, and sent there.
+    """Tell whether a browser takes Secure cookies from a URL, and sends them there.
 
-    Over TLS, and on this very machine (Secure Contexts, section 3.1), as browsers do.
+    It does over TLS, and on the same machine (Secure Contexts, section 3.1).
 
     >>> is_trustworthy("http://app.localhost:8000/"), is_trustworthy("http://localhost.example/")
     (True, False)

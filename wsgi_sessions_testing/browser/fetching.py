@@ -1,7 +1,4 @@
-"""Builds the request that a browser would send for a page (Fetch standard, RFC 9110).
-
-Must not know the jar, the clock or sessions: the Cookie header is handed in.
-"""
+"""Builds the request that a browser would send for a page (Fetch standard, RFC 9110)."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from wsgi_sessions.transport.environ import MAX_SHORT_BODY_BYTES
 
 from .cookie_rules import is_same_site, is_trustworthy
 
-__all__ = ["Draft", "Form", "build_request", "encode_form", "header_lines"]
+__all__ = ["Draft", "Form", "encode_form", "header_lines"]
 
 Form = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -46,35 +43,12 @@ def header_lines(
     return lines
 
 
-def build_request(
-    method: str,
-    url: str,
-    lines: Mapping[str, str | None],
-    content: bytes,
-    *,
-    address: str | None,
-) -> Request:
-    """Return a request as a server would hand it to an app; a header that is None is left out."""
-    parts = urlsplit(url)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    request = Request.blank(path, base_url=f"{parts.scheme}://{parts.netloc}")
-    environ = request.environ
-    environ["REQUEST_METHOD"] = method.upper()
-    environ["HTTP_HOST"] = parts.netloc  # as browsers send it: no port unless it is unusual
-    environ["REMOTE_ADDR"] = address or ""  # empty is what servers give on a unix socket
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1"
-    environ["wsgi.input"] = BytesIO(content)
-    if content or environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH"):
-        environ["CONTENT_LENGTH"] = str(len(content))
-    for name, value in lines.items():
-        if value is not None:
-            request.headers[name] = value
-    return request
-
-
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request that was made, with its cookies, and may be sent later; ``lines`` are headers."""
+    """A request that was made, with its cookies, and may be sent later.
+
+    ``lines`` are its headers; one that is None is not sent.
+    """
 
     method: str
     url: str
@@ -83,9 +57,10 @@ class Draft:
     made_at_ms: int
 
     def build(self, *, address: str | None, has_long_body: bool = False) -> Request:
-        """Return the request anew; ``has_long_body`` asks for one, or makes it of zeros.
+        """Return a request as a server would hand it to an app.
 
-        Raises ``ValueError`` for a body that is there, and not long.
+        ``has_long_body``: a request without a body gets a long one of zeros. Raises
+        ``ValueError`` where the body that there is is not long.
         """
         content = self.content
         if has_long_body and not content:
@@ -95,7 +70,21 @@ class Draft:
                 f"the body has {len(content)} bytes, but a slow upload is one of more than "
                 f"{MAX_SHORT_BODY_BYTES}; send a longer one, or none at all"
             )
-        return build_request(self.method, self.url, self.lines, content, address=address)
+        parts = urlsplit(self.url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = Request.blank(path, base_url=f"{parts.scheme}://{parts.netloc}")
+        environ = request.environ
+        environ["REQUEST_METHOD"] = self.method.upper()
+        environ["HTTP_HOST"] = parts.netloc  # as browsers send it: no port unless it is unusual
+        environ["REMOTE_ADDR"] = address or ""  # empty is what servers give on a unix socket
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1"
+        environ["wsgi.input"] = BytesIO(content)
+        if content or environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH"):
+            environ["CONTENT_LENGTH"] = str(len(content))
+        for name, value in self.lines.items():
+            if value is not None:
+                request.headers[name] = value
+        return request
 
 
 def _relation(origin: str, url: str) -> str:

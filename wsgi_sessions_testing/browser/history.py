@@ -1,6 +1,6 @@
-"""What a browser sent and was answered, kept so that a failed test can tell the story.
+"""What a browser sent and was answered, kept for the message of a test that fails.
 
-Must not show cookies in full: a line of history may end up in a public log.
+Cookies are never shown in full: a message may end up in a public log.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from wsgiref.util import request_uri
-
-from webob import Request, Response  # type: ignore[import-untyped, unused-ignore]
 
 from wsgi_sessions.clock import datetime_from_ms
 from wsgi_sessions.events import Events, SessionEvent
 
 from ..fakes.network import Fate
-from .jar import RefusedCookie
+from .cookie import RefusedCookie
 
-__all__ = ["EventLog", "Exchange", "Note", "shorten", "tell"]
+__all__ = ["EventLog", "Exchange", "Note", "render_history", "shorten"]
 
-_QUIET = frozenset({"purge_done"})
-_APART_MS = 1000
-"""Shorter times between a request and its answer are not told."""
+_OMITTED = frozenset({"purge_done"})
+_SLOW_MS = 1000
+"""A shorter time between a request and its answer is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +29,11 @@ class Exchange:
 
     ``action`` names what the browser did by itself (``"sign in"``), None for a request of the
     test's. ``sent`` is the Cookie header, ``received`` the values of the Set-Cookie headers.
-    ``heard_before`` counts the events that the browser's log held when this was sent.
-    ``is_by_app``: the whole app answered, every layer of it, and not its middleware alone.
-    ``has_arrived``: the request got to the ``SessionMiddleware``, as far as can be seen.
-    ``at_ms`` is when the app was asked; the request may have been made before and answered later.
-    ``by`` says whose it is where a story has several, as in ``"the thief"``.
+    ``events_before`` counts the events that the browser's log held when this was sent.
+    ``is_by_app``: it was sent through every layer of the app, and not to its middleware alone.
+    ``has_arrived``: the request reached the ``SessionMiddleware``, as far as can be seen.
+    ``at_ms`` is when the app was called; the request may have been made before and answered
+    later. ``by`` says who sent it where a story has several browsers, as in ``"the thief"``.
     """
 
     at_ms: int
@@ -47,46 +44,12 @@ class Exchange:
     sent: str | None
     received: tuple[str, ...]
     action: str | None = None
-    heard_before: int = 0
+    events_before: int = 0
     is_by_app: bool = True
     has_arrived: bool = True
     made_at_ms: int | None = None
     answered_at_ms: int | None = None
     by: str | None = None
-
-    @classmethod
-    def of(
-        cls,
-        request: Request,
-        response: Response,
-        *,
-        at_ms: int,
-        fate: Fate,
-        action: str | None,
-        heard_before: int = 0,
-        is_by_app: bool = True,
-        has_arrived: bool = True,
-        made_at_ms: int | None = None,
-        answered_at_ms: int | None = None,
-        by: str | None = None,
-    ) -> Exchange:
-        return cls(
-            at_ms=at_ms,
-            method=request.method,
-            # Not WebOb's, which takes no path that is not UTF-8.
-            url=request_uri(request.environ),
-            status=response.status,
-            fate=fate,
-            sent=request.environ.get("HTTP_COOKIE"),
-            received=tuple(response.headers.getall("Set-Cookie")),
-            action=action,
-            heard_before=heard_before,
-            is_by_app=is_by_app,
-            has_arrived=has_arrived,
-            made_at_ms=made_at_ms,
-            answered_at_ms=answered_at_ms,
-            by=by,
-        )
 
     @property
     def is_success(self) -> bool:
@@ -94,7 +57,7 @@ class Exchange:
         return self.status[:1] in ("2", "3")
 
     def session_ids(self, read: Callable[[str], Any]) -> set[str]:
-        """Return the ids of the sessions whose tokens went to and fro; ``read`` reads one."""
+        """Return the ids of the sessions whose tokens were sent or received; ``read`` reads one."""
         pairs = [*(self.sent or "").split("; "), *(line.split(";")[0] for line in self.received)]
         tokens = [read(pair.partition("=")[2]) for pair in pairs]
         return {token.session_id for token in tokens if token is not None}
@@ -104,7 +67,7 @@ class Exchange:
         text = f"{_instant(self.at_ms)} {what}"
         if self.by is not None:
             text = f"{_instant(self.at_ms)} {self.by}: {what}"
-        if self.made_at_ms is not None and abs(self.at_ms - self.made_at_ms) >= _APART_MS:
+        if self.made_at_ms is not None and abs(self.at_ms - self.made_at_ms) >= _SLOW_MS:
             text += f" (made at {_instant(self.made_at_ms)})"
         if not self.is_by_app:
             text += " (past the layers around SessionMiddleware)"
@@ -112,12 +75,12 @@ class Exchange:
         if not self.has_arrived:
             text += " (by a layer around SessionMiddleware)"
         answered = ""
-        if self.answered_at_ms is not None and abs(self.answered_at_ms - self.at_ms) >= _APART_MS:
+        if self.answered_at_ms is not None and abs(self.answered_at_ms - self.at_ms) >= _SLOW_MS:
             answered = f"answered at {_instant(self.answered_at_ms)}"
         fate = "" if self.fate is Fate.ARRIVES else self.fate.value
-        how = [told for told in (fate, answered) if told]
-        if how:
-            text += f" ({', '.join(how)})"
+        remarks = [remark for remark in (fate, answered) if remark]
+        if remarks:
+            text += f" ({', '.join(remarks)})"
         if self.sent:
             text += "; sent " + ", ".join(shorten(pair) for pair in self.sent.split("; "))
         for line in self.received:
@@ -133,31 +96,31 @@ class Note:
     at_ms: int
     text: str
     history_before: int
-    heard_before: int
+    events_before: int
 
     def __str__(self) -> str:
         return f"{_instant(self.at_ms)} {self.text}"
 
 
 class EventLog:
-    """The audit events that reached whoever listens for a browser, the earliest first."""
+    """The audit events of a browser's manager, the earliest first."""
 
     def __init__(self) -> None:
-        self.heard: list[SessionEvent] = []
+        self.events: list[SessionEvent] = []
 
     def listen_to(self, events: Events) -> None:
-        """Note down the events of a manager for as long as this log is in use."""
+        """Record the events of a manager for as long as this log is in use."""
         log = weakref.ref(self)
 
         def note(event: SessionEvent) -> None:
             alive = log()
             if alive is not None:
-                alive.heard.append(event)
+                alive.events.append(event)
 
         weakref.finalize(self, events.subscribe(note)).atexit = False
 
 
-def tell(
+def render_history(
     history: Iterable[Exchange],
     *,
     events: Iterable[SessionEvent] = (),
@@ -167,19 +130,19 @@ def tell(
 ) -> str:
     """Return a history as text, a line for each request, then the cookies that were refused.
 
-    ``notes`` stand between the requests, where they belong.
-    ``events`` are those of the browser's log. Each follows the request that it happened in or
-    after; those about other sessions than ``session_ids`` are left out.
+    ``notes`` and ``events`` stand between the requests, at their place in time. Events about
+    other sessions than ``session_ids`` are left out.
     """
-    told = list(events)
+    logged = list(events)
     ours = set(session_ids)
     lines: list[str] = []
     next_event = 0
 
-    def tell_events(end: int) -> None:
+    def add_events(end: int) -> None:
         nonlocal next_event
-        for event in told[next_event:end]:
-            if event.name not in _QUIET and (event.session_id is None or event.session_id in ours):
+        for event in logged[next_event:end]:
+            is_ours = event.session_id is None or event.session_id in ours
+            if is_ours and event.name not in _OMITTED:
                 lines.append(_event_line(event))
         next_event = max(next_event, end)
 
@@ -187,12 +150,12 @@ def tell(
     exchanges = list(history)
     for position, exchange in enumerate([*exchanges, None]):
         while waiting and waiting[0].history_before <= position:
-            tell_events(waiting[0].heard_before)
+            add_events(waiting[0].events_before)
             lines.append(str(waiting.pop(0)))
         if exchange is not None:
-            tell_events(exchange.heard_before)
+            add_events(exchange.events_before)
             lines.append(str(exchange))
-    tell_events(len(told))
+    add_events(len(logged))
     lines += [
         f"refused {shorten(cookie.line.partition(';')[0])} from {cookie.url}: {cookie.why}"
         for cookie in refused

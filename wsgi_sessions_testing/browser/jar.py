@@ -1,21 +1,17 @@
-"""``CookieJar``: keeps and sends cookies as a browser does (RFC 6265bis), under a test's clock.
-
-Must not know sessions, and must not ask the machine for the time.
-"""
+"""``CookieJar``: keeps and sends cookies as a browser does (RFC 6265bis), under a test's clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from wsgi_sessions.clock import Clock, has_passed
+from wsgi_sessions.clock import Clock
 
+from .cookie import Cookie, CookieKey, RefusedCookie, check_prefix
 from .cookie_rules import (
-    PREFIXES,
     cookie_domain,
     default_path,
-    is_same_site,
     is_trustworthy,
     matches_domain,
     matches_path,
@@ -24,11 +20,11 @@ from .cookie_rules import (
 )
 from .set_cookie import SetCookie, UnreadableCookieError, parse_set_cookie
 
-__all__ = ["Cookie", "CookieJar", "RefusedCookie", "is_same_site"]
+__all__ = ["CookieJar"]
 
 _MAX_LIFE_S = 400 * 24 * 3600
 _LONG_AGO_MS = -1
-_MAX_OF_A_DOMAIN = 180
+_MAX_OF_A_SITE = 180
 """As in Chromium; RFC 6265bis asks for 50 at least (section 6.1)."""
 
 _EVICTION_ROUNDS = {
@@ -41,53 +37,12 @@ _EVICTION_ROUNDS = {
 }
 """Which cookies go first, by priority and Secure, as in Chromium's ``CookieMonster``."""
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-
-
-@dataclass(frozen=True, slots=True)
-class Cookie:
-    """One cookie in a jar; instants are epoch milliseconds, UTC.
-
-    ``expires_at_ms`` is None for a cookie that ends with the browser. ``is_host_only``: it had
-    no Domain, so ``domain`` is exactly the host that set it. ``same_site`` is None when the
-    server did not say, which browsers treat as Lax. ``priority`` is ``"Low"``, ``"Medium"`` or
-    ``"High"``, by which Chromium chooses what it drops first.
-    """
-
-    name: str
-    value: str
-    domain: str
-    path: str
-    is_host_only: bool
-    is_secure: bool
-    is_http_only: bool
-    same_site: str | None
-    expires_at_ms: int | None
-    created_at_ms: int
-    priority: str = "Medium"
-
-    def is_expired(self, now_ms: int) -> bool:
-        return self.expires_at_ms is not None and has_passed(self.expires_at_ms, now_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedCookie:
-    """A Set-Cookie line the jar did not take, and why."""
-
-    line: str
-    url: str
-    why: str
-
-
-_Key = tuple[str, str, bool, str]
-"""Name, domain, whether it is for the host alone, and path."""
-
 
 class _Change(NamedTuple):
-    """What the place of a cookie held before it was set or removed."""
+    """What the jar held under a key before a cookie was set or removed."""
 
     at_ms: int
-    key: _Key
+    key: CookieKey
     before: Cookie | None
 
 
@@ -102,10 +57,10 @@ class CookieJar(Mapping[str, str]):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._cookies: dict[_Key, Cookie] = {}
-        # Turns, not instants: a clock that stands still would not tell which was used last.
-        self._last_used: dict[_Key, int] = {}
-        self._turn = 0
+        self._cookies: dict[CookieKey, Cookie] = {}
+        # Counted, since all uses may be at one instant of a clock that stands still.
+        self._last_used: dict[CookieKey, int] = {}
+        self._use_count = 0
         self._gone: list[Cookie] = []
         self._changes: list[_Change] = []
         self.crash_count = 0
@@ -140,33 +95,29 @@ class CookieJar(Mapping[str, str]):
         sent = [
             cookie
             for cookie in self.find_all(url)
-            if not is_cross_site or _goes_cross_site(cookie, method, is_navigation=is_navigation)
+            if not is_cross_site or cookie.is_sent_cross_site(method, is_navigation=is_navigation)
         ]
         self._drop_expired()
         self._use(sent)
-        return "; ".join(_pair(cookie) for cookie in sent) if sent else None
+        return "; ".join(cookie.pair for cookie in sent) if sent else None
 
     def script_view(self, url: str) -> str:
         """Return what ``document.cookie`` shows to a script of the page: no HttpOnly ones."""
         shown = [cookie for cookie in self.find_all(url) if not cookie.is_http_only]
         self._drop_expired()
         self._use(shown)
-        return "; ".join(_pair(cookie) for cookie in shown)
+        return "; ".join(cookie.pair for cookie in shown)
 
     def find_all(self, url: str | None = None) -> tuple[Cookie, ...]:
         """Return the live cookies, or those that go to a URL, in the order they are sent."""
         now_ms = self._clock.now_ms()
-        live = [cookie for cookie in self._cookies.values() if not cookie.is_expired(now_ms)]
         if url is not None:
-            _, host, path = split_url(url)
-            may_be_secure = is_trustworthy(url)
-            live = [
-                cookie
-                for cookie in live
-                if _matches_host(cookie, host)
-                and matches_path(path, cookie.path)
-                and (may_be_secure or not cookie.is_secure)
-            ]
+            split_url(url)  # raises ValueError for a relative one, also if the jar is empty
+        live = [
+            cookie
+            for cookie in self._cookies.values()
+            if not cookie.is_expired(now_ms) and (url is None or cookie.is_sent_to(url))
+        ]
         return tuple(sorted(live, key=lambda cookie: (-len(cookie.path), cookie.created_at_ms)))
 
     def find(self, name: str) -> Cookie | None:
@@ -177,8 +128,8 @@ class CookieJar(Mapping[str, str]):
     def gone(self) -> tuple[Cookie, ...]:
         """The cookies that the jar no longer holds, the latest gone last.
 
-        They expired, were evicted, taken away by the server or forgotten; a cookie whose place
-        another value took is not among them.
+        They expired, were evicted, or were deleted by the server or the user; a cookie that got
+        another value is not among them.
         """
         now_ms = self._clock.now_ms()
         expired = [cookie for cookie in self._cookies.values() if cookie.is_expired(now_ms)]
@@ -199,16 +150,16 @@ class CookieJar(Mapping[str, str]):
         self.save()
 
     def save(self) -> None:
-        """Write everything to disk now, as a browser does that is closed."""
+        """Write everything to disk now, as a browser does when it is closed."""
         self._changes.clear()
 
     def crash(
         self, unsaved_ms: int, *, keeps_session_cookies: bool
     ) -> list[tuple[Cookie | None, Cookie | None]]:
-        """Go back to what was on disk; return what each place held, and what it holds now.
+        """Go back to what was on disk; return the cookies that changed: before, and now.
 
-        Undone is what was set or removed less than ``unsaved_ms`` ago. What happened at a later
-        instant than now, as the clock went back, counts as saved, and so does what came before.
+        What was set or removed less than ``unsaved_ms`` ago is undone. Where the clock went
+        back, a change at a later instant than now counts as saved, and so do those before it.
         """
         self._drop_expired()
         now_ms = self._clock.now_ms()
@@ -239,16 +190,16 @@ class CookieJar(Mapping[str, str]):
 
         ``ignores_max_age``: as if somebody had written down their values, to send them for ever.
         """
-        twin = CookieJar(clock if clock is not None else self._clock)
-        twin._cookies = dict(self._cookies)
+        copied = CookieJar(clock if clock is not None else self._clock)
+        copied._cookies = dict(self._cookies)
         if ignores_max_age:
             now_ms = self._clock.now_ms()
-            live = {k: c for k, c in twin._cookies.items() if not c.is_expired(now_ms)}
-            twin._cookies = {k: replace(cookie, expires_at_ms=None) for k, cookie in live.items()}
-        twin._last_used, twin._turn = dict(self._last_used), self._turn
-        twin._gone = list(self._gone)
-        twin._changes = list(self._changes)
-        return twin
+            live = [cookie for cookie in copied._cookies.values() if not cookie.is_expired(now_ms)]
+            copied._cookies = {one.key: replace(one, expires_at_ms=None) for one in live}
+        copied._last_used, copied._use_count = dict(self._last_used), self._use_count
+        copied._gone = list(self._gone)
+        copied._changes = list(self._changes)
+        return copied
 
     def __getitem__(self, name: str) -> str:
         cookie = self.find(name)
@@ -305,52 +256,50 @@ class CookieJar(Mapping[str, str]):
             )
         if cookie.same_site == "None" and not cookie.is_secure:
             raise UnreadableCookieError("SameSite=None needs Secure")
-        _check_prefix(cookie, has_path=has_path)
+        check_prefix(cookie, has_path=has_path)
         return cookie
 
     def _store(self, cookie: Cookie) -> None:
-        key = _key_of(cookie)
-        old = self._cookies.get(key)
+        old = self._cookies.get(cookie.key)
         if cookie.is_expired(self._clock.now_ms()):
             self._drop(lambda known: known is old)
             return
         if old is not None:
             cookie = replace(cookie, created_at_ms=old.created_at_ms)
-        self._changes.append(_Change(self._clock.now_ms(), key, old))
-        self._cookies[key] = cookie
+        self._changes.append(_Change(self._clock.now_ms(), cookie.key, old))
+        self._cookies[cookie.key] = cookie
         self._use([cookie])
         self._evict_surplus(cookie.domain)
 
     def _use(self, cookies: Iterable[Cookie]) -> None:
-        self._turn += 1
-        self._last_used.update((_key_of(cookie), self._turn) for cookie in cookies)
+        self._use_count += 1
+        self._last_used.update((cookie.key, self._use_count) for cookie in cookies)
 
     def _evict_surplus(self, domain: str) -> None:
-        """Apply the end of section 5.7: who of a site has to go, and in which order.
+        """Apply the end of section 5.7: which cookies of a site are evicted, and in which order.
 
-        A site is what browsers count by: the cookies of a sub-domain drive out those of others.
+        Browsers count by site: the cookies of a sub-domain can evict those of another one.
         """
         site = site_of(domain)
         rivals = [cookie for cookie in self._cookies.values() if site_of(cookie.domain) == site]
         rivals.sort(
             key=lambda cookie: (
                 _EVICTION_ROUNDS[cookie.priority, cookie.is_secure],
-                self._last_used[_key_of(cookie)],
+                self._last_used[cookie.key],
             )
         )
-        for evicted in rivals[: max(0, len(rivals) - _MAX_OF_A_DOMAIN)]:
+        for evicted in rivals[: max(0, len(rivals) - _MAX_OF_A_SITE)]:
             self._drop(lambda cookie, evicted=evicted: cookie is evicted)  # type: ignore[misc]
 
     def _drop_expired(self) -> None:
         now_ms = self._clock.now_ms()
         self._drop(lambda cookie: cookie.is_expired(now_ms))
 
-    def _drop(self, is_going: Callable[[Cookie], bool]) -> None:
+    def _drop(self, is_dropped: Callable[[Cookie], bool]) -> None:
         now_ms = self._clock.now_ms()
-        going = [key for key, cookie in self._cookies.items() if is_going(cookie)]
-        for key in going:
+        for key in [key for key, cookie in self._cookies.items() if is_dropped(cookie)]:
             cookie = self._cookies.pop(key)
-            if not cookie.is_expired(now_ms):  # the disk knows by itself when one is over
+            if not cookie.is_expired(now_ms):  # an expired one does not come back from disk
                 self._changes.append(_Change(now_ms, key, cookie))
             self._gone.append(cookie)
 
@@ -376,40 +325,3 @@ class CookieJar(Mapping[str, str]):
             and matches_path(cookie.path, old.path)
             for old in self._cookies.values()
         )
-
-
-def _key_of(cookie: Cookie) -> _Key:
-    return cookie.name, cookie.domain, cookie.is_host_only, cookie.path
-
-
-def _pair(cookie: Cookie) -> str:
-    return f"{cookie.name}={cookie.value}" if cookie.name else cookie.value
-
-
-def _goes_cross_site(cookie: Cookie, method: str, *, is_navigation: bool) -> bool:
-    if cookie.same_site == "None":
-        return True
-    if cookie.same_site == "Strict":
-        return False
-    return is_navigation and method.upper() in _SAFE_METHODS
-
-
-def _check_prefix(cookie: Cookie, *, has_path: bool) -> None:
-    name = (cookie.name or cookie.value).lower()
-    if not name.startswith(tuple(prefix.lower() for prefix in PREFIXES)):
-        return
-    if not cookie.name:
-        raise UnreadableCookieError("it has no name and a value that looks like a prefixed one")
-    if not cookie.is_secure:
-        raise UnreadableCookieError(f"{cookie.name} needs Secure")
-    if name.startswith(("__http-", "__host-http-")) and not cookie.is_http_only:
-        raise UnreadableCookieError(f"{cookie.name} needs HttpOnly")
-    if name.startswith("__host-"):
-        if not cookie.is_host_only:
-            raise UnreadableCookieError(f"{cookie.name} must not have a Domain")
-        if not has_path or cookie.path != "/":
-            raise UnreadableCookieError(f"{cookie.name} needs Path=/")
-
-
-def _matches_host(cookie: Cookie, host: str) -> bool:
-    return cookie.domain == host if cookie.is_host_only else matches_domain(host, cookie.domain)

@@ -1,6 +1,6 @@
 """Why a browser has no session: the token that it held last, judged by the product's own rules.
 
-Must not change anything: an end that no request has met yet is told, and not written down.
+Nothing changes: an end that no request has noticed yet is reported, and not written down.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from wsgi_sessions.records import EndReason, Outcome, PresentedToken
 from wsgi_sessions.transport.cookies import newest_of_each_session
 
-from ..fakes.instrumentation import unwatched
-from .session_reading import judge_reading
+from .session_reading import find_and_judge
 
 if TYPE_CHECKING:
-    from .jar import Cookie
+    from .cookie import Cookie
     from .sender import Sender
 
-__all__ = ["Standing", "end_reason", "find_standing", "tokens_held", "why_out"]
+__all__ = ["Standing", "end_reason", "find_standing", "tokens_held", "why_signed_out"]
 
 _REFUSED_AS = {
     Outcome.IP_MISMATCH: EndReason.IP_MISMATCH,
@@ -28,10 +27,10 @@ _REFUSED_AS = {
 
 
 class Standing(NamedTuple):
-    """What the product would say to the token that a browser held last.
+    """How the product would judge the token that a browser held last.
 
-    ``is_known``: the session has a row. ``reason``: why it ended, or why the token is refused
-    though it has not (``is_over`` is False then); None for a session that is live.
+    ``is_known``: the session has a row. ``reason``: why it ended (``is_over``), or why the
+    token is refused though the session goes on; None for a session that is live.
     """
 
     is_known: bool
@@ -40,7 +39,7 @@ class Standing(NamedTuple):
 
 
 def tokens_held(browser: Sender) -> Iterator[PresentedToken]:
-    """Go through the tokens of a browser's jar, then those that left it, the latest first."""
+    """Yield the tokens of a browser's jar, then those that left it, the latest first."""
     yield from _tokens_in(browser, browser.cookies.find_all(browser._cookie_url))
     yield from _tokens_in(browser, reversed(browser.cookies.gone))
 
@@ -55,17 +54,16 @@ def _tokens_in(browser: Sender, cookies: Iterable[Cookie]) -> Iterator[Presented
 
 
 def find_standing(browser: Sender) -> Standing | None:
-    """Return how the browser's last session stands at this instant; None if it had none."""
+    """Return how the browser's last session would be judged now; None if it had none."""
     in_jar = _tokens_in(browser, browser.cookies.find_all(browser._cookie_url))
     sent = newest_of_each_session(tuple(in_jar))
     tokens = sent[0] if sent else tuple(islice(tokens_held(browser), 1))
     if not tokens:
         return None
-    manager = browser.manager
-    found = unwatched(manager.store).sessions.find(tokens[0].session_id)
+    found = find_and_judge(browser.manager, browser._environ(), tokens)
     if found is None:
         return Standing(is_known=False)
-    decision = judge_reading(manager, browser._look(), tokens, found)
+    _, decision = found
     return Standing(
         is_known=True,
         reason=decision.end_reason or _REFUSED_AS.get(decision.outcome),
@@ -73,8 +71,8 @@ def find_standing(browser: Sender) -> Standing | None:
     )
 
 
-def why_out(browser: Sender) -> str:
-    """Tell in words why a browser has no session."""
+def why_signed_out(browser: Sender) -> str:
+    """Return in words why a browser has no session."""
     standing = find_standing(browser)
     if standing is None:
         return "it has no session cookie"
@@ -88,7 +86,7 @@ def why_out(browser: Sender) -> str:
 
 
 def end_reason(text: str | EndReason) -> EndReason:
-    """Return the reason of a name; raises ``ValueError`` that lists them."""
+    """Return the end reason of this name; else raise a ``ValueError`` that lists them."""
     try:
         return EndReason(text)
     except ValueError:

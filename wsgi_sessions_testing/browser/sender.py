@@ -1,7 +1,4 @@
-"""``Sender``: how a browser's requests travel to an app, through its layers, and back.
-
-Must not reach into the product's tables: it asks and looks through the same doors as everybody.
-"""
+"""``Sender``: sends a browser's requests to an app, through its layers, and takes the answers."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
+from wsgiref.util import request_uri
 
 from webob import Request, Response  # type: ignore[import-untyped, unused-ignore]
 
@@ -21,15 +19,15 @@ from wsgi_sessions.wsgi.middleware import SessionMiddleware
 from wsgi_sessions.wsgi.request import SessionRequest
 
 from ..fakes.faults import WorkerKilled
-from ..fakes.instrumentation import RESPOND, reach
+from ..fakes.instrumentation import RESPOND, pause_at
+from ..fakes.interception import Interception
 from ..fakes.network import Fate, LostResponse, Network, Trouble
-from ..fakes.passage import Passage
 from ..fakes.wrapping import find_session_middleware, rewrapped
 from .fetching import Draft, header_lines
-from .history import EventLog, Exchange, Note, tell
+from .history import EventLog, Exchange, Note, render_history
 from .jar import CookieJar
 from .reasons import tokens_held
-from .session_reading import is_secure_for, peek_at_session
+from .session_reading import is_secure_for, read_session
 from .user_agents import find_user_agent
 from .wsgi_client import call_app
 
@@ -73,7 +71,7 @@ class _Waiting:
 
 
 class Sender:
-    """What a browser is made of: the app that it talks to, its jar, and what it remembers."""
+    """The part of a browser that sends: the app that it talks to, its jar, and its history."""
 
     def __init__(
         self,
@@ -97,9 +95,9 @@ class Sender:
         self._manager = manager
         self._history: list[Exchange] = []
         self._notes: list[Note] = []
-        self._told_as: str | None = None
+        self._label: str | None = None
         self._log = EventLog()
-        with suppress(LookupError):  # a middleware that can't be seen is told of when it is needed
+        with suppress(LookupError):  # ``manager`` raises it again where it is needed
             self._log.listen_to(self.manager.events)
 
     @property
@@ -119,10 +117,10 @@ class Sender:
     def session(self) -> Session | None:
         """The live session that the next request would have, or None.
 
-        Looking changes nothing: unlike a request it neither refreshes, touches or confirms the
-        session nor ends one that expired or was stolen. The cookie cache is not believed.
+        Reading it changes nothing: unlike a request it neither refreshes, touches or confirms
+        the session, nor ends one that expired or was stolen. The cookie cache is not used.
         """
-        return peek_at_session(self.manager, self._look())
+        return read_session(self.manager, self._environ())
 
     @property
     def history(self) -> tuple[Exchange, ...]:
@@ -132,13 +130,13 @@ class Sender:
     def story(self) -> str:
         """Return the history as text, a line for each request and event, for messages."""
         session_ids: set[str] = set()
-        if self._log.heard:
+        if self._log.events:
             read = self.manager.signer.read
             session_ids = {token.session_id for token in tokens_held(self)}
             session_ids.update(*(exchange.session_ids(read) for exchange in self._history))
-        return tell(
+        return render_history(
             self._history,
-            events=self._log.heard,
+            events=self._log.events,
             session_ids=session_ids,
             refused=self.cookies.refused,
             notes=self._notes,
@@ -153,11 +151,11 @@ class Sender:
         def send() -> Response:
             trouble = self.network.next_trouble()
             middleware = self._middleware
-            passage = None
+            interception = None
             if middleware is not None:
-                passage = Passage(middleware, wait=self._wait_in_app(trouble))
+                interception = Interception(middleware, wait=self._wait_in_app(trouble))
             response = self._send(
-                self.app, draft, take, trouble=trouble, passage=passage, waiting=waiting
+                self.app, draft, take, trouble=trouble, interception=interception, waiting=waiting
             )
             is_slow = trouble.fate is Fate.ANSWERED_SLOWLY
             if is_slow and not trouble.has_waited and not isinstance(response, LostResponse):
@@ -181,11 +179,11 @@ class Sender:
         take: Callable[[Response], None],
         *,
         trouble: Trouble,
-        passage: Passage | None,
+        interception: Interception | None,
         waiting: _Waiting,
         action: str | None = None,
     ) -> Response:
-        """Send a request; without a passage nobody can tell whether it gets to the middleware."""
+        """Send a request; without an interception it counts as one that has arrived."""
         fate = trouble.fate
 
         def build() -> Request:
@@ -193,13 +191,13 @@ class Sender:
             return draft.build(address=self.address, has_long_body=has_long_body)
 
         def call(asked: Request) -> Response:
-            with nullcontext() if passage is None else passage.open(asked.environ):
+            with nullcontext() if interception is None else interception.of(asked.environ):
                 return call_app(app, asked)
 
         request = build()
         if fate is Fate.UPLOADED_SLOWLY:
             trouble.wait(self.clock)
-        at_ms, heard_before = self.clock.now_ms(), len(self._log.heard)
+        at_ms, events_before = self.clock.now_ms(), len(self._log.events)
         try:
             response = call(request)
             if fate is Fate.SENT_TWICE:
@@ -207,21 +205,24 @@ class Sender:
         except WorkerKilled:
             fate = Fate.LOST
             response = Response(status="599 Worker Killed")
-        reach(RESPOND)
+        pause_at(RESPOND)
         if waiting.is_over:
             fate = Fate.LOST
-        exchange = Exchange.of(
-            request,
-            response,
+        exchange = Exchange(
             at_ms=at_ms,
+            method=request.method,
+            url=request_uri(request.environ),  # WebOb's raises for a path that is not UTF-8
+            status=response.status,
             fate=fate,
+            sent=request.environ.get("HTTP_COOKIE"),
+            received=tuple(response.headers.getall("Set-Cookie")),
             action=action,
-            heard_before=heard_before,
+            events_before=events_before,
             is_by_app=app is self.app,
-            has_arrived=passage is None or passage.has_arrived,
+            has_arrived=interception is None or interception.has_arrived,
             made_at_ms=draft.made_at_ms,
             answered_at_ms=self.clock.now_ms(),
-            by=self._told_as,
+            by=self._label,
         )
         self._history.append(exchange)
         if fate is Fate.LOST:
@@ -242,9 +243,9 @@ class Sender:
     ) -> T:
         """Do something in a request of its own, in place of the app within its middleware.
 
-        The answer travels out through every layer around that. Where a layer answers by itself,
-        or the middleware can't be seen, it is done past the layers, and the history says so.
-        Without a network the line is good: so a test looks at how things are.
+        The answer passes through every layer around the middleware. Where a layer answers by
+        itself, or the middleware can't be seen, it is done without the layers, and the history
+        says so. Without a network no response is lost or late, as for reading the state.
         """
         outcomes: list[T | Exception] = []
 
@@ -262,7 +263,7 @@ class Sender:
                     answer.headers.getall("Set-Cookie"), url=self._cookie_url
                 ),
                 trouble=trouble,
-                passage=Passage(middleware, note, wait=self._wait_in_app(trouble)),
+                interception=Interception(middleware, note, wait=self._wait_in_app(trouble)),
                 waiting=waiting,
                 action=action,
             )
@@ -273,7 +274,7 @@ class Sender:
         if middleware is not None:
             response = send(self.app, middleware)
         if response is None or not (outcomes or self._history[-1].has_arrived):
-            direct = SessionMiddleware(_nobody, self.manager)
+            direct = SessionMiddleware(_not_found, self.manager)
             response = send(direct, direct)
         if not outcomes and isinstance(response, LostResponse):
             raise StoreUnavailableError(f"the worker died, so {action} had no answer")
@@ -296,14 +297,14 @@ class Sender:
         """
         seen: list[Session | None] = []
 
-        def look(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-            seen.append(peek_at_session(self.manager, environ))
-            return _nobody(environ, start_response)
+        def read(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            seen.append(read_session(self.manager, environ))
+            return _not_found(environ, start_response)
 
         if self._middleware is None:
             return self.session
         try:
-            app = rewrapped(self.app, look)
+            app = rewrapped(self.app, read)
         except LookupError:
             return self.session
         call_app(app, self._own_draft("GET", jar=self.cookies.copy()).build(address=self.address))
@@ -319,10 +320,10 @@ class Sender:
 
     @property
     def _is_secure(self) -> bool:
-        return is_secure_for(self.manager, self._look())
+        return is_secure_for(self.manager, self._environ())
 
-    def _look(self) -> dict[str, Any]:
-        """Return the environ of a request of this browser, whose jar does not notice."""
+    def _environ(self) -> dict[str, Any]:
+        """Return the environ of a request of this browser; its jar stays as it is."""
         draft = self._own_draft("GET", jar=self.cookies.copy())
         environ: dict[str, Any] = draft.build(address=self.address).environ
         return environ
@@ -339,7 +340,7 @@ class Sender:
         *,
         jar: CookieJar | None = None,
     ) -> Draft:
-        """Make a request to where session cookies are sent, with those of another jar if given."""
+        """Make a request to the path of session cookies, with those of another jar if given."""
         url = self._cookie_url
         lines = header_lines(
             method, url, origin=self.base_url, is_navigation=True, user_agent=self.user_agent
@@ -349,7 +350,7 @@ class Sender:
         return Draft(method, url, lines, b"", self.clock.now_ms())
 
 
-def _nobody(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Stands where an app is wrapped, for a request that acts in its place."""
+def _not_found(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """The app within a middleware that only a request which acts in its place is sent to."""
     start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "0")])
     return [b""]

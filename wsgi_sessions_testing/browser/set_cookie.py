@@ -1,7 +1,4 @@
-"""Reads a Set-Cookie line as a browser does (RFC 6265bis, section 5.6).
-
-Must not store anything, nor know which host sent the line.
-"""
+"""Parses a Set-Cookie line as a browser does (RFC 6265bis, section 5.6)."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ class SetCookie:
 
 
 def parse_set_cookie(line: str) -> SetCookie:
-    """Read the value of one Set-Cookie header.
+    """Parse the value of one Set-Cookie header.
 
     Raises ``UnreadableCookieError`` for what browsers ignore. Of a repeated attribute the last
     one counts.
@@ -106,7 +103,7 @@ def _read_attribute(key: str, text: str) -> dict[str, Any]:
 
 
 def parse_cookie_date_ms(text: str) -> int | None:
-    """Read an Expires date (section 5.1.1), as lenient as browsers are; None if unreadable.
+    """Parse an Expires date (section 5.1.1), as lenient as browsers are; None if unreadable.
 
     >>> parse_cookie_date_ms("Thu, 01 Jan 1970 00:00:01 GMT")
     1000

@@ -1,7 +1,4 @@
-"""The User-Agent lines of some everyday browsers, by what people call them.
-
-Must not try to be complete: any other text is sent as it is.
-"""
+"""The User-Agent lines of some everyday browsers, by name; any other text is sent as it is."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ USER_AGENTS = {
 
 
 def find_user_agent(name: str) -> str:
-    """Return the full User-Agent line of a browser named in words, or the text itself.
+    """Return the full User-Agent line of a browser with this name, or the text itself.
 
     >>> find_user_agent("Firefox on Linux")
     'Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0'

@@ -1,7 +1,4 @@
-"""Calls a WSGI app as a strict server does: checked by ``wsgiref.validate``, body read, closed.
-
-Must not know browsers, cookies or sessions.
-"""
+"""Calls a WSGI app as a strict server does: checked by ``wsgiref.validate``, body read, closed."""
 
 from __future__ import annotations
 
@@ -61,10 +58,10 @@ def call_app(app: Any, request: Request) -> Response:
 
 @contextmanager
 def _connections_of_django_kept() -> Iterator[None]:
-    """Have Django leave its connections alone at the begin and end of a request.
+    """Keep Django from closing its connections at the start and end of a request.
 
-    As its own test client does: it would look at those that an earlier test has opened, which
-    pytest-django forbids in a test without its mark, and close that of a test's transaction.
+    Its own test client does the same: otherwise Django would use connections of an earlier test,
+    which pytest-django forbids without its mark, and close that of a test's transaction.
     """
     global _calls_under_way  # noqa: PLW0603  requests of one test can be under way together
     signals, db = sys.modules.get("django.core.signals"), sys.modules.get("django.db")

@@ -1,6 +1,6 @@
-"""``FakeClock``: the time of a test, which moves only when it is told to.
+"""``FakeClock``: the time of a test, which moves only when the test moves it.
 
-Must not patch the time of anything else: it is handed to what asks for a clock.
+It patches nothing: it is handed to whatever asks for a clock.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from datetime import datetime, timedelta, timezone
-from types import TracebackType
 from typing import Any
 
 from wsgi_sessions.clock import datetime_from_ms, ms_from_datetime
@@ -22,9 +21,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def real_ns() -> int:
-    """Return nanoseconds of real time since some instant, whoever moves the time of Python."""
-    # Neither freezegun nor time-machine touches this one; time.monotonic_ns they replace
-    # wherever a module holds it.
+    """Return nanoseconds of real time since some instant, even where a test fakes the time."""
+    # freezegun and time-machine replace time.monotonic_ns, but not this one.
     if sys.platform == "win32":
         return time.monotonic_ns()
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -128,7 +126,7 @@ class FakeClock:
 
 
 def fake_clock(clock: Any) -> FakeClock:
-    """Return the clock of a browser if a test can move it."""
+    """Return the clock of a browser, as one that a test can move; else raise ``TypeError``."""
     if not isinstance(clock, FakeClock):
         raise TypeError(f"the browser's clock must be a FakeClock, not {clock!r}")
     return clock
@@ -167,24 +165,19 @@ class _Ticking:
     def __enter__(self) -> FakeClock:
         return self._clock
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._clock.freeze()
 
 
-def _ms_from(instant: datetime, asked: str) -> int:
+def _ms_from(instant: datetime, caller: str) -> int:
     if not isinstance(instant, datetime):
         raise TypeError(
-            f"{asked}({instant!r}) needs a datetime; "
-            f"write {asked}(datetime(2030, 12, 31, tzinfo=timezone.utc)), say"
+            f"{caller}({instant!r}) needs a datetime; "
+            f"write {caller}(datetime(2030, 12, 31, tzinfo=timezone.utc)), say"
         )
     if instant.tzinfo is None:
         raise ValueError(
-            f"{asked}({instant!r}) has no time zone, so it could be any of a day's instants; "
+            f"{caller}({instant!r}) has no time zone, so it could be any of a day's instants; "
             "add tzinfo=timezone.utc"
         )
     return ms_from_datetime(instant)

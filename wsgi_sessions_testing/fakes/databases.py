@@ -1,6 +1,6 @@
-"""Databases of tests: one on a server, made once and emptied, and others left as they were found.
+"""Databases of tests: one on a server, emptied for each test; others keep the rows they had.
 
-Must not touch what was there before: neither a row nor a table, nor another schema.
+Nothing that was there before is touched: no row, no table, no other schema.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ class ServerDatabase:
     """An empty database for each test of one process, one after the other.
 
     On PostgreSQL it is a schema of the database in the URL, which comes first in the search
-    path; on MariaDB and MySQL a database beside it. It is made once, and its rows are deleted
-    for the next test; a test that left other tables in it has it made anew. The account in the
-    URL must be allowed to make one. Its name says which process of which machine made it, so
-    that ``sweep`` knows what killed processes of this machine have left.
+    path; on MariaDB and MySQL a database beside it. It is created once, and its rows are
+    deleted for the next test; after a test that left other tables in it, it is created again.
+    The account in the URL must be allowed to create one. Its name says which process of which
+    machine created it, so that ``sweep`` finds what killed processes of this machine have left.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        self.name = f"{_PREFIX}_{_name_of_here()}_{os.getpid()}_{worker}"
+        self.name = f"{_PREFIX}_{_machine_name()}_{os.getpid()}_{worker}"
         self._server = Connections(url)
         self._columns: list[tuple[Any, ...]] = []
         self._tables: list[str] = []
 
     @property
     def url(self) -> str:
-        """The URL that leads there."""
+        """The URL of the database."""
         parts = urlsplit(self._url)
         if self._server.is_mysql:
             return urlunsplit(parts._replace(path=f"/{self.name}"))
@@ -68,7 +68,7 @@ class ServerDatabase:
         return self.url
 
     def drop(self) -> None:
-        """Remove what was made."""
+        """Remove the database or schema."""
         self._drop(self.name)
         self._columns = []
         self._server.close()
@@ -76,10 +76,10 @@ class ServerDatabase:
     def sweep(self) -> None:
         """Remove what processes of this machine that were killed have left on the server.
 
-        What belongs to a living process or to another machine stays, and so does what this
+        What belongs to a running process or to another machine stays, and so does what this
         account may not remove.
         """
-        pattern = re.compile(rf"{_PREFIX}_{_name_of_here()}_([0-9]+)_\w+")
+        pattern = re.compile(rf"{_PREFIX}_{_machine_name()}_([0-9]+)_\w+")
         for (name,) in self._server.read_rows(_CATALOGUE, ()):
             found = pattern.fullmatch(name)
             if found is not None and not _is_alive(int(found[1])):
@@ -109,7 +109,7 @@ class ServerDatabase:
         return self._server.read_rows(_COLUMNS, (self.name,))
 
     def _delete_rows(self) -> None:
-        # Not TRUNCATE, which on both servers takes longer for as few rows as a test leaves.
+        # TRUNCATE takes longer on both servers for the few rows that a test leaves.
         quote = "`" if self._server.is_mysql else '"'
         for table in self._tables:
             self._server.write(
@@ -118,8 +118,8 @@ class ServerDatabase:
             )
 
 
-def _name_of_here() -> str:
-    """Return a short name of where process ids mean what they mean here: machine and container."""
+def _machine_name() -> str:
+    """Return a short name of this machine and container, within which process ids are unique."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/etc/machine-id").read_text(encoding="ascii").strip())
@@ -129,7 +129,7 @@ def _name_of_here() -> str:
 
 
 def _is_alive(process_id: int) -> bool:
-    """Tell whether there is a process of this id; where nobody can tell, there is."""
+    """Tell whether a process with this id runs; True where the system does not say."""
     if sys.platform == "win32":
         return True  # os.kill would end it there, whatever the signal
     try:
@@ -143,7 +143,7 @@ def _is_alive(process_id: int) -> bool:
 
 @contextmanager
 def added_rows_removed(manager: SessionManager) -> Iterator[None]:
-    """Remove, at the end of the block, the rows that were added in it to the tables of ours."""
+    """Remove, at the end of the block, the rows that it added to our tables."""
     models = manager.models.created_here
 
     def keys_of(model: Any) -> set[Any]:

@@ -1,6 +1,6 @@
-"""``Faults``: a database that is down, locked, slow or forgetful, and workers that die.
+"""``Faults``: a database that is down, locked, slow or loses a write, and workers that die.
 
-Must not change the product: it stands at the points where the store is called.
+The product is left as it is: the calls of its store are broken.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from wsgi_sessions.clock import ms_from_duration
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.manager import SessionManager
 
 from .clock import FakeClock
-from .instrumentation import READ, WRITE, WatchedStore
+from .instrumentation import READ, WRITE, StoreCall, WatchedStore
 
 __all__ = ["Faults", "WorkerKilled"]
+
+_BOTH = (READ, WRITE)
 
 
 class WorkerKilled(BaseException):
@@ -26,17 +28,19 @@ class WorkerKilled(BaseException):
 
 
 @dataclass(slots=True)
-class _Trouble:
-    meets: Callable[[str], bool]
-    act: Callable[[str, Callable[[], Any]], Any]
-    left: int | None
-    met: int = 0
+class _Fault:
+    """What becomes of calls of these kinds: of so many, or of all (``left`` is None)."""
+
+    kinds: tuple[str, ...]
+    act: Callable[[StoreCall], Any]
+    left: int | None = None
+    met_count: int = 0
 
 
 class Faults:
     """Breaks the database of a manager, for the length of a ``with`` block.
 
-    A block in which nothing met the trouble, or less than it was told to, raises
+    A block in which nothing met the fault, or fewer calls than it was for, raises
     ``AssertionError``, because the test then shows nothing.
     ``manager`` must have a watched store, as the managers of ``Bench`` and of the fixtures do.
     """
@@ -44,7 +48,7 @@ class Faults:
     def __init__(self, manager: SessionManager, clock: FakeClock) -> None:
         self._manager = manager
         self._clock = clock
-        self._troubles: list[_Trouble] = []
+        self._faults: list[_Fault] = []
         self._before: dict[Any, list[dict[str, Any]]] | None = None
         self.watch(manager)
 
@@ -61,13 +65,13 @@ class Faults:
     @contextmanager
     def database_down(self, count: int | None = None) -> Iterator[None]:
         """Have the next ``count`` reads and writes, or all in the block, find no database."""
-        with self._trouble(lambda _: True, _refuse, count):
+        with self._during(_Fault(_BOTH, _refuse, count)):
             yield
 
     @contextmanager
     def database_locked(self, count: int | None = None) -> Iterator[None]:
         """Have writes fail as they do when others hold the lock for too long; reads work."""
-        with self._trouble(lambda point: point == WRITE, _refuse, count):
+        with self._during(_Fault((WRITE,), _refuse, count)):
             yield
 
     @contextmanager
@@ -75,11 +79,11 @@ class Faults:
         """Have every read and write take so long, a ``timedelta`` or whole seconds."""
         delay = timedelta(milliseconds=ms_from_duration(by))
 
-        def wait(_: str, call: Callable[[], Any]) -> Any:
+        def wait(call: StoreCall) -> Any:
             self._clock.advance(delay)
-            return call()
+            return call.run()
 
-        with self._trouble(lambda _: True, wait, None):
+        with self._during(_Fault(_BOTH, wait)):
             yield
 
     @contextmanager
@@ -87,16 +91,12 @@ class Faults:
         """Assert that nothing in the block asks the database: what is cached has to do."""
         asked: list[str] = []
 
-        def note(point: str, call: Callable[[], Any]) -> Any:
-            asked.append(point)
-            return call()
+        def note(call: StoreCall) -> Any:
+            asked.append(call.kind)
+            return call.run()
 
-        trouble = _Trouble(lambda _: True, note, None)
-        self._troubles.append(trouble)
-        try:
+        with self._added(_Fault(_BOTH, note)):
             yield
-        finally:
-            self._troubles = [known for known in self._troubles if known is not trouble]
         if asked:
             raise AssertionError(f"the database was asked within the block: {', '.join(asked)}")
 
@@ -108,21 +108,17 @@ class Faults:
 
         Its browser gets no answer: a ``LostResponse``. What was committed stays.
         """
-        point = after if before is None else before
-        if point not in (READ, WRITE) or (after is None) == (before is None):
+        kind = after if before is None else before
+        if kind not in _BOTH or (after is None) == (before is None):
             raise ValueError('give one point: after="write", before="write", after="read" …')
 
-        def die(_: str, call: Callable[[], Any]) -> Any:
+        def die(call: StoreCall) -> NoReturn:
             if after is not None:
-                call()
+                call.run()
             raise WorkerKilled
 
-        with self._trouble(
-            lambda reached: reached == point,
-            die,
-            1,
-            missing=f"a worker was to be killed at a {point}, but none came to one",
-        ):
+        missing = f"a worker was to be killed at a {kind}, but none came to one"
+        with self._during(_Fault((kind,), die, 1), missing=missing):
             yield
 
     def fail_over(self) -> None:
@@ -142,45 +138,44 @@ class Faults:
 
         self._manager.connections.run(lambda: self._manager.connections.atomically(restore))
 
-    def around(self, point: str, _name: str, call: Callable[[], Any]) -> Any:
-        """Stand at a point: see ``Watcher``."""
-        if point == WRITE:
+    def around(self, call: StoreCall) -> Any:
+        """Make a call, or have it meet a fault: see ``Watcher``."""
+        if call.kind == WRITE:
             self._before = self._read_all()
-        for trouble in reversed(self._troubles):
-            if trouble.left != 0 and trouble.meets(point):
-                trouble.met += 1
-                if trouble.left is not None:
-                    trouble.left -= 1
-                return trouble.act(point, call)
-        return call()
+        for fault in reversed(self._faults):
+            if fault.left != 0 and call.kind in fault.kinds:
+                fault.met_count += 1
+                if fault.left is not None:
+                    fault.left -= 1
+                return fault.act(call)
+        return call.run()
 
     @contextmanager
-    def _trouble(
-        self,
-        meets: Callable[[str], bool],
-        act: Callable[[str, Callable[[], Any]], Any],
-        count: int | None,
-        *,
-        missing: str | None = None,
-    ) -> Iterator[None]:
-        if count is not None and (isinstance(count, bool) or count < 1):
-            raise ValueError(f"{count!r} is no number of failures; give 1 or more, or nothing")
-        trouble = _Trouble(meets, act, count)
-        self._troubles.append(trouble)
+    def _added(self, fault: _Fault) -> Iterator[None]:
+        self._faults.append(fault)
         try:
             yield
         finally:
-            self._troubles = [known for known in self._troubles if known is not trouble]
-        if trouble.left or not trouble.met:
-            if count is None:
-                raise AssertionError(
-                    "the database was to be in trouble, but was not asked within the block, so "
-                    "the test shows nothing; if that is what it is to show, write "
-                    "faults.database_unasked()"
-                )
+            # By identity: two blocks may ask for the same.
+            self._faults = [known for known in self._faults if known is not fault]
+
+    @contextmanager
+    def _during(self, fault: _Fault, *, missing: str | None = None) -> Iterator[None]:
+        """Add a fault for the length of a block; fail after it if calls were ``missing``."""
+        count = fault.left
+        if count is not None and (isinstance(count, bool) or count < 1):
+            raise ValueError(f"{count!r} is no number of failures; give 1 or more, or nothing")
+        with self._added(fault):
+            yield
+        if count is None and not fault.met_count:
+            raise AssertionError(
+                "the database was to be in trouble, but was not asked within the block, so "
+                "the test shows nothing; if that is what it is to show, write "
+                "faults.database_unasked()"
+            )
+        if fault.left:
             what = missing or (
-                f"the database was to fail {count} times, but was asked {trouble.left} times "
-                "too few"
+                f"the database was to fail {count} times, but was asked {fault.left} times too few"
             )
             raise AssertionError(f"{what} within the block, so the test shows nothing")
 
@@ -195,5 +190,5 @@ class Faults:
         return found
 
 
-def _refuse(_: str, __: Callable[[], Any]) -> Any:
+def _refuse(_: StoreCall) -> NoReturn:
     raise StoreUnavailableError("the database did not answer (as the test asked for)")

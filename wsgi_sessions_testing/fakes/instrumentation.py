@@ -1,13 +1,13 @@
-"""The named points at which the product reads and writes, and who stands there.
+"""Watches a store: what kind of call each of its methods is, and who is asked around the call.
 
-Must not know what is done at a point. In production there is nothing here at all: a test's
-manager is given a ``WatchedStore`` in place of its store.
+A store in production is not watched; the managers of tests are given a ``WatchedStore``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 from wsgi_sessions.sessions.revocation_feed import FeedReading, RevocationFeed
@@ -16,66 +16,90 @@ from wsgi_sessions.storage.store import Store
 __all__ = [
     "READ",
     "RESPOND",
+    "UNWATCHED",
     "WRITE",
     "SessionReads",
+    "StoreCall",
     "WatchedStore",
     "Watcher",
-    "reach",
+    "pause_at",
+    "paused_by",
     "unwatched",
     "watch_feed",
 ]
 
 READ = "read"
 WRITE = "write"
+UNWATCHED = "unwatched"
+"""A method that asks nothing of the database, or is called at set-up alone."""
 RESPOND = "respond"
+"""Where a request has been answered, and the answer has not reached the browser yet."""
 
-_POINTS = {
-    **dict.fromkeys(
-        [
-            *["sessions.find", "sessions.list_live", "revocations.find", "users.find"],
-            *["users.find_by_email", "accounts.find_credential_by_email"],
-            *["accounts.find_credential", "attempts.count", "meta.read", "clock.read_ms"],
-        ],
-        READ,
-    ),
-    **dict.fromkeys(
-        [
-            *["sessions.insert", "sessions.apply", "sessions.merge_data"],
-            *["session_ends.end", "session_ends.end_all_of", "session_ends.end_all"],
-            *["delete_user", "purge", "atomically", "insert_user", "users.update"],
-            *["accounts.insert", "accounts.set_password_hash", "attempts.insert"],
-            *["meta.write_once", "meta.replace"],
-        ],
-        WRITE,
-    ),
+_READS = """
+sessions.find sessions.list_live
+users.find users.find_by_email users.list_by_email
+accounts.find_user accounts.find_credential accounts.find_credential_by_email
+revocations.find attempts.count meta.read clock.read_ms
+"""
+_WRITES = """
+atomically insert_user delete_user purge
+sessions.insert sessions.apply sessions.merge_data sessions.list_locked
+session_ends.end session_ends.end_each session_ends.end_all session_ends.end_all_of
+session_ends.end_all_but session_ends.end_left_by
+users.insert users.update users.lock users.delete
+accounts.insert accounts.link accounts.set_password_hash
+accounts.delete_all_of accounts.delete_left_by
+revocations.insert revocations.insert_many revocations.insert_for_all revocations.insert_selected
+attempts.insert meta.write_once meta.replace
+"""
+_UNWATCHED = """
+create_tables check_tables users.is_same clock.now_ms clock.at_least clock.at_most
+"""
+CALLS = {
+    **dict.fromkeys(_READS.split(), READ),
+    **dict.fromkeys(_WRITES.split(), WRITE),
+    **dict.fromkeys(_UNWATCHED.split(), UNWATCHED),
 }
-_PARTS = (
-    *["sessions", "session_ends", "users", "accounts", "revocations", "attempts", "meta"],
-    "clock",
-)
+"""What kind of call each public method of the store and its parts is."""
 
-_stop: list[Callable[[str], None]] = []
-"""What stops the request that runs now, if requests are being scheduled."""
+_pauses: list[Callable[[str], None]] = []
+"""What pauses the request that runs now, if requests are scheduled."""
 
 
-def reach(point: str) -> None:
-    """Come to a named point: nothing happens, unless requests are being scheduled."""
-    if _stop:
-        _stop[-1](point)
+def pause_at(point: str) -> None:
+    """Let other requests go first at a point of this one, if requests are scheduled."""
+    if _pauses:
+        _pauses[-1](point)
 
 
-AnyWatcher = TypeVar("AnyWatcher", bound="Watcher")
+@contextmanager
+def paused_by(pause: Callable[[str], None]) -> Iterator[None]:
+    """Have the request that runs in the block call this at each of its points."""
+    _pauses.append(pause)
+    try:
+        yield
+    finally:
+        _pauses.pop()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCall:
+    """A call of a store's method ``name``; its ``kind`` is ``READ`` or ``WRITE``."""
+
+    kind: str
+    name: str
+    run: Callable[[], Any]
 
 
 class Watcher(Protocol):
-    """Stands at the points of a store."""
+    """Is asked for each call of a store, in place of it."""
 
-    def around(self, point: str, name: str, call: Callable[[], Any], /) -> Any:
-        """Let a read or write happen (``call()``), and return what came of it.
-
-        ``name`` is that of the store's method, as in ``sessions.find``.
-        """
+    def around(self, call: StoreCall, /) -> Any:
+        """Make the call (``call.run()``) or not, and return what came of it."""
         ...
+
+
+AnyWatcher = TypeVar("AnyWatcher", bound=Watcher)
 
 
 class SessionReads:
@@ -84,82 +108,75 @@ class SessionReads:
     def __init__(self) -> None:
         self.count = 0
 
-    def around(self, _point: str, name: str, call: Callable[[], Any]) -> Any:
-        self.count += name == "sessions.find"
-        return call()
+    def around(self, call: StoreCall) -> Any:
+        self.count += call.name == "sessions.find"
+        return call.run()
 
 
-class _Watched:
-    """Passes calls of named methods on through the watchers of a store."""
+class _WatchedPart:
+    """A part of a watched store."""
 
-    def __init__(self, inner: Any, prefix: str) -> None:
-        self.inner = inner
-        self._prefix = prefix
+    def __init__(self, store: WatchedStore, name: str) -> None:
+        self._store = store
+        self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        effect = getattr(self.inner, name)
-        point = _POINTS.get(f"{self._prefix}{name}")
-        return effect if point is None else self._store._watch(effect, point, self._prefix + name)
-
-    @property
-    def _store(self) -> WatchedStore:
-        raise NotImplementedError
+        return self._store._watched(getattr(self._store.inner, self._name), name, part=self._name)
 
 
-class _WatchedPart(_Watched):
-    """One part of a watched store."""
+class WatchedStore:
+    """A store whose every read and write its watchers are asked for, those of its parts too.
 
-    def __init__(self, store: WatchedStore, part: str) -> None:
-        super().__init__(getattr(store.inner, part), f"{part}.")
-        self._whole = store
-
-    @property
-    def _store(self) -> WatchedStore:
-        return self._whole
-
-
-class WatchedStore(_Watched):
-    """A store whose every read and write passes those who watch it.
-
-    What a transaction does within itself is one write.
+    A transaction is one write, whatever is called within it. Raises ``TypeError`` for a store
+    with a method that ``CALLS`` does not classify.
     """
 
     def __init__(self, inner: Store) -> None:
-        super().__init__(inner, "")
+        _check_classified(inner)
+        self.inner = inner
         self.watchers: list[Watcher] = []
         self._depth = 0
-        for part in _PARTS:
-            setattr(self, part, _WatchedPart(self, part))
+        for name in _parts_of(inner):
+            setattr(self, name, _WatchedPart(self, name))
 
-    @property
-    def _store(self) -> WatchedStore:
-        return self
+    def __getattr__(self, name: str) -> Any:
+        return self._watched(self.inner, name)
 
-    def _watch(self, effect: Callable[..., Any], point: str, name: str) -> Callable[..., Any]:
+    def _watched(self, owner: object, name: str, *, part: str | None = None) -> Any:
+        attribute = getattr(owner, name)
+        full_name = name if part is None else f"{part}.{name}"
+        kind = CALLS.get(full_name, UNWATCHED)
+        if kind == UNWATCHED:
+            return attribute
+
         def watched(*given: Any, **named: Any) -> Any:
-            if self._depth:
-                return effect(*given, **named)
-            # The feed is read under a lock: whoever stopped there would stop everybody else, so
-            # ``watch_feed`` has them stop before they take it.
-            if name != "revocations.find":
-                reach(point)
-
-            def call() -> Any:
-                self._depth += 1
-                try:
-                    return effect(*given, **named)
-                finally:
-                    self._depth -= 1
-
-            for watcher in self.watchers:
-                call = _through(watcher, point, name, call)
-            return call()
+            return self._call(kind, full_name, lambda: attribute(*given, **named))
 
         return watched
 
+    def _call(self, kind: str, name: str, run: Callable[[], Any]) -> Any:
+        if self._depth:
+            return run()
+        # The feed is read under a lock, without which other requests make do: ``watch_feed``
+        # has a request pause before it takes the lock.
+        if name != "revocations.find":
+            pause_at(kind)
+
+        def run_within() -> Any:
+            self._depth += 1
+            try:
+                return run()
+            finally:
+                self._depth -= 1
+
+        call = StoreCall(kind, name, run_within)
+        for watcher in self.watchers:
+            call = _watched_call(watcher, call)
+        return call.run()
+
     @contextmanager
     def watched_by(self, watcher: AnyWatcher) -> Iterator[AnyWatcher]:
-        """Have a watcher stand at the points for a while."""
+        """Have a watcher be asked for the length of a block."""
         self.watchers.append(watcher)
         try:
             yield watcher
@@ -168,27 +185,44 @@ class WatchedStore(_Watched):
 
     @classmethod
     def wrap(cls, store: Store) -> Store:
-        """Return a watched store that passes for the one it watches."""
+        """Return a watched store, typed as the one that it watches."""
         return cast(Store, cls(store))
 
 
-def _through(watcher: Watcher, point: str, name: str, call: Callable[[], Any]) -> Callable[[], Any]:
-    return lambda: watcher.around(point, name, call)
+def _watched_call(watcher: Watcher, call: StoreCall) -> StoreCall:
+    return StoreCall(call.kind, call.name, lambda: watcher.around(call))
+
+
+def _parts_of(store: Store) -> dict[str, object]:
+    return {name: part for name, part in vars(store).items() if not name.startswith("_")}
+
+
+def _check_classified(store: Store) -> None:
+    owners = {"": store, **{f"{name}.": part for name, part in _parts_of(store).items()}}
+    for prefix, owner in owners.items():
+        for name in dir(type(owner)):
+            is_method = not name.startswith("_") and callable(getattr(type(owner), name))
+            if is_method and prefix + name not in CALLS:
+                raise TypeError(
+                    f"the store's method {prefix}{name} is not classified, so schedules would not "
+                    f"interleave it and faults not break it; add it to CALLS in {__name__} as "
+                    "READ, WRITE or UNWATCHED"
+                )
 
 
 def watch_feed(feed: RevocationFeed) -> None:
-    """Have whoever is about to read the revocation feed come to a point before."""
+    """Have whoever is about to read the revocation feed pause before."""
     current = feed.current
 
     def watched() -> FeedReading | None:
         latest = feed.latest
         if latest is None or not feed._is_current(latest, feed._clock.now_ms()):
-            reach(READ)
+            pause_at(READ)
         return current()
 
     feed.current = watched  # type: ignore[method-assign]
 
 
 def unwatched(store: Store) -> Store:
-    """Return the store itself, for looking without being seen."""
+    """Return the store itself: for reading what no watcher is to count or break."""
     return store.inner if isinstance(store, WatchedStore) else store

@@ -1,6 +1,6 @@
 """``LocalIssuer``: an OpenID Connect issuer on this machine, for tests of social sign-in.
 
-Must not be used for anything but tests: it vouches for whomever it is asked to.
+For tests alone: it signs an ID token for whomever it is asked to.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""``SeededRandomness``: the same session ids and tokens in every run, for snapshots and replays.
+"""``SeededRandomness``: the same session ids and tokens in every run, for snapshot tests.
 
-Must not be used where a stranger could reach it: whoever knows the seed knows every secret.
+For tests alone: whoever knows the seed knows every secret.
 """
 
 from __future__ import annotations
 
 import random
 from base64 import urlsafe_b64encode
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.sessions import tokens
@@ -19,7 +18,7 @@ __all__ = ["SeededRandomness"]
 
 
 class SeededRandomness:
-    """Has everything in ``wsgi_sessions`` draw from a seed, until the block ends.
+    """Makes everything in ``wsgi_sessions`` draw from a seed, until the block ends.
 
     >>> from wsgi_sessions_testing import Bench
     >>> def id_of_a_sign_in():
@@ -34,19 +33,14 @@ class SeededRandomness:
         self._before: list[Any] = []
 
     def __enter__(self) -> Self:
-        room: Any = tokens
-        self._before.append(room.secrets)
-        room.secrets = self
+        module: Any = tokens
+        self._before.append(module.secrets)
+        module.secrets = self
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        room: Any = tokens
-        room.secrets = self._before.pop()
+    def __exit__(self, *_: object) -> None:
+        module: Any = tokens
+        module.secrets = self._before.pop()
 
     def token_bytes(self, count: int) -> bytes:
         """Return that many bytes, as ``secrets.token_bytes`` does."""

@@ -1,6 +1,6 @@
 """``Workers``: several middlewares with caches and clocks of their own on one database.
 
-Must not start processes: they are told apart by what they remember, which is all that counts.
+No process is started: what sets workers apart is what each has in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wsgi_sessions.wsgi.middleware import SessionMiddleware
 from .clock import FakeClock
 from .faults import Faults
 from .instrumentation import WatchedStore, watch_feed
-from .passage import wrapped_by
+from .interception import inner_app
 from .wrapping import find_session_middleware, rewrapped
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ __all__ = ["Worker", "Workers"]
 class Worker:
     """One worker process: ``app`` is the application around a ``middleware`` of its own.
 
-    The layers around the middleware are copies, which share what the first ones refer to;
-    where one can't be copied, ``app`` begins at the middleware.
+    The layers around the middleware are copies that refer to the same objects; where one can't
+    be copied, ``app`` is the middleware itself.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Workers:
         if self._faults is not None:
             self._faults.watch(manager)
         middleware = copy.copy(self._middleware)
-        SessionMiddleware.__init__(middleware, wrapped_by(self._middleware), manager)
+        SessionMiddleware.__init__(middleware, inner_app(self._middleware), manager)
         app: WSGIApplication = middleware
         with suppress(LookupError):
             app = rewrapped(self._app, middleware)
@@ -97,7 +97,7 @@ class Workers:
         return worker
 
     def meet(self, faults: Faults) -> None:
-        """Have faults meet the workers that were made and those to come."""
+        """Let faults break the calls of the workers made so far, and of those to come."""
         self._faults = faults
         for worker in self._made:
             faults.watch(worker.manager)

@@ -1,6 +1,6 @@
-"""Finds the ``SessionMiddleware`` among the layers an application is wrapped in, and replaces it.
+"""Finds the ``SessionMiddleware`` among the layers around an application, and replaces it.
 
-Must not call the application or change it: a replacement sits in copies of the layers.
+The application is neither called nor changed: a replacement sits in copies of the layers.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ __all__ = ["find_session_middleware", "rewrapped"]
 _NAMES_OF_INNER_APPS = ("app", "wsgi_app", "application", "wrapped")
 _MAX_LAYERS = 100
 
-Put = Callable[[Any], Any]
-"""Returns a copy of a layer with another app in the place of the one it had."""
+_Put = Callable[[Any], Any]
+"""Returns a copy of a layer that wraps another app instead."""
 
 
 class _Layer(NamedTuple):
     app: Any
     outer: _Layer | None = None
-    put: Put | None = None
+    put: _Put | None = None
 
 
 def find_session_middleware(app: Any) -> SessionMiddleware | None:
     """Return the outermost ``SessionMiddleware`` of an app, or None if it has none.
 
-    Looks through the attributes ``app``, ``wsgi_app``, ``application`` and ``wrapped``, which
-    is where middlewares and frameworks keep what they wrap, then through the others, what a
-    function has closed over, bound methods and ``functools.partial``.
+    Looks through the attributes ``app``, ``wsgi_app``, ``application`` and ``wrapped``, where
+    middlewares and frameworks keep what they wrap, then through the other attributes, the
+    closures of functions, bound methods and ``functools.partial``.
     """
     found = _find(app)
     return None if found is None else found.app
 
 
 def rewrapped(app: Any, core: Any) -> Any:
-    """Return the layers around an app's ``SessionMiddleware`` anew, with ``core`` in its place.
+    """Return a copy of the layers around an app's ``SessionMiddleware``, around ``core`` instead.
 
-    The layers themselves stay as they are; those of the copy share what they refer to. Raises
-    ``LookupError`` if no middleware is found, or a layer can't be copied.
+    The copies refer to the same objects as the layers do. Raises ``LookupError`` if no
+    middleware is found, or a layer can't be copied.
     """
     found = _find(app)
     if found is None:
@@ -70,8 +70,8 @@ def _find(app: Any) -> _Layer | None:
     return None
 
 
-def _inner_apps(layer: Any) -> Iterator[tuple[Any, Put]]:
-    """Go through what a layer may wrap, the likeliest first."""
+def _inner_apps(layer: Any) -> Iterator[tuple[Any, _Put]]:
+    """Yield what a layer may wrap, the likeliest first."""
     for name in _NAMES_OF_INNER_APPS:
         yield getattr(layer, name, None), partial(_put_attribute, layer, name)
     if isinstance(layer, FunctionType):
@@ -97,28 +97,28 @@ def _inner_apps(layer: Any) -> Iterator[tuple[Any, Put]]:
 def _contents(cell: CellType) -> Any:
     try:
         return cell.cell_contents
-    except ValueError:  # nothing is in it yet
+    except ValueError:  # it is still empty
         return None
 
 
 def _put_attribute(layer: Any, name: str, inner: Any) -> Any:
-    twin = copy.copy(layer)
-    object.__setattr__(twin, name, inner)
-    return twin
+    copied = copy.copy(layer)
+    object.__setattr__(copied, name, inner)
+    return copied
 
 
 def _put_cell(layer: FunctionType, position: int, inner: Any) -> Any:
     cells = list(layer.__closure__ or ())
     cells[position] = CellType(inner)
-    twin = FunctionType(
+    copied = FunctionType(
         layer.__code__, layer.__globals__, layer.__name__, layer.__defaults__, tuple(cells)
     )
-    twin.__kwdefaults__ = layer.__kwdefaults__
-    twin.__dict__.update(layer.__dict__)
-    return twin
+    copied.__kwdefaults__ = layer.__kwdefaults__
+    copied.__dict__.update(layer.__dict__)
+    return copied
 
 
-def _put_into_owner(layer: MethodType, put: Put, inner: Any) -> Any:
+def _put_into_owner(layer: MethodType, put: _Put, inner: Any) -> Any:
     return MethodType(layer.__func__, put(inner))
 
 

@@ -1,4 +1,4 @@
-"""``MachineGround``: what a ``SessionMachine`` stands on, and how it checks each request.
+"""``MachineBase``: what a ``SessionMachine`` stands on, and how it checks each request.
 
 Must not believe the product: what has to come of each request is worked out by the oracle.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,7 +21,7 @@ from ..assertions.steps import plant
 from ..bench import Bench, config_for_tests
 from ..browser.browser import Browser
 from ..extras import from_extra
-from ..fakes.instrumentation import SessionReads, unwatched
+from ..fakes.instrumentation import SessionReads, StoreCall, unwatched
 from ..settings import with_changes
 from .reference_model import Expected, ReferenceSession, Shown, Standing, Theft
 
@@ -31,7 +31,7 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["DEVICES", "KEYS", "PLACES", "MachineGround", "standing_of"]
+__all__ = ["DEVICES", "KEYS", "PLACES", "MachineBase", "standing_of"]
 
 DEVICES = ("Firefox on Linux", "Safari on iPhone", "Chrome on Windows")
 PLACES = (
@@ -54,13 +54,13 @@ class Locks:
     def __init__(self) -> None:
         self.are_held = False
 
-    def around(self, _point: str, name: str, call: Callable[[], Any]) -> Any:
-        if self.are_held and name == "sessions.apply":
+    def around(self, call: StoreCall) -> Any:
+        if self.are_held and call.name == "sessions.apply":
             raise StoreUnavailableError("others hold the lock")
-        return call()
+        return call.run()
 
 
-class MachineGround(RuleBasedStateMachine):
+class MachineBase(RuleBasedStateMachine):
     """The app on its bench, and a reference of every session there is."""
 
     settings: ClassVar[dict[str, Any]] = {}
@@ -148,7 +148,7 @@ class MachineGround(RuleBasedStateMachine):
         for session in self.sessions.values():
             row = rows.get(session.id)
             if row is None:
-                assert self._may_be_purged(session), self._told("a row is gone")
+                assert self._may_be_purged(session), self._explain("a row is gone")
                 continue
             reason = session.end_reason
             if row.end_reason != reason:
@@ -156,7 +156,9 @@ class MachineGround(RuleBasedStateMachine):
                 is_over = session.find_end(self.clock.now_ms()) == row.end_reason
                 if reason is not None or not is_over:
                     raise AssertionError(
-                        self._told(f"a session ended as {row.end_reason}, and should as {reason}")
+                        self._explain(
+                            f"a session ended as {row.end_reason}, and should as {reason}"
+                        )
                     )
                 session.end(str(row.end_reason), self.clock.now_ms())
             if reason is not None:
@@ -164,16 +166,16 @@ class MachineGround(RuleBasedStateMachine):
             told, stored = session.tell(), standing_of(row)
             for name in (each.name for each in fields(told)):
                 found, wanted = getattr(stored, name), getattr(told, name)
-                assert found == wanted, self._told(
+                assert found == wanted, self._explain(
                     f"a session has {name} {found}, and should have {wanted}"
                 )
             kept = {key: items for key, items in json.loads(row.data).items() if key in KEYS}
-            assert kept == self.data[session.id], self._told("session data was lost")
+            assert kept == self.data[session.id], self._explain("session data was lost")
 
     def _row_unless_purged(self, session: ReferenceSession) -> Any:
         """Return a session's row, or None if that was purged when it might be."""
         row = self._find_row(session.id)
-        assert row is not None or self._may_be_purged(session), self._told("a row is gone")
+        assert row is not None or self._may_be_purged(session), self._explain("a row is gone")
         return row
 
     def _may_be_purged(self, session: ReferenceSession) -> bool:
@@ -212,7 +214,7 @@ class MachineGround(RuleBasedStateMachine):
         }[moment]
         self._advance(at_ms + off_by - self.workers[worker].clock.now_ms())
 
-    def _seat(self, which: int, worker: int) -> Browser:
+    def _browser_at(self, which: int, worker: int) -> Browser:
         return self.browsers[which].through(self.workers[worker])
 
     def _text_in(self, jar: Browser, name: str | None = None) -> str | None:
@@ -309,7 +311,7 @@ class MachineGround(RuleBasedStateMachine):
 
     def _row(self, session_id: str) -> Any:
         row = self._find_row(session_id)
-        assert row is not None, self._told("a row is gone")
+        assert row is not None, self._explain("a row is gone")
         return row
 
     def _read_rows(self) -> dict[str, SessionRecord]:
@@ -321,7 +323,7 @@ class MachineGround(RuleBasedStateMachine):
         found = unwatched(self.bench.manager.store).sessions.find(session_id)
         return None if found is None else found[0]
 
-    def _told(self, what: str) -> str:
+    def _explain(self, what: str) -> str:
         browsers = [*self.browsers, *self.loot]
         asking = self.asking
         if asking is not None and all(each._history is not asking._history for each in browsers):

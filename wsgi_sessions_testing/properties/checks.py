@@ -16,7 +16,7 @@ from ..assertions.responses import CookieFlags, find_cache_fault, is_session_coo
 from ..browser.browser import Browser
 from ..browser.set_cookie import parse_set_cookie
 from ..fakes.network import LostResponse
-from .base import MachineGround
+from .base import MachineBase
 from .reference_model import AGAIN, CATCH_UP, Expected, ReferenceSession, Shown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MachineChecks"]
 
 
-class MachineChecks(MachineGround):
+class MachineChecks(MachineBase):
     """Requests, and what must be so in each answer."""
 
     def _rotate(self, which: int, worker: int) -> None:
@@ -46,7 +46,7 @@ class MachineChecks(MachineGround):
         if is_thief:
             self.tampered.add(session.id)
         elif expected.is_replay and session.id not in self.tampered:
-            raise AssertionError(self._told("an honest browser is signed out as a thief"))
+            raise AssertionError(self._explain("an honest browser is signed out as a thief"))
         if not expected.is_accepted:
             if expected.end_reason is not None:
                 session.end(expected.end_reason, self.clock.now_ms())
@@ -56,7 +56,7 @@ class MachineChecks(MachineGround):
             session.accept(shown)
             return
         if is_thief:
-            assert not theft.forbids(shown, self.config), self._told(
+            assert not theft.forbids(shown, self.config), self._explain(
                 "a thief is let in, though the owner was there since the last window"
             )
         before = session.tell()
@@ -111,7 +111,7 @@ class MachineChecks(MachineGround):
         with nullcontext() if network is None else network.slow_uploads(_nothing, 1):
             seen = browser._with_handle("look", look, network=network, headers=headers)
         if session is None or shown is None:
-            assert seen is None, self._told("a session came from nowhere")
+            assert seen is None, self._explain("a session came from nowhere")
             return None
         if was_read and not (leaves and seen is not None):
             self._check_answer(browser, before, expected, shown)
@@ -127,15 +127,15 @@ class MachineChecks(MachineGround):
         was_read: bool,
     ) -> None:
         """Check whom the app is given."""
-        assert seen is None or seen.id == session.id, self._told("another session was given")
+        assert seen is None or seen.id == session.id, self._explain("another session was given")
         if seen is not None:
-            assert seen.is_fresh == session.is_fresh(shown.at_ms), self._told(
+            assert seen.is_fresh == session.is_fresh(shown.at_ms), self._explain(
                 f"a session is {'fresh' if seen.is_fresh else 'not fresh'}, and should not be so"
             )
         if not was_read:
             self._check_cached(session, seen, expected, shown)
             return
-        assert (seen is not None) == expected.is_accepted, self._told(
+        assert (seen is not None) == expected.is_accepted, self._explain(
             f"{'let in' if seen else 'refused'}, and should have been "
             f"{'let in' if expected.is_accepted else f'refused as {expected.end_reason}'}"
         )
@@ -151,26 +151,26 @@ class MachineChecks(MachineGround):
             return
         config, state = self.config, session.tell()
         age_ms = shown.at_ms - session.validated_at_ms
-        assert age_ms < config.cookie_cache.max_age_ms, self._told(
+        assert age_ms < config.cookie_cache.max_age_ms, self._explain(
             f"a cached copy was taken {age_ms} ms after the session was last validated"
         )
         if session.is_user_gone:
             return  # which no copy can know
         if session.ended_at_ms is not None:
             late_ms = self.clock.now_ms() - session.ended_at_ms
-            assert late_ms < max(1, config.revocation_lag_ms), self._told(
+            assert late_ms < max(1, config.revocation_lag_ms), self._explain(
                 f"a cached copy was taken {late_ms} ms after its session ended"
             )
             return
         reason = session.find_end(shown.at_ms)
-        assert reason is None, self._told(
+        assert reason is None, self._explain(
             f"a cached copy was taken, and should have been refused as {reason}"
         )
         if (shown.generation, shown.branch) == (state.generation, state.branch):
-            assert expected.is_accepted, self._told("a cached copy was taken where it must not")
+            assert expected.is_accepted, self._explain("a cached copy was taken where it must not")
             return
         longest_ms = config.cookie_cache.max_age_ms - config.rotation_grace_ms + self.skew_ms
-        assert shown.at_ms - state.begun_at_ms < longest_ms, self._told(
+        assert shown.at_ms - state.begun_at_ms < longest_ms, self._explain(
             "a cached copy was taken too long after its token was followed by another"
         )
 
@@ -188,7 +188,7 @@ class MachineChecks(MachineGround):
         session, now = self._reference(self._held(browser)), self._text_in(browser)
         if not expected.is_accepted:
             is_visitor = session is not None and session.user_id is None
-            assert now == before or is_visitor, self._told("a refused browser got a cookie")
+            assert now == before or is_visitor, self._explain("a refused browser got a cookie")
             return
         exchange = browser.history[-1]
         answered_at_ms = exchange.answered_at_ms or exchange.at_ms
@@ -196,31 +196,31 @@ class MachineChecks(MachineGround):
             # What was decided so long ago is not sent.
             expected = replace(expected, offer=None, may_be_copied=False)
         tokens, copies = self._read_cookies(browser)
-        assert expected.may_be_copied or not copies, self._told(
+        assert expected.may_be_copied or not copies, self._explain(
             "a cached copy was sent, and should not be"
         )
-        assert len(tokens) == (expected.offer is not None), self._told(
+        assert len(tokens) == (expected.offer is not None), self._explain(
             f"{len(tokens)} tokens were sent, where {expected.offer or 'none'} should be"
         )
         wanted = before
         for token in tokens:
             wanted = self._check_offer(token, expected, shown)
         if has_arrived:
-            assert now == wanted, self._told("the browser does not hold what it was sent")
+            assert now == wanted, self._explain("the browser does not hold what it was sent")
 
     def _check_offer(self, token: PresentedToken | None, expected: Expected, shown: Shown) -> str:
         """Check a token that was sent, and return its text."""
         session = self._reference(token)
         assert token is not None
-        assert session is not None, self._told("a token of another session was sent")
-        assert token.is_signed_by_newest, self._told("a token was sent under an older secret")
-        assert token.generation == expected.generation, self._told(
+        assert session is not None, self._explain("a token of another session was sent")
+        assert token.is_signed_by_newest, self._explain("a token was sent under an older secret")
+        assert token.generation == expected.generation, self._explain(
             f"generation {token.generation} was sent, and should be {expected.generation}"
         )
         if expected.offer == AGAIN:
-            assert token.branch == shown.branch, self._told("a token sent again has changed")
+            assert token.branch == shown.branch, self._explain("a token sent again has changed")
         else:
-            assert token.branch not in session.branches, self._told("two offers are alike")
+            assert token.branch not in session.branches, self._explain("two offers are alike")
         session.branches.add(token.branch)
         if expected.offer == CATCH_UP:
             session.catch_ups.add(token.branch)
@@ -242,7 +242,7 @@ class MachineChecks(MachineGround):
         for line in exchange.received:
             if is_session_cookie(line, self.config.cookie):
                 fault = flags.find_fault(line) or self._find_fault_of_life(line, exchange.at_ms)
-                assert fault is None, self._told(str(fault))
+                assert fault is None, self._explain(str(fault))
 
     def _find_fault_of_life(self, line: str, at_ms: int) -> str | None:
         """Return why a token's cookie lasts too long, or not long enough."""
@@ -264,7 +264,7 @@ class MachineChecks(MachineGround):
     def _check_caching(self, answer: Response) -> None:
         answer = answer.unseen if isinstance(answer, LostResponse) else answer
         fault = find_cache_fault(answer, self.config.cookie)
-        assert fault is None, self._told(str(fault))
+        assert fault is None, self._explain(str(fault))
 
 
 def _nothing() -> None:

@@ -1,7 +1,6 @@
-"""The Hypothesis strategy for settings that go together, around those that are given.
+"""The Hypothesis strategy for settings that the product accepts, around those that are given.
 
-Must not draw what the product refuses: where two settings bound each other, the later drawn
-keeps to the earlier.
+Where two settings bound each other, the one drawn later keeps to the bounds of the earlier.
 """
 
 from __future__ import annotations
@@ -91,14 +90,14 @@ def _lifetimes(draw: st.DrawFn, fixed: Mapping[str, Any]) -> dict[str, Any]:
     least_ms, least_life_ms = (_least_room_ms(given, graces) for graces in (2, 3))
     rotates = fixed.get("rotate_tokens")
     if rotates is None:
-        # What is given may leave no room for a rotation.
+        # The given settings may leave no time for a rotation.
         has_room = given.get("rotation_interval", _MAX_MS) > least_ms
         has_room = has_room and _most_life_ms(given) > least_life_ms
         rotates = has_room and draw(st.booleans())
     update_age_ms, expires_in_ms = draw(_lives_ms(given, least_life_ms if rotates else 0))
     drawn = {"expires_in": expires_in_ms, "update_age": update_age_ms}
     if not rotates and not any(name in fixed for name in _ROTATION) and draw(st.booleans()):
-        # Nothing is said of rotation, and a life that is too short for it goes without.
+        # Leave rotation to the product, which turns it off for sessions that are too short.
         return {name: timedelta(milliseconds=value) for name, value in drawn.items()}
     life_ms = expires_in_ms - update_age_ms if rotates else 2 * _MAX_MS
     interval_ms = given.get("rotation_interval")
@@ -131,18 +130,18 @@ def _lifetimes(draw: st.DrawFn, fixed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _least_room_ms(given: Mapping[str, int], graces: int) -> int:
-    """Return what an interval, or what is left of a life to refresh it in, must be more than."""
+    """Return what ``rotation_interval``, or the time left after ``update_age``, must exceed."""
     grace_ms = given.get("rotation_grace", _least_grace_ms(given))
     return max(3 * grace_ms, given.get("upload_grace", 0)) + graces * grace_ms
 
 
 def _least_grace_ms(given: Mapping[str, int]) -> int:
-    """Return the least grace: no less than clocks may differ by."""
+    """Return the shortest grace: not less than clocks may differ."""
     return max(1, given.get("clock_difference", 1))
 
 
 def _most_life_ms(given: Mapping[str, int]) -> int:
-    """Return the most that can be left of a life to refresh it in."""
+    """Return the most of ``expires_in`` that can be left after ``update_age``."""
     return given.get("expires_in", _MAX_MS) - given.get("update_age", 1)
 
 
@@ -172,7 +171,7 @@ def _durations_ms(least_ms: int, most_ms: int, usual_s: list[int]) -> st.SearchS
 
 @st.composite
 def _cookies(draw: st.DrawFn, fixed: Any) -> dict[str, Any]:
-    """Return fields of ``cookie`` that are not given; SameSite=None and Partitioned need Secure."""
+    """Return fields for ``cookie``; SameSite=None and Partitioned need Secure."""
     if isinstance(fixed, CookieConfig):
         return {}
     given = dict(fixed or {})

@@ -32,7 +32,7 @@ class JarRules(MachineChecks):
         browser.restart()
         if session is not None:
             kept = before if session.is_remembered else None
-            assert self._text_in(browser) == kept, self._told(
+            assert self._text_in(browser) == kept, self._explain(
                 "a session that was remembered lost its cookie"
                 if session.is_remembered
                 else "a session that was not remembered kept its cookie"
@@ -55,7 +55,7 @@ class JarRules(MachineChecks):
         self._be_signed_in(which)
         if moment != "now":
             self._come_to(which, moment, worker)
-        browser = self._seat(which, worker)
+        browser = self._browser_at(which, worker)
         held = self._held(browser)
         session = self._reference(held)
         name = self.token_name
@@ -90,7 +90,7 @@ class JarRules(MachineChecks):
         self._be_signed_in(which)
         if moment != "now":
             self._come_to(which, moment, worker, off_by)
-        browser = self._seat(which, worker)
+        browser = self._browser_at(which, worker)
         held = self._held(browser)
         if held is None:
             return

@@ -22,7 +22,7 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 __all__ = ["MOMENTS", "OFF_BY", "RotationRules"]
 
 MOMENTS = ("grace", "window", "upload", "pause", "early", "due", "refresh")
-"""See ``MachineGround._come_to``."""
+"""See ``MachineBase._come_to``."""
 
 OFF_BY = st.sampled_from([-1, 0, 0, 1])
 WHO = st.sampled_from(["the browser", "the browser", "an upload", "the other tab"])
@@ -91,7 +91,7 @@ class RotationRules(MachineChecks):
         self._come_to(which, "due", worker)
         browser = self.browsers[which]
         held, sent_at_ms = self._held(browser), self.clock.now_ms()
-        line = browser._look().get("HTTP_COOKIE")
+        line = browser._environ().get("HTTP_COOKIE")
         for _ in range(2):
             self._look(browser, worker)
         self._come_to(which, moment, worker, off_by)
@@ -279,12 +279,14 @@ class RotationRules(MachineChecks):
         try:
             seen = browser._with_handle("look", lambda handle: handle.session)
         except StoreUnavailableError:
-            assert expected.needs_write, self._told("a request failed for a write that may wait")
+            assert expected.needs_write, self._explain("a request failed for a write that may wait")
         finally:
             self.locks.are_held = False
         if seen is None or not self.reads.count:
             return
-        assert not expected.needs_write, self._told("a request went on that could not be written")
+        assert not expected.needs_write, self._explain(
+            "a request went on that could not be written"
+        )
         session.validated_at_ms = max(session.validated_at_ms, shown.at_ms)
         if expected.settles:
             expected = replace(expected, offer=None, may_be_copied=False)
@@ -294,7 +296,7 @@ class RotationRules(MachineChecks):
     def come_from_far_ahead(self, which: int, worker: int, ahead: int) -> None:
         """The database was set up again from a backup, and has forgotten some rotations."""
         self._be_signed_in(which)
-        browser = self._seat(which, worker)
+        browser = self._browser_at(which, worker)
         held = self._held(browser)
         session = self._reference(held)
         if held is None or session is None:
@@ -326,7 +328,7 @@ class RotationRules(MachineChecks):
         jar = copied if is_copied else self.browsers[which]
         browser = jar.through(self.workers[worker])
         expected = self._expect(browser, worker)
-        found = browser.manager.get_session(browser._look(), authoritative=True)
-        assert (found is not None) == expected.is_accepted, self._told(
+        found = browser.manager.get_session(browser._environ(), authoritative=True)
+        assert (found is not None) == expected.is_accepted, self._explain(
             f"{'shown' if found else 'not shown'} to who only reads, and should be otherwise"
         )

@@ -21,7 +21,7 @@ from .jar_rules import JarRules
 from .reference_model import CATCH_UP, Expected, ReferenceSession
 from .rotation_rules import RotationRules
 from .thief_rules import ThiefRules
-from .user_rules import PEOPLE, PeopleRules
+from .user_rules import EMAILS, UserRules
 
 with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
@@ -36,7 +36,7 @@ ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
 """Any order of the steps of two requests, and those in which both have read before one writes."""
 
 
-class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
+class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
     """A state machine that knows how sessions behave; point it at your application:
 
     ``class MyMachine(SessionMachine):`` with ``def make_app(self): return create_app()``, and
@@ -51,10 +51,10 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
 
     # Signing in and out
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), remember=st.integers(0, 3))
+    @rule(which=st.integers(0, 2), who=st.sampled_from(EMAILS), remember=st.integers(0, 3))
     def sign_in(self, which: int, who: str, remember: int) -> None:
         self._lose_held()
-        browser = self._seat(which, 0)
+        browser = self._browser_at(which, 0)
         before = self._held(browser)
         replaced = self._reference(before)
         user = self.bench.factories.find_or_make_user(who)
@@ -77,9 +77,9 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         except SessionLimitReached:
             most = self.config.multi_session.maximum_sessions
             assert most is not None
-            assert len(live) >= most, self._told("a sign-in was rejected")
+            assert len(live) >= most, self._explain("a sign-in was rejected")
             return
-        assert before is None or made.id != before.session_id, self._told(
+        assert before is None or made.id != before.session_id, self._explain(
             "a sign-in kept the session id"
         )
         if gone is not None:
@@ -93,8 +93,8 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
                 self.data[made.id] = copy.deepcopy(self.data[replaced.id])
             replaced.end("signed_out", now_ms)
         held = self._held(browser)
-        assert held is not None, self._told("a sign-in brought no cookie")
-        assert held.session_id == made.id, self._told("a sign-in left the cookie of before")
+        assert held is not None, self._explain("a sign-in brought no cookie")
+        assert held.session_id == made.id, self._explain("a sign-in left the cookie of before")
         self.sessions[made.id] = ReferenceSession(
             made.id,
             user.id,
@@ -112,7 +112,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
     def _be_signed_in(self, which: int) -> None:
         """Sign in where nobody is: most of what can happen, happens to those who are."""
         if not self._expect(self.browsers[which], 0).is_accepted:
-            self.sign_in(which, PEOPLE[0], 1)
+            self.sign_in(which, EMAILS[0], 1)
 
     def _make_room(self, live: list[ReferenceSession], now_ms: int) -> None:
         """Find out who had to go for a sign-in; of several seen at one instant it may be any."""
@@ -120,27 +120,27 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         ended = [one for one in live if self._row(one.id).ended_at_ms is not None]
         most = 1 if not multi.enabled else multi.maximum_sessions
         surplus = 0 if most is None else max(0, len(live) + 1 - most)
-        assert len(ended) == surplus, self._told(
+        assert len(ended) == surplus, self._explain(
             f"{len(live)} sessions were live before a sign-in and {len(ended)} had to go, "
             f"where {most} is the most"
         )
         for one in ended:
             kept = [other for other in live if other not in ended]
             seen = one.tell().seen_at_ms
-            assert not multi.enabled or all(o.tell().seen_at_ms >= seen for o in kept), self._told(
-                "a session went that was seen later than one that stayed"
+            assert not multi.enabled or all(o.tell().seen_at_ms >= seen for o in kept), (
+                self._explain("a session went that was seen later than one that stayed")
             )
             one.end(str(self._row(one.id).end_reason), now_ms)
 
     @rule(which=st.integers(0, 2))
     def sign_out(self, which: int) -> None:
-        browser = self._seat(which, 0)
+        browser = self._browser_at(which, 0)
         held = self._held(browser)
         thief = browser.fork()
         expected = self._expect(browser, 0)
         shown = None if held is None else self._shown(held, 0)
         browser.sign_out()
-        assert self._text_in(browser) is None, self._told("a sign-out left the cookie")
+        assert self._text_in(browser) is None, self._explain("a sign-out left the cookie")
         session = self._reference(held)
         if shown is not None and session is not None:
             if session.is_user_gone:
@@ -149,7 +149,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
                 self._apply(session, expected, shown)
             # Also one that was refused for its address, or whose token was replaced.
             session.end("signed_out", self.clock.now_ms())
-            assert thief.session is None, self._told("a sign-out left the session")
+            assert thief.session is None, self._explain("a sign-out left the session")
 
     @rule(whose=st.integers(0, 2), is_behind=st.booleans())
     def revoke(self, whose: int, is_behind: bool) -> None:
@@ -194,7 +194,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
     )
     def open_page(self, which: int, worker: int, fate: str, lies: bool) -> None:
         """A page of the app's own, on a line that may be bad."""
-        browser = self._seat(which, worker)
+        browser = self._browser_at(which, worker)
         held, expected = self._held(browser), self._expect(browser, worker)
         session = self._reference(held)
         before = self._text_in(browser)
@@ -211,7 +211,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
             answer = browser.get(page, headers=headers)
         if fate in ("delayed", "repeated") and self.held_since_ms is None:
             self.held_since_ms = self.clock.now_ms()
-        assert answer.status_int < 500, self._told(f"the page was answered {answer.status}")
+        assert answer.status_int < 500, self._explain(f"the page was answered {answer.status}")
         self._check_caching(answer)
         self._check_cookie(browser)
         if held is None or session is None or not self.reads_before_app:
@@ -346,7 +346,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         self._be_signed_in(which)
         if moment != "now":
             self._come_to(which, moment, 0)
-        browser = self._seat(which, 0)
+        browser = self._browser_at(which, 0)
         held = self._held(browser)
         session = self._reference(held)
         if held is None or session is None or not self._is_live(session):
@@ -377,16 +377,16 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         Schedules(self.app).run(*requests[kind], order=order)
         after = self._row(held.session_id)
         if kind == "revoke":
-            assert after.ended_at_ms is not None, self._told("a revoked session came back")
+            assert after.ended_at_ms is not None, self._explain("a revoked session came back")
             session.end("revoked", self.clock.now_ms())
         if kind == "data":
             for key in KEYS:
                 items = self.data[held.session_id].setdefault(key, [])
                 items.append(len(items))
         if kind != "revoke":
-            assert after.ended_at_ms is None, self._told("parallel requests ended a session")
-        assert after.generation >= row.generation, self._told("a generation was taken back")
-        assert after.expires_at_ms >= row.expires_at_ms, self._told("a session was shortened")
+            assert after.ended_at_ms is None, self._explain("parallel requests ended a session")
+        assert after.generation >= row.generation, self._explain("a generation was taken back")
+        assert after.expires_at_ms >= row.expires_at_ms, self._explain("a session was shortened")
         self._begin_again(session)
         for number in range(sent_before, len(browser.history)):
             self._note_offers(browser, number, expected)
@@ -401,7 +401,7 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         """Two tokens of one generation at once: offers to two tabs, or those of two holders."""
         self._be_signed_in(which)
         self._come_to(which, "due", 0)
-        browser = self._seat(which, 0)
+        browser = self._browser_at(which, 0)
         before, other = browser.fork(), browser.fork()
         for jar in (browser, other):
             self._look(jar, 0)
@@ -430,14 +430,14 @@ class SessionMachine(PeopleRules, JarRules, RotationRules, ThiefRules):
         after = self._row(session.id)
         count = sum(each is not None for each in seen)
         wanted = 1 if kind == "settle" else 2
-        assert count == wanted, self._told(
+        assert count == wanted, self._explain(
             f"of two siblings at once {count} were let in, and should {wanted}"
         )
-        assert after.branch in branches, self._told("none of the siblings is stored")
-        assert bool(after.is_settled) is (kind == "settle"), self._told(
+        assert after.branch in branches, self._explain("none of the siblings is stored")
+        assert bool(after.is_settled) is (kind == "settle"), self._explain(
             f"to {kind} at once has left it {'settled' if after.is_settled else 'unsettled'}"
         )
-        assert bool(after.caught_up) is (kind == "take over"), self._told(
+        assert bool(after.caught_up) is (kind == "take over"), self._explain(
             f"to {kind} at once has {'been' if after.caught_up else 'not been'} a take-over"
         )
         if kind == "settle":

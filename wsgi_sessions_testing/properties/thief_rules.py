@@ -141,7 +141,7 @@ class ThiefRules(MachineChecks):
     def forge(self, which: int, worker: int) -> None:
         """Alter a token that was copied: its generation, or the branch."""
         self._be_signed_in(which)
-        browser = self._seat(which, worker)
+        browser = self._browser_at(which, worker)
         held = self._held(browser)
         if held is None:
             return
@@ -155,4 +155,4 @@ class ThiefRules(MachineChecks):
             forger = browser.fork()
             self._plant(forger, forged)
             seen = session_seen_by_app(forger)
-            assert seen is None, self._told("a forged token was let in")
+            assert seen is None, self._explain("a forged token was let in")

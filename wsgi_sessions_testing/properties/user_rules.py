@@ -1,4 +1,4 @@
-"""``PeopleRules``: visitors with data, several people, and whom each of them can sign out.
+"""``UserRules``: visitors with data, several people, and whom each of them can sign out.
 
 Must not believe the product: what has to come of each request is worked out by the oracle.
 """
@@ -16,12 +16,12 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import precondition, rule
 
-__all__ = ["PEOPLE", "PeopleRules"]
+__all__ = ["EMAILS", "UserRules"]
 
-PEOPLE = ("ada@example.org", "bob@example.org")
+EMAILS = ("ada@example.org", "bob@example.org")
 
 
-class PeopleRules(MachineChecks):
+class UserRules(MachineChecks):
     """What people do to sessions, their own and those of others."""
 
     def sign_in(self, which: int, who: str, remember: int) -> None:
@@ -31,7 +31,7 @@ class PeopleRules(MachineChecks):
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1), key=st.sampled_from(KEYS))
     def put_data(self, which: int, worker: int, key: str) -> None:
         """Put something into the data of a session, which a visitor has to be given first."""
-        browser = self._seat(which, worker)
+        browser = self._browser_at(which, worker)
 
         def put(handle: Any) -> None:
             items = handle.start_anonymous_session().data.setdefault(key, [])
@@ -40,7 +40,7 @@ class PeopleRules(MachineChecks):
         if self._text_in(browser) is None:
             browser._with_handle("put data", put)
             held = self._held(browser)
-            assert held is not None, self._told("a visitor's data brought no cookie")
+            assert held is not None, self._explain("a visitor's data brought no cookie")
         else:
             held = self._held(browser)
             session = self._reference(held)
@@ -53,7 +53,7 @@ class PeopleRules(MachineChecks):
         items.append(len(items))
         self._compare_rows()
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(PEOPLE), forgets=st.booleans())
+    @rule(which=st.integers(0, 2), who=st.sampled_from(EMAILS), forgets=st.booleans())
     def come_as_visitor(self, which: int, who: str, forgets: bool) -> None:
         """Fill a cart before the sign-in, in a new browser or in that of whoever was there."""
         if forgets:
@@ -67,7 +67,7 @@ class PeopleRules(MachineChecks):
         """End the session of somebody else, whose id is no secret."""
         if which == whose:
             return
-        for seat, who in ((whose, PEOPLE[1]), (which, PEOPLE[0])):
+        for seat, who in ((whose, EMAILS[1]), (which, EMAILS[0])):
             session = self._reference(self._held(self.browsers[seat]))
             user = self.bench.factories.find_or_make_user(who)
             if session is None or session.user_id != user.id or not self._is_live(session):
@@ -81,7 +81,7 @@ class PeopleRules(MachineChecks):
             worker,
             lambda handle: ended.append(handle.revoke_session(victim.session_id)),
         )
-        assert not any(ended), self._told("somebody ended the session of another user")
+        assert not any(ended), self._explain("somebody ended the session of another user")
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1), is_everywhere=st.booleans())
     def sign_out_elsewhere(self, which: int, worker: int, is_everywhere: bool) -> None:
@@ -173,7 +173,7 @@ class PeopleRules(MachineChecks):
             row = self._find_row(session.id)
             ended_as = None if row is None else row.end_reason
             if self._is_live(session):
-                assert ended_as == reason, self._told(
+                assert ended_as == reason, self._explain(
                     f"a session was to end as {reason}, and is {ended_as or 'live'}"
                 )
             if ended_as is not None:

@@ -1,7 +1,6 @@
-"""How a request gets through an app's layers to its ``SessionMiddleware``, and acts there.
+"""Intercepts one request where its ``SessionMiddleware`` calls the wrapped app.
 
-Must not add anything to an answer: what is done in place of the wrapped app travels out
-through the middleware and every layer around it.
+What acts there in place of the app answers through the middleware and every layer around it.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from wsgi_sessions.wsgi.middleware import SessionMiddleware
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Passage", "wrapped_by"]
+__all__ = ["Interception", "inner_app"]
 
-PASSAGE_KEY = "wsgi_sessions_testing.fakes.passage"
+_KEY = "wsgi_sessions_testing.interception"
 
 
-class Passage:
-    """One request's way in.
+class Interception:
+    """What happens to one request at the app that a middleware wraps.
 
-    ``act`` answers it in place of the app within the middleware, None leaves that to the app.
-    ``wait`` is called when the app begins its answer, before the middleware knows of it.
-    ``has_arrived``: the request got there, and was not answered by a layer further out.
+    ``act`` answers it in place of that app; without it the app answers. ``wait`` is called when
+    the answer begins, before the middleware sees its headers. ``has_arrived`` is set once the
+    request has reached the middleware, and was not answered by a layer around it.
     """
 
     def __init__(
@@ -43,26 +42,26 @@ class Passage:
         self._wait = wait
 
     @contextmanager
-    def open(self, environ: WSGIEnvironment) -> Iterator[None]:
-        """Have a request meet this passage for as long as it is being answered."""
+    def of(self, environ: WSGIEnvironment) -> Iterator[None]:
+        """Intercept the request with this environ, if it is answered within the block."""
         middleware = self._middleware
-        gate = middleware.app
-        if not isinstance(gate, _Gate):
-            gate = middleware.app = _Gate(gate)
-        gate.guest_count += 1
-        environ[PASSAGE_KEY] = self
+        interceptor = middleware.app
+        if not isinstance(interceptor, _Interceptor):
+            interceptor = middleware.app = _Interceptor(interceptor)
+        interceptor.open_count += 1
+        environ[_KEY] = self
         try:
             yield
         finally:
-            gate.guest_count -= 1
-            if not gate.guest_count and middleware.app is gate:
-                middleware.app = gate.app
-            # A refusal of the middleware's own, a 503 say, has not got further.
+            interceptor.open_count -= 1
+            if not interceptor.open_count and middleware.app is interceptor:
+                middleware.app = interceptor.app
+            # An answer of the middleware itself, a 503 say, does not call the app.
             self.has_arrived = self.has_arrived or REQUEST_KEY in environ
 
-    def is_through(self, gate: object) -> bool:
-        """Tell whether a gate is that of the middleware this passage is meant for."""
-        return self._middleware.app is gate
+    def is_for(self, interceptor: object) -> bool:
+        """Tell whether an interceptor is that of this interception's middleware."""
+        return self._middleware.app is interceptor
 
     def answer(
         self,
@@ -70,7 +69,7 @@ class Passage:
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Act, or hand on to the app; 404 where the middleware itself lets the request pass."""
+        """Act, or call the app; 404 if the middleware has passed the request on untouched."""
 
         def begin(status: str, headers: HeaderLines, *exc_info: Any) -> Any:
             if self._wait is not None:
@@ -89,21 +88,21 @@ class Passage:
         return [b""]
 
 
-class _Gate:
-    """Stands before the wrapped app while requests with a passage are under way."""
+class _Interceptor:
+    """Takes the place of the wrapped app while there are requests to intercept."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
-        self.guest_count = 0
+        self.open_count = 0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        passage = environ.get(PASSAGE_KEY)
-        if isinstance(passage, Passage) and passage.is_through(self):
-            return passage.answer(self.app, environ, start_response)
+        interception = environ.get(_KEY)
+        if isinstance(interception, Interception) and interception.is_for(self):
+            return interception.answer(self.app, environ, start_response)
         return self.app(environ, start_response)
 
 
-def wrapped_by(middleware: SessionMiddleware) -> WSGIApplication:
+def inner_app(middleware: SessionMiddleware) -> WSGIApplication:
     """Return the app that a middleware wraps, also while a request is under way."""
     app = middleware.app
-    return app.app if isinstance(app, _Gate) else app
+    return app.app if isinstance(app, _Interceptor) else app

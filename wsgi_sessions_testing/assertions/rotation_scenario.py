@@ -1,7 +1,4 @@
-"""Where stories about a rotation are played: a browser whose session's token is just due.
-
-Must not claim anything: the stories do.
-"""
+"""``RotationScenario``: gives each check of a rotation a browser whose token is just due."""
 
 from __future__ import annotations
 
@@ -19,23 +16,29 @@ from ..browser.browser import Browser
 from ..browser.history import Note
 from ..browser.jar import CookieJar
 from ..factories import Factories
-from ..fakes.instrumentation import WRITE, WatchedStore
+from ..fakes.instrumentation import WRITE, StoreCall, WatchedStore
 from .responses import is_session_cookie
-from .steps import advance, fail, plant, session_seen_by_app, wait_in_use
+from .steps import advance, fail, session_seen_by_app, wait_in_use
 
-__all__ = ["WINDOW_IN_GRACES", "Stage", "is_given_cookie", "rotation_interval_ms", "time_left_ms"]
+__all__ = [
+    "WINDOW_IN_GRACES",
+    "RotationScenario",
+    "is_given_cookie",
+    "rotation_interval_ms",
+    "time_left_ms",
+]
 
 WINDOW_IN_GRACES = 3
-"""For how long it is open which sibling a browser kept, from a confirmation on."""
+"""How long after a confirmation any sibling is accepted, in units of ``rotation_grace``."""
 _UNSAVED_MS = 30_000
 """How long browsers keep cookies off the disk (Chromium writes them every 30 seconds)."""
 
 
-class Stage:
-    """Gives each story a browser like the one that was asked about, with a session of its own.
+class RotationScenario:
+    """Gives each check a browser like the asserted one, with a session of its own.
 
-    Its token is due for rotation at this very instant, or in a while. ``player`` is that
-    browser; its story is that of the play alone. All durations are in milliseconds.
+    ``begin`` returns that browser, whose token is due for rotation now, or in a while; its
+    history is that of the check alone.
     """
 
     def __init__(self, browser: Browser, session: Session) -> None:
@@ -49,9 +52,9 @@ class Stage:
         self.upload_ms = config.upload_grace_ms
         self.unsaved_ms = min(_UNSAVED_MS, self.grace_ms)
         self.interval_ms = rotation_interval_ms(session, config) or 0
-        self.player = browser
-        self._browser = browser
-        self._like = session
+        self.browser = browser
+        self._original = browser
+        self._original_session = session
         self._factories = Factories(manager)
         self._user = session.user or self._factories.make_user()
         self._begun_id: str | None = None
@@ -59,9 +62,9 @@ class Stage:
     def begin(
         self, what: str, *, generation: int = 0, is_settled: bool = True, due_in_ms: int = 0
     ) -> Browser:
-        """Set the stage anew; ``what`` says in the story what is going to be played."""
+        """Begin another session and return its browser; ``what`` names the check in the history."""
         self.clear()
-        like, config = self._like, self.config
+        like, config = self._original_session, self.config
         age = timedelta(milliseconds=self.interval_ms - due_in_ms)
         made = self._factories.make_session(
             self._user,
@@ -75,68 +78,68 @@ class Stage:
             is_settled=is_settled,
             remember_me=like.is_remembered,
             address=like.record.ip_address,
-            user_agent=self._browser.user_agent,
+            user_agent=self._original.user_agent,
             data=json.loads(like.record.data),
         )
         assert made.session is not None
         self._begun_id = made.session.id
-        player = self._browser.fork()
-        player.cookies = CookieJar(self.clock)
-        player._history, player._notes = [], []
-        player.adopt(made)
-        player.cookies.save()
+        browser = self._original.fork()
+        browser.cookies = CookieJar(self.clock)
+        browser._history, browser._notes = [], []
+        browser.adopt(made)
+        browser.cookies.save()
         when = "now" if not due_in_ms else f"in {due_in_ms / 1000:g} s"
         text = f"{what}; a session is begun whose token is due for rotation {when}"
         now_ms = self.clock.now_ms()
-        player._notes.append(Note(now_ms, text, 0, len(player._log.heard)))
-        self.player = player
-        return player
+        browser._notes.append(Note(now_ms, text, 0, len(browser._log.events)))
+        self.browser = browser
+        return browser
 
     def clear(self) -> None:
-        """End the session of the play before."""
+        """End the session of the check before."""
         if self._begun_id is not None:
             self.manager.revoke_session(self._begun_id)
             self._begun_id = None
 
     def lasts_unused(self, milliseconds: int) -> bool:
-        """Tell whether the session goes on if nobody asks for so long."""
-        session = self.player.session
+        """Tell whether the session lasts this long without a request."""
+        session = self.browser.session
         if session is None:
             return False
         left_ms = session.record.expires_at_ms - self.clock.now_ms()
         return milliseconds < left_ms and self.may_be_away(milliseconds)
 
     def may_be_away(self, milliseconds: int) -> bool:
-        """Tell whether nobody need ask for so long."""
+        """Tell whether the session is not idle after this long without a request."""
         idle_ms = self.config.idle_timeout_ms
         return idle_ms is None or milliseconds < idle_ms
 
     def wait(self, milliseconds: int, *, user: Browser | None = None) -> None:
-        """Let time pass; where sessions end as idle, it is used, from now on."""
-        who = self.player if user is None else user
+        """Let time pass, with requests if the session would end as idle without them."""
+        who = self.browser if user is None else user
         if self.config.idle_timeout_ms is not None and milliseconds > 0:
             session_seen_by_app(who)
-        wait_in_use(who, milliseconds, lambda: session_seen_by_app(who))
+        wait_in_use(who, milliseconds)
 
     def away(self, milliseconds: int) -> None:
-        """Let time pass in which nobody asks."""
+        """Let time pass without a request."""
         advance(self.clock, milliseconds)
 
-    def part_of(self, browser: Browser, told_as: str) -> Browser:
-        """Return a copy of a browser, whose requests are told in the same story, under a name."""
-        twin = browser.fork()
-        twin._history, twin._notes = self.player._history, self.player._notes
-        twin._told_as = told_as
-        return twin
+    def fork(self, browser: Browser, label: str) -> Browser:
+        """Return a copy of a browser whose requests go, under a label, into the same history."""
+        forked = browser.fork()
+        forked._history, forked._notes = self.browser._history, self.browser._notes
+        forked._label = label
+        return forked
 
-    def must(self, is_so: object, what: str) -> None:
-        """Fail with the story of the play if a claim does not hold."""
+    def require(self, is_so: object, what: str) -> None:
+        """Fail with the history of the check unless this is so."""
         if not is_so:
-            fail(what, self.player)
+            fail(what, self.browser)
 
     @contextmanager
     def unwritable(self) -> Iterator[bool]:
-        """Have nothing be written to the database; False where this can't be had."""
+        """Let no write reach the database; yield False where that is not possible."""
         store: Any = self.manager.store
         if not isinstance(store, WatchedStore):
             yield False
@@ -144,14 +147,8 @@ class Stage:
         with store.watched_by(_Unwritable()):
             yield True
 
-    def give(self, browser: Browser, token: str) -> None:
-        """Put a token in the place of the one that a browser has."""
-        cookies, is_secure = self.manager.cookies, browser._is_secure
-        _, line = cookies.set_token(token, is_secure=is_secure, max_age_s=None)
-        plant(browser, cookies.token_name(is_secure=is_secure), line)
-
     def sibling_of(self, token: str, *, generation: int) -> str:
-        """Return another token of the session, of a branch that nobody was offered."""
+        """Return another token of the session, of a branch that no browser was offered."""
         return self._factories.token_of(token, generation=generation)
 
 
@@ -178,10 +175,10 @@ def time_left_ms(session: Session, config: SessionConfig) -> int:
 
 
 class _Unwritable:
-    def around(self, point: str, _name: str, call: Any) -> Any:
-        if point == WRITE:
+    def around(self, call: StoreCall) -> Any:
+        if call.kind == WRITE:
             raise StoreUnavailableError("the database is locked (as the assertion asked for)")
-        return call()
+        return call.run()
 
 
 def is_given_cookie(browser: Browser) -> bool:
