@@ -50,7 +50,8 @@ from .events import EventName, SessionEvent
 from .manager import SessionManager, SignIn
 from .pages.app import SessionsPage
 from .records import EndReason
-from .sessions.session import Session, SessionData, User
+from .sessions.data import SessionData
+from .sessions.session import Session, User
 from .transport.environ import get_end_reason, get_request, get_session, get_user
 from .wsgi.middleware import SessionMiddleware
 from .wsgi.request import SessionRequest

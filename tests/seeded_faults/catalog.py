@@ -296,7 +296,7 @@ FAULTS = (
     ),
     Fault(
         "a change inside a value is not noticed",
-        "sessions/session.py",
+        "sessions/data.py",
         "        if isinstance(value, (dict, list)):\n",
         "        if isinstance(value, set):\n",
     ),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.contract.databases import NOW, make_session, make_user
-from wsgi_sessions.sessions.session import Session, SessionData, User
+from wsgi_sessions.sessions.data import SessionData
+from wsgi_sessions.sessions.session import Session, User
 
 WHEN = datetime.fromtimestamp(NOW / 1000, timezone.utc)
 

@@ -1,7 +1,6 @@
-"""Seals and opens the signed, short-lived copy of session and user: the cookie cache.
+"""The cookie cache: writes and reads the signed, short-lived copy of session and user.
 
-Must not decide whether a copy is still allowed: limits are the policy's, revocations the
-feed's. Session data is not in it, so what a request reads of that is never stale.
+Session data is not in it, so a request never reads stale data.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -20,14 +20,35 @@ from .signing import KeyRing
 
 __all__ = ["CookieCache"]
 
-_MAX_TEXT = 4096
+_MAX_COPY_CHARACTERS = 4096
+_SESSION_FIELDS = (
+    "generation",
+    "branch",
+    "branch_before",
+    "is_settled",
+    "caught_up",
+    "confirmed_at_ms",
+    "created_at_ms",
+    "authenticated_at_ms",
+    "updated_at_ms",
+    "last_seen_at_ms",
+    "expires_at_ms",
+    "remember",
+    "ip_address",
+    "user_agent",
+)
+_USER_FIELDS = ("email", "email_verified", "name", "image", "created_at_ms", "updated_at_ms")
+"""In the order of the copy, after the ids. A copy is kept short, so it holds no names."""
+
+_session_values = attrgetter(*_SESSION_FIELDS)
+_user_values = attrgetter(*_USER_FIELDS)
 
 
 class CookieCache:
     """Writes and reads the text of the ``session_data`` cookie: ``<payload>.<signature>``.
 
-    The key is derived from the server secret and a secret that the database keeps: a copy is
-    good for one database only, and neither secret alone is enough to make one.
+    The key is derived from the server secret and a secret kept in the database: a copy is valid
+    for one database only, and neither secret alone is enough to make one.
     """
 
     __slots__ = (
@@ -62,10 +83,10 @@ class CookieCache:
         issued_at_ms: int,
         ends_at_ms: int,
     ) -> str | None:
-        """Return the copy that is good beside this token alone, or None if it can't be written.
+        """Return a copy that is valid beside this token alone, or None if it can't be written.
 
         What can't be written is a user id that is no int, str or UUID, and an attribute of the
-        application's own user model that JSON does not know.
+        application's own user model that JSON can't hold.
         """
         user_id = _plain_id(session.user_id)
         if user_id is None and session.user_id is not None:
@@ -75,8 +96,8 @@ class CookieCache:
             "t": _digest(token_text),
             "i": issued_at_ms,
             "e": ends_at_ms,
-            "s": [session.id, user_id, *session[2:16]],
-            "u": None if user is None else [user_id, *user[1:]],
+            "s": [session.id, user_id, *_session_values(session)],
+            "u": None if user is None else [user_id, *_user_values(user)],
         }
         try:
             text = urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode())
@@ -90,12 +111,12 @@ class CookieCache:
     ) -> CachedCopy | None:
         """Return what a copy says if we signed it for this token and it has not ended.
 
-        Under the newest server secret: a token that an older one has signed is to be offered
-        anew at once, which only a validated request does. A copy that would live for longer than
-        ``max_age``, or was issued later than clocks differ, is void: no server whose clock is
-        right has made it.
+        Only the newest server secret counts: a token signed with an older one must be sent anew
+        at once, which only a validated request does. A copy that would live for longer than
+        ``max_age``, or was issued later than clocks may differ, is void: it was made by a server
+        whose clock was wrong.
         """
-        if len(text) > _MAX_TEXT or not text.isascii():
+        if len(text) > _MAX_COPY_CHARACTERS or not text.isascii():
             return None
         payload_text, _, signature_text = text.encode().partition(b".")
         try:
@@ -104,7 +125,7 @@ class CookieCache:
             return None
         if self._ring_for(database_secret).verify(payload_text, signature) != 0:
             return None
-        # From here on the text is our own, though perhaps that of another release.
+        # From here on the text is our own, though perhaps of another release.
         try:
             payload = json.loads(urlsafe_b64decode(payload_text))
             if payload["v"] != self._version or payload["t"] != _digest(token_text):
@@ -115,13 +136,21 @@ class CookieCache:
                 return None
             if payload["i"] - now_ms > self._clock_difference_ms:
                 return None
-            session_id, user_id, *rest = payload["s"]
-            session = SessionRecord._make(
-                (session_id, _native_id(user_id), *rest, "", 0, None, None)
+            session_id, plain_id, *values = payload["s"]
+            user_id = _native_id(plain_id)
+            session = SessionRecord(
+                id=session_id,
+                user_id=user_id,
+                data="",
+                data_version=0,
+                ended_at_ms=None,
+                end_reason=None,
+                **dict(zip(_SESSION_FIELDS, values, strict=True)),
             )
             user = None
             if payload["u"] is not None:
-                user = UserRecord(session.user_id, *payload["u"][1:])
+                _, *values = payload["u"]
+                user = UserRecord(user_id, **dict(zip(_USER_FIELDS, values, strict=True)))
             return CachedCopy(session, user, payload["i"], payload["e"])
         except (KeyError, TypeError, ValueError):
             return None

@@ -1,7 +1,4 @@
-"""The key ring: the newest secret signs, every configured one verifies, each purpose has its key.
-
-Must not know what is signed, and never shows a key.
-"""
+"""The key ring: the newest secret signs, each configured one verifies, each purpose has its key."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ class KeyRing:
     """Keys for one purpose, derived from the configured secrets.
 
     ``secrets`` is newest first, as in ``SessionConfig.secret``. Rings with different
-    purposes never accept each other's signatures, nor do rings with different ``mixed_in``:
-    without that value the server secret alone signs nothing that such a ring accepts.
+    purposes never accept each other's signatures, nor do rings with different ``mixed_in``: it
+    is part of the key, so the server secret alone is not enough to sign for such a ring.
 
     >>> ring = KeyRing(["n" * 32, "o" * 32], "example")
     >>> ring.verify(b"message", ring.sign(b"message"))
@@ -36,8 +33,7 @@ class KeyRing:
         label = b"wsgi-sessions/" + purpose.encode()
         if mixed_in:
             label += b"\0" + mixed_in.encode()
-        # An HMAC that has taken in its key is copied for each message: a third of the time of
-        # starting anew.
+        # Each message gets a copy of the keyed HMAC, which takes a third of the time of a new one.
         self._keys = tuple(
             hmac.new(
                 hmac.digest(secret.encode("utf-8", "surrogatepass"), label, "sha256"),

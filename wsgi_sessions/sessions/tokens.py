@@ -1,7 +1,4 @@
-"""Session tokens: minted, signed and parsed; the only user of randomness.
-
-Must not look into the database or judge whether a session still lives.
-"""
+"""Session tokens: made, signed and parsed. All randomness of the product is drawn here."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ def session_id_from(secret: bytes) -> str:
 def is_session_id(value: object) -> bool:
     """Tell whether a value can be the id of a session; anything may be given.
 
-    What cannot be one is asked of no database: some take a number for the beginning of a text.
+    What cannot be one must not reach the database: MariaDB compares 0 equal to most texts.
 
     >>> is_session_id("nZCOz7ayVt74tJp8UE5siJxL"), is_session_id(0), is_session_id("A" * 25)
     (True, False, False)
