@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from wsgi_sessions_testing import Bench, Browser
 
-    from .wsgi.test_request import Stage
+    from .support import Stage
 
 
 MARKS = {
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """An app that acts as a test tells it to, and its browser; the parameter is the settings."""
     # Not at the top: pytest rewrites the assertions of what is imported after this file.
-    from .wsgi.test_request import Stage
+    from .support import Stage
 
     with Stage(**getattr(request, "param", {})) as stage:
         yield stage

@@ -13,7 +13,7 @@ import pytest
 from webob import Request
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 
-from tests.rotations import rotate
+from tests.support import rotate
 from wsgi_sessions import (
     EmailNotVerifiedError,
     InvalidPasswordError,

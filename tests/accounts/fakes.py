@@ -16,7 +16,7 @@ from wsgi_sessions.config.settings import PasswordConfig, SessionConfig, Throttl
 from wsgi_sessions.errors import UserAlreadyExistsError
 from wsgi_sessions.records import Account, UserRecord
 
-__all__ = ["CHEAP", "FakeStore", "FixedClock", "Work", "count_work", "make_config"]
+__all__ = ["CHEAP", "FakeStore", "Work", "count_work", "make_config"]
 
 T = TypeVar("T")
 
@@ -37,16 +37,6 @@ def make_config(
         throttle=throttle,
         require_verified_email=require_verified_email,
     )
-
-
-@dataclass
-class FixedClock:
-    """A clock that stands still until it is moved."""
-
-    instant_ms: int = 1_700_000_000_000
-
-    def now_ms(self) -> int:
-        return self.instant_ms
 
 
 class FakeUsers(dict[str, UserRecord]):

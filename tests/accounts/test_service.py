@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support import new_clock
 from wsgi_sessions.accounts import AccountService, normalize_email
 from wsgi_sessions.config.settings import PasswordConfig, SessionConfig, ThrottleConfig
 from wsgi_sessions.errors import (
@@ -32,7 +33,7 @@ from wsgi_sessions.records import Account, UserRecord
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
-from .fakes import FakeStore, FixedClock, count_work, make_config
+from .fakes import FakeStore, count_work, make_config
 
 NOW = 1_700_000_000_000
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
@@ -44,7 +45,7 @@ class Desk:
     def __init__(self, config: SessionConfig | None = None, store: FakeStore | None = None) -> None:
         self.store = store or FakeStore()
         self.told: list[SessionEvent] = []
-        events = Events(FixedClock())
+        events = Events(new_clock())
         events.subscribe(self.told.append)
         self.service = AccountService(cast(Store, self.store), config or make_config(), events)
 

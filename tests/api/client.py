@@ -17,9 +17,11 @@ from wsgiref.validate import validator
 import peewee
 import pytest
 
+from tests.support import new_clock
 from wsgi_sessions import SessionConfig, SessionManager, SessionMiddleware
 from wsgi_sessions.api.openapi import describe
 from wsgi_sessions.api.routes import ROUTES
+from wsgi_sessions_testing import FakeClock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -30,7 +32,6 @@ __all__ = [
     "PASSWORD",
     "Answer",
     "Client",
-    "FixedClock",
     "documented_answers",
     "lose_database",
     "make_manager",
@@ -42,25 +43,12 @@ CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 PLAIN_APP_SAYS = b"this is the app"
 
 
-@dataclass
-class FixedClock:
-    """A clock that stands still until it is moved."""
-
-    instant_ms: int = 1_700_000_000_123
-
-    def now_ms(self) -> int:
-        return self.instant_ms
-
-    def advance(self, seconds: float) -> None:
-        self.instant_ms += int(seconds * 1000)
-
-
-def make_manager(clock: FixedClock | None = None, **settings: Any) -> SessionManager:
+def make_manager(clock: FakeClock | None = None, **settings: Any) -> SessionManager:
     """Return a manager on a database of its own, without a throttle unless asked for."""
     settings = {"throttle": None, "password": CHEAP, **settings}
     return SessionManager(
         "sqlite:///:memory:",
-        clock=clock or FixedClock(),
+        clock=clock or new_clock(),
         secret="a-secret-for-tests-of-32-characters",
         **settings,
     )

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
+from tests.support import new_clock
 from wsgi_sessions.api.routes import ROUTES
-from wsgi_sessions_testing import LocalIssuer
+from wsgi_sessions_testing import FakeClock, LocalIssuer
 
 from .client import (
     EMAIL,
     PASSWORD,
     Answer,
     Client,
-    FixedClock,
     documented_answers,
     lose_database,
     make_manager,
@@ -47,7 +47,7 @@ POSTS = [path for path, route in ROUTES.items() if route.method == "POST"]
 class Scene:
     """What a provocation works with; users are signed up as they are asked for."""
 
-    clock: FixedClock
+    clock: FakeClock
     issuer: LocalIssuer
     monkeypatch: pytest.MonkeyPatch
 
@@ -91,7 +91,7 @@ class Scene:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    clock = FixedClock()
+    clock = new_clock()
     with LocalIssuer(clock=clock) as issuer:
         yield Scene(clock, issuer, monkeypatch)
 
@@ -182,7 +182,7 @@ def over_a_limit_that_was_lowered(scene: Scene) -> Answer:
 
 def a_day_later(scene: Scene, path: str) -> Answer:
     client = scene.user()
-    scene.clock.advance(DAY)
+    scene.clock.advance(seconds=DAY)
     return client.post(path) if ROUTES[path].method == "POST" else client.get(path)
 
 

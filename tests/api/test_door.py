@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import new_clock
 from wsgi_sessions import InvalidValueError, SessionManager, errors
 from wsgi_sessions.api.app import JsonApi
 from wsgi_sessions.api.routes import ROUTES
 from wsgi_sessions.records import ReadOptions
 
 from ..refusals import error_classes
-from .client import ORIGIN, PLAIN_APP_SAYS, Client, FixedClock, lose_database, make_manager
+from .client import ORIGIN, PLAIN_APP_SAYS, Client, lose_database, make_manager
 
 FRONT = "https://front.example.net"
 GETS = [path for path, route in ROUTES.items() if route.method == "GET"]
@@ -302,6 +303,6 @@ def test_server_without_its_database_still_answers_ok(lost: Client) -> None:
 
 
 def test_repr_shows_no_secret() -> None:
-    manager: SessionManager = make_manager(FixedClock())
+    manager: SessionManager = make_manager(new_clock())
     assert "secret-for-tests" not in repr(JsonApi(manager))
     assert ORIGIN.startswith("http")

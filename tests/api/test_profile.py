@@ -7,26 +7,27 @@ from typing import Any
 
 import pytest
 
+from tests.support import new_clock
 from wsgi_sessions import (
     SessionMiddleware,
     StoreUnavailableError,
     get_request,
 )
-from wsgi_sessions_testing import LocalIssuer
+from wsgi_sessions_testing import FakeClock, LocalIssuer
 
-from .client import EMAIL, Client, FixedClock, call, make_manager
+from .client import EMAIL, Client, call, make_manager
 
 DAY = 86_400
 FIELDS = {"theme": "string", "zoom": "number", "isCompact": "boolean"}
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
+def clock() -> FakeClock:
+    return new_clock()
 
 
 @pytest.fixture
-def client(clock: FixedClock) -> Client:
+def client(clock: FakeClock) -> Client:
     client = Client(make_manager(clock, session_fields=FIELDS))
     assert client.sign_up(image="https://example.org/a.png").status == 200
     return client
@@ -39,9 +40,9 @@ def user_of(client: Client) -> Any:
 # update-user
 
 
-def test_name_and_image_change(client: Client, clock: FixedClock) -> None:
+def test_name_and_image_change(client: Client, clock: FakeClock) -> None:
     before = user_of(client)
-    clock.advance(5)
+    clock.advance(seconds=5)
     answer = client.post("/update-user", {"name": "Ada L.", "image": None})
     assert (answer.status, answer.json) == (200, {"status": True})
     after = user_of(client)
@@ -96,7 +97,7 @@ def test_visitors_have_nothing_to_update(path: str, client: Client) -> None:
     assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
 
 
-def test_the_cached_copy_is_written_anew(clock: FixedClock) -> None:
+def test_the_cached_copy_is_written_anew(clock: FakeClock) -> None:
     client = Client(make_manager(clock, cookie_cache=True))
     client.sign_up()
     assert user_of(client)["name"] == "Ada"
@@ -105,11 +106,11 @@ def test_the_cached_copy_is_written_anew(clock: FixedClock) -> None:
     assert user_of(client)["name"] == "Ada L."
 
 
-def test_a_copy_that_cannot_be_written_anew_is_dropped(clock: FixedClock) -> None:
+def test_a_copy_that_cannot_be_written_anew_is_dropped(clock: FakeClock) -> None:
     """The token is rotated in the same response, so the copy would be bound to the old one."""
     client = Client(make_manager(clock, cookie_cache=True))
     client.sign_up()
-    clock.advance(DAY + 1)
+    clock.advance(seconds=DAY + 1)
     answer = client.post("/update-user", {"name": "Ada L."})
     names = [line.partition("=")[0] for line in answer.header_list("Set-Cookie")]
     assert names == ["session_token", "session_data"]
@@ -117,7 +118,7 @@ def test_a_copy_that_cannot_be_written_anew_is_dropped(clock: FixedClock) -> Non
     assert user_of(client)["name"] == "Ada L."
 
 
-def test_an_app_updates_the_user_on_a_cached_request_too(clock: FixedClock) -> None:
+def test_an_app_updates_the_user_on_a_cached_request_too(clock: FakeClock) -> None:
     client = Client(make_manager(clock, cookie_cache=True))
     client.sign_up()
     name = "Ada L."
@@ -195,14 +196,14 @@ def test_a_wrong_update_of_the_session_changes_nothing(
     assert client.get("/get-session").json["session"]["theme"] == "light"
 
 
-def test_nothing_is_declared_by_default(clock: FixedClock) -> None:
+def test_nothing_is_declared_by_default(clock: FakeClock) -> None:
     client = Client(make_manager(clock))
     client.sign_up()
     assert client.post("/update-session", {"theme": "dark"}).code == "FIELD_NOT_ALLOWED"
     assert "theme" not in client.get("/get-session").json["session"]
 
 
-def test_fields_are_never_stale_behind_the_cookie_cache(clock: FixedClock) -> None:
+def test_fields_are_never_stale_behind_the_cookie_cache(clock: FakeClock) -> None:
     client = Client(make_manager(clock, session_fields=FIELDS, cookie_cache=True))
     client.sign_up()
     client.get("/get-session")
@@ -211,7 +212,7 @@ def test_fields_are_never_stale_behind_the_cookie_cache(clock: FixedClock) -> No
 
 
 def test_fields_that_cannot_be_read_are_not_shown_as_none(
-    clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client(make_manager(clock, session_fields=FIELDS, cookie_cache=True))
     client.sign_up()
@@ -228,13 +229,13 @@ def test_fields_that_cannot_be_read_are_not_shown_as_none(
 
 
 @pytest.fixture
-def issuer(clock: FixedClock) -> Iterator[LocalIssuer]:
+def issuer(clock: FakeClock) -> Iterator[LocalIssuer]:
     with LocalIssuer(clock=clock) as issuer:
         yield issuer
 
 
 @pytest.fixture
-def social(issuer: LocalIssuer, clock: FixedClock) -> Client:
+def social(issuer: LocalIssuer, clock: FakeClock) -> Client:
     return Client(make_manager(clock, social_providers=[issuer.provider("corp")]))
 
 
@@ -295,7 +296,7 @@ def test_what_is_refused_has_a_code_of_its_own(social: Client, issuer: LocalIssu
     taken = enter(social, sound)
     assert (taken.status, taken.code) == (401, "OAUTH_LINK_ERROR")
     issuer.serve_json("/.well-known/openid-configuration", {"issuer": issuer.url})
-    anew = Client(make_manager(FixedClock(), social_providers=[issuer.provider("corp")]))
+    anew = Client(make_manager(new_clock(), social_providers=[issuer.provider("corp")]))
     keyless = enter(anew, sound)
     assert (keyless.status, keyless.code) == (404, "ID_TOKEN_NOT_SUPPORTED")
 
@@ -308,9 +309,7 @@ def test_a_provider_that_is_away_is_no_refusal(social: Client, issuer: LocalIssu
     assert answer.header("Retry-After") == answer.header("X-Retry-After") == "30"
 
 
-def test_an_app_that_lets_it_through_answers_503_too(
-    issuer: LocalIssuer, clock: FixedClock
-) -> None:
+def test_an_app_that_lets_it_through_answers_503_too(issuer: LocalIssuer, clock: FakeClock) -> None:
     manager = make_manager(clock, social_providers=[issuer.provider("corp")])
     issuer.stop()
 

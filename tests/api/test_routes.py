@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.support import new_clock
 from wsgi_sessions import SessionManager
 from wsgi_sessions.api.app import JsonApi
+from wsgi_sessions_testing import FakeClock
 
-from .client import EMAIL, PASSWORD, Client, FixedClock, make_manager
+from .client import EMAIL, PASSWORD, Client, make_manager
 
 DAY = 86_400
 UUIDISH = re.compile(r"[A-Za-z0-9_-]{24}")
@@ -21,12 +23,12 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
+def clock() -> FakeClock:
+    return new_clock()
 
 
 @pytest.fixture
-def manager(clock: FixedClock) -> SessionManager:
+def manager(clock: FakeClock) -> SessionManager:
     return make_manager(clock)
 
 
@@ -222,7 +224,7 @@ def test_unremembered_session_ends_with_the_browser(client: Client) -> None:
     assert "Expires" not in forgotten
 
 
-def test_neither_cookie_of_an_unremembered_session_outlives_the_browser(clock: FixedClock) -> None:
+def test_neither_cookie_of_an_unremembered_session_outlives_the_browser(clock: FakeClock) -> None:
     client = Client(make_manager(clock, cookie_cache=True))
     made = client.sign_up(rememberMe=False)
     body = {"currentPassword": PASSWORD, "newPassword": "another horse"}
@@ -232,7 +234,7 @@ def test_neither_cookie_of_an_unremembered_session_outlives_the_browser(clock: F
         assert not any("Max-Age" in line or "Expires" in line for line in lines)
 
 
-def test_what_is_no_address_counts_as_no_try(clock: FixedClock) -> None:
+def test_what_is_no_address_counts_as_no_try(clock: FakeClock) -> None:
     client = Client(make_manager(clock, throttle={"tries": 1, "window": 60}))
     for _ in range(3):
         assert client.sign_in(email="nobody").code == "INVALID_EMAIL"
@@ -256,15 +258,15 @@ def test_sign_in_over_the_limit_is_a_conflict_where_it_is_rejected() -> None:
     assert is_signed_in(client)
 
 
-def test_eleventh_try_in_a_minute_has_to_wait(clock: FixedClock) -> None:
+def test_eleventh_try_in_a_minute_has_to_wait(clock: FakeClock) -> None:
     client = Client(make_manager(clock, throttle={"tries": 10, "window": 60}))
     for _ in range(10):
         assert client.sign_in(password="wrong horse").status == 401
-    clock.advance(15.5)
+    clock.advance(seconds=15.5)
     answer = client.sign_in()
     assert (answer.status, answer.code) == (429, "TOO_MANY_REQUESTS")
     assert answer.header("Retry-After") == answer.header("X-Retry-After") == "45"
-    clock.advance(45)
+    clock.advance(seconds=45)
     assert client.sign_in(password="wrong horse").status == 401
 
 
@@ -335,11 +337,11 @@ def _no_facts() -> Any:
 
 
 def test_get_session_refreshes_what_is_due_unless_asked_not_to(
-    client: Client, clock: FixedClock
+    client: Client, clock: FakeClock
 ) -> None:
     client.sign_up()
     before = client.get("/get-session").json["session"]
-    clock.advance(DAY + 1)
+    clock.advance(seconds=DAY + 1)
     unmoved = client.get("/get-session", query="disableRefresh=true")
     assert unmoved.json["session"]["expiresAt"] == before["expiresAt"]
     assert unmoved.header_list("Set-Cookie") == []
@@ -348,7 +350,7 @@ def test_get_session_refreshes_what_is_due_unless_asked_not_to(
     assert len(moved.header_list("Set-Cookie")) == 1
 
 
-def test_cookie_cache_is_passed_by_when_asked(clock: FixedClock) -> None:
+def test_cookie_cache_is_passed_by_when_asked(clock: FakeClock) -> None:
     client = Client(make_manager(clock, cookie_cache=True, revocation_lag=3600))
     client.sign_up()
     assert is_signed_in(client)
@@ -360,7 +362,7 @@ def test_cookie_cache_is_passed_by_when_asked(clock: FixedClock) -> None:
 
 
 def test_what_is_read_past_the_cookie_cache_is_copied_for_the_next_reader(
-    clock: FixedClock,
+    clock: FakeClock,
 ) -> None:
     client = Client(make_manager(clock, cookie_cache=True))
     signed_up = client.sign_up()
@@ -376,7 +378,7 @@ def test_what_is_read_past_the_cookie_cache_is_copied_for_the_next_reader(
     assert client.get("/get-session").json == fresh.json
 
 
-def test_outdated_copy_that_can_not_be_made_anew_is_dropped(clock: FixedClock) -> None:
+def test_outdated_copy_that_can_not_be_made_anew_is_dropped(clock: FakeClock) -> None:
     client = Client(make_manager(clock, cookie_cache=True))
     user_id = client.sign_up().json["user"]["id"]
     image = "https://example.org/" + "x" * 2000
@@ -388,9 +390,9 @@ def test_outdated_copy_that_can_not_be_made_anew_is_dropped(clock: FixedClock) -
     assert client.get("/get-session").json == fresh.json
 
 
-def test_list_sessions_shows_the_latest_seen_first(client: Client, clock: FixedClock) -> None:
+def test_list_sessions_shows_the_latest_seen_first(client: Client, clock: FakeClock) -> None:
     client.sign_up()
-    clock.advance(600)
+    clock.advance(seconds=600)
     other = other_device(client)
     listed = other.get("/list-sessions")
     assert listed.status == 200
@@ -399,11 +401,11 @@ def test_list_sessions_shows_the_latest_seen_first(client: Client, clock: FixedC
     assert len(client.get("/list-sessions").json) == 1
 
 
-def test_list_sessions_needs_a_user_and_a_recent_sign_in(client: Client, clock: FixedClock) -> None:
+def test_list_sessions_needs_a_user_and_a_recent_sign_in(client: Client, clock: FakeClock) -> None:
     answer = client.get("/list-sessions")
     assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
     client.sign_up()
-    clock.advance(DAY)
+    clock.advance(seconds=DAY)
     answer = client.get("/list-sessions")
     assert (answer.status, answer.code) == (403, "SESSION_NOT_FRESH")
     client.sign_in()
@@ -537,9 +539,9 @@ def test_user_is_deleted_with_all_sessions(client: Client) -> None:
     assert Client(client.manager).sign_in().status == 401
 
 
-def test_deleting_needs_the_password_or_a_recent_sign_in(client: Client, clock: FixedClock) -> None:
+def test_deleting_needs_the_password_or_a_recent_sign_in(client: Client, clock: FakeClock) -> None:
     client.sign_up()
-    clock.advance(DAY)
+    clock.advance(seconds=DAY)
     answer = client.post("/delete-user")
     assert (answer.status, answer.code) == (403, "SESSION_NOT_FRESH")
     answer = client.post("/delete-user", {"password": "wrong horse"})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import ShiftedClock
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
 from wsgi_sessions.clock import Clock, SystemClock
 from wsgi_sessions.records import ReadOptions, RequestFacts
@@ -33,18 +34,6 @@ from .databases import (
 
 SECRET = "a-secret-that-two-sites-share-" * 2
 PROCESSES = 6
-
-
-class ShiftedClock(SystemClock):
-    """The machine's clock, set wrong."""
-
-    __slots__ = ("ahead_ms",)
-
-    def __init__(self, ahead_ms: int = 0) -> None:
-        self.ahead_ms = ahead_ms
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.ahead_ms
 
 
 class Site:

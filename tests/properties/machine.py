@@ -21,10 +21,11 @@ from wsgi_sessions import (
     SessionManager,
 )
 from wsgi_sessions.records import Change, SessionRecord
+from wsgi_sessions_testing import FakeClock
 
 from .jars import Jar, Sent, parsed
 from .ledger import GRACE, SKEWS, Ledger, Theft
-from .stepping import Flight, SkewedClock, stepped_manager
+from .stepping import Flight, stepped_manager
 
 __all__ = ["CachedInvariantMachine", "InvariantMachine"]
 
@@ -44,7 +45,7 @@ class InvariantMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now_ms = 1_700_000_000 * SECOND
+        self.clock = FakeClock()
         self.jars: list[Jar] = []
         self.sent: list[Sent] = []
         self.answered: list[Sent] = []
@@ -56,8 +57,9 @@ class InvariantMachine(RuleBasedStateMachine):
         # Ids break ties between sessions seen at the same instant, so they have to be repeatable.
         self.patch.setattr("wsgi_sessions.sessions.creation.mint_secret", self.mint_secret)
 
-    def now(self) -> int:
-        return self.now_ms
+    @property
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
 
     def mint_secret(self) -> bytes:
         self.minted += 1
@@ -72,12 +74,9 @@ class InvariantMachine(RuleBasedStateMachine):
             password=PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1),
             api_path=None,
         )
-        first = SessionManager(
-            "sqlite:///:memory:", config=config, clock=SkewedClock(self.now, SKEWS[0])
-        )
-        second = SessionManager(
-            first.database, config=config, clock=SkewedClock(self.now, SKEWS[1])
-        )
+        clocks = [self.clock.skewed(skew_ms / SECOND) for skew_ms in SKEWS]
+        first = SessionManager("sqlite:///:memory:", config=config, clock=clocks[0])
+        second = SessionManager(first.database, config=config, clock=clocks[1])
         first.create_tables()
         self.managers = [first, second]
         self.apps = [stepped_manager(manager, self.note_landed) for manager in self.managers]
@@ -306,7 +305,7 @@ class InvariantMachine(RuleBasedStateMachine):
             self.go_on(sent, 1_000)
         self.collect()
         self.answered = [s for s in self.answered if s.may_last(later_ms)]
-        self.now_ms = later_ms
+        self.clock.advance(seconds=seconds)
 
     @precondition(lambda self: self.ledger.last_write is not None)
     @rule()

@@ -23,17 +23,6 @@ _STOPPING = {
 Landed = Callable[[SessionRecord, Change], None]
 
 
-class SkewedClock:
-    """A worker's clock that is ahead of the time."""
-
-    def __init__(self, now: Callable[[], int], skew_ms: int) -> None:
-        self._now = now
-        self._skew_ms = skew_ms
-
-    def now_ms(self) -> int:
-        return self._now() + self._skew_ms
-
-
 def stop_here() -> None:
     """Give the turn back to whoever steps this request; outside of one, do nothing."""
     current = getcurrent()
@@ -179,4 +168,4 @@ def stepped_manager(manager: SessionManager, on_landed: Landed) -> SessionMiddle
     return SessionMiddleware(tell_session, manager)
 
 
-__all__ = ["Flight", "SkewedClock", "stepped_manager", "tell_session"]
+__all__ = ["Flight", "stepped_manager", "tell_session"]

@@ -24,12 +24,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from tests.support import ShiftedClock
 from wsgi_sessions import (
     InvalidIdTokenError,
     ProviderUnavailableError,
     SessionManager,
     SignIn,
-    SystemClock,
     oidc,
 )
 
@@ -37,15 +37,6 @@ CLIENT = "client-of-tests"
 BACK = "https://app.example.org/back"
 PATIENCE_SECONDS = 60
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-class LaterClock(SystemClock):
-    """The machine's clock, some time on: a provider's tokens are dated by the real one."""
-
-    later_ms = 0
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.later_ms
 
 
 class Provider:
@@ -159,7 +150,7 @@ def provider() -> Iterator[Provider]:
 
 
 def test_a_real_providers_tokens_sign_people_in(provider: Provider) -> None:
-    clock = LaterClock()
+    clock = ShiftedClock()
     manager = SessionManager(
         "sqlite:///:memory:",
         clock=clock,
@@ -187,10 +178,10 @@ def test_a_real_providers_tokens_sign_people_in(provider: Provider) -> None:
     for forged in forgeries(old, provider):
         with pytest.raises(InvalidIdTokenError):
             enter(forged)
-    clock.later_ms = 2 * 3_600_000
+    clock.ahead_ms = 2 * 3_600_000
     with pytest.raises(InvalidIdTokenError):
         enter(old)
-    clock.later_ms = 0
+    clock.ahead_ms = 0
 
     # Away: what is known still works, and nothing else can be checked.
     provider.stop()
@@ -201,9 +192,9 @@ def test_a_real_providers_tokens_sign_people_in(provider: Provider) -> None:
 
     # Back, with other keys.
     provider.start()
-    clock.later_ms += 60_000
+    clock.ahead_ms += 60_000
     assert enter(provider.id_token("ada")).user == first.user
     # Past the pause, in which the provider is not asked whether it has the old key again.
-    clock.later_ms += 60_000
+    clock.ahead_ms += 60_000
     with pytest.raises(InvalidIdTokenError):
         enter(old)

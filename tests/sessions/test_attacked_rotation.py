@@ -9,8 +9,8 @@ import bottle
 import pytest
 from webtest import TestApp
 
+from tests.support import Stage
 from tests.wsgi.test_held_headers import TEXT, Server
-from tests.wsgi.test_request import Stage
 from wsgi_sessions_testing import Bench
 from wsgi_sessions_testing.browser.browser import Browser
 

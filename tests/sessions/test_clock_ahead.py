@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import BEYOND_THE_WINDOW, confirm_next
+from tests.support import BEYOND_THE_WINDOW, confirm_next
 from wsgi_sessions.errors import InvalidCredentialsError, TooManyTriesError
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser.browser import Browser

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import rotate
-from tests.wsgi.test_request import PASSWORD, Stage, sign_up
+from tests.support import PASSWORD, Stage, rotate, sign_up
 from wsgi_sessions import SessionLimitReached, SessionRequest, StoreUnavailableError
 from wsgi_sessions_testing.browser.browser import Browser
 

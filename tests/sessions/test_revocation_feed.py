@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support import ShiftedClock
 from wsgi_sessions import SessionConfig, SessionEvent, StoreUnavailableError
 from wsgi_sessions.clock import Clock, SystemClock
 from wsgi_sessions.events import Events
@@ -333,18 +334,6 @@ def test_no_secret_shows() -> None:
 
 
 # The database's clock
-
-
-class ShiftedClock(SystemClock):
-    """The machine's clock, set wrong."""
-
-    def __init__(self, ahead_ms: int = 0) -> None:
-        self.ahead_ms = ahead_ms
-
-    __slots__ = ("ahead_ms",)
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.ahead_ms
 
 
 def server_now_ms() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import BEYOND_THE_WINDOW, confirm_next, rotate
+from tests.support import BEYOND_THE_WINDOW, confirm_next, rotate
 from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.records import Change, ReadOptions, RequestFacts, SessionRecord
 from wsgi_sessions_testing.bench import Bench

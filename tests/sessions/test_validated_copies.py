@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import rotate
-from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
+from tests.support import rotate
+from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.fakes.instrumentation import WatchedStore
 
 from .visits import (
     NOBODY,
-    app,
     asks_the_database,
     browser_header,
     cookies_header,
@@ -24,22 +23,15 @@ from .visits import (
 )
 
 
-class TwoWorkers:
-    def __init__(self) -> None:
-        self.bench, self.browser = opened(cookie_cache=True)
-        first = self.bench.manager
-        self.other = SessionManager(first.database, config=first.config, clock=self.bench.clock)
-        self.elsewhere = SessionMiddleware(app, self.other)
-
-
 def test_a_revocation_elsewhere_is_obeyed_within_the_lag() -> None:
-    two = TwoWorkers()
-    session = two.browser.session
+    bench, browser = opened(cookie_cache=True)
+    (elsewhere,) = bench.workers(1)
+    session = browser.session
     assert session is not None
-    assert is_in(two.browser) and is_in(two.browser)
-    two.other.revoke_session(session.id)
-    two.bench.clock.advance(seconds=1)
-    assert not is_in(two.browser)
+    assert is_in(browser) and is_in(browser)
+    elsewhere.manager.revoke_session(session.id)
+    bench.clock.advance(seconds=1)
+    assert not is_in(browser)
 
 
 def test_a_theft_found_elsewhere_reaches_copies_within_the_lag() -> None:
@@ -59,30 +51,32 @@ def test_a_theft_found_elsewhere_reaches_copies_within_the_lag() -> None:
 
 
 def test_a_revocation_here_is_obeyed_at_once() -> None:
-    two = TwoWorkers()
-    session = two.browser.session
+    bench, browser = opened(cookie_cache=True)
+    session = browser.session
     assert session is not None
-    assert is_in(two.browser)
-    two.bench.manager.revoke_session(session.id)
-    assert not is_in(two.browser)
+    assert is_in(browser)
+    bench.manager.revoke_session(session.id)
+    assert not is_in(browser)
 
 
 def test_revoking_everything_reaches_copies() -> None:
-    two = TwoWorkers()
-    assert is_in(two.browser) and is_in(two.browser)
-    assert two.other.revoke_everything() == 1
-    two.bench.clock.advance(seconds=1)
-    assert not is_in(two.browser)
+    bench, browser = opened(cookie_cache=True)
+    (elsewhere,) = bench.workers(1)
+    assert is_in(browser) and is_in(browser)
+    assert elsewhere.manager.revoke_everything() == 1
+    bench.clock.advance(seconds=1)
+    assert not is_in(browser)
 
 
 def test_a_copy_issued_by_a_clock_ahead_does_not_outlive_everything() -> None:
-    two = TwoWorkers()
-    two.bench.clock.advance(seconds=30)
-    assert is_in(two.browser)
-    two.bench.clock.advance(seconds=-30)
-    two.other.revoke_everything()
-    two.bench.clock.advance(seconds=31)
-    assert not is_in(two.browser)
+    bench, browser = opened(cookie_cache=True)
+    (elsewhere,) = bench.workers(1)
+    bench.clock.advance(seconds=30)
+    assert is_in(browser)
+    bench.clock.advance(seconds=-30)
+    elsewhere.manager.revoke_everything()
+    bench.clock.advance(seconds=31)
+    assert not is_in(browser)
 
 
 def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:

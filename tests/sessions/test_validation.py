@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import confirm_next
+from tests.support import confirm_next
 from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.records import ReadOptions, RequestFacts
 from wsgi_sessions.storage.store import Store

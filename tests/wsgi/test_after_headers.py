@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.wsgi.test_request import PASSWORD, Stage, sign_up
+from tests.support import PASSWORD, Stage, sign_up
 from wsgi_sessions import ResponseStartedError, SessionRequest
 from wsgi_sessions.sessions.cookie_cache import CookieCache
 

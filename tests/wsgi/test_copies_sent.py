@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.wsgi.test_request import Stage, sign_up
+from tests.support import Stage, sign_up
 from wsgi_sessions import NotSignedInError, SessionRequest, StoreUnavailableError
 from wsgi_sessions.sessions.cookie_cache import CookieCache
 

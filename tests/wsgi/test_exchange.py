@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.wsgi.test_request import Stage, sign_up
+from tests.support import Stage, sign_up
 from wsgi_sessions import SessionDataLostError, SessionRequest, StoreUnavailableError
 
 ANONYMOUS = {"on_database_error": "anonymous"}

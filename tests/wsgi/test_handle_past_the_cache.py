@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.wsgi.test_request import PASSWORD, Stage, sign_up
+from tests.support import PASSWORD, Stage, sign_up
 from wsgi_sessions import EndReason, NotSignedInError, SessionRequest
 from wsgi_sessions.records import SessionRecord, UserRecord
 from wsgi_sessions.sessions.session import Session

@@ -13,7 +13,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from tests.wsgi.test_request import Stage, sign_up
+from tests.support import Stage, sign_up
 from wsgi_sessions import StoreUnavailableError
 
 GRACE = 60

@@ -9,7 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from tests.rotations import confirm_next, rotate
+from tests.support import confirm_next, rotate
 from wsgi_sessions import (
     InvalidValueError,
     NotSignedInError,

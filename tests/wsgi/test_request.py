@@ -10,6 +10,7 @@ from typing import Any
 import peewee
 import pytest
 
+from tests.support import PASSWORD, Stage, sign_up
 from wsgi_sessions import (
     EndReason,
     InvalidCredentialsError,
@@ -26,48 +27,6 @@ from wsgi_sessions import (
     get_user,
 )
 from wsgi_sessions_testing.bench import Bench
-from wsgi_sessions_testing.browser.browser import Browser
-
-PASSWORD = "correct horse battery"
-Act = Callable[[SessionRequest], Any]
-
-
-class Stage:
-    """An app that does what a test tells it to, and the browser that opens it."""
-
-    browser: Browser
-
-    def __init__(self, **settings: Any) -> None:
-        self.act: Act = lambda request: None
-        self.result: Any = None
-        self.bench = Bench(self.app, **settings)
-
-    def __enter__(self) -> Stage:
-        self.bench.__enter__()
-        self.browser = self.bench.new_browser()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.bench.__exit__(*error)
-
-    def app(self, environ: Any, start_response: Any) -> Any:
-        self.environ = environ
-        self.result = self.act(environ["wsgi_sessions.request"])
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"done"]
-
-    def do(self, act: Act, browser: Browser | None = None) -> Any:
-        """Have the app act within one request; return what the act returned."""
-        self.act = act
-        (browser or self.browser).get("/")
-        return self.result
-
-    def names(self) -> list[str]:
-        return [event.name for event in self.bench.events]
-
-
-def sign_up(request: SessionRequest) -> Any:
-    return request.sign_up_email(name="Ada", email="ada@example.org", password=PASSWORD)
 
 
 def test_a_sign_up_signs_in(stage: Stage) -> None:

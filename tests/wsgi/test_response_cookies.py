@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.rotations import BEYOND_THE_WINDOW, confirm_next, rotate
-from tests.wsgi.test_request import PASSWORD, Stage, sign_up
+from tests.support import BEYOND_THE_WINDOW, PASSWORD, Stage, confirm_next, rotate, sign_up
 from wsgi_sessions import SessionRequest
 from wsgi_sessions_testing.browser.browser import Browser
 

@@ -11,7 +11,7 @@ from typing import Any
 import peewee
 import pytest
 
-from tests.wsgi.test_request import PASSWORD, Stage, sign_up
+from tests.support import PASSWORD, Stage, sign_up
 from wsgi_sessions import InvalidValueError, SessionRequest, StoreUnavailableError
 
 
