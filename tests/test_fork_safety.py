@@ -334,7 +334,7 @@ def test_lock_of_a_database_that_is_being_opened_is_free_in_the_child(
 ) -> None:
     for given in (url, lent_database(url)):
         connections = Connections(given)
-        with connections.database._lock, connections._first_use_lock:
+        with connections.database._lock, connections.first_use._lock:
             assert child_gets_there(partial(connections.read_row, "SELECT 1", ()), fork)
 
 
@@ -353,14 +353,14 @@ class TestMemory:
     def test_child_forked_while_it_is_in_use_begins_with_an_empty_one(self, fork: str) -> None:
         connections = Connections("sqlite:///:memory:")
         database: Any = connections.database
-        connections.on_first_use = lambda: connections.run(
+        connections.first_use.work = lambda: connections.run(
             lambda: database.execute_sql("CREATE TABLE thing (id INTEGER)")
         )
         connections.write("INSERT INTO thing VALUES (1)", ())
         is_taken, is_over = threading.Event(), threading.Event()
 
         def use() -> None:
-            with connections._taken():
+            with connections.source.taken():
                 is_taken.set()
                 is_over.wait(WAIT_SECONDS)
 

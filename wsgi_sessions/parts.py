@@ -259,5 +259,5 @@ def _connect(
     return Connections(
         database,
         max_connections=config.max_connections,
-        patience_ms=config.database_patience_ms,
+        timeout_ms=config.database_patience_ms,
     )

@@ -70,8 +70,8 @@ class Place:
 
     def clear(self) -> None:
         """Drop our tables, and have none made until there is another store."""
-        self.connections.on_first_use = None
-        self.connections.is_ready_for = None
+        self.connections.first_use.work = None
+        self.connections.first_use.is_ready_for = None
         database = self.connections.database
         self.connections.run(lambda: database.drop_tables(self.models.created_here))
 

@@ -47,7 +47,7 @@ def store_of(place: Place, **options: Any) -> Store:
     One in memory is one connection, which all who use it share.
     """
     connections = place.connections
-    connections.is_ready_for = None
+    connections.first_use.is_ready_for = None
     if place.kind != "sqlite-memory":
         connections = Connections(place.database)
     return Store(connections, build_models(connections.database, **options), FakeClock())

@@ -45,7 +45,7 @@ def insert_many(place: Place, count: int) -> None:
         for start in range(0, count, 500):
             session.insert_many(rows[start : start + 500]).execute()
 
-    place.connections.run(insert, patience_ms=60_000)
+    place.connections.run(insert, timeout_ms=60_000)
 
 
 @contextmanager

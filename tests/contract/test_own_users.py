@@ -117,7 +117,7 @@ class TestForeignKeyAsKey:
             class Meta:
                 database = place.connections.database
 
-        place.connections.on_first_use = None
+        place.connections.first_use.work = None
         place.connections.run(Person.create_table)
         place.build(user_model=Member)
 

@@ -20,9 +20,9 @@ def count(connections: Connections) -> Any:
 
 def idle_one(connections: Connections) -> Any:
     """Return the connection that is taken next."""
-    if not connections._pool._idle:
+    if not connections.source.pool._idle:
         connections.read_row("SELECT 1", ())
-    return connections._pool._idle[-1].connection
+    return connections.source.pool._idle[-1].connection
 
 
 @contextmanager

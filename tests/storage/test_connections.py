@@ -29,7 +29,7 @@ class TestOwned:
         found = in_parallel(lambda _: count(owned), 3)
 
         assert found == [2, 2, 2]
-        assert first in [entry.connection for entry in owned._pool._idle]
+        assert first in [entry.connection for entry in owned.source.pool._idle]
 
     def test_connection_taken_by_a_thread_outlives_it(self, owned: Connections) -> None:
         thread = threading.Thread(target=lambda: count(owned))
@@ -212,7 +212,7 @@ class TestOwned:
         other.execute("BEGIN IMMEDIATE")
         took_ms = iter([0, 0, 5000])
         monkeypatch.setattr(
-            "wsgi_sessions.storage.patience.monotonic_ms", lambda: next(took_ms, 5000)
+            "wsgi_sessions.storage.time_budget.monotonic_ms", lambda: next(took_ms, 5000)
         )
         monkeypatch.setattr("wsgi_sessions.storage.connections.time.sleep", pytest.fail)
 
@@ -331,7 +331,7 @@ class TestBorrowed:
 def test_first_use_prepares_once_though_many_come_at_once(file: Path) -> None:
     connections = Connections(f"sqlite:///{file}")
     calls: list[int] = []
-    connections.on_first_use = lambda: calls.append(1)
+    connections.first_use.work = lambda: calls.append(1)
 
     in_parallel(lambda _: connections.read_row("SELECT 1", ()), 8)
 
@@ -349,7 +349,7 @@ def test_preparation_may_open_a_connection_anew(file: Path) -> None:
         connections.close()
         connections.read_row("SELECT 1", ())
 
-    connections.on_first_use = prepare
+    connections.first_use.work = prepare
 
     assert connections.read_row("SELECT 1", ()) == (1,)
     assert calls == [1]
@@ -365,7 +365,7 @@ def test_failed_preparation_is_tried_again(file: Path) -> None:
         if len(calls) == 1:
             raise StoreUnavailableError("not yet")
 
-    connections.on_first_use = prepare
+    connections.first_use.work = prepare
     with pytest.raises(StoreUnavailableError):
         connections.read_row("SELECT 1", ())
     connections.close()

@@ -25,8 +25,8 @@ class TestFork:
                 Gone.closed += 1
                 raise OSError("the server is gone")
 
-        owned._pool._idle[-1].connection.close()
-        owned._pool._idle[-1].connection = Gone()
+        owned.source.pool._idle[-1].connection.close()
+        owned.source.pool._idle[-1].connection = Gone()
         owned.close()
 
         assert Gone.closed == 1
@@ -38,9 +38,11 @@ class TestFork:
         connections.database.connect()
         before = connections.database.connection()
 
-        connections._local.process_id = connections._opening.process_id = os.getpid() + 1
-        connections.renew_locks()
-        connections._notice_fork()
+        source = connections.source
+        source.thread().process_id = os.getpid() + 1
+        source.peewee_connections.opening.process_id = os.getpid() + 1
+        source.renew_locks()
+        source.thread()
 
         assert connections.database.connection() is before
         connections.database.close()

@@ -74,7 +74,7 @@ def test_full_pool_of_the_application_is_told(kind: str, url: str, database: Any
 def test_full_pool_is_waited_for_within_the_budget(kind: str, database: Any) -> None:
     """Though the application lets its own code wait for longer."""
     pool = pool_like(kind, database, max_connections=1, timeout=60)
-    connections = Connections(pool, patience_ms=500)
+    connections = Connections(pool, timeout_ms=500)
     pool.connect()
 
     def elsewhere(_: int) -> float:
@@ -86,7 +86,7 @@ def test_full_pool_is_waited_for_within_the_budget(kind: str, database: Any) -> 
     took = in_parallel(elsewhere, 2)
     assert max(took) < 5
 
-    patient = Connections(pool, patience_ms=20_000)
+    patient = Connections(pool, timeout_ms=20_000)
     with ThreadPoolExecutor() as other:
         found = other.submit(patient.read_row, "SELECT 1", ())
         time.sleep(0.3)

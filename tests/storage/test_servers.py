@@ -316,7 +316,7 @@ class TestServer:
     ) -> None:
         count(connections)
         now_ms = [0]
-        monkeypatch.setattr("wsgi_sessions.storage.patience.monotonic_ms", lambda: now_ms[0])
+        monkeypatch.setattr("wsgi_sessions.storage.time_budget.monotonic_ms", lambda: now_ms[0])
         monkeypatch.setattr("wsgi_sessions.storage.connections.time.sleep", lambda seconds: None)
         tries: list[int] = []
 

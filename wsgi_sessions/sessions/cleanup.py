@@ -12,8 +12,8 @@ from ..config.settings import SessionConfig
 from ..errors import StoreUnavailableError
 from ..events import Events
 from ..fork_safety import notice_fork, renew_locks_in_child
-from ..storage.patience import only_briefly
 from ..storage.store import Store
+from ..storage.time_budget import limited_to
 from .database_clock import ClockCheck
 from .revocation_feed import feed_age_ms
 
@@ -88,7 +88,7 @@ class Purger:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            with only_briefly(_PATIENCE_MS):
+            with limited_to(_PATIENCE_MS):
                 row_count = self.purge()
         except StoreUnavailableError as error:
             self._events.emit("database_error", details={"error": error})

@@ -1,7 +1,4 @@
-"""Statements and transactions over connections that wait no longer than they may.
-
-Must not know any table, nor where a connection comes from.
-"""
+"""Statements and transactions over the connections to one database, each within its time limit."""
 
 from __future__ import annotations
 
@@ -10,11 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import peewee
+
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
-from .connection_source import LONG_MS, ConnectionSource
+from .connection_source import SHORT_MS, ConnectionSource
+from .dialects import MySQL, SQLite
 from .driver_errors import IntegrityConflict
-from .patience import left_ms, only_briefly, spending
+from .time_budget import current_budget, left_ms, limited_to, spending
+from .urls import DEFAULT_TIMEOUT_MS
 
 __all__ = ["Connections", "IntegrityConflict"]
 
@@ -22,34 +23,57 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 _MAX_TRIES = 8
-_TOUCH_MS = 250
-"""How long what may fail waits for a server to answer; for a lock it does not wait at all."""
+_OPTIONAL_WRITE_MS = 250
+"""How long a write that may fail waits for a server to answer; for a lock it does not wait."""
 
 
-class Connections(ConnectionSource):
-    """The way to one database, and all that is sent there."""
+class Connections:
+    """All that is sent to one database; ``source`` hands out the connections to it.
+
+    See ``ConnectionSource`` for what the arguments mean.
+    """
+
+    def __init__(
+        self,
+        database: str | peewee.Database | peewee.DatabaseProxy,
+        *,
+        max_connections: int = 20,
+        timeout_ms: int = DEFAULT_TIMEOUT_MS,
+    ) -> None:
+        self.source = ConnectionSource(
+            database, max_connections=max_connections, timeout_ms=timeout_ms
+        )
+        self.database = self.source.database
+        self.dialect = self.source.dialect
+        self.is_owned = self.source.is_owned
+        self.first_use = self.source.first_use
+        self.is_sqlite = isinstance(self.dialect, SQLite)
+        self.is_mysql = isinstance(self.dialect, MySQL)
+
+    def close(self) -> None:
+        """Close the connections to a database of our own that are not in use."""
+        self.source.close()
 
     @property
     def is_within_app_transaction(self) -> bool:
         """Whether the application has begun a transaction that what is written here joins."""
-        self._notice_fork()
         # Of a database of our own too: the application may use ``manager.database`` itself.
-        return not getattr(self._local, "depth", 0) and bool(self.database.in_transaction())
+        return not self.source.thread().is_atomic and bool(self.database.in_transaction())
 
     @property
     def has_begun_transaction(self) -> bool:
         """Whether the transaction that is open was begun here, and not by the application."""
-        return bool(getattr(self._local, "has_begun", False))
+        return self.source.thread().has_begun
 
     @property
-    def may_read_the_past(self) -> bool:
+    def may_read_stale_rows(self) -> bool:
         """Whether a plain SELECT may show rows as they were before others changed them.
 
-        MariaDB does so within a transaction that has read before. Ours lock before they read;
-        what the application's have done nobody knows.
+        So it is within a transaction that has read before, where the engine keeps to that
+        snapshot. Ours lock before they read; what the application's have done nobody knows.
         """
         return (
-            self.is_mysql
+            self.dialect.keeps_first_snapshot
             and bool(self.database.in_transaction())
             and not self.has_begun_transaction
         )
@@ -58,22 +82,23 @@ class Connections(ConnectionSource):
 
     def read_row(self, sql: str, parameters: Sequence[Any]) -> Row | None:
         """Run a SELECT outside of any transaction of ours and return its first row, or None."""
-        if self._is_quick:
-            entry = self._take_quickly()
-            if entry is not None:
-                began_ms = monotonic_ms()
-                try:
-                    row: Row | None = entry.connection.execute(sql, parameters).fetchone()
-                except BaseException as error:
-                    self._pool.discard(entry)
-                    if not isinstance(error, self._errors) or self.dialect.is_conflict(error):
-                        raise self._translated(error) from error
-                else:
-                    self._pool.give(entry)
-                    waited_ms = monotonic_ms() - began_ms
-                    if waited_ms >= LONG_MS:
-                        self._spend(waited_ms)
-                    return row
+        source = self.source
+        entry = source.take_quickly()
+        if entry is not None:
+            began_ms = monotonic_ms()
+            try:
+                row: Row | None = entry.connection.execute(sql, parameters).fetchone()
+            except BaseException as error:
+                source.pool.discard(entry)
+                if not isinstance(error, source.errors) or self.dialect.is_conflict(error):
+                    raise self._translated(error) from error
+            else:
+                source.pool.give(entry)
+                waited_ms = monotonic_ms() - began_ms
+                budget = current_budget() if waited_ms >= SHORT_MS else None
+                if budget is not None:
+                    budget.left_ms -= waited_ms
+                return row
         rows = self.read_rows(sql, parameters)
         return rows[0] if rows else None
 
@@ -82,20 +107,20 @@ class Connections(ConnectionSource):
 
         Not after a time-out: whoever asks has waited long enough.
         """
-        with spending(self.patience_ms):
+        with spending(self.source.timeout_ms):
             for attempt in (1, 2):
                 try:
-                    with self._taken() as connection:
+                    with self.source.taken() as connection:
                         return self._send(connection, sql, parameters, _all_rows)
-                except self._errors as error:
+                except self.source.errors as error:
                     translated = self.dialect.translate(error)
                     is_last = (
                         attempt == 2
                         or self.database.in_transaction()
                         or not isinstance(translated, StoreUnavailableError)
-                        or self._is_spent(error)
+                        or self._is_time_over(error)
                     )
-                    if is_last or not self._renew(error):
+                    if is_last or not self.source.reconnect(error):
                         raise translated from error
         raise AssertionError("unreachable")
 
@@ -112,40 +137,36 @@ class Connections(ConnectionSource):
 
         Raises ``StoreUnavailableError`` at once where it would have to wait for a lock.
         """
-        self._notice_fork()
-        with only_briefly(_TOUCH_MS):
+        with limited_to(_OPTIONAL_WRITE_MS if self.dialect.is_server else 0):
             return self.dialect.write_unless_locked(self, sql, parameters)
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
         """Have one connection of the driver for all that is done in a block."""
         try:
-            with self._taken() as connection:
+            with self.source.taken() as connection:
                 yield connection
-        except self._errors as error:
+        except self.source.errors as error:
             raise self.dialect.translate(error) from error
 
-    def _change(self, sql: str, parameters: Sequence[Any], tell: Callable[[Any], T]) -> T:
-        try:
-            with self._taken() as connection:
-                return self._send(connection, sql, parameters, tell)
-        except self._errors as error:
-            raise self.dialect.translate(error) from error
+    def _change(self, sql: str, parameters: Sequence[Any], read: Callable[[Any], T]) -> T:
+        with self.connection() as connection:
+            return self._send(connection, sql, parameters, read)
 
     def _send(
-        self, connection: Any, sql: str, parameters: Sequence[Any], tell: Callable[[Any], T]
+        self, connection: Any, sql: str, parameters: Sequence[Any], read: Callable[[Any], T]
     ) -> T:
         try:
             cursor = connection.cursor()
             try:
                 cursor.execute(sql, parameters)
-                return tell(cursor)
+                return read(cursor)
             finally:
                 cursor.close()
-        except self._errors:
+        except self.source.errors:
             raise
         except Exception as error:
-            # A driver whose connection was broken off in the middle falls over itself.
+            # A driver whose connection was broken off in the middle fails in its own code.
             raise StoreUnavailableError(
                 f"the connection is of no use: {type(error).__name__} in the driver, as after a "
                 "query that was broken off"
@@ -156,65 +177,70 @@ class Connections(ConnectionSource):
 
         Joins a transaction of ours that is open; within the application's it is a savepoint.
         """
-        self._notice_fork()
-        if getattr(self._local, "depth", 0):
+        if self.source.thread().is_atomic:
             return work()
-        with spending(self.patience_ms):
+        failures: tuple[type[Exception], ...] = (*self.source.errors, StoreUnavailableError)
+        with spending(self.source.timeout_ms):
             for attempt in range(1, _MAX_TRIES + 1):
                 has_begun = [False]
                 try:
                     return self._atomically_once(work, has_begun)
-                except self._transaction_errors as error:
+                except failures as error:
                     cause = error.__cause__ if isinstance(error, StoreUnavailableError) else error
                     # A try may itself wait for a lock, and whoever asked waits with it.
-                    is_last = attempt == _MAX_TRIES or self._is_spent(cause)
+                    is_last = attempt == _MAX_TRIES or self._is_time_over(cause)
                     if self.database.in_transaction() or is_last:
                         raise self._translated(error) from cause
                     if not self.dialect.is_conflict(cause):
                         # Once begun it may have been committed, so it is not sent again.
-                        is_unsent = not has_begun[0] and self._is_dead_at_begin(cause, attempt)
-                        if cause is None or not (is_unsent and self._renew(cause)):
+                        is_unsent = attempt == 1 and not has_begun[0] and self._is_cut(cause)
+                        if cause is None or not (is_unsent and self.source.reconnect(cause)):
                             raise self._translated(error) from cause
                         continue
                 time.sleep(min(0.005 * 2**attempt, (left_ms() or 0) / 1000))
         raise AssertionError("unreachable")
 
     def _atomically_once(self, work: Callable[[], T], has_begun: list[bool]) -> T:
-        with self._taken():
+        with self.source.taken():
+            state = self.source.thread()
             is_inner = self.database.in_transaction()
-            kind = () if is_inner else self.dialect.transaction_kind
-            self._local.depth = 1
-            self._local.has_begun = not is_inner
+            state.is_atomic, state.has_begun = True, not is_inner
             try:
-                with self.database.atomic(*kind):
+                with self.database.atomic(*() if is_inner else self.dialect.transaction_kind):
                     has_begun[0] = True
                     return work()
             finally:
-                self._local.depth = 0
-                self._local.has_begun = False
+                state.is_atomic = state.has_begun = False
 
-    def run(self, work: Callable[[], None], *, patience_ms: int | None = None) -> None:
+    def run(self, work: Callable[[], None], *, timeout_ms: int | None = None) -> None:
         """Run work that uses the Peewee database itself, on one connection.
 
-        ``patience_ms``: what it may wait outside of a request.
+        ``timeout_ms``: how long it may wait outside of a request.
         """
-        try:
-            with spending(patience_ms or self.patience_ms), self._taken():
-                work()
-        except self._errors as error:
-            raise self.dialect.translate(error) from error
+        with spending(timeout_ms or self.source.timeout_ms), self.connection():
+            work()
 
     # Errors
 
-    def _translated(self, error: BaseException) -> BaseException:
-        return self.dialect.translate(error) if isinstance(error, self._errors) else error
+    def refuse_other_row(self) -> StoreUnavailableError:
+        """Drop a connection that gave a row nobody asked for; return what to raise."""
+        self.source.drop_shared()
+        return StoreUnavailableError(
+            "the database answered another question than the one it was asked: the connection "
+            "is shared with another process or thread, and was dropped"
+        )
 
-    def _is_dead_at_begin(self, error: BaseException | None, attempt: int) -> bool:
-        """Tell whether a connection was found dead before anything was sent over it."""
-        if error is None or attempt > 1 or not self.dialect.is_server:
-            return False
+    def _translated(self, error: BaseException) -> BaseException:
+        return self.dialect.translate(error) if isinstance(error, self.source.errors) else error
+
+    def _is_time_over(self, error: BaseException | None) -> bool:
+        """Tell whether whoever asks has waited for as long as they can."""
+        return left_ms() == 0 or (error is not None and self.dialect.is_timeout(error))
+
+    def _is_cut(self, error: BaseException | None) -> bool:
+        """Tell whether an error may mean that the server has closed the connection."""
         names = {kind.__name__ for kind in type(error).__mro__}
-        return bool(names & {"OperationalError", "InterfaceError"})
+        return self.dialect.is_server and bool(names & {"OperationalError", "InterfaceError"})
 
 
 def _all_rows(cursor: Any) -> list[Row]:

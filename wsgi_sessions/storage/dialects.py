@@ -6,18 +6,20 @@ The class of the Peewee database tells which one is meant. URL schemes are liste
 from __future__ import annotations
 
 import select
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, StoreUnavailableError
 from . import psycopg_driver, pymysql_driver
 from .driver_errors import Meaning, is_timeout, meaning_of, translate
-from .patience import only_briefly
+from .time_budget import left_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,22 @@ class Dialect(ABC):
     """What Peewee's ``atomic()`` is given."""
     is_server: ClassVar[bool] = True
     """Whether connections go to another process, which may cut them or not answer."""
+    keeps_first_snapshot: ClassVar[bool] = False
+    """Whether a transaction's plain SELECTs show what was there at its first one."""
+
+    # Databases
+
+    def is_in_memory(self, database: Any) -> bool:  # noqa: ARG002  not all have to
+        """Tell whether a database is in the memory of this process."""
+        return False
+
+    def file_of(self, database: Any) -> str | None:  # noqa: ARG002
+        """Return the path of the file that a database is, None if it is none or in a URI."""
+        return None
+
+    def is_missing(self, database: Any) -> bool:  # noqa: ARG002
+        """Tell whether there is no such database yet, and connecting to it would make it."""
+        return False
 
     # Connections
 
@@ -50,6 +68,10 @@ class Dialect(ABC):
     def limited(self, connection: Any) -> AbstractContextManager[None]:  # noqa: ARG002  as above
         """Have replies waited for no longer than the time that is left."""
         return nullcontext()
+
+    def connect(self, database: Any) -> Any:
+        """Open one more connection to a database of our own."""
+        return database._connect()
 
     @abstractmethod
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
@@ -144,14 +166,45 @@ class SQLite(Dialect):
     transaction_kind = ("IMMEDIATE",)
     is_server = False
 
+    def is_in_memory(self, database: Any) -> bool:
+        name = str(database.database)
+        return name in ("", ":memory:") or (
+            name.startswith("file:") and (":memory:" in name or "mode=memory" in name)
+        )
+
+    def file_of(self, database: Any) -> str | None:
+        name = str(database.database)
+        return None if name.startswith("file:") or self.is_in_memory(database) else name
+
+    def is_missing(self, database: Any) -> bool:
+        file = Path(str(database.database))
+        if self.is_in_memory(database):
+            return True
+        if not file.parent.exists():
+            raise StoreUnavailableError(
+                f"there is no folder {file.parent} for the file of the database"
+            )
+        return not file.exists()
+
+    def connect(self, database: Any) -> Any:
+        while True:
+            database._timeout = (left_ms() or 0) / 1000
+            try:
+                return database._connect()
+            except Exception as error:
+                # While others turn a new file to WAL, SQLite does not wait, whatever its
+                # busy_timeout is.
+                if left_ms() == 0 or not self.is_conflict(error):
+                    raise
+            time.sleep(0.01)
+
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
         _execute(connection, f"PRAGMA busy_timeout = {lock_ms}")
 
     def write_unless_locked(
         self, connections: Connections, sql: str, parameters: Sequence[Any]
     ) -> int:
-        # Between processes of one machine: the time for the other engines is for the network.
-        with only_briefly(0), connections.connection() as connection:
+        with connections.connection() as connection:
             if connections.is_owned:  # the time that is left has been set as its limit
                 return connections.write(sql, parameters)
             before = connection.execute("PRAGMA busy_timeout").fetchone()[0]
@@ -234,6 +287,8 @@ class Postgres(Dialect):
 
 class MySQL(Dialect):
     """MariaDB and MySQL, over PyMySQL; an application's database may use other drivers."""
+
+    keeps_first_snapshot = True
 
     peewee_class = peewee.MySQLDatabase
     drivers = ("pymysql", "MySQLdb", "mysql.connector", "mariadb")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import StoreUnavailableError
 from ..fork_safety import leave_to_parent, notice_fork
-from .patience import left_ms
+from .time_budget import left_ms
 
 __all__ = ["Pool", "PooledConnection"]
 

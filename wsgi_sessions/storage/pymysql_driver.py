@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..clock import monotonic_ms
-from .patience import left_ms
+from .time_budget import left_ms
 
 __all__ = ["connect", "limited"]
 

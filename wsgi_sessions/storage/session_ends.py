@@ -166,7 +166,7 @@ class SessionEnds:
             is_of_user &= session.id.not_in(kept)
 
         def end() -> EndedSessions:
-            is_past = self._runner.connections.may_read_the_past
+            is_past = self._runner.connections.may_read_stale_rows
             going = self._read_ids(is_of_user & self._columns.is_live, is_locking=is_past, **values)
             if not going:
                 return EndedSessions()

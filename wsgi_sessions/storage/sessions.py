@@ -63,7 +63,7 @@ class SessionStore:
         ``anew``: it was read before, and has changed since. A user who was made after the
         session had begun is another one, with the id of one who is gone.
         """
-        if anew and self._connections.may_read_the_past:
+        if anew and self._connections.may_read_stale_rows:
             return self._find_locked(session_id)
         # Every validated request comes this way: no field is touched.
         row = self._connections.read_row(self._find.sql, (session_id,))
@@ -112,7 +112,7 @@ class SessionStore:
         Any other row is the answer to another question: somebody else reads this connection.
         """
         if not is_spelled_alike(found.id, wanted):
-            raise self._connections.distrust()
+            raise self._connections.refuse_other_row()
 
     def list_live(
         self, user_id: Any, now_ms: int, *, max_count: int = MAX_LISTED_SESSIONS
@@ -127,7 +127,7 @@ class SessionStore:
 
     def list_locked(self, user_id: Any, now_ms: int, *, max_count: int) -> list[SessionRecord]:
         """List a locked user's live sessions as they are, not as they were at some first read."""
-        is_past = self._connections.may_read_the_past
+        is_past = self._connections.may_read_stale_rows
         return self._list_by(self._lock_list if is_past else self._list, user_id, now_ms, max_count)
 
     @cached_property

@@ -55,8 +55,8 @@ class Store:
             clock=self.clock,
         )
         self._tables = Tables(connections, models, self.meta)
-        if connections.is_ready_for != self._tables.name:
-            connections.on_first_use = (
+        if connections.first_use.is_ready_for != self._tables.name:
+            connections.first_use.work = (
                 self._tables.create if connections.is_owned else self._tables.check
             )
 
@@ -68,7 +68,7 @@ class Store:
         Raises ``ConfigurationError`` where a table of that name is somebody else's, or holds the
         sessions of another user model.
         """
-        self._connections.prepare(self._tables.create)
+        self._connections.source.prepare(self._tables.create)
 
     def check_tables(self) -> bool:
         """Look, before serving, whether the tables that are there are ours; write nothing.
@@ -78,7 +78,7 @@ class Store:
         when the database does not answer.
         """
         self._tables.is_marked = False
-        self._connections.visit(self._tables.look)
+        self._connections.source.visit(self._tables.look)
         return self._tables.is_marked
 
     def atomically(self, work: Callable[[], T]) -> T:
@@ -139,7 +139,7 @@ class Store:
     def _is_taken(
         self, user: UserRecord, account: Account | None, conflict: IntegrityConflict
     ) -> bool:
-        if self._connections.may_read_the_past:
+        if self._connections.may_read_stale_rows:
             return conflict.is_duplicate
         email = str(user.email)
         if self.users.list_by_email(email.lower() if self._models.has_own_user else email):

@@ -66,7 +66,7 @@ class Tables:
             self._refuse_other_users(self._meta.write_once(_USER_MODEL, self._models.whose))
             if self._connections.is_within_app_transaction:
                 return False
-        self._connections.is_ready_for = self.name
+        self._connections.first_use.is_ready_for = self.name
         return True
 
     def _refuse_others(self) -> list[Any]:
@@ -148,5 +148,5 @@ def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> N
 
     connections.run(
         create if connections.is_sqlite else create_in_turn,
-        patience_ms=_MAX_WAIT_SECONDS * 1000,
+        timeout_ms=_MAX_WAIT_SECONDS * 1000,
     )

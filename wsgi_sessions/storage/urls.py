@@ -14,9 +14,9 @@ import peewee
 
 from ..errors import ConfigurationError
 
-__all__ = ["DEFAULT_PATIENCE_MS", "find_database", "is_in_memory", "open_url"]
+__all__ = ["DEFAULT_TIMEOUT_MS", "find_database", "open_url"]
 
-DEFAULT_PATIENCE_MS = 5000
+DEFAULT_TIMEOUT_MS = 5000
 """How long whoever needs the database waits for it, unless told otherwise."""
 
 _SQLITE_PRAGMAS = {
@@ -62,19 +62,6 @@ def find_database(given: object) -> peewee.Database | None:
     raise ConfigurationError(
         f"the database is a {type(given).__name__}; give a URL as text "
         "(sqlite:///file.db), a peewee.Database, or a DatabaseProxy that was initialised"
-    )
-
-
-def is_in_memory(name: str) -> bool:
-    """Tell whether a name of an SQLite database is one without a file.
-
-    >>> is_in_memory(":memory:"), is_in_memory("file:x?mode=memory&cache=shared")
-    (True, True)
-    >>> is_in_memory("app.db")
-    False
-    """
-    return name in ("", ":memory:") or (
-        name.startswith("file:") and (":memory:" in name or "mode=memory" in name)
     )
 
 
@@ -171,7 +158,7 @@ def _open_sqlite(rest: str) -> peewee.Database:
         name,
         pragmas=_SQLITE_PRAGMAS,
         check_same_thread=False,
-        timeout=DEFAULT_PATIENCE_MS / 1000,
+        timeout=DEFAULT_TIMEOUT_MS / 1000,
     )
 
 

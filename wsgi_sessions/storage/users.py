@@ -49,7 +49,7 @@ class UserStore:
         if user is None or is_exactly(user.id, columns.from_key(wanted)):
             return user
         if not is_spelled_alike(user.id, wanted):
-            raise self._runner.connections.distrust()
+            raise self._runner.connections.refuse_other_row()
         return None
 
     @cached_property

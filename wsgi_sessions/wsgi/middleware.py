@@ -15,7 +15,7 @@ from ..config.exempt_paths import is_exempt
 from ..errors import AnswerableError, StoreUnavailableError
 from ..manager import SessionManager
 from ..records import ReadOptions
-from ..storage.patience import begin_budget, end_budget
+from ..storage.time_budget import begin_budget, end_budget
 from ..transport.environ import REQUEST_KEY, find_handle, without_sessions
 from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager

@@ -1,6 +1,6 @@
-"""How long a request may yet wait for the database: one budget for all that waits.
+"""How long a request may still wait for the database: one budget for all of its waits.
 
-Must not know a driver: whoever waits asks how much is left, and waits no longer than that.
+Whoever waits asks how much is left, and waits no longer than that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = [
     "end_budget",
     "is_spending",
     "left_ms",
-    "only_briefly",
+    "limited_to",
     "spending",
 ]
 
@@ -59,13 +59,13 @@ def current_budget() -> Budget | None:
 
 
 def is_spending() -> bool:
-    """Tell whether something of ours is being done on the database now."""
+    """Tell whether this package is using the database now."""
     budget = _budget.get()
     return budget is not None and budget.deadline_ms is not None
 
 
 def left_ms() -> int | None:
-    """Return how long whoever waits now may wait yet, at least 0; None for no limit."""
+    """Return how long a wait that begins now may last, at least 0; None for no limit."""
     budget = _budget.get()
     if budget is None:
         return None
@@ -75,15 +75,15 @@ def left_ms() -> int | None:
 
 
 @contextmanager
-def spending(default_ms: int) -> Iterator[Budget]:
-    """Do something on the database, and take the time from the budget.
+def spending(default_ms: int) -> Iterator[None]:
+    """Take the time of a block from the budget.
 
-    Outside of a request it has a budget of its own, of ``default_ms``. Within another block
-    of this kind it shares that one's.
+    Outside of a request the block has a budget of its own, of ``default_ms``. A block within
+    another one shares that one's.
     """
     budget = _budget.get()
     if budget is not None and budget.deadline_ms is not None:
-        yield budget
+        yield
         return
     token = None
     if budget is None:
@@ -92,7 +92,7 @@ def spending(default_ms: int) -> Iterator[Budget]:
     began_ms = monotonic_ms()
     budget.deadline_ms = began_ms + budget.left_ms
     try:
-        yield budget
+        yield
     finally:
         budget.deadline_ms = None
         budget.left_ms -= monotonic_ms() - began_ms
@@ -100,12 +100,12 @@ def spending(default_ms: int) -> Iterator[Budget]:
 
 
 @contextmanager
-def only_briefly(most_ms: int) -> Iterator[None]:
-    """Have what may fail wait at most so long, however much is left."""
+def limited_to(limit_ms: int) -> Iterator[None]:
+    """Have the waits of a block take no longer than this, however much is left."""
     outer = _budget.get()
     left = left_ms()
     began_ms = monotonic_ms()
-    token = _budget.set(Budget(most_ms if left is None else min(most_ms, left)))
+    token = _budget.set(Budget(limit_ms if left is None else min(limit_ms, left)))
     try:
         yield
     finally:
