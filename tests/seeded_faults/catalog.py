@@ -392,8 +392,8 @@ FAULTS = (
     Fault(
         "the feed forgets before the copies end",
         "sessions/revocation_feed.py",
-        "return config.cookie_cache.max_age_ms + _room_ms(config)",
-        "return _room_ms(config)",
+        "return config.cookie_cache.max_age_ms + _margin_ms(config)",
+        "return _margin_ms(config)",
     ),
     Fault(
         "the purge counts from the sign-in",

@@ -13,10 +13,8 @@ from wsgi_sessions.records import (
     PresentedToken,
     SessionRecord,
 )
-from wsgi_sessions.sessions.policy import (
-    judge,
-    put_clock_right,
-)
+from wsgi_sessions.sessions.database_clock import put_clock_right
+from wsgi_sessions.sessions.policy import judge
 
 SECOND = 1000
 HOUR = 3600 * SECOND

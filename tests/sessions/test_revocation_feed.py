@@ -430,7 +430,7 @@ def test_clock_is_asked_about_again_after_an_hour(monkeypatch: pytest.MonkeyPatc
     passed_ms = 3_600_000
     monkeypatch.setattr(begun, "_monotonic_ms", begun._monotonic_ms - passed_ms)
     monkeypatch.setattr(begun, "at_ms", begun.at_ms - passed_ms)
-    assert not begun.vouches_for(clock.now_ms())
+    assert not begun.is_trusted_at(clock.now_ms())
     monkeypatch.setattr(begun, "_monotonic_ms", begun._monotonic_ms + 10_000)
     monkeypatch.setattr(begun, "at_ms", begun.at_ms + 10_000)
-    assert begun.vouches_for(clock.now_ms())
+    assert begun.is_trusted_at(clock.now_ms())

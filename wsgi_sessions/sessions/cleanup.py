@@ -1,6 +1,6 @@
-"""Opportunistic cleaning: small batches after responses, in whoever's thread comes by.
+"""Cleaning up: small batches after responses, in the thread of the request.
 
-Must not delay a request: no batch is larger than what takes a few milliseconds.
+No batch is larger than what takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PATIENCE_MS = 2000
 
 
 class Purger:
-    """Deletes what has had its time: ended sessions, old feed rows and attempts.
+    """Deletes what is too old to matter: ended sessions, feed rows and attempts.
 
-    Not by a clock that is off: one that is ahead would delete live sessions, and rows of the
-    feed that other processes still need.
+    Not while the clock is off: one that is ahead would delete live sessions, and rows of the feed
+    that other processes still need.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Purger:
         self._lock = threading.Lock()
 
     def is_due(self) -> bool:
-        """Tell whether ``purge_interval`` has gone by since this process last cleaned up.
+        """Tell whether ``purge_interval`` has passed since this process last cleaned up.
 
-        Also where it would have to wait for longer than that: then the clock was ahead.
+        Also if it would have to wait for longer than that: then the clock was ahead.
         """
         now_ms = self._clock.now_ms()
         longest_ms = self._config.purge_interval_ms + self._config.clock_difference_ms
@@ -77,10 +77,10 @@ class Purger:
         )
 
     def purge_if_due(self) -> None:
-        """Delete one batch if it is time and no other thread is at it; never fails.
+        """Delete one batch if it is time and no other thread does so; never fails.
 
-        While there is something to delete the next response does another batch, so a backlog
-        shrinks without any request waiting for all of it.
+        While there is more to delete, the next response does another batch, so no request waits
+        for all of it.
         """
         if not self.is_due():
             return

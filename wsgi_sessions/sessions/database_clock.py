@@ -1,22 +1,20 @@
-"""Compares this process's clock with the database's, which all processes share.
-
-Must not correct a clock: it only says whether what it tells can be put beside what others tell.
-"""
+"""Compares this process's clock with the database's, which all processes share."""
 
 from __future__ import annotations
 
 from ..clock import Clock, SystemClock, monotonic_ms
 from ..config.settings import SessionConfig
 from ..events import Events
+from ..records import SessionRecord
 
-__all__ = ["ClockCheck", "Moment"]
+__all__ = ["ClockCheck", "Moment", "put_clock_right"]
 
 _MAX_DRIFT_MS = 1000
 _MAX_TRUST_MS = 3_600_000
 
 
 class Moment:
-    """An instant, and the monotonic time at it, by which a later jump of the clock shows."""
+    """An instant and the monotonic time at it: together they show a later jump of the clock."""
 
     __slots__ = ("_monotonic_ms", "at_ms")
 
@@ -24,44 +22,75 @@ class Moment:
         self.at_ms = clock.now_ms()
         self._monotonic_ms = monotonic_ms()
 
-    def vouches_for(self, now_ms: int) -> bool:
-        """Tell whether the clock has run evenly since then, and for no more than an hour."""
+    def is_trusted_at(self, now_ms: int) -> bool:
+        """Tell whether the clock has not jumped since then, and that was within the last hour."""
         passed_ms = monotonic_ms() - self._monotonic_ms
         has_jumped = abs(now_ms - self.at_ms - passed_ms) > _MAX_DRIFT_MS
         return not has_jumped and passed_ms < _MAX_TRUST_MS
 
 
 class ClockCheck:
-    """Tells whether the clock differs from the database's by half of ``clock_difference`` at most.
+    """Tells whether the clock differs from the database's by at most half of ``clock_difference``.
 
-    Two processes that are both right then differ from each other by no more than the whole. A
-    clock that was given to the manager counts as the database's, and so does one beside a
-    database without a clock of its own.
+    Two processes that are both right then differ from each other by at most the whole. A clock
+    that was given to the manager always counts as right, and so does one beside a database
+    without a clock of its own.
     """
 
     def __init__(self, clock: Clock, config: SessionConfig, events: Events) -> None:
         self._clock = clock
-        self._most_ms = config.clock_difference_ms // 2
+        self._allowed_ms = config.clock_difference_ms // 2
         self._events = events
         self._is_known_to_be_off = False
         self.is_needed = isinstance(clock, SystemClock)
 
     def is_right(self, database_now_ms: int | None, *, asked_at_ms: int) -> bool:
-        """Judge what the database's clock said in answer to a statement sent at ``asked_at_ms``.
+        """Compare with what the database's clock said to a statement sent at ``asked_at_ms``.
 
-        It said so between that instant and now; a slow answer proves no clock wrong. The first
-        time that the clock is off there is an event, ``clock_off``, and again only after it was
-        right.
+        It said so between that instant and now, so a slow answer makes no clock wrong. A clock
+        that is off is one event, ``clock_off``; there is another only after it was right.
         """
         if database_now_ms is None or not self.is_needed:
             return True
         ahead_ms = max(0, asked_at_ms - database_now_ms)
         behind_ms = max(0, database_now_ms - self._clock.now_ms())
-        is_off = max(ahead_ms, behind_ms) > self._most_ms
+        is_off = max(ahead_ms, behind_ms) > self._allowed_ms
         if is_off and not self._is_known_to_be_off:
             self._events.emit(
                 "clock_off",
-                details={"ahead_ms": ahead_ms - behind_ms, "allowed_ms": self._most_ms},
+                details={"ahead_ms": ahead_ms - behind_ms, "allowed_ms": self._allowed_ms},
             )
         self._is_known_to_be_off = is_off
         return not is_off
+
+
+def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> SessionRecord:
+    """Return a record with no instant further in the future than clocks may differ.
+
+    The record itself if there is none. Otherwise a clock that was a month ahead, and is right
+    again, would leave a grace that lasts a month, no rotation, refresh or touch for as long, and
+    limits that are never reached. When such an instant really was is unknown, so it counts as now.
+    """
+    latest_ms = now_ms + max(config.clock_difference_ms, config.rotation_grace_ms)
+    lifetime_ms = config.expires_in_ms if record.remember else config.short_expires_in_ms
+    if (
+        record.last_seen_at_ms <= latest_ms
+        and record.confirmed_at_ms <= latest_ms
+        and record.authenticated_at_ms <= latest_ms
+        and record.expires_at_ms <= latest_ms + lifetime_ms
+    ):
+        return record
+
+    def put_right(instant_ms: int) -> int:
+        return now_ms if instant_ms > latest_ms else instant_ms
+
+    expires_at_ms = record.expires_at_ms
+    if expires_at_ms > latest_ms + lifetime_ms:
+        # So that a refresh is due, which sends the browser its cookie again.
+        expires_at_ms = now_ms + lifetime_ms - (config.update_age_ms if record.remember else 0)
+    return record._replace(
+        last_seen_at_ms=put_right(record.last_seen_at_ms),
+        confirmed_at_ms=put_right(record.confirmed_at_ms),
+        authenticated_at_ms=put_right(record.authenticated_at_ms),
+        expires_at_ms=expires_at_ms,
+    )

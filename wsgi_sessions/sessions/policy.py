@@ -1,6 +1,6 @@
-"""What happens to a session: ``judge``, a pure function of what is stored and presented.
+"""The rules of a session: ``judge``, a pure function of what is stored and presented, and limits.
 
-Must not read a clock, run SQL, log, or know requests and cookies.
+Must not read a clock, draw randomness, run SQL or log.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ __all__ = [
     "is_bound_elsewhere",
     "is_live",
     "judge",
-    "put_clock_right",
     "touch_interval_ms",
 ]
 
 _HOUR_MS = 3_600_000
 
-UNKNOWN = Decision(Outcome.UNKNOWN, is_accepted=False)
+_UNKNOWN = Decision(Outcome.UNKNOWN, is_accepted=False)
 _ACCEPTED = frozenset(
     {
         Outcome.CONFIRM,
@@ -54,15 +53,14 @@ def judge(
 ) -> Decision:
     """Decide what a request that presents a token does to the stored session.
 
-    The order of the rules is that of ``sessions.md``: ended and expired, address, token,
-    refresh, rotation. ``has_long_body``: the request may have been sent long ago.
-    ``allow_refresh=False`` reads only: nothing is refreshed, touched, offered, confirmed or
-    settled; the next request does it.
-    ``is_user_missing``: the session names a user whose row is gone.
-    ``must_write``: the record is not quite what is stored (``put_clock_right``).
+    The rules come in this order: ended and expired, address, token, refresh, rotation.
+    ``has_long_body``: the request may have been sent long ago. ``allow_refresh=False`` reads
+    only: nothing is refreshed, touched, offered, confirmed or settled; the next request does it.
+    ``is_user_missing``: the session names a user who was deleted. ``must_write``: the record is
+    not quite what is stored (see ``put_clock_right``).
     """
     if record is None:
-        return UNKNOWN
+        return _UNKNOWN
     if record.ended_at_ms is not None:
         return Decision(
             Outcome.ENDED, is_accepted=False, end_reason=_known_reason(record.end_reason)
@@ -74,7 +72,7 @@ def judge(
         return _over(Outcome.EXPIRED, limit)
 
     if config.ip_binding != "off" and is_bound_elsewhere(record, address=address, config=config):
-        # An address that nobody told is no proof of anything, so it ends nothing.
+        # An unknown address proves nothing, so it ends nothing.
         if config.on_ip_mismatch == "revoke" and address is not None:
             return _over(Outcome.IP_MISMATCH, EndReason.IP_MISMATCH)
         return Decision(Outcome.IP_MISMATCH, is_accepted=False)
@@ -99,19 +97,19 @@ def _recognise(
     has_long_body: bool,
     config: SessionConfig,
 ) -> Outcome:
-    """Tell what a token of a live session is to the one that counts.
+    """Compare a token of a live session with the one that counts.
 
-    Every offer has a branch of its own, so parallel answers leave a browser with any of them:
-    the siblings. The first to come back confirms the generation. Whatever was under way then
-    has arrived when the window is over, so the next one tells which sibling the browser kept,
-    and settles it: from then on any other one is a second holder's.
+    Every offer has a branch of its own, so after parallel answers a browser holds any one of
+    these siblings. The first to come back confirms the generation. When the window is over, all
+    that was under way has arrived. So the next request shows which sibling the browser kept, and
+    settles it: from then on any other one is a second holder's.
     """
     if token.generation > record.generation:
         return Outcome.CONFIRM
     since_ms = now_ms - record.confirmed_at_ms
     may_catch_up = not (record.is_settled or record.caught_up)
     if token.generation == record.generation:
-        # What was sent long ago does not tell what the browser holds now.
+        # A request sent long ago does not show what the browser holds now.
         window_ms = config.upload_grace_ms if has_long_body else config.rotation_window_ms
         if token.branch == record.branch:
             if record.is_settled or since_ms < window_ms:
@@ -205,16 +203,17 @@ def _accept(
 
 
 def _branch_before(record: SessionRecord, token: PresentedToken) -> str | None:
-    """Return what the token of the generation before must be, once this one is confirmed.
+    """Return which branch is taken of the generation before, once this token is confirmed.
 
-    A sibling that lost stays out. None, for any, where a lost write was to settle it.
+    The settled one, so no other sibling. None, which stands for any, where the write that
+    settles was lost.
     """
     follows = record.is_settled and token.generation == record.generation + 1
     return record.branch if follows else None
 
 
 def _rotation_due_ms(record: SessionRecord, *, config: SessionConfig) -> int | None:
-    """Return when the next token is offered to whoever asks, or None if never."""
+    """Return from when on every request is offered the next token, or None if never."""
     if not config.rotate_tokens:
         return None
     interval_ms = (
@@ -224,11 +223,11 @@ def _rotation_due_ms(record: SessionRecord, *, config: SessionConfig) -> int | N
 
 
 def _is_pause(due_ms: int | None, *, now_ms: int, config: SessionConfig) -> bool:
-    """Tell whether whatever needs a cookie has to wait, for less than a grace.
+    """Tell whether no cookie is sent now: from two graces to one before a rotation is due.
 
-    It would be the presented token again, and a request a moment later may be offered the next
-    one. If the slower of the two answers is ours, it puts the browser back to a token that has
-    been followed by a confirmed one. So between them lies a grace without any cookie.
+    It would carry the presented token again, and a request a moment later may be offered the
+    next one. If the answer to the first came last, the browser would be back at the old token
+    after the next one was confirmed. So a grace without any cookie lies between them.
     """
     if due_ms is None:
         return False
@@ -243,10 +242,10 @@ def _is_repeat_due(
 ) -> bool:
     """Tell whether the token is sent again, as the cookie of the last refresh may be lost.
 
-    Else the browser would drop the cookie while the session lives on. So it goes out again with
+    Else the browser would drop the cookie while the session lives on. So it is sent again with
     the first touch of every hour since the refresh, unless the next offer brings a new Max-Age
-    soon enough. Where the confirmation has refreshed, the cookie may be as old as a cookie can
-    be, and no offer is soon enough: then the token goes out with the settling, too.
+    soon enough. Where the confirmation has refreshed, the browser's cookie may be about to end,
+    and no offer is soon enough: then the token is sent with the settling, too.
     """
     if not record.remember or record.updated_at_ms <= record.authenticated_at_ms:
         return False  # never refreshed: the cookie of the sign-in lasts as long
@@ -275,45 +274,12 @@ def _is_repeat_due(
     return (now_ms - record.updated_at_ms) // interval_ms > seen_ms // interval_ms
 
 
-def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> SessionRecord:
-    """Return a record with no instant further in the future than clocks may differ.
-
-    The record itself if there is none. A clock that was ahead by a month and is put right would
-    leave a grace that lasts a month, no rotation, refresh or touch for as long, and limits that
-    are never reached. What it wrote happened in the past, nobody knows when; so it counts from
-    now on.
-    """
-    latest_ms = now_ms + max(config.clock_difference_ms, config.rotation_grace_ms)
-    lifetime_ms = config.expires_in_ms if record.remember else config.short_expires_in_ms
-    if (
-        record.last_seen_at_ms <= latest_ms
-        and record.confirmed_at_ms <= latest_ms
-        and record.authenticated_at_ms <= latest_ms
-        and record.expires_at_ms <= latest_ms + lifetime_ms
-    ):
-        return record
-
-    def put_right(instant_ms: int) -> int:
-        return now_ms if instant_ms > latest_ms else instant_ms
-
-    expires_at_ms = record.expires_at_ms
-    if expires_at_ms > latest_ms + lifetime_ms:
-        # A refresh is due then, which sends the browser its cookie anew.
-        expires_at_ms = now_ms + lifetime_ms - (config.update_age_ms if record.remember else 0)
-    return record._replace(
-        last_seen_at_ms=put_right(record.last_seen_at_ms),
-        confirmed_at_ms=put_right(record.confirmed_at_ms),
-        authenticated_at_ms=put_right(record.authenticated_at_ms),
-        expires_at_ms=expires_at_ms,
-    )
-
-
 def _over(outcome: Outcome, reason: EndReason) -> Decision:
     return Decision(outcome, is_accepted=False, end_reason=reason, must_end=True)
 
 
 def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> EndReason | None:
-    """Tell which limit of a session that has not been ended is over at an instant, if any."""
+    """Return which limit of a session is over at an instant, if any; it was not ended before."""
     limit_ms = absolute_end_ms(record, config=config)
     if limit_ms is not None and has_passed(limit_ms, now_ms):
         return EndReason.ABSOLUTE
@@ -337,7 +303,7 @@ def is_bound_elsewhere(
 ) -> bool:
     """Tell whether ``ip_binding`` forbids this session at a client address.
 
-    A session made without an address (over a unix socket, say) is bound to none.
+    A session made without an address (as over a unix socket) is bound to none.
     """
     bound_to = record.ip_address
     if config.ip_binding == "off" or bound_to is None or bound_to == address:
@@ -358,17 +324,17 @@ def first_expiry_ms(*, now_ms: int, remember: bool, config: SessionConfig) -> in
 
 
 def absolute_end_ms(record: SessionRecord, *, config: SessionConfig) -> int | None:
-    """Return the instant no use can carry the session beyond, or None without such a limit."""
+    """Return when the session ends whatever its use, or None without such a limit."""
     if config.absolute_timeout_ms is None:
         return None
     return record.authenticated_at_ms + config.absolute_timeout_ms
 
 
 def touch_interval_ms(config: SessionConfig) -> int:
-    """Return how far ``last_seen_at`` may lag behind; a tenth of an idle limit at the most.
+    """Return how far ``last_seen_at`` may lag behind; at most a tenth of an idle limit.
 
-    The idle limit is counted from ``last_seen_at``, so a coarse touch would sign out people
-    who were there a moment ago.
+    The idle limit counts from ``last_seen_at``, so a longer interval would sign out people who
+    were there a moment ago.
     """
     if config.idle_timeout_ms is None:
         return config.touch_interval_ms
@@ -386,11 +352,11 @@ def cookie_lifetime_ms(record: SessionRecord, *, now_ms: int, config: SessionCon
 
 
 def cached_copy_end_ms(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> int:
-    """Return until when a copy sealed now may stand in for the database.
+    """Return until when a copy made now may be taken in place of the database.
 
-    Never beyond the session's own limits, nor past the instant at which the session must be
-    refreshed, touched or rotated: that is work only a validated request does. So no copy for
-    a token is left when the next one is first offered, and a thief gains nothing by the copy.
+    Not beyond the session's own limits, nor past the instant at which it must be refreshed,
+    touched or rotated: only a validated request does that. So no copy for a token is left when
+    the next one is first offered, and a thief gains nothing by the copy.
     """
     end_ms = min(now_ms + config.cookie_cache.max_age_ms, record.expires_at_ms)
     if record.remember:
@@ -409,7 +375,7 @@ def cached_copy_end_ms(record: SessionRecord, *, now_ms: int, config: SessionCon
 def _refresh_due_ms(record: SessionRecord, *, config: SessionConfig) -> int:
     limit_ms = absolute_end_ms(record, config=config)
     if limit_ms is not None and record.expires_at_ms >= limit_ms:
-        return record.expires_at_ms  # already at its cap: there is nothing left to push
+        return record.expires_at_ms  # at its limit: a refresh could not push it further
     return record.expires_at_ms - config.expires_in_ms + config.update_age_ms
 
 

@@ -1,7 +1,4 @@
-"""The revocation feed: what makes a cached copy die within ``revocation_lag`` in every process.
-
-Must not read more often than once a lag, and must never call a copy good on a stale reading.
-"""
+"""The revocation feed: it voids cached copies within ``revocation_lag``, in every process."""
 
 from __future__ import annotations
 
@@ -23,23 +20,23 @@ _MIN_PAUSE_MS = 1000
 
 
 def feed_age_ms(config: SessionConfig) -> int:
-    """Return for how long a row of the feed matters: the longest copy, and room for clocks.
+    """Return for how long a row of the feed matters: as long as the longest copy, plus a margin.
 
-    The room is the clocks' difference plus the longest transaction, for a row that commits late:
-    such a row is read because every reading starts this far back, whatever ids were seen before.
+    The margin is the clocks' difference plus the longest transaction. Every reading starts this
+    far back, whatever ids were seen before, so a row that commits late is read, too.
     """
-    return config.cookie_cache.max_age_ms + _room_ms(config)
+    return config.cookie_cache.max_age_ms + _margin_ms(config)
 
 
-def _room_ms(config: SessionConfig) -> int:
+def _margin_ms(config: SessionConfig) -> int:
     return config.clock_difference_ms + config.longest_transaction_ms
 
 
 class FeedReading(NamedTuple):
     """What one reading found. It never changes, so threads share it without a lock.
 
-    ``database_secret`` is part of the key of cached copies; ``is_clock_right`` tells that this
-    process's clock may be put beside those of others.
+    ``database_secret`` is part of the key of cached copies; ``is_clock_right``: this process's
+    clock may be compared with instants that others wrote.
     """
 
     begun: Moment
@@ -47,10 +44,10 @@ class FeedReading(NamedTuple):
     void_up_to_ms: int | None
     database_secret: str
     is_clock_right: bool
-    news: object
+    version: object
 
     def is_revoked(self, session_id: str, issued_at_ms: int) -> bool:
-        """Tell whether a revocation meets a copy, or may meet it as far as clocks can tell."""
+        """Tell whether a copy is revoked, or may be, as clocks differ."""
         if session_id in self.session_ids:
             return True
         return self.void_up_to_ms is not None and issued_at_ms <= self.void_up_to_ms
@@ -70,12 +67,12 @@ class RevocationFeed:
         self._clock_check = clock_check
         self._lag_ms = config.revocation_lag_ms
         self._age_ms = feed_age_ms(config)
-        self._room_ms = _room_ms(config)
+        self._margin_ms = _margin_ms(config)
         self.renew_locks()
         renew_locks_in_child(self)
         self._reading: FeedReading | None = None
         self._failed_at_ms: int | None = None
-        self._news = object()
+        self._version = object()
 
     def renew_locks(self) -> None:
         """Make the lock anew: in a forked child nobody is reading."""
@@ -83,14 +80,14 @@ class RevocationFeed:
 
     @property
     def latest(self) -> FeedReading | None:
-        """The last reading, however old, or None before the first: to look with, not to trust."""
+        """The last reading, however old, or None before the first; it may miss revocations."""
         return self._reading
 
     def current(self) -> FeedReading | None:
         """Return a reading that is at most ``revocation_lag`` old, to judge copies by.
 
-        None where the database has to decide: the feed can't be read, another thread is at it
-        (nobody waits for a reading of another's, which may be slow), or the clock is off.
+        None where the database has to decide: the feed can't be read, another thread is reading
+        it (nobody waits for that, as it may be slow), or the clock is off.
         """
         now_ms = self._clock.now_ms()
         reading = self._reading
@@ -99,28 +96,28 @@ class RevocationFeed:
         return reading if reading is not None and reading.is_clock_right else None
 
     def for_sealing(self) -> FeedReading | None:
-        """Return a reading to seal a copy with, or None if none must be sealed.
+        """Return a reading to make a copy with, or None if none must be made.
 
-        An older one does as long as it vouches for the clock: whoever takes the copy looks at a
+        An older one does, if the clock has not jumped since: whoever takes the copy looks at a
         current one.
         """
         reading = self._reading
         if reading is None or not reading.is_clock_right:
             return self.current()
-        if self._clock_check.is_needed and not reading.begun.vouches_for(self._clock.now_ms()):
+        if self._clock_check.is_needed and not reading.begun.is_trusted_at(self._clock.now_ms()):
             return self.current()
         return reading
 
     def invalidate(self) -> None:
-        """Have no copy taken before a new reading has begun: this process has revoked something.
+        """Take no copy before the feed is read again: this process has revoked something.
 
-        A reading that another thread has begun already may have missed it, so it does not count.
+        A reading that another thread has begun already may miss it, so that one does not count.
         """
-        self._news = object()
+        self._version = object()
 
     def _is_current(self, reading: FeedReading, now_ms: int) -> bool:
         is_within_lag = 0 <= now_ms - reading.begun.at_ms < self._lag_ms
-        return is_within_lag and reading.news is self._news
+        return is_within_lag and reading.version is self._version
 
     def _read_alone(self, now_ms: int) -> FeedReading | None:
         """Read, unless another thread does or a reading has just failed."""
@@ -136,7 +133,7 @@ class RevocationFeed:
                 return reading
             return self._read()
         except StoreUnavailableError:
-            # Whoever comes next would wait as long, and each of them in turn.
+            # Else every request after this one would wait as long.
             self._failed_at_ms = self._clock.now_ms()
             return None
         finally:
@@ -148,7 +145,7 @@ class RevocationFeed:
         return failed_at_ms is not None and 0 <= now_ms - failed_at_ms < pause_ms
 
     def _read(self) -> FeedReading | None:
-        news = self._news
+        version = self._version
         begun = Moment(self._clock)
         since_ms = begun.at_ms - self._age_ms
         page = self._store.revocations.find(since_ms)
@@ -161,13 +158,13 @@ class RevocationFeed:
         reading = FeedReading(
             begun,
             frozenset(session_id for session_id, _, _ in page.rows if session_id is not None),
-            # A copy may have been sealed while that transaction was still held, by a clock ahead.
-            max(instants) + self._room_ms if instants else None,
+            # A copy may be made while that transaction is still open, by a clock that is ahead.
+            max(instants) + self._margin_ms if instants else None,
             page.database_secret,
             self._clock_check.is_right(page.database_now_ms, asked_at_ms=begun.at_ms),
-            news,
+            version,
         )
         if not self._store.is_within_app_transaction:
-            # There it may be of the past, or of what is undone: good for this request alone.
+            # There it may be old, or see what is rolled back later: good for this request alone.
             self._reading = reading
-        return reading if news is self._news else None
+        return reading if version is self._version else None

@@ -1,7 +1,4 @@
-"""From presented cookies to a live session: cached copy, or look up, judge, compare and set.
-
-Must not render cookies or know an app; every effect of a judgement happens here, once.
-"""
+"""From presented cookies to a live session: a cached copy, or look up, judge, compare and set."""
 
 from __future__ import annotations
 
@@ -28,22 +25,23 @@ from ..records import (
 from ..storage.store import Store
 from ..transport.cookies import PresentedCookies, Siblings, newest_of_each_session
 from .cookie_cache import CookieCache
-from .database_clock import ClockCheck
-from .policy import end_reason_at, is_bound_elsewhere, judge, put_clock_right
+from .database_clock import ClockCheck, put_clock_right
+from .policy import end_reason_at, is_bound_elsewhere, judge
 from .revocation_feed import FeedReading, RevocationFeed
 
 __all__ = ["Validation", "Validator", "of_stored_branch"]
 
 _MAX_JUDGEMENTS = 10
-_COPIES_OUTLIVE = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
+_NEEDS_FEED = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
+"""All other reasons here are limits of the session, which its copies have, too."""
 _ONLY_REFUSED = frozenset({Outcome.REPLAY, Outcome.IP_MISMATCH})
 
 
 class Validation(NamedTuple):
-    """What came of a request's cookies; ``session`` is None for a visitor.
+    """The result for a request's cookies; ``session`` is None for a visitor.
 
     ``offer`` is the token to set as a cookie, or None. ``is_from_copy``: the database was not
-    asked. ``may_be_copied``: the token is what counts, and settled, so a copy may be sealed.
+    asked. ``may_be_copied``: the token is the one that counts, and settled, so a copy may be made.
     ``is_hidden``: a well-signed token was refused whose session may live on, in
     ``elsewhere_id`` if it was for its address.
     """
@@ -149,7 +147,7 @@ class Validator:
         config = self._config
         latest = self._feed.latest
         copies = [] if latest is None else self._open_copies(presented, latest, now_ms)
-        # What nobody has signed does not make us read anything.
+        # A cookie that we have not signed must cause no reading.
         if not copies and not presented.tokens:
             return None
         reading = self._feed.current()
@@ -200,12 +198,12 @@ class Validator:
                 found is not None and found == before and self._store.is_within_app_transaction
             )
             before = found
-            # What is judged once more has changed since it was read.
+            # A second reading must see what has changed since the first.
             find_session = partial(self._store.sessions.find, anew=True)
             record, user = (None, None) if found is None else found
             if record is not None and not options.knows_address:
                 address = record.ip_address
-            judged = record if record is None else self._put_right(record, now_ms=now_ms)
+            judged = None if record is None else self._put_right(record, now_ms=now_ms)
             token = of_stored_branch(tokens, record)
             decision = judge(
                 judged,
@@ -225,27 +223,28 @@ class Validator:
             if decision.is_accepted and is_unseen:
                 return Validation(now_ms, record, user, token)
             if decision.is_accepted:
-                landed = self._apply(record, decision, address=address)
-                if landed is None:
+                stored = self._apply(record, decision, address=address)
+                if stored is None:
                     continue
-                is_settled = bool(landed.is_settled)
-                # What a lost write was to settle is not settled, and is offered nothing yet.
+                is_settled = bool(stored.is_settled)
+                # If the write that settles was lost, nothing is offered yet.
                 offer = decision.offer if is_settled or not _settles(decision) else None
-                is_newest = token.branch == landed.branch and token.generation == landed.generation
+                is_newest = token.branch == stored.branch and token.generation == stored.generation
                 return Validation(
                     now_ms,
-                    landed,
+                    stored,
                     user,
                     token,
                     offer,
                     may_be_copied=is_settled and offer is None and is_newest,
                 )
-            # A reader may be late, in a stream that began long ago: it ends nothing.
+            # A reader ends nothing: it may be in a stream that began long ago.
             is_reader = not (options.allow_refresh or options.is_change)
             is_over = decision.outcome not in _ONLY_REFUSED
             if not is_reader:
-                told = is_unseen or self._refuse(record, decision, address=address, now_ms=now_ms)
-                if not told:
+                if not (
+                    is_unseen or self._refuse(record, decision, address=address, now_ms=now_ms)
+                ):
                     continue
                 is_over = is_over or decision.must_end
             is_elsewhere = not is_over and decision.outcome is Outcome.IP_MISMATCH
@@ -268,9 +267,9 @@ class Validator:
         facts: RequestFacts,
         options: ReadOptions,
     ) -> None:
-        """Tell of every other session that the request could have been taken for as well.
+        """Report every other live session whose token the request brought.
 
-        Nothing is done to them, and the request is not failed for the sake of an event.
+        Nothing is done to them, and a failure of the database does not fail the request.
         """
         assert found.session is not None
         for tokens in others:
@@ -299,7 +298,7 @@ class Validator:
                 )
 
     def _put_right(self, record: SessionRecord, *, now_ms: int) -> SessionRecord:
-        """Return a record without what a clock that was ahead has written, if ours is right."""
+        """Return a record with what a clock that was ahead wrote put right, if ours is right."""
         judged = put_clock_right(record, now_ms=now_ms, config=self._config)
         if judged is record:
             return record
@@ -320,21 +319,21 @@ class Validator:
     def _apply(
         self, record: SessionRecord, decision: Decision, *, address: str | None
     ) -> SessionRecord | None:
-        """Write the change of an accepted request; None when the row moved meanwhile.
+        """Write the change of an accepted request; return the row as it is then.
 
-        The record as it was where the change may fail, and did.
+        The record as it was if the write may fail and did; None if the row has changed meanwhile.
         """
         change = decision.change
         if change is None:
             return record
         try:
-            landed = self._store.sessions.apply(record, change)
+            is_written = self._store.sessions.apply(record, change)
         except StoreUnavailableError:
             if not change.may_fail:
                 raise
             return record
-        if not landed:
-            # Nobody is worse off when another request's touch came first.
+        if not is_written:
+            # It does no harm if another request's touch came first.
             return None if _settles(decision) or not change.may_fail else record
         about = {"session_id": record.id, "user_id": record.user_id, "address": address}
         if change.generation != record.generation:
@@ -346,16 +345,15 @@ class Validator:
     def _refuse(
         self, record: SessionRecord, decision: Decision, *, address: str | None, now_ms: int
     ) -> bool:
-        """End the session if the decision says so; False when the row moved meanwhile."""
+        """End the session if the decision says so; False if the row has changed meanwhile."""
         reason = decision.end_reason
         if decision.must_end and reason is not None:
-            # The limits of a session are also those of its copies, so they need no feed row.
             ended = self._store.session_ends.end(
                 record.id,
                 reason=reason,
                 now_ms=now_ms,
                 judged=record,
-                with_feed=reason in _COPIES_OUTLIVE,
+                with_feed=reason in _NEEDS_FEED,
             )
             if not ended:
                 return False
@@ -375,7 +373,7 @@ def _settles(decision: Decision) -> bool:
 
 
 def _is_of_one_session(presented: PresentedCookies) -> bool:
-    """Tell whether a copy may decide: where several sessions come, which counts is no chance."""
+    """Tell whether a copy may decide: of several sessions only the database says which counts."""
     return len(newest_of_each_session(presented.tokens)) < 2
 
 
