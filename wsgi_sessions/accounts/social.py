@@ -103,6 +103,10 @@ class SocialAccounts:
         # account with its owner from the owner's first sign-in on.
         is_same_person = claims.is_email_verified and user.email_verified
         if not (provider.is_trusted and is_same_person):
+            # A second request of the same sign-in may have made the user between these reads.
+            user = self._store.accounts.find_user(provider.name, claims.subject)
+            if user is not None:
+                return user
             self._report_failure(provider, "account_not_linked", address)
             raise AccountNotLinkedError(
                 "somebody with this e-mail address signs in another way; sign in that way"
