@@ -69,12 +69,13 @@ class SessionStore:
         row = self._connections.read_row(self._find.sql, (session_id,))
         if row is None:
             return None
+        # First: the answer to another question may have any number of values.
+        if row[0] != session_id:
+            self._refuse_other(row[0], session_id)
+            return None
         values = iter(row)
         session = SessionRecord._make(islice(values, _FIELD_COUNT))
         user = UserRecord._make(values)
-        if session.id != session_id:
-            self._refuse_other(session, session_id)
-            return None
         if self._has_own_users:
             return self._converted_with_user(session, user)
         return session, None if user.id is None else user
@@ -93,10 +94,10 @@ class SessionStore:
         row = self._runner.read_row(self._lock, id=session_id)
         if row is None:
             return None
-        session = self._converted(row)
-        if session.id != session_id:
-            self._refuse_other(session, session_id)
+        if row[0] != session_id:
+            self._refuse_other(row[0], session_id)
             return None
+        session = self._converted(row)
         user = None if session.user_id is None else self._users.find(session.user_id)
         return session, None if user is None or self._is_successor(user, session) else user
 
@@ -106,12 +107,12 @@ class SessionStore:
         query = session.select(*self._columns.fields.values()).where(session.id == slot("id"))
         return self._runner.compile(self._runner.for_update(query))
 
-    def _refuse_other(self, found: SessionRecord, wanted: str) -> None:
+    def _refuse_other(self, found: object, wanted: str) -> None:
         """Raise, unless a collation may have taken one id for the other.
 
         Any other row is the answer to another question: somebody else reads this connection.
         """
-        if not is_spelled_alike(found.id, wanted):
+        if not is_spelled_alike(found, wanted):
             raise self._connections.refuse_other_row()
 
     def list_live(
