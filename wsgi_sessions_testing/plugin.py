@@ -1,15 +1,29 @@
-"""The pytest plugin: fixtures, the ``sessions`` marker and ``--sessions-database``.
+"""The pytest plugin: its fixtures, none of them ``autouse``.
 
-Must not import anything but pytest until a fixture is used, and uses none by itself.
+Nothing but pytest is imported until a fixture is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from .fixture_values import (
+    NO_APP,
+    EventRecorder,
+    app_or_none,
+    check_returned,
+    checked_app,
+    marker_settings,
+)
+from .plugin_hooks import (
+    MEMORY_URLS,
+    pytest_addoption,
+    pytest_configure,
+    pytest_report_header,
+)
 
 if TYPE_CHECKING:
     import peewee
@@ -27,77 +41,12 @@ if TYPE_CHECKING:
     from .live import LiveServer
     from .schedules import Schedules
 
-__all__: list[str] = []
-
-_MARKER = "sessions(**settings): change settings of wsgi_sessions for this test"
-_NO_APP = """\
-These tests need your application. Write into conftest.py:
-
-    @pytest.fixture
-    def wsgi_app():
-        return my_project.create_app()
-
-Any WSGI app will do, wrapped in SessionMiddleware or not."""
-_SPLINTER = ("pytest-splinter", "pytest_splinter.plugin", "splinter")
-_NAMES_OTHERS_USE = {
-    "browser": ("playwright", "pytest_playwright.pytest_playwright", *_SPLINTER),
-    "session_browser": _SPLINTER,
-    "live_server": ("django", "pytest_django.plugin", "flask", "pytest_flask.plugin"),
-}
-_MADE_BY = {
-    "browser": "_make_browser",
-    "session_browser": "_make_browser",
-    "live_server": "_serve_live",
-}
-"""Which function here makes a fixture of a name, where nobody else does."""
-_MEMORY = ("sqlite:", "sqlite://", "sqlite:///:memory:")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("wsgi-sessions").addoption(
-        "--sessions-database",
-        metavar="URL",
-        help=(
-            "run tests that use wsgi_sessions on this server (postgresql://… or mysql://…) "
-            "instead of SQLite; a schema or database of its own is made there and dropped"
-        ),
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", _MARKER)
-    # WebOb 1.8 says so at its import, which is nothing the project under test can mend.
-    config.addinivalue_line(
-        "filterwarnings", "ignore:'cgi' is deprecated:DeprecationWarning:webob.compat"
-    )
-    url: str | None = config.getoption("--sessions-database")
-    if url is not None and url.startswith("sqlite") and url not in _MEMORY:
-        raise pytest.UsageError(
-            f"--sessions-database={url} names a file, which tests would share and fill; without "
-            "the option they run on SQLite in memory, and on a file if the fixture "
-            "session_database returns its URL"
-        )
-    # Their own fixtures build on theirs, and break on ours, whichever happened to come last.
-    for name, others in _NAMES_OTHERS_USE.items():
-        if not any(map(config.pluginmanager.hasplugin, others)):
-            ours = ModuleType(f"wsgi_sessions_{name}")
-            setattr(ours, name, pytest.fixture(name=name)(globals()[_MADE_BY[name]]))
-            config.pluginmanager.register(ours, ours.__name__)
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    line = "wsgi-sessions: argon2 runs at its cheapest parameters"
-    url: str | None = config.getoption("--sessions-database")
-    if url is not None:
-        # Neither the account nor the query: both may hold a password.
-        place = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
-        line += f"; database: {url.partition(':')[0]} at {place}"
-    return line
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_report_header"]
 
 
 @pytest.fixture
 def session_clock() -> FakeClock:
-    """The time of the test, which everything in ``wsgi_sessions`` asks."""
+    """The clock of the test, by which everything in ``wsgi_sessions`` goes."""
     from .fakes.clock import FakeClock
 
     return FakeClock()
@@ -133,7 +82,7 @@ def workers(session_workers: Workers) -> Workers:
 @pytest.fixture
 def wsgi_app() -> WSGIApplication:
     """Your application: the one fixture to define."""
-    pytest.fail(_NO_APP, pytrace=False)
+    pytest.fail(NO_APP, pytrace=False)
 
 
 @pytest.fixture
@@ -145,28 +94,28 @@ def session_config(request: pytest.FixtureRequest) -> SessionConfig:
     from .bench import config_for_tests
     from .settings import with_changes
 
-    return with_changes(config_for_tests(_app_or_none(request)), *_marked(request))
+    return with_changes(config_for_tests(app_or_none(request)), *marker_settings(request))
 
 
 @pytest.fixture
 def _session_settings(
     request: pytest.FixtureRequest, session_config: SessionConfig
 ) -> SessionConfig:
-    """The settings of the test: cheap to run, and then as its markers change them."""
+    """The settings of the test, with the cheapest password hashing unless a marker changes it."""
     from .settings import settings_for_tests, with_changes
 
-    _check_returned("session_config", session_config)
+    check_returned("session_config", session_config)
     try:
         config = settings_for_tests(session_config)
     except TypeError as error:
         pytest.fail(f"The fixture session_config: {error}", pytrace=False)
-    return with_changes(config, *_marked(request))
+    return with_changes(config, *marker_settings(request))
 
 
 @pytest.fixture(scope="session")
 def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase | None]:
     url: str | None = request.config.getoption("--sessions-database")
-    if url is None or url in _MEMORY:
+    if url is None or url in MEMORY_URLS:
         yield None
         return
     from .fakes.databases import ServerDatabase
@@ -180,7 +129,7 @@ def _session_server(request: pytest.FixtureRequest) -> Iterator[ServerDatabase |
     except Exception as error:
         failure = f"--sessions-database: {error}"
     if server is None or failure:
-        # Out here, as a traceback would show what the driver was called with: the password.
+        # Outside of the except block: a traceback would show the password given to the driver.
         pytest.fail(failure, pytrace=False)
     try:
         yield server
@@ -212,8 +161,8 @@ def session_database(
 
 
 @pytest.fixture
-def _session_log() -> Iterator[_Log]:
-    log = _Log()
+def _session_log() -> Iterator[EventRecorder]:
+    log = EventRecorder()
     yield log
     log.stop()
 
@@ -224,18 +173,18 @@ def session_manager(
     _session_settings: SessionConfig,
     session_database: str | peewee.Database,
     session_clock: FakeClock,
-    _session_log: _Log,
+    _session_log: EventRecorder,
 ) -> Iterator[SessionManager]:
-    """The ``SessionManager`` of the test: your app's own on other parts, if it has one."""
+    """The ``SessionManager`` of the test: your app's own, if it has one, with the test's parts."""
     from contextlib import nullcontext
 
     from .bench import assembled_manager
     from .fakes.databases import added_rows_removed
 
-    _check_returned("session_database", session_database)
+    check_returned("session_database", session_database)
     own = _session_settings.user_model
     with assembled_manager(
-        _app_or_none(request),
+        app_or_none(request),
         database=session_database,
         config=_session_settings,
         clock=session_clock,
@@ -251,12 +200,12 @@ def session_app(wsgi_app: WSGIApplication, session_manager: SessionManager) -> W
     """Your application with sessions, on the test's parts; wrapped here if it is not."""
     from .bench import wrap
 
-    return wrap(_checked(wsgi_app), session_manager)
+    return wrap(checked_app(wsgi_app), session_manager)
 
 
 @pytest.fixture
 def session_network() -> Network:
-    """What lies between the browsers and the app: loses, delays and repeats."""
+    """The network between browsers and app: it can lose, delay and repeat responses."""
     from .fakes.network import Network
 
     return Network()
@@ -298,13 +247,10 @@ def app_browser(new_browser: Callable[..., Browser]) -> Browser:
     return new_browser()
 
 
-def _make_browser(app_browser: Browser) -> Browser:
-    """A browser talking to your application: ``app_browser``, where no other plugin has one."""
-    return app_browser
-
-
 @pytest.fixture
-def session_events(session_manager: SessionManager, _session_log: _Log) -> list[SessionEvent]:
+def session_events(
+    session_manager: SessionManager, _session_log: EventRecorder
+) -> list[SessionEvent]:
     """The audit events since the test began, the earliest first."""
     _session_log.listen_to(session_manager)
     return _session_log.events
@@ -312,7 +258,7 @@ def session_events(session_manager: SessionManager, _session_log: _Log) -> list[
 
 @pytest.fixture
 def session_faults(session_manager: SessionManager, session_clock: FakeClock) -> Faults:
-    """A database that is down, locked, slow or forgetful, and workers that die."""
+    """A database that is down, locked, slow or loses a write, and workers that die."""
     from .fakes.faults import Faults
 
     return Faults(session_manager, session_clock)
@@ -340,12 +286,15 @@ def schedules(
     session_database: str | peewee.Database,
     session_clock: FakeClock,
 ) -> Schedules:
-    """Parallel requests in chosen or all orders, each story on the database as it is now."""
+    """Parallel requests in chosen or all orders, each story on the test's database."""
     from .schedules import Schedules
 
-    _check_returned("session_database", session_database)
+    check_returned("session_database", session_database)
     return Schedules(
-        _checked(wsgi_app), config=_session_settings, database=session_database, clock=session_clock
+        checked_app(wsgi_app),
+        config=_session_settings,
+        database=session_database,
+        clock=session_clock,
     )
 
 
@@ -356,22 +305,16 @@ def session_live_server(
     """Your application under real gunicorn, on a database of its own and real time.
 
     ``live_server`` where no other plugin has one. Users for it are made by its ``make_user``.
-    Nothing changes in this process, so the other fixtures work beside it, on their database
-    and clock.
+    The other fixtures keep their own database and clock.
     """
     from .live import LiveServer, manager_for_processes
 
     folder = request.getfixturevalue("tmp_path")
     with (
         manager_for_processes(_session_settings, folder=folder) as manager,
-        LiveServer(_checked(wsgi_app), manager=manager) as server,
+        LiveServer(checked_app(wsgi_app), manager=manager) as server,
     ):
         yield server
-
-
-def _serve_live(session_live_server: LiveServer) -> LiveServer:
-    """Your application under real gunicorn: ``session_live_server``, where nobody else has one."""
-    return session_live_server
 
 
 @pytest.fixture
@@ -391,68 +334,3 @@ def make_user(_session_factories: Factories) -> Callable[..., User]:
 def make_session(_session_factories: Factories) -> Callable[..., SignIn]:
     """Make sessions of any age, generation or end: see ``Factories.make_session``."""
     return _session_factories.make_session
-
-
-class _Log:
-    """The events of a test, of whichever manager it has."""
-
-    def __init__(self) -> None:
-        self.events: list[SessionEvent] = []
-        self._manager: SessionManager | None = None
-        self._unsubscribe: Callable[[], None] | None = None
-
-    def listen_to(self, manager: SessionManager) -> None:
-        """Listen, unless this manager is listened to: one that overrides ours is not."""
-        if manager is not self._manager:
-            self.stop()
-            self._manager = manager
-            self._unsubscribe = manager.events.subscribe(self.events.append)
-
-    def stop(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-
-
-def _app_or_none(request: pytest.FixtureRequest) -> Any:
-    """Return the ``wsgi_app`` of the test, or None if there is none to be had here.
-
-    There is none when nobody has defined it, and while one is being made out of the very
-    fixture that asks.
-    """
-    try:
-        return _checked(request.getfixturevalue("wsgi_app"))
-    except pytest.FixtureLookupError:
-        return None
-    except pytest.fail.Exception as failure:
-        if failure.msg == _NO_APP:
-            return None
-        raise
-
-
-def _checked(app: Any) -> Any:
-    """Return what ``wsgi_app`` has returned, if it can be an app."""
-    from .bench import check_app
-
-    _check_returned("wsgi_app", app)
-    try:
-        check_app(app)
-    except TypeError as error:
-        pytest.fail(f"The fixture wsgi_app: {error}", pytrace=False)
-    return app
-
-
-def _check_returned(fixture: str, value: object) -> None:
-    if value is None:
-        pytest.fail(f"The fixture {fixture} returned None; does it end in return …?", pytrace=False)
-
-
-def _marked(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    """Return the settings of each ``sessions`` marker, that nearest to the test the last."""
-    markers = list(request.node.iter_markers("sessions"))[::-1]
-    for marker in markers:
-        if marker.args:
-            raise pytest.UsageError(
-                "@pytest.mark.sessions takes settings by name; "
-                "write @pytest.mark.sessions(idle_timeout=3600), say"
-            )
-    return [marker.kwargs for marker in markers]

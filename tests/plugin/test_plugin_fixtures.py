@@ -451,7 +451,8 @@ def test_a_test_that_asks_for_nothing_imports_the_plugin_alone(project: Project)
 
         def test_it():
             names = {name for name in sys.modules if name.startswith("wsgi_sessions")}
-            assert names == {"wsgi_sessions_testing", "wsgi_sessions_testing.plugin"}
+            ours = {"plugin", "plugin_hooks", "fixture_values"}
+            assert names == {"wsgi_sessions_testing", *(f"wsgi_sessions_testing.{n}" for n in ours)}
         """,
     )
     project.run_apart().assert_outcomes(passed=1)
