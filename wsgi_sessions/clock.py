@@ -1,7 +1,4 @@
-"""The only room that reads the time, as whole milliseconds since the Unix epoch, UTC.
-
-Must not know what a deadline is for; it only says whether one is over.
-"""
+"""The only module that reads the time, as whole milliseconds since the Unix epoch, UTC."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
-    """Whatever can tell the time; tests hand in a fake one."""
+    """Whatever can tell the time; tests give a fake one."""
 
     def now_ms(self) -> int:
         """Return the current instant in milliseconds since the Unix epoch, UTC."""
@@ -61,7 +58,7 @@ def has_passed(deadline_ms: int, now_ms: int) -> bool:
 
 
 def datetime_from_ms(instant_ms: int) -> datetime:
-    """Show epoch milliseconds as an aware UTC datetime.
+    """Return epoch milliseconds as an aware UTC datetime.
 
     >>> datetime_from_ms(1_500).isoformat()
     '1970-01-01T00:00:01.500000+00:00'

@@ -1,6 +1,6 @@
 """Audit events: what happened to sessions and accounts, for listeners and the log.
 
-Must not let a listener fail a request, nor carry a secret, token, password or e-mail address.
+No listener can fail a request. No event holds a secret, token, password or e-mail address.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ Listener = Callable[[SessionEvent], None]
 
 
 class Events:
-    """Where rooms report what happened and applications listen."""
+    """Passes events to the log and to the application's listeners."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -153,9 +153,9 @@ class Events:
         """Says in the log why the database is away, once for each time that it is."""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Have a callable told every event, in the thread it happens in.
+        """Call a listener with every event, in the thread it happens in.
 
-        Returns what takes the subscription back. An exception of a listener is logged.
+        Returns a function that ends the subscription. An exception of a listener is logged.
         """
         self._listeners = (*self._listeners, listener)
 
@@ -174,7 +174,7 @@ class Events:
         address: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        """Log an event and tell the listeners."""
+        """Log an event and call the listeners."""
         error = (details or {}).get("error")
         if name == "database_error" and self.outages is not None and error is not None:
             self.outages.begin(error)
@@ -199,7 +199,7 @@ class Events:
         self.tell(event)
 
     def tell(self, event: SessionEvent) -> None:
-        """Tell the listeners of an event that somebody else has logged."""
+        """Call the listeners with an event that was logged already."""
         for listener in self._listeners:
             try:
                 listener(event)

@@ -1,7 +1,7 @@
-"""What a forked child must not take over from its parent: held locks, and open connections.
+"""Keeps a forked child from using its parent's held locks and open connections.
 
-Must not know what a lock guards. A fork in C, as uWSGI makes it, runs no hook of Python, so the
-process id is compared whenever something is used; where there is a hook, it does so at once.
+A fork in C, as uWSGI makes it, runs no hook of Python. So the process id is compared at each
+use, and in the hook of ``os.fork`` as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HasLocks(Protocol):
     """Whatever holds locks of this process."""
 
     def renew_locks(self) -> None:
-        """Make every lock anew, free; called in a child, before anything else is done there."""
+        """Replace every lock by a free one; called in a child, before anything else there."""
         ...
 
 
@@ -33,20 +33,20 @@ _process_ids = [os.getpid()]
 """The last is that of the process whose locks these are."""
 
 _turns: dict[int, threading.RLock] = {}
-"""One lock a process: whoever held the parent's is not there to let go."""
+"""One lock a process: in a child no thread is left to release the parent's."""
 
 _left_to_parent: list[Any] = []
 
 
 def renew_locks_in_child(holder: HasLocks) -> None:
-    """Have an object's locks renewed in every child forked from now on, while it lives."""
+    """Renew an object's locks in every child forked from now on, while the object exists."""
     _holders.add(holder)
 
 
 def notice_fork() -> int:
     """Renew all locks if this process was forked since they were made; return its id.
 
-    To be called before a lock is taken or a connection used: it costs one system call.
+    Call it before a lock is taken or a connection used. It costs one system call.
     """
     process_id = os.getpid()
     if process_id != _process_ids[-1]:
@@ -65,12 +65,12 @@ def _renew_all(process_id: int) -> None:
 
 
 def first_process_id() -> int:
-    """Return the id of the process that has imported this: this one, or one it was forked from."""
+    """Return the id of the process that imported this: the current one, or its ancestor."""
     return _process_ids[0]
 
 
 def leave_to_parent(held: Any) -> None:
-    """Keep what belongs to the parent from being closed here: that would end it there, too."""
+    """Keep a connection of the parent from being closed here: that would end it there, too."""
     _left_to_parent.append(held)
 
 

@@ -1,7 +1,7 @@
-"""The nouns that travel between the rooms; values only, nothing here acts.
+"""The values that modules pass to each other: records, facts of a request, decisions.
 
-Must not know where a value came from or what will be done about it. The records that a
-validated request builds are named tuples: a row becomes one without touching its fields.
+Those that a validated request makes are named tuples: a row becomes one without a loop over its
+fields.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = [
 
 
 def refuse_to_pickle(self: object) -> NoReturn:
-    """Stand in a class as ``__reduce__``: pickles end up in caches, queues and crash reports.
+    """Raise ``TypeError``, as the ``__reduce__`` of what holds a secret.
 
-    Raises ``TypeError``.
+    Pickles end up in caches, queues and crash reports.
     """
     raise TypeError(
         f"{type(self).__name__} holds a secret, so it can't be pickled; hand on what it was "
@@ -152,7 +152,7 @@ _FIRST_BIT_CLEAR = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef")
 
 
 class PresentedToken(NamedTuple):
-    """A session token whose signature was found right; gives access, so never show it."""
+    """A session token with a valid signature; it gives access, so never show it."""
 
     session_id: str
     generation: int
@@ -174,7 +174,7 @@ class PresentedToken(NamedTuple):
 
 
 class RequestFacts(NamedTuple):
-    """What a request says of itself once the trusted proxies were heard.
+    """What is known of a request, by what trusted proxies say where there are any.
 
     ``address`` is the client's IP address in its normal form, or None when the server gave
     none (a unix socket). ``user_agent`` is cut to 512 characters. ``has_long_body``: the request
@@ -199,7 +199,7 @@ class ReadOptions(NamedTuple):
     knows_address: bool = True
     """False where nothing tells the client's address, so that it can't be held to one."""
     is_change: bool = False
-    """The session is about to be replaced or ended: a replay ends it, whatever is allowed else."""
+    """The session is about to be replaced or ended: a replay ends it even without refresh."""
 
 
 class Change(NamedTuple):
@@ -251,7 +251,7 @@ class Decision(NamedTuple):
 
 
 class FeedPage(NamedTuple):
-    """What one statement tells of the revocation feed and of the database itself.
+    """What one statement returns of the revocation feed and of the database itself.
 
     ``rows``: a session id, or None and the instant before which every session has ended, and
     when the row was written. ``database_secret`` is None until somebody has made it;
@@ -269,7 +269,7 @@ class FeedPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CachedCopy:
-    """What the ``session_data`` cookie holds, opened and found right."""
+    """What the ``session_data`` cookie holds, its signature checked."""
 
     session: SessionRecord = field(repr=False)
     user: UserRecord | None = field(repr=False)

@@ -1,7 +1,4 @@
-"""Passwords: how they are normalised, hashed with argon2id and compared.
-
-Must not know who a password belongs to, nor show one in a message or a ``repr``.
-"""
+"""Passwords: normalised, hashed with argon2id and compared; never shown in a message."""
 
 from __future__ import annotations
 
@@ -27,21 +24,21 @@ from ..fork_safety import notice_fork, renew_locks_in_child
 
 __all__ = ["PasswordHasher"]
 
-# Normalising takes a time that grows with the square of the length. Four code points at most
-# become one (Greek letters with three marks), so a longer text is too long in any form.
-_MAX_COMPOSED = 4
-_MAX_EXTRA_LENGTH = 1024
+# The time to normalise grows with the square of the length. At most four code points become one
+# (Greek letters with three marks), so a text of more than four times the limit is too long anyway.
+_MAX_COMPOSED_CHARACTERS = 4
+_MAX_EXTRA_CHARACTERS = 1024
 _ENCODED_HASH = re.compile(
     r"\$argon2(?:id|i|d)\$v=\d{1,3}\$m=\d{1,10},t=\d{1,10},p=\d{1,8}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
 )
 
 
 class PasswordHasher:
-    """Hashes passwords, so many at a time as the configuration allows.
+    """Hashes passwords, at most ``max_parallel`` at a time.
 
-    So many more may wait as it allows; who comes then is refused with ``ServerBusyError``.
-    A password is brought into Unicode form NFKC first (NIST SP 800-63B, 5.1.1.2), so that the
-    same keys pressed on another system make the same password.
+    ``max_waiting`` more may wait; any other is refused with ``ServerBusyError``. A password is
+    brought into Unicode form NFKC first (NIST SP 800-63B, 5.1.1.2), so that the same keys pressed
+    on another system make the same password.
 
     >>> cheap = PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1)
     >>> hasher = PasswordHasher(cheap)
@@ -66,7 +63,7 @@ class PasswordHasher:
         renew_locks_in_child(self)
 
     def renew_locks(self) -> None:
-        """Make the places for hashing anew: in a forked child none is taken."""
+        """Replace both semaphores by free ones: in a forked child nobody is hashing."""
         count = self._config.max_parallel or os.cpu_count() or 1
         self._places = threading.BoundedSemaphore(count)
         self._queue = threading.BoundedSemaphore(count + self._config.max_waiting)
@@ -101,10 +98,10 @@ class PasswordHasher:
         """Tell whether a password is the one that was hashed.
 
         Without a hash (nobody has this e-mail address), or with one that is not argon2's, the
-        answer is False after the same work, so that the time it takes tells nothing. One that
-        only looks like argon2's is nobody's password. One that is longer than
-        ``password.max_length`` is nobody's either, and costs no work, whoever is asked about.
-        Raises ``InvalidValueError`` or ``ServerBusyError``.
+        answer is False after the same work, so that the time it takes says nothing. A hash that
+        only looks like argon2's matches no password. A password longer than
+        ``password.max_length`` matches no hash, and costs no work. Raises ``InvalidValueError``
+        or ``ServerBusyError``.
         """
         try:
             secret = self._normal_form(password).encode()
@@ -126,7 +123,7 @@ class PasswordHasher:
         """Return a password in NFKC; ``PasswordTooLongError`` before any work on a long text."""
         text = _check_text(password)
         most = self._config.max_length
-        if len(text) > min(most * _MAX_COMPOSED, most + _MAX_EXTRA_LENGTH):
+        if len(text) > min(most * _MAX_COMPOSED_CHARACTERS, most + _MAX_EXTRA_CHARACTERS):
             raise PasswordTooLongError(
                 f"the password has {len(text)} characters; at most {most} are taken"
             )
@@ -139,7 +136,7 @@ class PasswordHasher:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """Take a place to hash at, waiting if the queue for one is not full."""
+        """Wait until fewer than ``max_parallel`` are hashing, if the queue is not full."""
         notice_fork()
         if not self._queue.acquire(blocking=False):
             raise ServerBusyError("too many passwords are being checked; try again in a moment")
@@ -165,7 +162,7 @@ def _check_text(password: object) -> str:
 
 
 def _decoy_hash(config: PasswordConfig) -> str:
-    """Write down a hash that no password has, which costs no hashing to prepare."""
+    """Return a hash that no password has; making it costs no hashing."""
     salt, digest = (
         base64.b64encode(bytes(length)).rstrip(b"=").decode()
         for length in (config.salt_length, config.hash_length)

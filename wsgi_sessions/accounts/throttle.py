@@ -1,6 +1,6 @@
-"""Throttling of what takes a password, by address and by account, counted in the database.
+"""Limits how often passwords are tried, by address and by account, counted in the database.
 
-Must not store an address or e-mail as it is: a key is the SHA-256 of what it stands for.
+Addresses and e-mail addresses are stored as SHA-256 alone.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..storage.store import Store
 
 __all__ = ["Throttle", "throttle_keys"]
 
-# What one customer of an internet provider usually gets (RFC 6177), so what one attacker has.
+# An internet provider usually gives one customer a /64 or more (RFC 6177).
 _IPV6_PREFIX = 64
 
 
 class Throttle:
-    """Lets ``tries`` attempts through in any ``window``, over all processes.
+    """Allows ``tries`` attempts in any ``window``, over all processes.
 
-    Within a transaction of the application's the attempts are undone with it, and that is just
-    what a refused password often leads to. So there this process counts for itself, too.
+    An attempt counted within the application's transaction is rolled back with it, as often
+    happens after a wrong password. So there this process counts in memory as well.
     """
 
     __slots__ = ("__weakref__", "_clock_difference_ms", "_config", "_lock", "_noted", "_store")
@@ -34,7 +34,7 @@ class Throttle:
     def __init__(
         self, store: Store, config: ThrottleConfig | None, *, clock_difference_ms: int = 30_000
     ) -> None:
-        """``clock_difference_ms``: a try noted further in the future was noted by a wrong clock."""
+        """``clock_difference_ms``: attempts further in the future are of a wrong clock."""
         self._store = store
         self._config = config
         self._clock_difference_ms = clock_difference_ms
@@ -43,14 +43,14 @@ class Throttle:
         renew_locks_in_child(self)
 
     def renew_locks(self) -> None:
-        """Make the lock anew: in a forked child nobody is counting."""
+        """Replace the lock by a free one: in a forked child nobody is counting."""
         self._lock = threading.Lock()
 
     def check(self, address: str | None, account: str, *, now_ms: int) -> None:
         """Count an attempt, or raise ``TooManyTriesError`` when it is one too many.
 
         ``address`` None (a unix socket) is not counted. A refused attempt leaves no row, so
-        hammering neither grows the table nor keeps the throttle closed.
+        repeating it neither grows the table nor prolongs the wait.
         """
         if self._config is None:
             return
@@ -61,14 +61,14 @@ class Throttle:
             self._store.attempts.insert(key, now_ms)
         if self._store.is_within_app_transaction:
             self._note(keys, now_ms)
-        # Those who looked at the same moment all found a place; each now sees the others.
+        # Attempts at the same moment were all below the limit; now each counts the others.
         for key in keys:
             self._refuse_above(self._config.tries, key, now_ms=now_ms)
 
     def _refuse_above(self, limit: int, key: str, *, now_ms: int) -> None:
         assert self._config is not None
         window_ms = self._config.window_ms
-        # After that instant: an attempt of exactly a window ago is over, as every deadline is.
+        # An attempt of exactly a window ago no longer counts, as with every deadline.
         count, oldest_ms = self._store.attempts.count(
             key, now_ms - window_ms, until_ms=now_ms + self._clock_difference_ms
         )

@@ -48,7 +48,7 @@ class Purger:
         self._due_at_ms = clock.now_ms() + config.purge_interval_ms
 
     def renew_locks(self) -> None:
-        """Make the lock anew: in a forked child nobody is cleaning up."""
+        """Replace the lock by a free one: in a forked child nobody is cleaning up."""
         self._lock = threading.Lock()
 
     def is_due(self) -> bool:

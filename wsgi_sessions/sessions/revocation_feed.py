@@ -75,7 +75,7 @@ class RevocationFeed:
         self._version = object()
 
     def renew_locks(self) -> None:
-        """Make the lock anew: in a forked child nobody is reading."""
+        """Replace the lock by a free one: in a forked child nobody is reading."""
         self._lock = threading.Lock()
 
     @property

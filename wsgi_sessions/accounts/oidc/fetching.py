@@ -1,7 +1,6 @@
-"""Fetches a JSON object from a URL, within bounds of time and of size.
+"""Fetches a JSON object from a URL, within limits of time and size, without redirects.
 
-Must not follow a redirect, nor wait for whoever drips an answer byte by byte. Costly to import,
-so it is imported where something is fetched.
+``http.client`` is slow to import, so import this module only where something is fetched.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 
 class Deadline(NamedTuple):
-    """The instant up to which somebody waits, however many answers it takes.
+    """The instant up to which to wait, over several requests.
 
-    Further away than ``longest_ms`` it is over, too: the clock was put back meanwhile.
+    It has also passed if it is further away than ``longest_ms``: then the clock was set back.
     """
 
     clock: Clock
@@ -48,7 +47,7 @@ class Deadline(NamedTuple):
 def fetch_json(url: str, deadline: Deadline) -> Mapping[str, Any]:
     """Return the JSON object at a URL; ``OSError`` or ``ValueError`` if there is none in time.
 
-    A redirect is not followed: it is an answer other than the expected one.
+    A redirect is an error: it is not followed.
     """
     opener = urls.OpenerDirector()
     for handler in (
@@ -75,7 +74,7 @@ def fetch_json(url: str, deadline: Deadline) -> Mapping[str, Any]:
 
 
 class _Handler(urls.AbstractHTTPHandler):
-    """Opens connections whose every reading looks at the deadline."""
+    """Opens connections that check the deadline at each read."""
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__()
@@ -106,7 +105,7 @@ class _Response(HTTPResponse):
 
 
 class _Reader(io.RawIOBase):
-    """What a socket gives, up to a deadline: its own timeout starts anew with every byte."""
+    """Reads a socket up to a deadline: the socket's own timeout restarts with every byte."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket, deadline: Deadline) -> None:
         self._raw = raw

@@ -1,7 +1,6 @@
 """Verifies ID tokens: the signature by the provider's published keys, then every claim.
 
-Must not know users: what comes out is whom the provider vouches for. The rules are those of
-OpenID Connect Core 1.0, section 3.1.3.7, and of RFC 8725.
+The rules are those of OpenID Connect Core 1.0, section 3.1.3.7, and of RFC 8725.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ __all__ = ["IdentityClaims", "clean_text", "verify_id_token"]
 LEEWAY_MS = 60_000
 """How far the clocks of a provider and of this server may differ."""
 
-_MAX_TOKEN = 16 * 1024
-_MAX_CLAIM = 255
-_MAX_NONCE = 1024
-_MAX_ACCESS_TOKEN = 16 * 1024
+_MAX_TOKEN_CHARACTERS = 16 * 1024
+_MAX_CLAIM_CHARACTERS = 255
+_MAX_IMAGE_CHARACTERS = 2048
+_MAX_NONCE_CHARACTERS = 1024
 _TENANT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class IdentityClaims(NamedTuple):
     """Whom an ID token is about; ``subject`` alone is theirs for good at this provider.
 
-    ``is_email_verified`` is False wherever the provider's word on that means nothing.
+    ``is_email_verified`` is False for a provider that is not trusted to verify addresses.
     """
 
     subject: str
@@ -54,14 +53,14 @@ def verify_id_token(
     access_token: str | None,
     now_ms: int,
 ) -> IdentityClaims:
-    """Return what a sound ID token says.
+    """Return what a valid ID token says.
 
-    A token that carries a nonce needs the same nonce beside it, and the other way round; an
-    ``access_token`` must be the one the token was issued with. Raises ``InvalidIdTokenError``
-    (its message says no more than a client may know),
+    A token with a nonce needs the same ``nonce`` beside it, and the other way round; an
+    ``access_token`` must be the one that the token was issued with. Raises
+    ``InvalidIdTokenError`` (its message says only what a client may know),
     ``IdTokenNotSupportedError`` or ``ProviderUnavailableError``.
     """
-    _check_what_is_beside(nonce, access_token)
+    _check_arguments(nonce, access_token)
     header = _read_header(id_token)
     algorithm, key_id = header.get("alg"), header.get("kid")
     if algorithm not in provider.algorithms:
@@ -83,22 +82,22 @@ def verify_id_token(
     return _identity(claims, provider)
 
 
-def _check_what_is_beside(nonce: object, access_token: object) -> None:
-    if nonce is not None and (not isinstance(nonce, str) or len(nonce) > _MAX_NONCE):
+def _check_arguments(nonce: object, access_token: object) -> None:
+    if nonce is not None and (not isinstance(nonce, str) or len(nonce) > _MAX_NONCE_CHARACTERS):
         raise InvalidIdTokenError("nonce")
     if access_token is not None and (
-        not isinstance(access_token, str) or len(access_token) > _MAX_ACCESS_TOKEN
+        not isinstance(access_token, str) or len(access_token) > _MAX_TOKEN_CHARACTERS
     ):
         raise InvalidIdTokenError("at_hash")
 
 
 def _read_header(id_token: object) -> Mapping[str, Any]:
-    # Costly to import and only needed where there are providers.
+    # Slow to import and only needed where there are providers.
     from jwt import PyJWTError, get_unverified_header
 
     if not isinstance(id_token, str):
         raise InvalidIdTokenError("form")
-    if len(id_token) > _MAX_TOKEN or not id_token.isascii():
+    if len(id_token) > _MAX_TOKEN_CHARACTERS or not id_token.isascii():
         raise InvalidIdTokenError("form")
     try:
         return get_unverified_header(id_token)
@@ -138,7 +137,7 @@ def _check_claims(
     audiences = [audience] if isinstance(audience, str) else audience
     if not isinstance(audiences, list) or not audiences:
         raise InvalidIdTokenError("aud")
-    # Every one: a token that somebody else is addressed by too can be replayed by them.
+    # Every one: another audience of the token could replay it here.
     if not all(name in provider.client_ids for name in audiences):
         raise InvalidIdTokenError("aud")
     if (len(audiences) > 1 or "azp" in claims) and claims.get("azp") not in provider.client_ids:
@@ -182,11 +181,11 @@ def _identity(claims: Mapping[str, Any], provider: SocialProvider) -> IdentityCl
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject.isascii() or not subject.isprintable():
         raise InvalidIdTokenError("sub")
-    if not 0 < len(subject) <= _MAX_CLAIM:
+    if not 0 < len(subject) <= _MAX_CLAIM_CHARACTERS:
         raise InvalidIdTokenError("sub")
     # Apple says "true" where others say true.
     is_verified = claims.get("email_verified") in (True, "true")
-    image = clean_text(claims.get("picture"), longest=2048)
+    image = clean_text(claims.get("picture"), max_characters=_MAX_IMAGE_CHARACTERS)
     return IdentityClaims(
         subject,
         clean_text(claims.get("email")),
@@ -196,9 +195,9 @@ def _identity(claims: Mapping[str, Any], provider: SocialProvider) -> IdentityCl
     )
 
 
-def clean_text(value: object, *, longest: int = _MAX_CLAIM) -> str | None:
+def clean_text(value: object, *, max_characters: int = _MAX_CLAIM_CHARACTERS) -> str | None:
     """Return a claim as text that every database can store, or None."""
-    if not isinstance(value, str) or not value.strip() or len(value) > longest:
+    if not isinstance(value, str) or not value.strip() or len(value) > max_characters:
         return None
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         return None
@@ -207,7 +206,7 @@ def clean_text(value: object, *, longest: int = _MAX_CLAIM) -> str | None:
 
 def _instant_ms(claims: Mapping[str, Any], name: str) -> int:
     value = claims.get(name)
-    # Compared as it is: an integer of JSON may be larger than any float.
+    # Compared before it is converted: an integer of JSON may be larger than any float.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e11:
         raise InvalidIdTokenError(name)
     return int(value * 1000)

@@ -1,7 +1,7 @@
-"""A provider's published keys: fetched when needed, kept, and fetched anew for a new key.
+"""A provider's published keys: fetched when needed, kept, and fetched again for a new key.
 
-Must not judge a token. What a token names can make it fetch, so that is bounded: by time, by
-size, and to one fetch in ``PAUSE_MS``.
+Anybody can send a token that names an unknown key, so fetches are limited in time and size, and
+to one in ``PAUSE_MS``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...fork_safety import notice_fork, renew_locks_in_child
 __all__ = ["KeyStore", "KnownKeys"]
 
 FRESH_MS = 3_600_000
-"""Keys younger than this are used without asking again."""
+"""Keys younger than this are used without fetching them again."""
 
 KEPT_MS = 86_400_000
 """Keys up to this age are used while the provider can't be reached."""
@@ -30,7 +30,7 @@ PAUSE_MS = 30_000
 MAX_FETCH_MS = 10_000
 """For the discovery document and the keys together."""
 
-_MAX_KEYS = 100
+_MAX_KEY_COUNT = 100
 _MIN_RSA_BITS = 2048
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _SUFFIX = "/.well-known/openid-configuration"
@@ -62,7 +62,7 @@ class _Fetched:
 
 
 class _Outcome(Enum):
-    """What came of the last time that a provider was asked."""
+    """The result of the last fetch from a provider."""
 
     NEVER_ASKED = auto()
     FETCHED = auto()
@@ -71,7 +71,7 @@ class _Outcome(Enum):
 
 
 class _State(NamedTuple):
-    """What is known of a provider: replaced as a whole, so read without a lock."""
+    """What is known of a provider; replaced as a whole, so it is read without a lock."""
 
     known: _Fetched | None = None
     asked_at_ms: int | None = None
@@ -96,15 +96,14 @@ class KeyStore:
         self._state = _State()
 
     def renew_locks(self) -> None:
-        """Make the lock anew: in a forked child nobody is fetching."""
+        """Replace the lock by a free one: in a forked child nobody is fetching."""
         self._lock = threading.Lock()
 
     def find(self, key_id: str | None, *, now_ms: int) -> KnownKeys:
         """Return the keys of this id (all, for None); none if the provider has no such key.
 
-        Raises ``ProviderUnavailableError`` when the provider must be asked and does not
-        answer, or was asked so short a time ago that it is not asked again;
-        ``IdTokenNotSupportedError`` if it publishes no keys.
+        Raises ``ProviderUnavailableError`` if the provider must be asked and does not answer, or
+        was asked less than ``PAUSE_MS`` ago; ``IdTokenNotSupportedError`` if it has no keys.
         """
         notice_fork()
         state = self._state
@@ -124,7 +123,7 @@ class KeyStore:
     def find_other(self, key_id: str | None, than: KnownKeys, *, now_ms: int) -> KnownKeys | None:
         """Return the keys of this id if the provider has changed them meanwhile, or None.
 
-        For providers that name no key ids, or that use one again.
+        For providers that name no key ids, or use one twice.
         """
         notice_fork()
         with self._lock:
@@ -144,8 +143,8 @@ class KeyStore:
                 f"{name} does not answer, so its ID tokens can't be checked; try again in a moment"
             )
         if not keys and (state.asked_at_ms is None or state.asked_at_ms < now_ms):
-            # Not 401: anybody can name a key that is none, and so begin the pause in which the
-            # provider's next key is not known here yet.
+            # Not 401: the key may be a new one. Anybody who names an unknown key begins the
+            # pause in which it is not fetched.
             raise ProviderUnavailableError(
                 f"{name} was asked for its keys a moment ago, and the key of this ID token was "
                 "not among them; try again in a moment"
@@ -154,7 +153,7 @@ class KeyStore:
 
     def _ask_unless_just_asked(self, now_ms: int) -> _State:
         known, asked_at_ms, _ = self._state
-        # Who waited here for another's answer has an instant before that one's.
+        # Absolute: a thread that waited for another's fetch has an earlier instant than that.
         if asked_at_ms is not None and abs(now_ms - asked_at_ms) < PAUSE_MS:
             return self._state
         try:
@@ -197,12 +196,12 @@ class KeyStore:
         keys = fetch_json(jwks_url, deadline).get("keys")
         if not isinstance(keys, list):
             raise ValueError("what lies there is no JWK set")
-        usable = tuple(key for key in keys[:_MAX_KEYS] if isinstance(key, dict))
+        usable = tuple(key for key in keys[:_MAX_KEY_COUNT] if isinstance(key, dict))
         return _Fetched(issuers, usable, now_ms)
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
-    """Tell whether a key is there to check signatures of an algorithm (RFC 7517, section 4)."""
+    """Tell whether a key is meant for signatures of an algorithm (RFC 7517, section 4)."""
     operations = key.get("key_ops")
     if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
         return False
