@@ -24,8 +24,8 @@ from wsgi_sessions_testing.properties.reference_model import (
     Expected,
     ReferenceSession,
     Shown,
-    Theft,
 )
+from wsgi_sessions_testing.properties.theft import Theft
 from wsgi_sessions_testing.properties.user_rules import EMAILS
 
 HEADERS = [("Content-Type", "text/plain")]

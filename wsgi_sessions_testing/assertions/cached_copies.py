@@ -62,7 +62,8 @@ def _assert_refused_beside_other_token(browser: Browser, page: str) -> None:
     stranger = browser.fork()
     stranger.cookies.clear()
     stranger._with_handle("start an anonymous session", start_anonymous)
-    assert plant_copy(stranger, copied.value), "it was set once, so it is not too large"
+    is_planted = plant_copy(stranger, copied.value)
+    assert is_planted, "it was set once, so it is not too large"
     seen = session_seen_by_app(stranger)
     if seen is not None and seen.user == user:
         fail("a cached copy was taken beside another session's token", stranger)

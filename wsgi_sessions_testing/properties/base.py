@@ -1,7 +1,4 @@
-"""``MachineBase``: what a ``SessionMachine`` stands on, and how it checks each request.
-
-Must not believe the product: what has to come of each request is worked out by the oracle.
-"""
+"""``MachineBase``: the state of a ``SessionMachine``, and how it reads and compares rows."""
 
 from __future__ import annotations
 
@@ -17,13 +14,14 @@ from wsgi_sessions.records import PresentedToken, SessionRecord
 from wsgi_sessions.storage.session_columns import session_fields
 from wsgi_sessions.storage.statements import compile_query
 
-from ..assertions.steps import plant
+from ..assertions.steps import plant_token
 from ..bench import Bench, config_for_tests
 from ..browser.browser import Browser
 from ..extras import from_extra
 from ..fakes.instrumentation import SessionReads, StoreCall, unwatched
 from ..settings import with_changes
-from .reference_model import Expected, ReferenceSession, Shown, Standing, Theft
+from .reference_model import Expected, ReferenceSession, Shown, Standing
+from .theft import Theft
 
 with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
@@ -38,18 +36,18 @@ PLACES = (
     *("127.0.0.1", "127.0.0.77", "203.0.113.66"),
     *("2001:db8:66::66", "2001:db8:66::77", "2001:db8:66:1::66"),
 )
-"""Where browsers are, one after the other, if sessions are bound to addresses."""
+"""Addresses of browsers, where sessions are bound to addresses."""
 KEYS = ("session_machine: a", "session_machine: b")
-"""What the machine keeps in the data of sessions; the app's own keys are its own affair."""
+"""The keys of session data that the machine writes; those of the app are left alone."""
 SKEW_MS = 2000
 LATE_MS = 20_000
-"""A response that has not arrived by then never will."""
+"""How long a response may be on its way; after that it is lost."""
 UNSAVED_MS = 30_000
-"""What a browser that crashes may have lost of its jar."""
+"""The most that a browser which crashes has not yet written to disk."""
 
 
 class Locks:
-    """Has what a request writes of its session fail, while others hold the lock."""
+    """Makes the writes of requests to their sessions fail, as if others held the lock."""
 
     def __init__(self) -> None:
         self.are_held = False
@@ -61,7 +59,7 @@ class Locks:
 
 
 class MachineBase(RuleBasedStateMachine):
-    """The app on its bench, and a reference of every session there is."""
+    """The app on its bench, and a reference model of every session."""
 
     settings: ClassVar[dict[str, Any]] = {}
     page: ClassVar[str | None] = None
@@ -80,10 +78,10 @@ class MachineBase(RuleBasedStateMachine):
         self.loot: list[Browser] = []
         self.held_since_ms: int | None = None
         self.tampered: set[str] = set()
-        """Sessions of which somebody else has used a token: their browsers may be signed out."""
+        """Sessions whose tokens a thief has used: their browsers may be signed out."""
         self.thefts: dict[str, Theft] = {}
         self.crashed: set[tuple[str, int]] = set()
-        """Generations that a crash has cost a browser: no more than one crash each."""
+        """Generations that a browser has lost by a crash: there is no more than one crash each."""
         self.failed_over: set[str] = set()
         """Sessions whose last write was lost once."""
         self.asking: Browser | None = None
@@ -100,7 +98,7 @@ class MachineBase(RuleBasedStateMachine):
         self.app = app
         self.is_bound = self.config.ip_binding != "off"
         self.is_cached = self.config.cookie_cache.enabled
-        # Clocks have to differ by less than the grace, or the product promises nothing.
+        # The product needs clocks that differ by less than the grace.
         self.skew_ms = min(SKEW_MS, self.config.rotation_grace_ms // 4)
         self.late_ms = min(LATE_MS, self.config.rotation_grace_ms // 2)
         self.unsaved_ms = min(UNSAVED_MS, self.config.rotation_grace_ms)
@@ -126,7 +124,7 @@ class MachineBase(RuleBasedStateMachine):
             self._bench.__exit__(None, None, None)
 
     def _noting_reads(self, app: WSGIApplication) -> WSGIApplication:
-        """Tell the reads of a request's validation from those of the app that follow it."""
+        """Count the reads of a request's validation apart from those of the app after it."""
 
         def noting(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             self.reads_before_app = self.reads.count
@@ -134,14 +132,10 @@ class MachineBase(RuleBasedStateMachine):
 
         return noting
 
-    # What must hold
-
     @invariant()
     def rows_are_as_the_past_says(self) -> None:
         if self._bench is not None:
             self._compare_rows()
-
-    # Under the bonnet
 
     def _compare_rows(self) -> None:
         rows = self._read_rows()
@@ -152,7 +146,7 @@ class MachineBase(RuleBasedStateMachine):
                 continue
             reason = session.end_reason
             if row.end_reason != reason:
-                # The product may have noticed a limit by itself, at a sign-in.
+                # A sign-in may have ended a session that was past a limit.
                 is_over = session.find_end(self.clock.now_ms()) == row.end_reason
                 if reason is not None or not is_over:
                     raise AssertionError(
@@ -173,15 +167,15 @@ class MachineBase(RuleBasedStateMachine):
             assert kept == self.data[session.id], self._explain("session data was lost")
 
     def _row_unless_purged(self, session: ReferenceSession) -> Any:
-        """Return a session's row, or None if that was purged when it might be."""
+        """Return a session's row, or None if it was purged, at a time when it may be."""
         row = self._find_row(session.id)
         assert row is not None or self._may_be_purged(session), self._explain("a row is gone")
         return row
 
     def _may_be_purged(self, session: ReferenceSession) -> bool:
-        """Tell whether a session has been over for as long as its record is kept.
+        """Tell whether a session may have been over for as long as its record is kept.
 
-        Who ended it may be behind, and who cleans up ahead.
+        The clock that ended it may be behind, and that of the clean-up ahead.
         """
         over_at_ms = session.tell().expires_at_ms
         if session.ended_at_ms is not None:
@@ -189,11 +183,11 @@ class MachineBase(RuleBasedStateMachine):
         return self.clock.now_ms() + self.skew_ms >= over_at_ms + self.config.keep_ended_ms
 
     def _be_signed_in(self, which: int) -> None:
-        """Sign in where nobody is: most of what can happen, happens to those who are."""
+        """Sign a browser in that is signed out, since most rules need a session."""
         raise NotImplementedError
 
     def _come_to(self, which: int, moment: str, worker: int, off_by: int = 0) -> None:
-        """Let time pass up to a moment in the life of a browser's token, if it is to come."""
+        """Let time pass up to a moment in the life of a browser's token, if it is not over."""
         config, session = self.config, self._reference(self._held(self.browsers[which]))
         state = None if session is None else session.tell()
         due_ms = None if session is None or state is None else session.due_ms(state)
@@ -224,13 +218,12 @@ class MachineBase(RuleBasedStateMachine):
         return next((cookie.value for cookie in sent if cookie.name == wanted), None)
 
     def _plant(self, jar: Browser, text: str) -> None:
-        """Put a token in the place of the one that a jar has."""
-        cookies, session = self.bench.manager.cookies, self._reference(self._held(jar))
-        max_age_s: int | None = self.config.expires_in_ms // 1000
-        if session is not None and not session.is_remembered:
-            max_age_s = None
-        _, line = cookies.set_token(text, is_secure=self.is_secure, max_age_s=max_age_s)
-        plant(jar, self.token_name, line)
+        """Replace the token in a jar."""
+        session = self._reference(self._held(jar))
+        is_remembered = session is None or session.is_remembered
+        plant_token(
+            jar, text, max_age_s=self.config.expires_in_ms // 1000 if is_remembered else None
+        )
 
     def _held(self, browser: Browser) -> PresentedToken | None:
         token = self.bench.manager.signer.read(self._text_in(browser) or "")
@@ -239,7 +232,7 @@ class MachineBase(RuleBasedStateMachine):
         return token
 
     def _meet(self, session_id: str) -> None:
-        """Take in a session that the app itself began for a visitor."""
+        """Begin a reference of a session that the app itself began for a visitor."""
         found = unwatched(self.bench.manager.store).sessions.find(session_id)
         if found is None or found[0].user_id is not None:
             return
@@ -264,7 +257,7 @@ class MachineBase(RuleBasedStateMachine):
         return session.find_end(self.clock.now_ms()) is None
 
     def _note_theft(self, jar: Browser) -> None:
-        """Take note of where the session stands whose token a thief has from now on."""
+        """Note which generation a session has whose token a thief has from now on."""
         held = self._held(jar)
         session = self._reference(held)
         if held is not None and session is not None:
@@ -286,7 +279,7 @@ class MachineBase(RuleBasedStateMachine):
         return session.expect(shown, is_elsewhere=is_elsewhere)
 
     def _lies(self, browser: Browser) -> dict[str, str]:
-        """Return headers that claim the address a session is bound to, from one that may not."""
+        """Return forged headers with the address that a session is bound to."""
         session = self._reference(self._held(browser))
         place = ipaddress.ip_address(browser.address or PLACES[0])
         if not self.is_bound or session is None or session.bound_to is None:
@@ -305,7 +298,7 @@ class MachineBase(RuleBasedStateMachine):
         self.clock.advance(milliseconds=milliseconds)
 
     def _lose_held(self) -> None:
-        """What is on its way for too long is lost."""
+        """Lose the responses that have been on their way for too long."""
         self.bench.network._held.clear()
         self.held_since_ms = None
 
@@ -315,7 +308,7 @@ class MachineBase(RuleBasedStateMachine):
         return row
 
     def _read_rows(self) -> dict[str, SessionRecord]:
-        """Return every row there is, by its id; of a user's id it has what is stored."""
+        """Return all session rows by id; user ids are as the database stores them."""
         found = self.bench.manager.connections.read_rows(self._all_rows.sql, ())
         return {row[0]: SessionRecord._make(row) for row in found}
 
@@ -324,6 +317,7 @@ class MachineBase(RuleBasedStateMachine):
         return None if found is None else found[0]
 
     def _explain(self, what: str) -> str:
+        """Return a message with the history of each browser."""
         browsers = [*self.browsers, *self.loot]
         asking = self.asking
         if asking is not None and all(each._history is not asking._history for each in browsers):
@@ -333,7 +327,7 @@ class MachineBase(RuleBasedStateMachine):
 
 
 def standing_of(row: Any) -> Standing:
-    """Return where a row says that its session stands."""
+    """Return the standing of a session as its row has it."""
     return Standing(
         generation=row.generation,
         branch=row.branch,

@@ -1,7 +1,4 @@
-"""``MachineChecks``: how a ``SessionMachine`` sends a request, and checks what it comes to.
-
-Must not believe the product: what has to come of each request is worked out by the oracle.
-"""
+"""``MachineChecks``: how a ``SessionMachine`` sends a request, and checks the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ __all__ = ["MachineChecks"]
 
 
 class MachineChecks(MachineBase):
-    """Requests, and what must be so in each answer."""
+    """Sends requests, and checks each answer against the reference model."""
 
     def _rotate(self, which: int, worker: int) -> None:
         """Let time pass until a rotation is due; the token is offered and confirmed."""
@@ -42,7 +39,7 @@ class MachineChecks(MachineBase):
         *,
         is_thief: bool = False,
     ) -> None:
-        """Add to the past what a validated request came to, and judge it by who has sent it."""
+        """Add a validated request to the session's past, and check it by who has sent it."""
         if is_thief:
             self.tampered.add(session.id)
         elif expected.is_replay and session.id not in self.tampered:
@@ -76,11 +73,11 @@ class MachineChecks(MachineBase):
         has_long_body: bool = False,
         is_thief: bool = False,
     ) -> Any:
-        """Send a request and check what it comes to; return the session that was let in.
+        """Send a request and check its answer; return the session that was let in.
 
-        ``act`` is done with the handle if there is a session. ``held`` is the token in
-        ``headers``, if that is not the jar's. ``place`` is where the request comes from, if that
-        is not the browser's address. ``leaves``: it ends its own session.
+        ``act`` is called with the handle if there is a session. ``held`` is the token in
+        ``headers``, if it is not the jar's. ``place`` is the address that the request comes
+        from, if it is not the browser's. ``leaves``: the request ends its own session.
         """
         browser = jar.through(self.workers[worker])
         held = self._held(browser) if held is None else held
@@ -126,7 +123,7 @@ class MachineChecks(MachineBase):
         *,
         was_read: bool,
     ) -> None:
-        """Check whom the app is given."""
+        """Check which session the app gets."""
         assert seen is None or seen.id == session.id, self._explain("another session was given")
         if seen is not None:
             assert seen.is_fresh == session.is_fresh(shown.at_ms), self._explain(
@@ -143,9 +140,9 @@ class MachineChecks(MachineBase):
     def _check_cached(
         self, session: ReferenceSession, seen: Any, expected: Expected, shown: Shown
     ) -> None:
-        """A cached copy stands in for a live session alone, or one that ended within the lag.
+        """Check that a cached copy is that of a live session, or one that ended within the lag.
 
-        Also for a token that no longer counts, but not for as long as a copy lives at most.
+        It may be used for a token that was replaced, but for less time than a copy lasts.
         """
         if seen is None:
             return
@@ -155,7 +152,7 @@ class MachineChecks(MachineBase):
             f"a cached copy was taken {age_ms} ms after the session was last validated"
         )
         if session.is_user_gone:
-            return  # which no copy can know
+            return  # a copy can't know that
         if session.ended_at_ms is not None:
             late_ms = self.clock.now_ms() - session.ended_at_ms
             assert late_ms < max(1, config.revocation_lag_ms), self._explain(
@@ -193,7 +190,7 @@ class MachineChecks(MachineBase):
         exchange = browser.history[-1]
         answered_at_ms = exchange.answered_at_ms or exchange.at_ms
         if answered_at_ms - exchange.at_ms >= self.config.rotation_grace_ms:
-            # What was decided so long ago is not sent.
+            # A cookie that was decided on so long ago is not sent.
             expected = replace(expected, offer=None, may_be_copied=False)
         tokens, copies = self._read_cookies(browser)
         assert expected.may_be_copied or not copies, self._explain(
@@ -268,4 +265,4 @@ class MachineChecks(MachineBase):
 
 
 def _nothing() -> None:
-    """What happens during an upload that is long, and no longer under way than others."""
+    """What happens during an upload that is long, but takes no time."""

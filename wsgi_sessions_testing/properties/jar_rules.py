@@ -1,7 +1,4 @@
-"""``JarRules``: jars with doubled, old and stolen cookies, new secrets, and ways through proxies.
-
-Must not believe the product: what has to come of each request is worked out by the oracle.
-"""
+"""``JarRules``: jars with doubled cookies, tokens under other secrets, and requests by proxies."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ __all__ = ["JarRules"]
 
 
 class JarRules(MachineChecks):
-    """What becomes of a jar, and by which way it comes."""
+    """What happens to a jar, and how its requests reach the app."""
 
     @rule(which=st.integers(0, 2))
     def restart(self, which: int) -> None:
-        """A browser is closed and opened: it keeps the cookie of who is to be remembered."""
+        """A browser is closed and opened: it keeps the cookies of remembered sessions alone."""
         browser = self.browsers[which]
         before, session = self._text_in(browser), self._reference(self._held(browser))
         browser.restart()
@@ -50,7 +47,7 @@ class JarRules(MachineChecks):
     ) -> None:
         """Two cookies of one name: the other is rubbish, or another token of the session.
 
-        A later generation counts before an older one; of siblings the one that is stored.
+        A later generation counts more than an older one; of siblings the stored one counts.
         """
         self._be_signed_in(which)
         if moment != "now":
@@ -62,7 +59,7 @@ class JarRules(MachineChecks):
         if held is None or session is None:
             return
         other = "rubbish"
-        # A browser holds one cookie of such a name, so no older one stands beside it.
+        # A browser holds only one cookie with __Host- of a name.
         if kind != "rubbish" and (held.generation or kind == "sibling"):
             if name.startswith("__Host-"):
                 return
@@ -86,7 +83,7 @@ class JarRules(MachineChecks):
         off_by=OFF_BY,
     )
     def come_with_older_secret(self, which: int, worker: int, moment: str, off_by: int) -> None:
-        """A token that an older secret has signed, or one that is no secret of ours any more."""
+        """A token that was signed by an older secret, or by one that is not in the settings."""
         self._be_signed_in(which)
         if moment != "now":
             self._come_to(which, moment, worker, off_by)
@@ -114,18 +111,18 @@ class JarRules(MachineChecks):
     def come_through_proxy(
         self, which: int, worker: int, place: int, hops: int, lies: bool
     ) -> None:
-        """A proxy that is believed adds where a request comes from to what that claims."""
+        """A trusted proxy adds the address of a request to the header that came with it."""
         if any(ipaddress.ip_address(PLACES[place]) in one for one in self.config.trusted_proxies):
-            return  # which would be one more proxy
+            return  # it would count as one more proxy
         self._be_signed_in(which)
         network = self.config.trusted_proxies[0]
         proxies = [str(network[index % network.num_addresses]) for index in (1, 2)]
         session = self._reference(self._held(self.browsers[which]))
-        told = [PLACES[place], *proxies[1:hops]]
+        hop_addresses = [PLACES[place], *proxies[1:hops]]
         if lies and session is not None and session.bound_to is not None:
-            told.insert(0, session.bound_to)
+            hop_addresses.insert(0, session.bound_to)
         jar = self.browsers[which].fork()
         jar.address = proxies[0]
-        headers = {"X-Forwarded-For": ", ".join(told)}
+        headers = {"X-Forwarded-For": ", ".join(hop_addresses)}
         self._look(jar, worker, headers=headers, place=PLACES[place])
         self.browsers[which].cookies = jar.cookies

@@ -1,7 +1,7 @@
 """``ReferenceSession``: what a session must do, worked out from its whole past each time.
 
-Written by another route than the product: nothing is stored but what happened, and every
-question is answered by telling the past again. Must not call the product's own rules.
+It works in another way than the product, and calls none of its rules: only what happened is
+stored, and every question is answered by going through the past again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ __all__ = [
     "ReferenceSession",
     "Shown",
     "Standing",
-    "Theft",
 ]
 
 NEXT, AGAIN, CATCH_UP = "the next", "the same again", "a catch-up"
@@ -371,53 +370,3 @@ class ReferenceSession:
         idle_ms = self.config.idle_timeout_ms
         touch_ms = self.config.touch_interval_ms
         return touch_ms if idle_ms is None else min(touch_ms, idle_ms // 10)
-
-
-@dataclass(slots=True)
-class Theft:
-    """From when on what a thief has copied, and was offered since, must be worthless.
-
-    Judged by who asks, whatever they show: after the owner's first answered request beyond the
-    last window of the first generation that was confirmed after the theft.
-    """
-
-    generation: int
-    """The latest there was when the jar was copied."""
-
-    begun_at_ms: int | None = None
-    """When the last window began; None: no later generation was confirmed yet."""
-
-    is_over: bool = False
-
-    def note(
-        self,
-        shown: Shown,
-        before: Standing,
-        after: Standing,
-        *,
-        is_owner: bool,
-        config: SessionConfig,
-    ) -> None:
-        """Take note of a request that the database let in, and what it made of the session."""
-        has_begun = self.begun_at_ms is not None
-        is_later = after.generation > max(self.generation, before.generation)
-        takes_over = after.has_caught_up and not before.has_caught_up
-        if is_later if not has_begun else takes_over:
-            self.begun_at_ms = shown.at_ms
-        # Who has come with the token before is about to begin one more window.
-        is_behind = shown.generation < after.generation
-        if is_owner and not is_behind and self._has_ended(shown, config):
-            self.is_over = True
-
-    def forbids(self, shown: Shown, config: SessionConfig) -> bool:
-        """Tell whether a thief who shows this must not be let in by the database."""
-        return self.is_over and self._has_ended(shown, config)
-
-    def _has_ended(self, shown: Shown, config: SessionConfig) -> bool:
-        """Tell whether the last window is over, for a request of this kind."""
-        if self.begun_at_ms is None:
-            return False
-        window_ms = 3 * config.rotation_grace_ms
-        if shown.has_long_body:
-            window_ms = max(window_ms, config.upload_grace_ms)
-        return shown.at_ms >= self.begun_at_ms + window_ms

@@ -1,7 +1,6 @@
 """``RotationRules``: what happens to honest browsers while their tokens rotate.
 
-Tabs that ask at once, slow uploads and answers, crashes, a database that loses its last write.
-Must not believe the product: what has to come of each request is worked out by the oracle.
+Parallel tabs, slow uploads and answers, crashes, a database that loses its last write.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ WHO = st.sampled_from(["the browser", "the browser", "an upload", "the other tab
 
 
 class RotationRules(MachineChecks):
-    """Whatever a rotation may meet, to the very edge of each moment that counts in it."""
+    """What can happen around a rotation, at the edges of each of its moments."""
 
     @rule(
         which=st.integers(0, 2),
@@ -41,7 +40,7 @@ class RotationRules(MachineChecks):
     def come_at(
         self, which: int, worker: int, moment: str, off_by: int, has_long_body: bool
     ) -> None:
-        """Two requests at an edge: the first may change what the second meets."""
+        """Two requests at an edge: the first may change how the second is judged."""
         self._be_signed_in(which)
         self._come_to(which, moment, worker, off_by)
         self._look(self.browsers[which], worker, has_long_body=has_long_body)
@@ -56,7 +55,7 @@ class RotationRules(MachineChecks):
     def open_tabs(
         self, which: int, worker: int, is_slow: bool, uses: list[tuple[str, str, int]]
     ) -> None:
-        """Two tabs ask when a rotation is due; what the browser keeps is the last to arrive."""
+        """Two tabs send requests when a rotation is due; the browser keeps the last answer."""
         browser = self.browsers[which]
         self._be_signed_in(which)
         self._come_to(which, "due", worker)
@@ -120,7 +119,7 @@ class RotationRules(MachineChecks):
         visits=st.integers(0, 3),
     )
     def answer_slowly(self, which: int, worker: int, moment: str, delay: int, visits: int) -> None:
-        """The app takes its time for an answer; meanwhile other tabs go on."""
+        """The app answers slowly; meanwhile other tabs send requests."""
         self._be_signed_in(which)
         self._come_to(which, moment, worker)
         browser, grace_ms = self.browsers[which], self.config.rotation_grace_ms
@@ -136,7 +135,7 @@ class RotationRules(MachineChecks):
 
     @rule(which=st.integers(0, 2), unsaved_s=st.integers(1, 30))
     def crash(self, which: int, unsaved_s: int) -> None:
-        """A browser is killed before its jar was on the disk, and comes back with what was."""
+        """A browser is killed before it has written its jar to disk, and starts again."""
         self._crash(which, min(unsaved_s * 1000, self.unsaved_ms))
 
     @rule(
@@ -156,9 +155,9 @@ class RotationRules(MachineChecks):
         uses: list[tuple[str, int]],
         is_stolen: bool,
     ) -> None:
-        """What was on the disk is the token before, whose successor may be confirmed.
+        """The token before is on disk, while the next one may already be confirmed.
 
-        Of what came back somebody may have a copy: one of the two can catch up with it.
+        A thief may have a copy of that jar: one of the two can catch up.
         """
         self._be_signed_in(which)
         self._come_to(which, "due", worker)
@@ -197,7 +196,7 @@ class RotationRules(MachineChecks):
         visits=st.integers(0, 2),
     )
     def lose_the_last_write(self, which: int, worker: int, moment: str, visits: int) -> None:
-        """The database fails over to a standby that never got what a request has written."""
+        """The database fails over to a standby that never got the write of a request."""
         self._be_signed_in(which)
         self._come_to(which, moment, worker)
         browser = self.browsers[which]
@@ -242,7 +241,7 @@ class RotationRules(MachineChecks):
     def confirm_later(
         self, which: int, worker: int, delay: int, moments: list[tuple[str, int]]
     ) -> None:
-        """Who is slow to confirm has the next refresh fall due before the next rotation."""
+        """After a late confirmation the next refresh is due before the next rotation."""
         self._be_signed_in(which)
         self._come_to(which, "due", worker)
         self._look(self.browsers[which], worker)
@@ -261,7 +260,7 @@ class RotationRules(MachineChecks):
         visits=st.integers(0, 2),
     )
     def come_while_locked(self, which: int, worker: int, moment: str, visits: int) -> None:
-        """A touch or a settling that can't be written waits for the next request."""
+        """A touch or a settling that can't be written is left to the next request."""
         self._be_signed_in(which)
         for _ in range(visits):
             self._look(self.browsers[which], worker)
@@ -294,7 +293,7 @@ class RotationRules(MachineChecks):
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1), ahead=st.integers(1, 3))
     def come_from_far_ahead(self, which: int, worker: int, ahead: int) -> None:
-        """The database was set up again from a backup, and has forgotten some rotations."""
+        """The database was restored from a backup, and has lost some rotations."""
         self._be_signed_in(which)
         browser = self._browser_at(which, worker)
         held = self._held(browser)
@@ -304,7 +303,7 @@ class RotationRules(MachineChecks):
         generation = session.tell().generation + ahead
         text = self.bench.factories.token_of(held.text, generation=generation)
         self._plant(browser, text)
-        self._advance(self.unsaved_ms)  # until it is on the disk, as it has long been
+        self._advance(self.unsaved_ms)  # so that it is on disk
         self.thefts.pop(session.id, None)
         self._look(browser, worker)
 
@@ -318,7 +317,7 @@ class RotationRules(MachineChecks):
     def only_read(
         self, which: int, worker: int, rotations: int, moment: str, is_copied: bool
     ) -> None:
-        """What only reads changes nothing and ends nothing, also where the token is an old copy."""
+        """Reading a session changes nothing and ends nothing, not even with a stolen token."""
         self._be_signed_in(which)
         copied = self.browsers[which].fork()
         for _ in range(rotations):

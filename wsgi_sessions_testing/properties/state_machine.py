@@ -1,7 +1,4 @@
-"""``SessionMachine``: Hypothesis plays browsers, workers and a thief against a wrapped app.
-
-Must not believe the product: what has to come of each request is worked out by the oracle.
-"""
+"""``SessionMachine``: a Hypothesis state machine of browsers, workers and a thief."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from typing import Any, ClassVar
 
 from wsgi_sessions.errors import SessionLimitReached
 
-from ..assertions.steps import plant
+from ..assertions.steps import plant_copy
 from ..browser.browser import Browser
 from ..extras import from_extra
-from ..schedules import Schedules
-from .base import KEYS, PLACES, standing_of
+from .base import PLACES
 from .jar_rules import JarRules
-from .reference_model import CATCH_UP, Expected, ReferenceSession
+from .parallel_rules import ParallelRules
+from .reference_model import ReferenceSession
 from .rotation_rules import RotationRules
 from .thief_rules import ThiefRules
 from .user_rules import EMAILS, UserRules
@@ -30,13 +27,9 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 __all__ = ["SessionMachine"]
 
 MAX_VISITS = 40
-ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
-    [[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]
-)
-"""Any order of the steps of two requests, and those in which both have read before one writes."""
 
 
-class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
+class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRules):
     """A state machine that knows how sessions behave; point it at your application:
 
     ``class MyMachine(SessionMachine):`` with ``def make_app(self): return create_app()``, and
@@ -115,7 +108,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
             self.sign_in(which, EMAILS[0], 1)
 
     def _make_room(self, live: list[ReferenceSession], now_ms: int) -> None:
-        """Find out who had to go for a sign-in; of several seen at one instant it may be any."""
+        """Note which sessions a sign-in has evicted; of several seen at one instant, any may be."""
         multi = self.config.multi_session
         ended = [one for one in live if self._row(one.id).ended_at_ms is not None]
         most = 1 if not multi.enabled else multi.maximum_sessions
@@ -153,7 +146,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
 
     @rule(whose=st.integers(0, 2), is_behind=st.booleans())
     def revoke(self, whose: int, is_behind: bool) -> None:
-        """End another device's session, as another process does whose clock may be behind."""
+        """End another device's session by another process, whose clock may be behind."""
         self._be_signed_in(whose)
         victim = self._held(self.browsers[whose])
         session = self._reference(victim)
@@ -171,7 +164,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
         off_by=st.sampled_from([0, 0, 1]),
     )
     def revoke_in_use(self, whose: int, worker: int, is_behind: bool, off_by: int) -> None:
-        """End a session that is in use, and use it on when every process must have heard of it."""
+        """End a session that is in use, and use it when every process must know that."""
         self._be_signed_in(whose)
         for _ in range(2):
             self._look(self.browsers[whose], worker)
@@ -183,7 +176,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def look(self, which: int, worker: int) -> None:
-        """A request, and whether the app was given the session it must be given."""
+        """Send a request, and check which session the app gets."""
         self._look(self.browsers[which], worker)
 
     @rule(
@@ -193,7 +186,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
         lies=st.booleans(),
     )
     def open_page(self, which: int, worker: int, fate: str, lies: bool) -> None:
-        """A page of the app's own, on a line that may be bad."""
+        """Open a page of the app; the response may be lost, late or repeated."""
         browser = self._browser_at(which, worker)
         held, expected = self._held(browser), self._expect(browser, worker)
         session = self._reference(held)
@@ -223,7 +216,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
 
     @rule(newest_first=st.booleans())
     def deliver(self, newest_first: bool) -> None:
-        """What was on its way arrives, in order or not."""
+        """Deliver the late responses, in order or not."""
         self.bench.network.deliver(newest_first=newest_first)
         self.held_since_ms = None
 
@@ -246,7 +239,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def come_every_day(self, which: int, worker: int) -> None:
-        """Beyond the first expiry, in use all the time."""
+        """Use a session all the time, beyond its first expiry."""
         self._be_signed_in(which)
         days = self.config.expires_in_ms // self.config.update_age_ms + 1
         for _ in range(min(days, MAX_VISITS)):
@@ -280,11 +273,10 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
         return self._text_in(jar, self.cache_name)
 
     def _look_with_copy(self, jar: Browser, copied: str, worker: int) -> None:
-        """Look as somebody with the same cookies, but for another cached copy."""
-        thief, cookies, is_secure = jar.fork(), jar.manager.cookies, self.is_secure
-        made = cookies.set_cached_copy(copied, is_secure=is_secure, max_age_s=3600)
-        assert made is not None, "it was set once, so it is not too large"
-        plant(thief, self.cache_name, made[1])
+        """Send a request with the same cookies, but another cached copy."""
+        thief = jar.fork()
+        is_planted = plant_copy(thief, copied)
+        assert is_planted, "it was set once, so it is not too large"
         self._look(thief, worker)
 
     # Places
@@ -315,13 +307,13 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
         off_by=st.sampled_from([-1, 0, 0, 1]),
     )
     def wait(self, setting: str, off_by: int) -> None:
-        """Time passes, to the very edge of a setting."""
+        """Let as much time pass as a setting says, or a millisecond more or less."""
         milliseconds = getattr(self.config, f"{setting}_ms")
         self._advance((milliseconds or 1000) + off_by)
 
     @rule(which=st.integers(0, 2), off_by=st.sampled_from([-1, 0]), worker=st.integers(0, 1))
     def wait_for_the_end(self, which: int, off_by: int, worker: int) -> None:
-        """Time passes up to the very end of a session."""
+        """Let time pass up to the expiry of a session."""
         self._be_signed_in(which)
         held = self._held(self.browsers[which])
         session = self._reference(held)
@@ -332,134 +324,3 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules):
         if rest_ms > 0:
             self._advance(rest_ms)
         self._look(self.browsers[which], worker)
-
-    # In parallel
-
-    @rule(
-        which=st.integers(0, 2),
-        kind=st.sampled_from(["look", "revoke", "data"]),
-        moment=st.sampled_from(["now", "due", "window"]),
-        order=ORDERS,
-    )
-    def in_parallel(self, which: int, kind: str, moment: str, order: list[int]) -> None:
-        """Two requests at once, a step of the one and a step of the other."""
-        self._be_signed_in(which)
-        if moment != "now":
-            self._come_to(which, moment, 0)
-        browser = self._browser_at(which, 0)
-        held = self._held(browser)
-        session = self._reference(held)
-        if held is None or session is None or not self._is_live(session):
-            return
-        expected = self._expect(browser, 0)
-        if not expected.is_accepted:
-            return
-        row, sent_before = self._row(held.session_id), len(browser.history)
-
-        def look() -> Any:
-            return browser._with_handle("look", lambda handle: handle.session)
-
-        def put(key: str) -> Any:
-            def act(handle: Any) -> None:
-                items = handle.session.data.setdefault(key, [])
-                items.append(len(items))
-
-            return lambda: browser._with_handle(f"put {key}", act)
-
-        def revoke() -> bool:
-            return self.workers[1].manager.revoke_session(held.session_id)
-
-        requests = {
-            "look": [look, look],
-            "revoke": [look, revoke],
-            "data": [put(KEYS[0]), put(KEYS[1])],
-        }
-        Schedules(self.app).run(*requests[kind], order=order)
-        after = self._row(held.session_id)
-        if kind == "revoke":
-            assert after.ended_at_ms is not None, self._explain("a revoked session came back")
-            session.end("revoked", self.clock.now_ms())
-        if kind == "data":
-            for key in KEYS:
-                items = self.data[held.session_id].setdefault(key, [])
-                items.append(len(items))
-        if kind != "revoke":
-            assert after.ended_at_ms is None, self._explain("parallel requests ended a session")
-        assert after.generation >= row.generation, self._explain("a generation was taken back")
-        assert after.expires_at_ms >= row.expires_at_ms, self._explain("a session was shortened")
-        self._begin_again(session)
-        for number in range(sent_before, len(browser.history)):
-            self._note_offers(browser, number, expected)
-        self._check_cookie(browser)
-
-    @rule(
-        which=st.integers(0, 2),
-        kind=st.sampled_from(["confirm", "settle", "take over"]),
-        order=ORDERS,
-    )
-    def siblings_in_parallel(self, which: int, kind: str, order: list[int]) -> None:
-        """Two tokens of one generation at once: offers to two tabs, or those of two holders."""
-        self._be_signed_in(which)
-        self._come_to(which, "due", 0)
-        browser = self._browser_at(which, 0)
-        before, other = browser.fork(), browser.fork()
-        for jar in (browser, other):
-            self._look(jar, 0)
-        if kind != "confirm":
-            self._look(browser, 0)
-            self._come_to(which, "window" if kind == "settle" else "grace", 0)
-            # So the write that was last is no older than those to come.
-            self._look(browser, 0, has_long_body=True)
-        if kind == "take over":
-            other = before
-            self._look(other, 0)
-        jars, held = (browser, other), [self._held(jar) for jar in (browser, other)]
-        session = self._reference(held[0])
-        if session is None or not all(self._expect(jar, 0).is_accepted for jar in jars):
-            return
-        state = session.tell()
-        branches = {token.branch for token in held if token is not None}
-        is_open = not (state.is_settled or state.has_caught_up)
-        if len(branches) < 2 or is_open is (kind == "confirm"):
-            return
-
-        def look(jar: Browser) -> Any:
-            return lambda: jar._with_handle("look", lambda handle: handle.session)
-
-        seen = Schedules(self.app).run(*(look(jar) for jar in jars), order=order)
-        after = self._row(session.id)
-        count = sum(each is not None for each in seen)
-        wanted = 1 if kind == "settle" else 2
-        assert count == wanted, self._explain(
-            f"of two siblings at once {count} were let in, and should {wanted}"
-        )
-        assert after.branch in branches, self._explain("none of the siblings is stored")
-        assert bool(after.is_settled) is (kind == "settle"), self._explain(
-            f"to {kind} at once has left it {'settled' if after.is_settled else 'unsettled'}"
-        )
-        assert bool(after.caught_up) is (kind == "take over"), self._explain(
-            f"to {kind} at once has {'been' if after.caught_up else 'not been'} a take-over"
-        )
-        if kind == "settle":
-            self.tampered.add(session.id)
-        self._begin_again(session)
-
-    def _begin_again(self, session: ReferenceSession) -> None:
-        """Go on from what is stored: what requests in parallel did can't be told."""
-        row = self._row(session.id)
-        self.thefts.pop(session.id, None)
-        if row.end_reason is not None:
-            session.end(str(row.end_reason), self.clock.now_ms())
-        if session.end_reason is None:
-            session.begin_again(standing_of(row), self.clock.now_ms())
-
-    def _note_offers(self, browser: Browser, number: int, expected: Expected) -> None:
-        """Take note of what was offered by one of several answers to the same token."""
-        tokens, _ = self._read_cookies(browser, number)
-        for token in tokens:
-            session = self._reference(token)
-            if token is None or session is None:
-                continue
-            session.branches.add(token.branch)
-            if expected.offer == CATCH_UP and token.generation == expected.generation:
-                session.catch_ups.add(token.branch)

@@ -1,7 +1,4 @@
-"""``ThiefRules``: who copies jars, keeps all that they are offered, and knows when to come.
-
-Must not believe the product: what has to come of each request is worked out by the oracle.
-"""
+"""``ThiefRules``: thieves who copy jars, keep every token, and know the rules of rotation."""
 
 from __future__ import annotations
 
@@ -20,15 +17,15 @@ __all__ = ["ThiefRules"]
 
 MAX_LOOT = 6
 VISITS = st.sampled_from(["o", "oo", "ot", "to", "oot", "oto", "too", "t", "tt", "tot"])
-"""Who asks one after the other: the owner or the thief."""
+"""Who sends requests one after the other: the owner (o) or the thief (t)."""
 
 
 class ThiefRules(MachineChecks):
-    """A thief is judged by who they are, whatever they show: see ``Theft``."""
+    """A request of a thief is judged by who sends it, whatever it presents: see ``Theft``."""
 
     @rule(which=st.integers(0, 2), place=st.integers(0, len(PLACES) - 1))
     def steal(self, which: int, place: int) -> None:
-        """Copy a jar, and carry it elsewhere if that makes a difference."""
+        """Copy a jar, to another address if sessions are bound to addresses."""
         self._be_signed_in(which)
         thief = self._copy_jar(which)
         if self.is_bound:
@@ -38,7 +35,7 @@ class ThiefRules(MachineChecks):
     @precondition(lambda self: self.loot)
     @rule(data=st.data(), worker=st.integers(0, 1), has_long_body=st.booleans())
     def use_loot(self, data: st.DataObject, worker: int, has_long_body: bool) -> None:
-        """A stolen jar is used, wherever its token stands by now; what it is offered is kept."""
+        """A stolen jar is used, at any age of its token; the thief keeps the answer."""
         jar = data.draw(st.sampled_from(self.loot))
         for offered in self._use(jar, worker, has_long_body=has_long_body):
             self._keep(offered)
@@ -65,9 +62,9 @@ class ThiefRules(MachineChecks):
         has_long_body: bool,
         is_settled: bool,
     ) -> None:
-        """A jar stolen one or two generations ago is used within the grace, or about an end.
+        """A jar stolen one or two generations ago is used within the grace, or at its edges.
 
-        So is the offer of a thief who asks when the first rotation is due.
+        So is the token that a thief was offered when the first rotation was due.
         """
         self._be_signed_in(which)
         thief = self._copy_jar(which)
@@ -98,10 +95,9 @@ class ThiefRules(MachineChecks):
         ),
     )
     def follow(self, which: int, worker: int, plan: list[tuple[str, int, str, int, bool]]) -> None:
-        """A thief who keeps everything comes before or after the owner, whenever it counts.
+        """A thief who keeps everything comes before or after the owner, at each moment that counts.
 
-        They know the rules, and show nothing that would give them away while anything else is
-        taken.
+        The thief knows the rules, and presents a token that is accepted while there is one.
         """
         self._be_signed_in(which)
         loot = [self._copy_jar(which)]
@@ -122,7 +118,7 @@ class ThiefRules(MachineChecks):
                     del loot[:-MAX_LOOT]
 
     def _copy_jar(self, which: int) -> Browser:
-        """Copy a jar, and take note of where its session stands."""
+        """Copy a jar, and note the generation of its session."""
         thief = self.browsers[which].fork()
         self._note_theft(thief)
         return thief
@@ -132,7 +128,7 @@ class ThiefRules(MachineChecks):
         del self.loot[:-MAX_LOOT]
 
     def _use(self, jar: Browser, worker: int, *, has_long_body: bool = False) -> list[Browser]:
-        """Use a stolen jar; return what came of it, if that is another token."""
+        """Use a stolen jar; return it if it holds another token afterwards."""
         used = jar.fork()
         self._look(used, worker, has_long_body=has_long_body, is_thief=True)
         return [used] if self._text_in(used) != self._text_in(jar) else []

@@ -1,7 +1,4 @@
-"""``UserRules``: visitors with data, several people, and whom each of them can sign out.
-
-Must not believe the product: what has to come of each request is worked out by the oracle.
-"""
+"""``UserRules``: visitors with data, several users, and whose sessions each of them can end."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ EMAILS = ("ada@example.org", "bob@example.org")
 
 
 class UserRules(MachineChecks):
-    """What people do to sessions, their own and those of others."""
+    """What users do to their own sessions and to those of others."""
 
     def sign_in(self, which: int, who: str, remember: int) -> None:
         """Sign a browser in; ``SessionMachine`` has the rule."""
@@ -30,7 +27,7 @@ class UserRules(MachineChecks):
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1), key=st.sampled_from(KEYS))
     def put_data(self, which: int, worker: int, key: str) -> None:
-        """Put something into the data of a session, which a visitor has to be given first."""
+        """Write session data; a visitor gets a session by it."""
         browser = self._browser_at(which, worker)
 
         def put(handle: Any) -> None:
@@ -48,14 +45,14 @@ class UserRules(MachineChecks):
             if held is None or session is None or seen is None:
                 return
             if session.end_reason is not None or session.is_user_gone:
-                return  # what a copy can't know, and the database does
+                return  # the request came from a copy, which can't know that
         items = self.data[held.session_id].setdefault(key, [])
         items.append(len(items))
         self._compare_rows()
 
     @rule(which=st.integers(0, 2), who=st.sampled_from(EMAILS), forgets=st.booleans())
     def come_as_visitor(self, which: int, who: str, forgets: bool) -> None:
-        """Fill a cart before the sign-in, in a new browser or in that of whoever was there."""
+        """Write data before a sign-in, in an empty browser or in that of an earlier user."""
         if forgets:
             self.browsers[which].cookies.clear()
         self.put_data(which, 0, KEYS[0])
@@ -64,7 +61,7 @@ class UserRules(MachineChecks):
 
     @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
     def try_anothers_session(self, which: int, whose: int, worker: int) -> None:
-        """End the session of somebody else, whose id is no secret."""
+        """Try to end the session of somebody else by its id."""
         if which == whose:
             return
         for seat, who in ((whose, EMAILS[1]), (which, EMAILS[0])):
@@ -85,7 +82,7 @@ class UserRules(MachineChecks):
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1), is_everywhere=st.booleans())
     def sign_out_elsewhere(self, which: int, worker: int, is_everywhere: bool) -> None:
-        """End all other sessions of one's own, or these and one's own."""
+        """End all other sessions of a user, or all of them."""
         self._be_signed_in(which)
         held = self._held(self.browsers[which])
         session = self._reference(held)
@@ -108,7 +105,7 @@ class UserRules(MachineChecks):
 
     @rule(whose=st.integers(0, 2), by_app=st.booleans(), worker=st.integers(0, 1))
     def delete_user(self, whose: int, by_app: bool, worker: int) -> None:
-        """Delete a user, by the product or past it, and see whether they are still let in."""
+        """Delete a user, by the product or by the app alone; nobody is let in as them."""
         self._be_signed_in(whose)
         session = self._reference(self._held(self.browsers[whose]))
         if session is None or session.user_id is None or not self._is_live(session):
@@ -130,7 +127,7 @@ class UserRules(MachineChecks):
 
     @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
     def end_everything(self, which: int, worker: int) -> None:
-        """End every session there is, and use one on when each process must know."""
+        """End every session, and use one when each process must know."""
         self._be_signed_in(which)
         self._look(self.browsers[which], worker)
         self.bench.manager.sibling().revoke_everything()
@@ -141,7 +138,7 @@ class UserRules(MachineChecks):
     @precondition(lambda self: self.sessions)
     @rule(whose=st.integers(0, 2), worker=st.integers(0, 1), is_ending=st.booleans())
     def purge(self, whose: int, worker: int, is_ending: bool) -> None:
-        """Clean up, at times right after a session was ended by another process."""
+        """Clean up, in some cases right after another process has ended a session."""
         session = self._reference(self._held(self.browsers[whose]))
         if is_ending and session is not None and self._is_live(session):
             self._look(self.browsers[whose], worker)
@@ -152,9 +149,9 @@ class UserRules(MachineChecks):
         self._look(self.browsers[whose], worker)
 
     def _note_end_of_gone(self, session: ReferenceSession) -> None:
-        """Take over how a session ended whose user's row is gone; a copy can't know of that.
+        """Copy from the row how a session ended whose user's row is gone.
 
-        A cookie without an end of its own may outlive the session, and its record.
+        There may be no row: a cookie without Max-Age can outlive the session and its record.
         """
         row = self._row_unless_purged(session)
         if row is not None and row.end_reason is not None:
@@ -163,9 +160,9 @@ class UserRules(MachineChecks):
     def _note_ends(
         self, reason: str, sessions: list[ReferenceSession], *, kept: tuple[str, ...] = ()
     ) -> None:
-        """Hold the rows against what was ended just now, and remember it.
+        """Check in the rows what was ended just now, and note it in the reference.
 
-        What is over its limit may have been ended with the others, or left.
+        A session past a limit may have been ended with the others, or not.
         """
         for session in sessions:
             if session.end_reason is not None or session.id in kept:
