@@ -399,14 +399,11 @@ def test_row_of_another_session_is_never_believed(
     ada, bob = made[0].session, made[1].session
     assert ada is not None and bob is not None
     real = manager.connections.read_row
-    answers = {
-        ada.id: real(manager.store.sessions._find.sql, (bob.id,)),
-        ada.user_id: real(manager.store.users._find.sql, (bob.user_id,)),
-    }
+    others = {ada.id: bob.id, ada.user_id: bob.user_id}
     before = connection_of(manager.connections, kind)
 
     def cross(sql: str, parameters: Any) -> Any:
-        return answers[parameters[0]]
+        return real(sql, (others[parameters[0]], *parameters[1:]))
 
     with monkeypatch.context() as patch:
         patch.setattr(manager.connections, "read_row", cross)
