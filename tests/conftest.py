@@ -26,7 +26,7 @@ MARKS = {
         *("examples/test_quickstart", "adapters/test_examples_start"),
     ),
     "slow": (
-        *("load", "properties", "seeded_faults", "typing", "test_fork_safety"),
+        *("load", "properties", "seeded_faults/test_seeded_faults", "typing", "test_fork_safety"),
         # A pytest or an example of its own, often in another process.
         *("examples", "plugin", "adapters/test_examples_start", "companion/test_extras"),
         # Many examples of Hypothesis, or of settings.

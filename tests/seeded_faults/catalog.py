@@ -11,14 +11,14 @@ __all__ = ["FAULTS", "Fault"]
 
 
 class Fault(NamedTuple):
-    """Replace ``old`` by ``new`` in a room, wherever it stands there.
+    """Replace ``old`` by ``new`` in a module, wherever it stands there.
 
-    ``guard``, a room with an old and a new line of its own, stands for a second line that
+    ``guard``, a module with an old and a new line of its own, stands for a second line that
     would stop the fault as well.
     """
 
     name: str
-    room: str
+    module: str
     old: str
     new: str
     guard: tuple[str, str, str] | None = None

@@ -40,12 +40,12 @@ def patched(fault: Fault, folder: Path) -> Path:
         shutil.copytree(PACKAGE.parent / name, folder / name)
     shutil.copytree(ROOT / "tests" / "seeded_faults", folder / "tests" / "seeded_faults")
     (folder / "tests" / "__init__.py").touch()
-    edits = [(fault.room, fault.old, fault.new)]
+    edits = [(fault.module, fault.old, fault.new)]
     for name, old, new in [*edits, fault.guard] if fault.guard else edits:
-        room = folder / "wsgi_sessions" / name
-        source = room.read_text()
+        path = folder / "wsgi_sessions" / name
+        source = path.read_text()
         assert old in source, f"{name} no longer has the line to break"
-        room.write_text(source.replace(old, new))
+        path.write_text(source.replace(old, new))
     return folder
 
 

@@ -23,8 +23,3 @@ def test_fault_is_found(fault: Fault, tmp_path: Path) -> None:
 
 def test_true_product_is_found_sound() -> None:
     assert find_fault(examples=40) is None
-
-
-def test_no_fault_has_two_names_nor_a_name_two_faults() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
-    assert len({(fault.room, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
