@@ -24,12 +24,7 @@ from wsgi_sessions_testing import (
     assert_session_data_is_kept,
 )
 
-ADA = "ada@example.org"
-
-
-def app(environ: Any, start_response: Any) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"a page"]
+from .apps import ADA, page_app
 
 
 def data_of(browser: Browser, **put: Any) -> dict[str, Any]:
@@ -48,7 +43,7 @@ def signed_in(
     address: str = "127.0.0.1",
     **settings: Any,
 ) -> Iterator[Browser]:
-    with Bench(app, **settings) as bench:
+    with Bench(page_app, **settings) as bench:
         browser = bench.new_browser(base_url=base_url, address=address)
         browser.sign_in(ADA, remember_me=remember_me)
         yield browser
@@ -130,7 +125,7 @@ def test_a_password_change_is_final_under_valid_settings(settings: dict[str, Any
         "sqlite:///:memory:", secret="of-a-project-under-test-" * 2, **settings
     )
 
-    assert_password_change_is_final(SessionMiddleware(app, manager))
+    assert_password_change_is_final(SessionMiddleware(page_app, manager))
 
 
 @pytest.mark.parametrize("settings", [{"absolute_timeout": 43_200}, {"absolute_timeout": 5}])
@@ -226,7 +221,7 @@ def test_settings_under_which_nothing_can_be_shown_are_named(
 
 
 def test_a_session_without_an_address_is_bound_to_none() -> None:
-    with Bench(app, ip_binding="exact") as bench:
+    with Bench(page_app, ip_binding="exact") as bench:
         browser = bench.new_browser(address=None)
         browser.sign_in(ADA)
         with pytest.raises(AssertionError, match="made without an address, so it is bound to none"):
@@ -269,7 +264,7 @@ def test_a_page_that_session_cookies_do_not_reach_is_refused() -> None:
 
 @pytest.mark.parametrize("visits", range(4))
 def test_a_rotation_that_is_under_way_already_is_let_go_by(visits: int) -> None:
-    with Bench(app) as bench:
+    with Bench(page_app) as bench:
         browser = bench.new_browser()
         browser.sign_in(ADA)
         bench.clock.advance(days=1)
@@ -284,7 +279,7 @@ def test_a_rotation_that_is_under_way_already_is_let_go_by(visits: int) -> None:
 def test_a_session_at_any_point_of_a_rotation_can_be_judged(
     is_settled: bool, caught_up: bool
 ) -> None:
-    with Bench(app) as bench:
+    with Bench(page_app) as bench:
         browser = bench.new_browser()
         made = bench.factories.make_session(
             generation=3, age=86_400, confirmed=60, is_settled=is_settled, caught_up=caught_up
@@ -300,7 +295,7 @@ def test_a_session_at_any_point_of_a_rotation_can_be_judged(
 def test_a_session_that_ends_before_its_next_rotation_is_to_begin_anew(
     settings: dict[str, Any], remember_me: bool
 ) -> None:
-    with Bench(app, **settings) as bench:
+    with Bench(page_app, **settings) as bench:
         browser = bench.new_browser()
         age = 4 * 86_400 + 1 if remember_me else 13 * 3600
         browser.adopt(

@@ -27,44 +27,9 @@ from wsgi_sessions_testing import (
     settings_for_tests,
 )
 
+from .apps import SOUND, check_wrapped, page_app
+
 PROXIES = ["192.0.2.0/24"]
-
-
-def app(environ: Any, start_response: Any) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"a page"]
-
-
-def of_app(claim: Callable[[Any], None], **settings: Any) -> None:
-    manager = SessionManager("sqlite:///:memory:", config=settings_for_tests(**settings))
-    claim(SessionMiddleware(app, manager))
-    manager.close()
-
-
-SOUND: list[dict[str, Any]] = [
-    {},
-    {"cookie_cache": True},
-    {"idle_timeout": 120},
-    {"idle_timeout": 3600, "cookie_cache": {"enabled": True, "max_age": 86400}},
-    {"idle_timeout": 1800, "absolute_timeout": 43_200, "cookie_cache": True},
-    {"absolute_timeout": 43_200, "update_age": 3600},
-    {"absolute_timeout": 30 * 86_400, "cookie_cache": True},
-    {"rotate_tokens": False, "absolute_timeout": 30 * 86_400},
-    {"rotation_grace": 1, "rotation_interval": 60, "absolute_timeout": 30 * 86_400},
-    {"rotation_interval": 2 * 86_400, "upload_grace": 3600},
-    {"expires_in": 3600, "update_age": 3000, "absolute_timeout": 36_000},
-    {"cookie": {"path": "/app"}, "cookie_cache": True},
-    {"cookie": {"domain": "example.org"}},
-    {"cookie": {"secure": False}},
-    {"multi_session": {"maximum_sessions": 1}},
-    {"multi_session": {"enabled": False}},
-    {"multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
-    {"ip_binding": "subnet", "revocation_lag": 0},
-    {"ip_binding": "exact", "on_ip_mismatch": "revoke"},
-    {"api_path": None, "fresh_age": 600},
-    {"fresh_age": 60, "throttle": {"tries": 1, "window": 5}},
-    {"require_verified_email": True, "on_replay": "reject"},
-]
 
 
 @pytest.mark.parametrize("settings", SOUND, ids=str)
@@ -78,7 +43,7 @@ SOUND: list[dict[str, Any]] = [
     ids=lambda claim: claim.__name__,
 )
 def test_a_sound_app_passes(claim: Callable[[Any], None], settings: dict[str, Any]) -> None:
-    of_app(claim, **settings)
+    check_wrapped(claim, **settings)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +71,7 @@ def test_users_of_the_apps_own_who_are_left_over_are_in_nobodys_way(
     database.connect()
     database.create_tables([Person])
     config = settings_for_tests(user_model=Person, user_attributes={"email": "mail"})
-    middleware = SessionMiddleware(app, SessionManager(database, config=config))
+    middleware = SessionMiddleware(page_app, SessionManager(database, config=config))
     for _ in range(2):
         claim(middleware)
     database.close()
@@ -123,7 +88,7 @@ def test_users_of_the_apps_own_who_are_left_over_are_in_nobodys_way(
     ids=str,
 )
 def test_sound_proxies_pass(proxies: list[str], settings: dict[str, Any]) -> None:
-    of_app(assert_trusted_proxies_are_believed, trusted_proxies=proxies, **settings)
+    check_wrapped(assert_trusted_proxies_are_believed, trusted_proxies=proxies, **settings)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +102,7 @@ def test_what_the_settings_rule_out_is_said(
     claim: Callable[[Any], None], settings: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(AssertionError, match=said):
-        of_app(claim, **settings)
+        check_wrapped(claim, **settings)
 
 
 def test_a_deletion_that_asks_for_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,15 +111,15 @@ def test_a_deletion_that_asks_for_nothing_is_shown(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(SessionRequest, "delete_user", delete_user)
     with pytest.raises(AssertionError, match="a user was deleted by a wrong password"):
-        of_app(assert_sensitive_calls_are_guarded)
+        check_wrapped(assert_sensitive_calls_are_guarded)
 
 
 def test_a_deletion_by_a_stale_session_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SessionRequest, "require_fresh", SessionRequest.require_user)
     with pytest.raises(AssertionError, match="was shown the user's sessions"):
-        of_app(assert_sensitive_calls_are_guarded)
+        check_wrapped(assert_sensitive_calls_are_guarded)
     with pytest.raises(AssertionError, match="deleted by a session that is not fresh any more"):
-        of_app(assert_sensitive_calls_are_guarded, api_path=None)
+        check_wrapped(assert_sensitive_calls_are_guarded, api_path=None)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +135,7 @@ def test_limits_that_are_not_kept_are_shown(
     monkeypatch.setattr(policy_module, "touch_interval_ms", lambda config: 300_000)
     monkeypatch.setattr(policy_module, "absolute_end_ms", lambda record, config: None)
     with pytest.raises(AssertionError, match=said):
-        of_app(assert_limits_are_kept, **settings)
+        check_wrapped(assert_limits_are_kept, **settings)
 
 
 def test_a_session_that_is_never_refreshed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +144,7 @@ def test_a_session_that_is_never_refreshed_is_shown(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(policy_module, "_refresh_due_ms", never)
     with pytest.raises(AssertionError, match="a session that is used all the time expired"):
-        of_app(assert_limits_are_kept)
+        check_wrapped(assert_limits_are_kept)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +156,7 @@ def test_a_throttle_that_stays_as_it_is_is_shown(
 ) -> None:
     monkeypatch.setattr(AttemptStore, "count", lambda *_, **__: count)
     with pytest.raises(AssertionError, match=said):
-        of_app(assert_throttle_opens_again)
+        check_wrapped(assert_throttle_opens_again)
 
 
 def test_a_proxy_that_is_not_believed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +165,7 @@ def test_a_proxy_that_is_not_believed_is_shown(monkeypatch: pytest.MonkeyPatch) 
         lambda environ, proxies: ("203.0.113.66", False),
     )
     with pytest.raises(AssertionError, match="the scheme by X-Forw"):
-        of_app(assert_trusted_proxies_are_believed, trusted_proxies=PROXIES)
+        check_wrapped(assert_trusted_proxies_are_believed, trusted_proxies=PROXIES)
 
 
 def test_a_visitor_who_is_given_a_cookie_for_nothing_is_shown(
@@ -215,7 +180,7 @@ def test_a_visitor_who_is_given_a_cookie_for_nothing_is_shown(
 
     monkeypatch.setattr(SessionRequest, "start_anonymous_session", start_and_write)
     with pytest.raises(AssertionError, match="a visitor who wrote nothing was given"):
-        of_app(assert_data_follows_its_owner)
+        check_wrapped(assert_data_follows_its_owner)
 
 
 def test_a_change_of_password_that_remembers_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +191,7 @@ def test_a_change_of_password_that_remembers_is_shown(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(SessionManager, "change_password", change_and_remember)
     with pytest.raises(AssertionError, match="one not to be remembered outlived the browser"):
-        of_app(assert_remembered_as_asked)
+        check_wrapped(assert_remembered_as_asked)
 
 
 @pytest.mark.parametrize("is_idle", [False, True])
@@ -234,7 +199,7 @@ def test_sessions_past_a_limit_are_in_nobodys_way(is_idle: bool, tmp_path: Any) 
     config = settings_for_tests(
         multi_session={"on_limit": "reject"}, idle_timeout=3600 if is_idle else None
     )
-    assert_limit_holds(app, folder=tmp_path, config=config)
+    assert_limit_holds(page_app, folder=tmp_path, config=config)
 
 
 def test_a_copy_of_another_version_that_is_taken_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +216,7 @@ def test_a_copy_of_another_version_that_is_taken_is_shown(monkeypatch: pytest.Mo
         return None
 
     monkeypatch.setattr(CookieCache, "open", open_any)
-    with Bench(app, cookie_cache=True) as bench:
+    with Bench(page_app, cookie_cache=True) as bench:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
         with pytest.raises(AssertionError, match=r"of another cookie_cache\.version was taken"):
@@ -261,7 +226,7 @@ def test_a_copy_of_another_version_that_is_taken_is_shown(monkeypatch: pytest.Mo
 def test_a_revocation_that_is_forgotten_too_early_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Bench(app, cookie_cache=True) as bench:
+    with Bench(page_app, cookie_cache=True) as bench:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
         monkeypatch.setattr(bench.manager.feed, "_age_ms", 90_000)

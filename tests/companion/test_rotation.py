@@ -16,24 +16,20 @@ from wsgi_sessions_testing.assertions import thieves
 from wsgi_sessions_testing.assertions.rotation_scenario import RotationScenario
 from wsgi_sessions_testing.assertions.steps import start_anonymous
 
-ADA = "ada@example.org"
+from .apps import ADA, page_app
+
 OLD_SECRETS = ("the-newest-secret-of-all-" * 2, "the-older-secret-of-the-app-" * 2)
 
 
-def app(environ: Any, start_response: Any) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"a page"]
-
-
 def claim_safe(**settings: Any) -> None:
-    with Bench(app, **settings) as bench:
+    with Bench(page_app, **settings) as bench:
         browser = bench.new_browser()
         browser.sign_in(ADA)
         assert_rotation_safe(browser)
 
 
 def claim_thieves_are_out(**settings: Any) -> None:
-    with Bench(app, **settings) as bench:
+    with Bench(page_app, **settings) as bench:
         browser = bench.new_browser()
         thieves.check_thieves(RotationScenario(browser, browser.sign_in(ADA)))
 
@@ -471,7 +467,7 @@ def test_thieves_are_found_with_their_copies(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_thief_who_puts_the_end_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     catch_ups_have_no_bound(monkeypatch)
-    with Bench(app) as bench:
+    with Bench(page_app) as bench:
         browser = bench.new_browser()
         stage = RotationScenario(browser, browser.sign_in(ADA))
         with pytest.raises(AssertionError, match=THIEF_IS_IN):
@@ -509,7 +505,7 @@ class TestAfterwards:
     """What the assertion leaves behind."""
 
     def test_the_browser_is_signed_out_and_nothing_lives_on(self) -> None:
-        with Bench(app) as bench:
+        with Bench(page_app) as bench:
             browser = bench.new_browser()
             user_id = browser.sign_in(ADA).user_id
             assert_rotation_safe(browser)
@@ -524,7 +520,7 @@ class TestAfterwards:
 
         def counting(environ: Any, start_response: Any) -> list[bytes]:
             asked.append(environ["PATH_INFO"])
-            return app(environ, start_response)
+            return page_app(environ, start_response)
 
         with Bench(counting) as bench:
             browser = bench.new_browser()
@@ -534,7 +530,7 @@ class TestAfterwards:
         assert len(asked) < 10
 
     def test_a_visitors_session_is_judged_too(self) -> None:
-        with Bench(app) as bench:
+        with Bench(page_app) as bench:
             browser = bench.new_browser()
             browser._with_handle("begin", start_anonymous)
             assert_rotation_safe(browser)
@@ -544,13 +540,13 @@ class TestAfterwards:
 def test_with_reject_a_thief_may_stay_and_yet_not_both_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Bench(app, on_replay="reject") as bench:
+    with Bench(page_app, on_replay="reject") as bench:
         browser = bench.new_browser()
         browser.sign_in(ADA)
         assert_rotation_safe(browser, thief_may_stay=True)
 
     all_offers_have_one_branch(monkeypatch)
-    with Bench(app, on_replay="reject") as bench:
+    with Bench(page_app, on_replay="reject") as bench:
         browser = bench.new_browser()
         browser.sign_in(ADA)
         with pytest.raises(AssertionError, match=THIEF_IS_IN):

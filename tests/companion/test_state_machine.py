@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
+from tests.seeded_faults.hunt import run_machine
 from wsgi_sessions.records import Outcome
 from wsgi_sessions.sessions import policy
 from wsgi_sessions_testing import SessionMachine, settings_for_tests
@@ -56,9 +55,8 @@ def with_cart(environ: Any, start_response: Any) -> list[bytes]:
     return quiet(environ, start_response)
 
 
-@contextmanager
-def opened(app: Any, **changes: Any) -> Generator[SessionMachine]:
-    """Give a machine whose rules a test plays by hand."""
+def machine_of(app: Any, **changes: Any) -> type[SessionMachine]:
+    """Return a machine for an app under these settings."""
 
     class Machine(SessionMachine):
         settings: ClassVar[dict[str, Any]] = changes
@@ -66,7 +64,13 @@ def opened(app: Any, **changes: Any) -> Generator[SessionMachine]:
         def make_app(self) -> Any:
             return app
 
-    machine = Machine()
+    return Machine
+
+
+@contextmanager
+def opened(app: Any, **changes: Any) -> Generator[SessionMachine]:
+    """Give a machine whose rules a test calls by itself."""
+    machine = machine_of(app, **changes)()
     machine.open()
     try:
         yield machine
@@ -75,24 +79,7 @@ def opened(app: Any, **changes: Any) -> Generator[SessionMachine]:
 
 
 def run(app: Any, *, examples: int = 10, **changes: Any) -> None:
-    class Machine(SessionMachine):
-        settings: ClassVar[dict[str, Any]] = changes
-
-        def make_app(self) -> Any:
-            return app
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine_of(app, **changes), examples=examples)
 
 
 @pytest.mark.parametrize("cookie_cache", [False, True])
@@ -183,21 +170,12 @@ def test_a_machine_without_an_app_says_what_to_write() -> None:
 
 def test_a_row_that_was_purged_is_not_missed_at_the_next_sign_in() -> None:
     """Of a session whose user the app deleted, and whose record was kept for a day only."""
-
-    class Machine(SessionMachine):
-        settings: ClassVar[dict[str, Any]] = {"keep_ended": 86_400}
-
-        def make_app(self) -> Any:
-            return quiet
-
-    machine = Machine()
-    machine.open()
-    machine.sign_in(which=0, who="ada@example.org", remember=1)
-    machine.delete_user(whose=0, by_app=True, worker=0)
-    machine.clock.advance(days=2)
-    machine.bench.manager.purge()
-    machine.sign_in(which=0, who="bob@example.org", remember=1)
-    machine.teardown()
+    with opened(quiet, keep_ended=86_400) as machine:
+        machine.sign_in(which=0, who="ada@example.org", remember=1)
+        machine.delete_user(whose=0, by_app=True, worker=0)
+        machine.clock.advance(days=2)
+        machine.bench.manager.purge()
+        machine.sign_in(which=0, who="bob@example.org", remember=1)
 
 
 # The rules themselves are judged, where product and reference agree on them

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions import SessionManager
 from wsgi_sessions.sessions import validation
 from wsgi_sessions.sessions.session import Session
 from wsgi_sessions.wsgi.request import SessionRequest
@@ -20,50 +20,18 @@ from wsgi_sessions_testing import (
     assert_older_secrets_are_good,
     assert_purge_is_safe,
     assert_remembered_as_asked,
-    settings_for_tests,
 )
 
-ADA = "ada@example.org"
-
-
-def app(environ: Any, start_response: Any) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"a page"]
-
-
-def of_app(claim: Callable[[Any], None], settings: dict[str, Any]) -> None:
-    manager = SessionManager("sqlite:///:memory:", config=settings_for_tests(**settings))
-    claim(SessionMiddleware(app, manager))
-    manager.close()
+from .apps import ADA, SOUND, check_wrapped, page_app
 
 
 def of_browser(claim: Callable[[Any], None], settings: dict[str, Any]) -> None:
-    with Bench(app, **settings) as bench:
+    with Bench(page_app, **settings) as bench:
         browser = bench.new_browser()
         browser.sign_in(ADA)
         claim(browser)
 
 
-SOUND: list[dict[str, Any]] = [
-    {},
-    {"cookie_cache": True},
-    {"idle_timeout": 3600},
-    {"idle_timeout": 3600, "cookie_cache": {"enabled": True, "max_age": 86400}},
-    {"absolute_timeout": 43_200, "update_age": 3600},
-    {"rotate_tokens": False},
-    {"rotation_grace": 1, "rotation_interval": 6, "cookie": {"secure": False}},
-    {"absolute_timeout": 43_200, "cookie": {"secure": False}, "cookie_cache": True},
-    {"cookie": {"path": "/app"}, "cookie_cache": True},
-    {"cookie": {"domain": "example.org"}},
-    {"cookie": {"secure": False}},
-    {"multi_session": {"maximum_sessions": 1}},
-    {"multi_session": {"enabled": False}},
-    {"multi_session": {"maximum_sessions": 1, "on_limit": "reject"}},
-    {"multi_session": {"maximum_sessions": None}},
-    {"ip_binding": "subnet", "revocation_lag": 0},
-    {"api_path": None, "fresh_age": 600},
-    {"keep_ended": 0},
-]
 OF_APPS = [
     assert_data_follows_its_owner,
     assert_remembered_as_asked,
@@ -77,7 +45,7 @@ OF_BROWSERS = [assert_freshness_ends, assert_purge_is_safe]
 @pytest.mark.parametrize("settings", SOUND, ids=str)
 @pytest.mark.parametrize("claim", OF_APPS, ids=lambda claim: claim.__name__)
 def test_a_sound_app_passes(claim: Callable[[Any], None], settings: dict[str, Any]) -> None:
-    of_app(claim, settings)
+    check_wrapped(claim, **settings)
 
 
 @pytest.mark.parametrize("settings", SOUND, ids=str)
@@ -89,7 +57,7 @@ def test_a_sound_browser_passes(claim: Callable[[Any], None], settings: dict[str
 def test_a_sign_in_of_the_apps_own_has_to_sign_in() -> None:
     with pytest.raises(AssertionError, match="a sign-in lost the data|did not sign stranger"):
         assert_data_follows_its_owner(
-            app, sign_in=lambda browser, email: browser.sign_in("owner@example.org")
+            page_app, sign_in=lambda browser, email: browser.sign_in("owner@example.org")
         )
 
 
@@ -106,7 +74,7 @@ def test_a_stranger_who_can_end_sessions_is_shown(monkeypatch: pytest.MonkeyPatc
         lambda handle, session_id: handle.manager.revoke_session(session_id),
     )
     with pytest.raises(AssertionError, match="somebody ended the session of another user"):
-        of_app(assert_ends_reach_whom_they_should, {})
+        check_wrapped(assert_ends_reach_whom_they_should)
 
 
 def test_a_purge_that_takes_too_much_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,4 +103,4 @@ def test_an_older_token_or_a_sibling_that_is_taken_for_the_one_that_counts_is_sh
 ) -> None:
     monkeypatch.setattr(validation, name, broken)
     with pytest.raises(AssertionError, match=f"^{said} beside the session's cookie signs"):
-        of_app(assert_doubled_cookies_do_no_harm, {"cookie": {"secure": False}})
+        check_wrapped(assert_doubled_cookies_do_no_harm, cookie={"secure": False})

@@ -298,6 +298,23 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or ["an assertion failed"])[0]
 
 
+def run_machine(machine: type[SessionMachine], *, examples: int) -> None:
+    """Run a machine, always with the same examples; raise what it finds first."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
 def find_by_machine(examples: int = EXAMPLES) -> str | None:
     """Return which machine failed first, and what it said, or None.
 
@@ -307,19 +324,7 @@ def find_by_machine(examples: int = EXAMPLES) -> str | None:
     for count in (examples // 5, examples):
         for machine in MACHINES:
             try:
-                run_state_machine_as_test(
-                    machine,
-                    settings=settings(
-                        max_examples=count,
-                        stateful_step_count=30,
-                        deadline=None,
-                        database=None,
-                        derandomize=True,
-                        phases=[Phase.generate],
-                        report_multiple_bugs=False,
-                        suppress_health_check=list(HealthCheck),
-                    ),
-                )
+                run_machine(machine, examples=count)
             except AssertionError as error:
                 return f"{machine.__name__}: {_first_line(error)}"
     return None
