@@ -1,15 +1,13 @@
-"""A small client of the JSON API: real middleware, SQLite, cookies kept by name.
+"""The companion's browser as a client of the JSON API: real middleware, and SQLite.
 
-Must not know what an answer should be; ``wsgiref.validate`` watches both sides, and the
-OpenAPI document has to name whatever is answered.
+``wsgiref.validate`` watches both sides, and the OpenAPI document has to name whatever is answered.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
@@ -21,7 +19,7 @@ from tests.support import new_clock
 from wsgi_sessions import SessionConfig, SessionManager, SessionMiddleware
 from wsgi_sessions.api.openapi import describe
 from wsgi_sessions.api.routes import ROUTES
-from wsgi_sessions_testing import FakeClock
+from wsgi_sessions_testing import Browser, FakeClock
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -113,14 +111,39 @@ class Answer:
         return [value for known, value in self.headers if known.lower() == name.lower()]
 
 
-@dataclass
 class Client:
-    """One browser: keeps cookies, and says its origin as a browser does."""
+    """The companion's browser as a page of the API uses it: JSON goes out, an ``Answer`` comes."""
 
-    manager: SessionManager
-    origin: str | None = ORIGIN
-    address: str = "192.0.2.1"
-    cookies: dict[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        manager: SessionManager,
+        *,
+        origin: str | None = ORIGIN,
+        address: str = "192.0.2.1",
+        cookies: Mapping[str, str] | None = None,
+    ) -> None:
+        self.manager = manager
+        self.origin = origin
+        # Behind a proxy that ends TLS, the browser's scheme is not the app's.
+        scheme = "https" if (origin or "").startswith("https:") else "http"
+        self.url = f"{scheme}://app.example.org/api/auth"
+        self.browser = Browser(
+            self._app, clock=manager.clock, manager=manager, address=address, base_url=self.url
+        )
+        self.cookies = cookies or {}
+        self._environ: dict[str, Any] = {}
+        self._answer: Answer | None = None
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that go to the API, by name."""
+        return {cookie.name: cookie.value for cookie in self.browser.cookies.find_all(self.url)}
+
+    @cookies.setter
+    def cookies(self, cookies: Mapping[str, str]) -> None:
+        self.browser.cookies.clear()
+        lines = [f"{name}={value}; Path=/" for name, value in cookies.items()]
+        self.browser.cookies.receive(lines, url=self.url)
 
     def get(self, path: str, *, query: str = "", **headers: str) -> Answer:
         return self.send("GET", path, query=query, headers=headers)
@@ -146,54 +169,43 @@ class Client:
         headers: Mapping[str, str] | None = None,
         **environ: Any,
     ) -> Answer:
-        """Send a request; ``headers`` are named as in ``SEC_FETCH_SITE``, raw keys go last."""
-        built: dict[str, Any] = {
+        """Send a request; ``headers`` are named as in ``SEC_FETCH_SITE``.
+
+        ``environ`` are keys that no browser could send like this; None leaves one out.
+        """
+        is_post = method == "POST"
+        lines: dict[str, str | None] = {
+            "Origin": self.origin if is_post else None,
+            "Content-Type": "application/json" if is_post else None,
+            # Old browsers send none; a test gives those that it is about.
+            **dict.fromkeys(("Sec-Fetch-Site", "Sec-Fetch-Mode")),
+            **{name.replace("_", "-").title(): value for name, value in (headers or {}).items()},
+        }
+        self._environ = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": "",
             "PATH_INFO": "/api/auth" + path,
             "QUERY_STRING": query,
-            "SERVER_NAME": "app.example.org",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": "app.example.org",
-            "REMOTE_ADDR": self.address,
-            "CONTENT_LENGTH": str(len(payload)),
-            "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(payload),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.multithread": False,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
+            **environ,
         }
-        if method == "POST":
-            built["CONTENT_TYPE"] = "application/json"
-            if self.origin is not None:
-                built["HTTP_ORIGIN"] = self.origin
-        if self.cookies:
-            built["HTTP_COOKIE"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
-        for name, value in (headers or {}).items():
-            built[name if name == "CONTENT_TYPE" else f"HTTP_{name}"] = value
-        built.update(environ)
-        built = {name: value for name, value in built.items() if value is not None}
-        answer = call(SessionMiddleware(plain_app, self.manager), built)
+        self.browser.request(method, self.url, payload, headers=lines)
+        assert self._answer is not None
         allowed = documented_answers(method, path)
-        if allowed and built["PATH_INFO"] == "/api/auth" + path:
-            code = None if answer.status == 200 else answer.code
-            assert (answer.status, code) in allowed, (
+        if allowed and self._environ["PATH_INFO"] == "/api/auth" + path:
+            code = None if self._answer.status == 200 else self._answer.code
+            assert (self._answer.status, code) in allowed, (
                 f"{method} {path} has an answer that is not documented"
             )
-        return self.keep_cookies(answer)
+        return self._answer
 
-    def keep_cookies(self, answer: Answer) -> Answer:
-        for line in answer.header_list("Set-Cookie"):
-            pair, *attributes = line.split("; ")
-            name, value = pair.split("=", 1)
-            if "Max-Age=0" in attributes:
-                self.cookies.pop(name, None)
-            else:
-                self.cookies[name] = value
-        return answer
+    def _app(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        """Call the middleware with what no browser could send, and keep its answer."""
+        given = {**environ, **self._environ}
+        given = {name: value for name, value in given.items() if value is not None}
+        self._answer = call(SessionMiddleware(plain_app, self.manager), given)
+        start_response(f"{self._answer.status} Answered", self._answer.headers)
+        return [self._answer.body]
 
 
 def call(app: WSGIApplication, environ: dict[str, Any], *, is_strict: bool = True) -> Answer:

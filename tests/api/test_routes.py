@@ -325,7 +325,7 @@ def test_anonymous_session_is_nobody_signed_in(manager: SessionManager) -> None:
         None, facts=_no_facts(), remember=True, data='{"cart":["tea"]}'
     )
     manager.store.sessions.insert(record)
-    client.cookies[facts["name"]] = token
+    client.cookies = {facts["name"]: token}
     assert client.get("/get-session").body == b"null"
     assert client.get("/list-sessions").status == 401
 
