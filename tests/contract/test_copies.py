@@ -88,7 +88,7 @@ class Site:
         found = self.manager.validator.validate(
             presented, facts=facts, options=ReadOptions(allow_refresh=False)
         )
-        return found.is_from_copy
+        return found.session is not None and found.token is None
 
 
 COPY = "__Host-session_data"

@@ -1,7 +1,4 @@
-"""Who someone is, knowing no sessions: passwords, their throttle, and users.
-
-Must not import anything above the store.
-"""
+"""Who someone is, without sessions: passwords, their throttle, and users."""
 
 from __future__ import annotations
 

@@ -40,10 +40,10 @@ _ONLY_REFUSED = frozenset({Outcome.REPLAY, Outcome.IP_MISMATCH})
 class Validation(NamedTuple):
     """The result for a request's cookies; ``session`` is None for a visitor.
 
-    ``offer`` is the token to set as a cookie, or None. ``is_from_copy``: the database was not
-    asked. ``may_be_copied``: the token is the one that counts, and settled, so a copy may be made.
-    ``is_hidden``: a well-signed token was refused whose session may live on, in
-    ``elsewhere_id`` if it was for its address.
+    ``token`` is None beside a session from a cached copy: the database was not asked. ``offer``
+    is the token to set as a cookie, or None. ``may_be_copied``: the token is the one that counts,
+    and settled, so a copy may be made. ``is_hidden``: a well-signed token was refused whose
+    session may live on, in ``elsewhere_id`` if it was for its address.
     """
 
     now_ms: int
@@ -52,7 +52,6 @@ class Validation(NamedTuple):
     token: PresentedToken | None = None
     offer: Offer | None = None
     end_reason: EndReason | None = None
-    is_from_copy: bool = False
     may_be_copied: bool = False
     is_hidden: bool = False
     elsewhere_id: str | None = None
@@ -164,7 +163,7 @@ class Validator:
                 )
                 and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
             ):
-                return Validation(now_ms, copy.session, copy.user, is_from_copy=True)
+                return Validation(now_ms, copy.session, copy.user)
         return None
 
     def _open_copies(

@@ -1,6 +1,6 @@
-"""Checks what a constructor is given for an app and a manager, and says what was meant.
+"""Checks the app and manager that a constructor is given, and says how to call it.
 
-Must not show a URL: there may be a password in it.
+No message shows a URL, as there may be a password in it.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Exchange:
             self.end_reason = found.end_reason
             self._is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
             if found.session is not None:
-                self._is_unasked = found.is_from_copy
+                self._is_unasked = found.token is None
                 self.session = self._show(found)
                 if found.offer is not None or self.manager.config.cookie_cache.enabled:
                     self._prepare_cookies().post_after_validation(found, self._presented)

@@ -1,6 +1,6 @@
-"""Recognises the files that a server is to send by itself (PEP 3333, ``wsgi.file_wrapper``).
+"""Recognises the files that a server sends by itself (PEP 3333, ``wsgi.file_wrapper``).
 
-Must not wrap, read or close one: the server wants the very object that its wrapper made.
+They are returned as they are: the server needs the very object that its wrapper made.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ FILE_WRAPPER_KEY = "wsgi.file_wrapper"
 class FileWatch:
     """What a request's ``wsgi.file_wrapper`` has made.
 
-    Most servers give a type, so what it made can be told. uWSGI gives a function that returns
-    the file itself: there the app is handed one that also remembers what came of it. A type is
-    left as it is, as applications ask ``isinstance(x, environ["wsgi.file_wrapper"])``.
+    Most servers give a type, so ``isinstance`` recognises what it made. uWSGI gives a function
+    that returns the file itself: there the app gets one that also remembers its results. A type
+    is left as it is, as applications ask ``isinstance(x, environ["wsgi.file_wrapper"])``.
     """
 
     __slots__ = ("_kind", "_made", "_wrap")
