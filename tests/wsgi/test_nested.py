@@ -7,12 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
-from wsgiref.validate import validator
 
 import pytest
 
 from wsgi_sessions import SessionManager, SessionMiddleware, get_request, get_session, get_user
-from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock
+from wsgi_sessions_testing import CHEAP_PASSWORDS, Browser, FakeClock
 
 SECRET = "for the tests of nesting, and more"
 PLAIN = [("Content-Type", "text/plain")]
@@ -45,38 +44,26 @@ def make(clock: FakeClock, tmp_path: Path) -> Iterator[Callable[..., SessionMana
 
 
 class Site:
-    """A browser that keeps cookies, at an application that a test makes up."""
+    """The companion's browser, at an application that a test makes up."""
 
-    def __init__(self, app: Any, *, is_strict: bool = True) -> None:
-        self.app = validator(app) if is_strict else app
-        self.cookies: dict[str, str] = {}
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        # By a clock that stands still: no cookie of a test expires.
+        self.browser = Browser(app, clock=FakeClock(), base_url="http://localhost")
         self.set_cookies: list[str] = []
 
-    def get(self, path: str = "/", **more: Any) -> tuple[str, str]:
-        environ: dict[str, Any] = {}
-        setup_testing_defaults(environ)
-        environ.update({"PATH_INFO": path, "QUERY_STRING": "", **more})
-        if self.cookies:
-            environ["HTTP_COOKIE"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
-        told: list[Any] = []
+    def get(self, path: str = "/") -> tuple[str, str]:
+        answer = self.browser.get(path)
+        self.set_cookies = answer.headers.getall("Set-Cookie")
+        return answer.status, answer.text
 
-        def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
-            told[:] = [status, headers]
-            return lambda _: None
+    def hold(self, token: str, name: str = "session_token") -> None:
+        """Have the browser hold a token that it was given elsewhere."""
+        self.browser.cookies.receive([f"{name}={token}; Path=/"], url=self.browser.base_url)
 
-        iterable = self.app(environ, start_response)
-        try:
-            body = b"".join(iterable).decode()
-        finally:
-            if hasattr(iterable, "close"):
-                iterable.close()
-        self.set_cookies = [value for name, value in told[1] if name == "Set-Cookie"]
-        for line in self.set_cookies:
-            name, _, value = line.partition(";")[0].partition("=")
-            self.cookies[name] = value
-            if not value:
-                del self.cookies[name]
-        return told[0], body
+    @property
+    def cookies(self) -> dict[str, str]:
+        return {cookie.name: cookie.value for cookie in self.browser.cookies.find_all()}
 
 
 def sign_up(manager: SessionManager, email: str = "ada@example.org") -> Any:
@@ -103,7 +90,7 @@ def test_an_outer_one_adds_no_offer_after_the_inner_ones_sign_in(
         return show(environ, start_response)
 
     site = Site(SessionMiddleware(SessionMiddleware(app, inner), manager))
-    site.cookies["session_token"] = made.token
+    site.hold(made.token)
     clock.advance(days=1)
     site.get("/again")
     assert len(site.set_cookies) == 1
@@ -139,7 +126,7 @@ def test_an_outer_one_yields_to_an_inner_one_that_knew_nothing_of_it(
 
     within = SessionMiddleware(app, inner)
     site = Site(SessionMiddleware(without_our_keys(within) if is_alike else within, manager))
-    site.cookies["session_token"] = made.token
+    site.hold(made.token)
     clock.advance(days=1)
     site.get(path)
     assert ("session_token" in site.cookies) == (path == "/in")
@@ -182,7 +169,7 @@ def test_of_two_nested_ones_one_asks_the_database(make: Callable[..., SessionMan
 
     manager.store.sessions.find = count  # type: ignore[method-assign]
     site = Site(SessionMiddleware(SessionMiddleware(show, manager), manager))
-    site.cookies["session_token"] = sign_up(manager).token
+    site.hold(sign_up(manager).token)
     assert site.get()[1] == "ada@example.org"
     assert len(asked) == 1
 
@@ -191,7 +178,7 @@ def test_the_api_answers_through_both(make: Callable[..., SessionManager]) -> No
     manager = make()
     made = sign_up(manager)
     site = Site(SessionMiddleware(SessionMiddleware(show, manager), manager))
-    site.cookies["session_token"] = made.token
+    site.hold(made.token)
     status, body = site.get("/api/auth/get-session")
     assert status == "200 OK" and made.session.id in body
 
@@ -214,8 +201,8 @@ def test_two_managers_show_each_app_its_own(make: Callable[..., SessionManager])
         return body  # type: ignore[return-value]
 
     site = Site(SessionMiddleware(dispatcher, staff))
-    site.cookies["staff_token"] = sign_up(staff, "eve@example.org").token
-    site.cookies["shop_token"] = sign_up(shop).token
+    site.hold(sign_up(staff, "eve@example.org").token, "staff_token")
+    site.hold(sign_up(shop).token, "shop_token")
     assert site.get()[1] == "ada@example.org"
     assert seen == [["eve@example.org", "ada@example.org"], "eve@example.org"]
 
@@ -232,7 +219,8 @@ def test_a_sign_in_at_the_inner_manager_leaves_the_outer_one_alone(
         return show(environ, start_response)
 
     site = Site(SessionMiddleware(SessionMiddleware(inner, shop), staff))
-    site.cookies["staff_token"] = before = sign_up(staff, "eve@example.org").token
+    before = sign_up(staff, "eve@example.org").token
+    site.hold(before, "staff_token")
     assert site.get()[1] == "ada@example.org"
     assert site.cookies["staff_token"] == before
     assert [line.partition("=")[0] for line in site.set_cookies] == ["shop_token"]
@@ -250,7 +238,7 @@ def test_a_manager_within_another_within_itself_goes_on(
         return show(environ, start_response)
 
     site = Site(SessionMiddleware(SessionMiddleware(SessionMiddleware(app, one), two), one))
-    site.cookies["one_token"] = made.token
+    site.hold(made.token, "one_token")
     clock.advance(days=1)
     assert site.get()[1] == "ada@example.org"
     assert len(site.set_cookies) == 1
@@ -259,7 +247,7 @@ def test_a_manager_within_another_within_itself_goes_on(
 def test_alike_but_for_the_database_is_another_manager(make: Callable[..., SessionManager]) -> None:
     one, two = make("one"), make("two")
     site = Site(SessionMiddleware(SessionMiddleware(show, two), one))
-    site.cookies["session_token"] = sign_up(one).token
+    site.hold(sign_up(one).token)
     assert site.get()[1] == "-"
 
 
@@ -292,8 +280,8 @@ def test_a_sub_request_shares_the_session_and_what_it_changes(
         body = show(environ, start_response)
         return iter(body) if is_streamed else body
 
-    site = Site(SessionMiddleware(app, manager), is_strict=False)
-    site.cookies["session_token"] = made.token
+    site = Site(SessionMiddleware(app, manager))
+    site.hold(made.token)
     clock.advance(days=1)
     assert site.get()[1] == "ada@example.org"
     assert seen == ["ada@example.org", False]
@@ -314,8 +302,8 @@ def test_a_sub_request_as_another_browser_is_looked_up(
             assert inner == "eve@example.org"
         return show(environ, start_response)
 
-    site = Site(SessionMiddleware(app, manager), is_strict=False)
-    site.cookies["session_token"] = sign_up(manager).token
+    site = Site(SessionMiddleware(app, manager))
+    site.hold(sign_up(manager).token)
     assert site.get()[1] == "ada@example.org"
 
 
@@ -376,7 +364,7 @@ def test_an_internal_redirect_keeps_the_sign_in(
 
     site = Site(recursive)
     if not is_visitor:
-        site.cookies["session_token"] = made.token
+        site.hold(made.token)
     _, body = site.get()
     if is_visitor and when == "after the answer":
         # Nobody can tell it from the next request of somebody else; nobody is signed out.
@@ -407,7 +395,7 @@ def test_an_app_that_is_redirected_to_may_yet_sign_out(make: Callable[..., Sessi
         return wrapped({**environ, "PATH_INFO": "/goodbye"}, start_response)
 
     site = Site(recursive)
-    site.cookies["session_token"] = made.token
+    site.hold(made.token)
     assert site.get() == ("200 OK", "-")
     assert site.cookies == {}
     assert manager.list_sessions(made.user.id) == []
@@ -460,7 +448,7 @@ def test_a_stream_asks_for_its_session_whatever_became_of_its_cookie(
 
     made = sign_up(manager)
     browser = Site(SessionMiddleware(show, manager))
-    browser.cookies["session_token"] = made.token
+    browser.hold(made.token)
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)
     environ["HTTP_COOKIE"] = f"session_token={made.token}"
@@ -498,8 +486,8 @@ def test_a_framework_beneath_another_manager_shows_its_own(
         config.add_route("home", "/")
         config.add_view(view, route_name="home")
         app = config.make_wsgi_app()
-    site = Site(SessionMiddleware(app, staff), is_strict=False)
-    site.cookies["staff_token"] = sign_up(staff, "eve@example.org").token
+    site = Site(SessionMiddleware(app, staff))
+    site.hold(sign_up(staff, "eve@example.org").token, "staff_token")
     assert site.get()[1] == "None ada@example.org"
     assert list(site.cookies) == ["staff_token", "shop_token"]
 
@@ -529,7 +517,7 @@ def test_pyramids_sub_requests_share_the_session(make: Callable[..., SessionMana
             config.add_route(name, path)
             config.add_view(view, route_name=name)
         app = config.make_wsgi_app()
-    site = Site(app, is_strict=False)
-    site.cookies["session_token"] = made.token
+    site = Site(app)
+    site.hold(made.token)
     assert site.get()[1] == "ada@example.org True"
     assert len(site.set_cookies) == 1
