@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wsgi_sessions import SessionManager
+from wsgi_sessions import NotSignedInError, SessionManager, SessionMiddleware, get_user
 
 from .story import CREDENTIALS, EMAIL, PASSWORD
 
@@ -124,6 +124,26 @@ def test_falcon(manager: SessionManager) -> None:
     example = run(code, app=app, falcon=falcon, manager=manager)
     app.add_route("/account", example.Account())
     check_account(webtest.TestApp(example.application), "Hello, Ada!")
+
+
+def test_anything_else(manager: SessionManager) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        user = get_user(environ)
+        if user is None:
+            raise NotSignedInError("sign in first")
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [(user.name or "").encode()]
+
+    webtest = pytest.importorskip("webtest")
+    [code] = code_of("Anything else")
+    names = {"SessionMiddleware": SessionMiddleware, "app": app, "manager": manager}
+    check_account(webtest.TestApp(run(code, **names).application), "Ada")
+
+
+def test_every_block_is_run_here() -> None:
+    headings = ["Flask", "Django", "Pyramid", "Bottle", "Falcon", "Anything else"]
+
+    assert sum(len(code_of(heading)) for heading in headings) == PAGE.count("```python\n")
 
 
 def check_account(client: Any, text: str) -> None:

@@ -20,11 +20,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.cookies import SimpleCookie
+from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.contract.databases import in_parallel
 
@@ -227,6 +229,28 @@ def test_gevent_runs_with_every_driver(site: Site) -> None:
     [command] = [command for command in COMMANDS if "gevent" in command]
     with site.running_shown(command):
         tell_story(site.port, CLIENT_ADDRESS)
+
+
+def test_every_block_of_the_page_is_used_here() -> None:
+    assert PAGE.count("\n```\n") == len(FILES) + len(COMMANDS)
+    assert set(FILES) == {
+        "/srv/shop/shop.py",
+        "/etc/shop.env",
+        "/srv/shop/uwsgi.ini",
+        "/etc/apache2/sites-available/shop.conf",
+        "/etc/nginx/sites-available/shop",
+        "/etc/systemd/system/shop.service",
+        "Dockerfile",
+        "requirements.txt",
+    }
+
+
+def test_the_container_installs_what_there_is() -> None:
+    extras = metadata("wsgi-sessions").get_all("Provides-Extra")
+    shown = [Requirement(line) for line in FILES["requirements.txt"].splitlines()]
+
+    assert [one.name for one in shown] == ["gunicorn", "wsgi-sessions"]
+    assert shown[1].extras <= set(extras or ())
 
 
 def test_every_way_to_run_gunicorn_and_waitress_is_shown() -> None:

@@ -1,4 +1,4 @@
-"""``python -m tests.seeded_faults``: prints the rows of the table in ``docs/how-to/testing.md``.
+"""``python -m tests.seeded_faults``: prints the rows of the table in ``docs/explanation/seeded-faults.md``.
 
 ``… machine`` prints what ``SessionMachine`` alone comes to. Must not be in a hurry: what it misses
 costs it some 90 seconds of CPU time.

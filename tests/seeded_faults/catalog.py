@@ -318,7 +318,7 @@ FAULTS = (
         "with_our_headers(headers, request.begin_without_app())",
         "with_our_headers(headers, [])",
     ),
-    # The third 25, invented before anybody looked at what finds them; docs/how-to/testing.md has the rate.
+    # The third 25, invented before anybody looked at what finds them; docs/explanation/seeded-faults.md has the rate.
     Fault(
         "a sign-in hands on another user's data",
         "sessions/creation.py",

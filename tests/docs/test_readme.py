@@ -1,10 +1,8 @@
-"""What the README says is so: its code runs, its settings exist, its links lead somewhere.
-
-Must not repeat the README: everything is read out of it.
-"""
+"""What the README says is so: its code runs, its settings exist, its calls are served."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,10 +16,15 @@ import pytest
 
 from wsgi_sessions import SessionConfig, SessionManager, SessionRequest
 from wsgi_sessions.api.routes import ROUTES
+from wsgi_sessions_testing import Bench
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+from ..examples.test_quickstart import serving
+from .pages import blocks_of, python_of, text_of
+from .shell import run_curls
+
+README = text_of("README.md")
+[USAGE, SIGN_IN, TESTS] = python_of("README.md")
+[HOME] = python_of("docs/index.md")
 SETTING_ROWS = re.findall(
     r"^\| (`.*?) \| (.*?) \| .*\|$", README.partition("## Settings")[2], re.MULTILINE
 )
@@ -34,15 +37,14 @@ def test_usage_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WSGI_SESSIONS_SECRET", SECRET)
     names: dict[str, Any] = {}
-    exec(PYTHON[0], names)
+    exec(USAGE, names)
     names["manager"].create_tables()
     assert _get(validator(names["application"])) == b"Hello, stranger!\n"
     names["manager"].close()
 
 
 def test_the_testing_companion_is_used_as_shown(tmp_path: Path) -> None:
-    [shown] = [block for block in PYTHON if "def wsgi_app" in block]
-    prepared = shown.replace("my_project.create_app()", "app")
+    prepared = TESTS.replace("my_project.create_app()", "app")
     (tmp_path / "test_shown.py").write_text(f"{_plain_app()}\n\n{prepared}", encoding="utf-8")
     run = subprocess.run(
         # The neighbours are installed for other tests; with them ``browser`` is another's.
@@ -60,9 +62,48 @@ def test_the_testing_companion_is_used_as_shown(tmp_path: Path) -> None:
     assert "3 passed" in run.stdout
 
 
-def test_every_python_block_compiles() -> None:
-    for number, block in enumerate(PYTHON):
-        compile(block, f"README block {number}", "exec")
+def test_the_home_page_shows_the_same_usage() -> None:
+    assert HOME == USAGE
+
+
+@pytest.mark.parametrize(
+    ("password", "expected"),
+    [("correct horse", "Hello, Ada"), ("wrong horse", "(INVALID_EMAIL_OR_PASSWORD)")],
+)
+def test_a_view_signs_in_as_shown(password: str, expected: str) -> None:
+    names: dict[str, Any] = {}
+    exec(SIGN_IN, names)
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        text = names["sign_in"](environ, "ada@example.org", password)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [text.encode()]
+
+    with Bench(app) as bench:
+        bench.factories.make_user("ada@example.org", name="Ada", password="correct horse")
+        browser = bench.new_browser()
+        assert browser.get("/").text.endswith(expected)
+        assert (browser.session is not None) is (password == "correct horse")
+
+
+@pytest.mark.server
+def test_the_walk_through_the_api_goes_as_shown(tmp_path: Path) -> None:
+    [walk] = [block.text for block in blocks_of("README.md", "sh") if "/api/auth" in block.text]
+    before, ending, after = re.split(r"(?m)^(curl .* \$U/revoke-session)$", walk)
+    given = walk.partition("\n\n")[0] + "\n"
+    with serving(tmp_path / "data") as (url, _):
+        begun = run_curls(before, url=url, folder=tmp_path)
+        first, second = json.loads(begun[3].removesuffix("200"))
+        current = json.loads(begun[2].removesuffix("200"))["session"]
+        [other] = {first["token"], second["token"]} - {current["token"]}
+        ended = run_curls(given + ending, url=url, folder=tmp_path, session_id=other)
+        [after_end] = run_curls(f"{given}curl -b phone $U/get-session", url=url, folder=tmp_path)
+        at_last = run_curls(given + after, url=url, folder=tmp_path)
+
+    assert all(answer.endswith("200") for answer in begun)
+    assert ended == ['{"status":true}200']
+    assert after_end == "null200"
+    assert at_last == ['{"status":true}200', "null200", '{"success":true}200']
 
 
 def test_every_setting_in_the_table_exists_with_its_default() -> None:
@@ -94,16 +135,8 @@ def test_every_call_of_the_handle_exists() -> None:
     assert callable(SessionManager.sign_in_email)
 
 
-def test_every_link_within_the_repository_leads_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)|(?:src|srcset)=\"([^\"]+)\"", README)
-    places = [place for pair in targets for place in pair if place and "://" not in place]
-    assert places
-    for place in places:
-        assert (ROOT / place).exists(), place
-
-
 def _plain_app() -> str:
-    return "def app" + PYTHON[0].partition("def app")[2].partition("application =")[0]
+    return "def app" + USAGE.partition("def app")[2].partition("application =")[0]
 
 
 def _get(application: Any) -> bytes:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "social.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+[PROVIDERS, ISSUER] = re.findall(
+    r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+)
 
 
 def test_the_providers_are_declared_as_shown(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"SECRET": "for the tests of this page alone"}
-    exec(BLOCKS[0], names)
+    exec(PROVIDERS, names)
     shown = names["manager"].config.social_providers
     assert [provider.name for provider in shown] == ["google", "apple", "microsoft", "corp"]
 
@@ -24,5 +26,5 @@ def test_the_local_issuer_is_used_as_shown() -> None:
         return [b"app"]
 
     names: dict[str, Any] = {"app": app}
-    exec(BLOCKS[1], names)
+    exec(ISSUER, names)
     assert names["answer"].json["user"]["email"] == "ada@example.org"

@@ -1,0 +1,309 @@
+"""Writes the pages of ``docs/reference`` that are generated, from the code they describe.
+
+Run it after a change of what they describe: ``python docs/write_reference.py``. A test fails until
+then. The pages on Python names need no script: mkdocstrings reads them when the site is built.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import write_settings
+
+import wsgi_sessions
+from wsgi_sessions import SessionConfig, errors
+from wsgi_sessions.api.openapi import describe
+from wsgi_sessions.api.routes import ROUTES, Route
+from wsgi_sessions.errors import AnswerableError, RefusedError
+from wsgi_sessions.events import EVENT_KINDS
+from wsgi_sessions.transport.environ import ENVIRON_KEYS
+
+FOLDER = Path(__file__).parent / "reference"
+WRITTEN = "<!-- Written by docs/write_reference.py from {}. -->\n\n"
+
+
+def whole(thing: Any) -> str:
+    """Return a docstring as one line."""
+    return " ".join(inspect.cleandoc(thing.__doc__).split())
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head)]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+# Environ keys
+
+ENVIRON_INTRO = """\
+# Environ keys
+
+What `SessionMiddleware` puts into the WSGI environ of each request, and the function of `wsgi_sessions` that reads it. The functions take an environ, or a request object of WebOb, Werkzeug, Django, Pyramid, Bottle or Falcon.
+
+"""
+ENVIRON_OUTRO = """
+[`Session`](python.md#wsgi_sessions.Session), [`User`](python.md#wsgi_sessions.User) and [`SessionRequest`](python.md#wsgi_sessions.SessionRequest) are described with the Python API, and [why a session ends](../explanation/sessions.md#why-a-session-ends) with its rules.
+
+On a path of `exempt_paths`, and where no middleware has seen the request, none of the keys is there, and each function raises a `LookupError` that says so. Where an application is wrapped by the middlewares of two managers, it finds the keys of the inner one.
+"""
+
+
+def environ_page() -> str:
+    rows = []
+    for key, meaning in ENVIRON_KEYS.items():
+        function = getattr(wsgi_sessions, f"get_{key.rpartition('.')[2]}")
+        holds = inspect.signature(function).return_annotation
+        rows.append([f"`{key}`", f"`{holds}`", f"`{function.__name__}()`", meaning])
+    head = ("key", "holds", "read by", "meaning")
+    source = WRITTEN.format("wsgi_sessions/transport/environ.py")
+    return source + ENVIRON_INTRO + table(head, rows) + ENVIRON_OUTRO
+
+
+# Errors
+
+ERRORS_INTRO = """\
+# Errors
+
+Everything that this library raises on purpose is a `WsgiSessionsError`. Import the classes from `wsgi_sessions`.
+
+## Answered to clients
+
+An `AnswerableError` that your application lets through becomes the answer of the request, with the same code and status in a plain WSGI application, in the JSON API, on the sessions page and in every framework adapter. All but `StoreUnavailableError` are a `RefusedError`, so one `except RefusedError` is enough for a form. A client that asks for JSON gets `{"code": "…", "message": "…"}`, anybody else a line of text, or the framework's own error page.
+
+"""
+ERRORS_OWN = """
+A refusal of your own is a subclass with a `code`, and a `status` where 400 is not right:
+
+```python
+from wsgi_sessions import RefusedError
+
+
+class CartIsEmptyError(RefusedError):
+    code = "CART_IS_EMPTY"
+    status = 409
+```
+
+## Raised by the JSON API alone
+
+They are of use to clients; an application never meets them, but for `InvalidOriginError` and `MissingOriginError`, which `check_form_origin` of `wsgi_sessions.adapters` raises.
+
+"""
+ERRORS_OTHERS = """
+## Not answered
+
+These are mistakes in the program or its settings. They pass through the middleware, and the server answers 500.
+
+"""
+
+
+def errors_page() -> str:
+    answered: list[list[str]] = []
+    of_the_api: list[list[str]] = []
+    others: list[list[str]] = []
+    for name in errors.__all__:
+        error = getattr(errors, name)
+        if issubclass(error, AnswerableError):
+            if error not in (AnswerableError, RefusedError):
+                rows = answered if name in wsgi_sessions.__all__ else of_the_api
+                rows.append(answerable_row(error))
+        elif error is not errors.WsgiSessionsError:
+            others.append([f"`{name}`", whole(error)])
+    head = ("class", "code", "status", "`Retry-After`", "meaning")
+    return "".join(
+        (
+            WRITTEN.format("wsgi_sessions/errors.py"),
+            ERRORS_INTRO,
+            table(head, answered),
+            ERRORS_OWN,
+            table(head, of_the_api),
+            ERRORS_OTHERS,
+            table(("class", "meaning"), others),
+        )
+    )
+
+
+def answerable_row(error: type[AnswerableError]) -> list[str]:
+    wait = "" if error.retry_after_seconds is None else f"{error.retry_after_seconds} s"
+    if "retry_after_seconds" in inspect.get_annotations(error):
+        wait = "what is left to wait"
+    return [f"`{error.__name__}`", f"`{error.code}`", str(error.status), wait, whole(error)]
+
+
+# Events
+
+EVENTS_INTRO = """\
+# Events
+
+What `manager.events.subscribe(listener)` tells a listener, and what the logger `wsgi_sessions` writes: [how to listen](../how-to/events.md). No event carries a token, a secret, a password or an e-mail address.
+
+Each event has a `name`, the instant `at`, and, where they are known, `session_id`, `user_id`, `address` and `reason` (of an end: [why a session ends](../explanation/sessions.md#why-a-session-ends)). What else is known stands in `details`, a mapping, under the names that the table shows.
+
+"""
+
+
+def events_page() -> str:
+    rows = (
+        [f"`{name}`", logging.getLevelName(kind.level), kind.doc]
+        for name, kind in EVENT_KINDS.items()
+    )
+    source = WRITTEN.format("wsgi_sessions/events.py")
+    return source + EVENTS_INTRO + table(("name", "logged at", "meaning"), rows)
+
+
+# JSON API
+
+API_INTRO = """\
+# JSON API
+
+Under `/api/auth` (the setting `api_path`), in the wire format of Better Auth's client, so the npm package `better-auth` works with it. The server describes the API itself as OpenAPI 3.1 at `GET /openapi.json`, for your settings; this page is that document for the defaults.
+
+* A request body is JSON: `Content-Type: application/json`, at most 64 KiB.
+* A request that changes something must come from the site's own origin or one of `trusted_origins`, if it brings a cookie or names an origin at all. Browsers name it by themselves; other programs send the header `Origin`.
+* A refusal is `{"code": "…", "message": "…"}`; a program decides by the code. [Errors](errors.md) says what each means.
+* Instants are text in UTC, such as `2030-01-01T12:00:00.000Z`.
+"""
+API_COMMON = """\
+* Every call but `/ok` and `/openapi.json` may answer {every}, and every POST also {every_post}. What else a call may answer stands below.
+"""
+
+
+def json_api_page() -> str:
+    config = SessionConfig(secret="-" * 32)
+    document = describe(ROUTES, config, mount_path="", cookie_name="session_token")
+    schemas = document["components"]["schemas"]
+    every_post = common_codes(document, [r for r in ROUTES.values() if r.method == "POST"])
+    every = common_codes(document, [r for r in ROUTES.values() if r.needs_database])
+    parts = [
+        WRITTEN.format("the OpenAPI document"),
+        API_INTRO,
+        API_COMMON.format(every=named(every), every_post=named(every_post - every)),
+        "\n## Calls\n",
+    ]
+    for path, route in ROUTES.items():
+        operation = document["paths"][path][route.method.lower()]
+        own = codes_of(operation) - every - (every_post if route.method == "POST" else set())
+        parts.append(call(path, route, operation, schemas, own))
+    parts.append("\n## Objects\n")
+    parts += [f"\n### {name}\n\n{fields(schemas[name], schemas)}" for name in ("User", "Session")]
+    return "".join(parts)
+
+
+def common_codes(document: dict[str, Any], routes: Iterable[Route]) -> set[str]:
+    paths = {id(route): path for path, route in ROUTES.items()}
+    return set.intersection(
+        *(codes_of(document["paths"][paths[id(r)]][r.method.lower()]) for r in routes)
+    )
+
+
+def codes_of(operation: Mapping[str, Any]) -> set[str]:
+    found: set[str] = set()
+    for answer in operation["responses"].values():
+        schema = answer["content"]["application/json"]["schema"]
+        for part in schema.get("allOf", ()):
+            found |= set(part.get("properties", {}).get("code", {}).get("enum", ()))
+    return found
+
+
+def named(codes: Iterable[str]) -> str:
+    statuses = {
+        error.code: error.status
+        for name in errors.__all__
+        if issubclass(error := getattr(errors, name), AnswerableError) and hasattr(error, "code")
+    }
+    return ", ".join(
+        f"{statuses[code]} `{code}`"
+        for code in sorted(codes, key=lambda code: (statuses[code], code))
+    )
+
+
+def call(
+    path: str, route: Route, operation: Mapping[str, Any], schemas: dict[str, Any], own: set[str]
+) -> str:
+    parts = [f"\n### {route.method} {path}\n\n{operation['summary']}.\n"]
+    parameters = operation.get("parameters", ())
+    if parameters:
+        rows = (
+            [f"`{one['name']}`", type_of(one["schema"], schemas), one["description"]]
+            for one in parameters
+        )
+        parts.append("\n" + table(("query", "type", "meaning"), rows))
+    if route.takes is not None and schemas[route.takes].get("properties"):
+        parts.append("\n" + fields(schemas[route.takes], schemas))
+    if route.takes == "UpdateSession":
+        parts.append("\nTakes any of the fields that the setting `session_fields` declares.\n")
+    parts.append(f"\nAnswers {shape(schemas[route.gives], schemas)}.\n")
+    if own:
+        parts.append(f"\nRefuses with {named(own)}.\n")
+    return "".join(parts)
+
+
+def fields(schema: Mapping[str, Any], schemas: dict[str, Any]) -> str:
+    required = set(schema.get("required", ()))
+    rows = []
+    for name, kind in schema["properties"].items():
+        rows.append(
+            [
+                f"`{name}`" if name in required else f"`{name}` (optional)",
+                type_of(kind, schemas),
+                kind.get("description", schema.get("description", "")),
+            ]
+        )
+    return table(("field", "type", "meaning"), rows)
+
+
+def type_of(schema: Mapping[str, Any], schemas: dict[str, Any]) -> str:
+    if "properties" in schema or "$ref" in schema:
+        return shape(schema, schemas)
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    said = " or ".join(kinds)
+    if "default" in schema:
+        said += f", {json.dumps(schema['default'])} unless given"
+    least, most = schema.get("minLength"), schema.get("maxLength")
+    if least is not None:
+        said += f", {least} to {most} characters"
+    elif most is not None:
+        said += f", at most {most} characters"
+    return f"{said}, {schema['format']}" if "format" in schema else said
+
+
+def shape(schema: Mapping[str, Any], schemas: dict[str, Any]) -> str:
+    """Return an object in one line: ``{token, user}``."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "oneOf" in schema:
+        return " or ".join(shape(one, schemas) for one in schema["oneOf"])
+    if schema.get("type") == "array":
+        return f"a list of {shape(schema['items'], schemas)}"
+    if schema.get("type") == "null":
+        return "`null`"
+    if "properties" not in schema:
+        return "an object"
+    required = set(schema.get("required", ()))
+    inside = ", ".join(
+        name + ("" if name in required else "?") + (": true" if "const" in kind else "")
+        for name, kind in schema["properties"].items()
+    )
+    links = sorted(
+        {shape(kind, schemas) for kind in schema["properties"].values() if "$ref" in kind}
+    )
+    return f"`{{{inside}}}`" + (f" ({', '.join(links)})" if links else "")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "environ.md": environ_page,
+    "errors.md": errors_page,
+    "events.md": events_page,
+    "json-api.md": json_api_page,
+    "settings.md": write_settings.render,
+}
+
+if __name__ == "__main__":
+    for page, render in PAGES.items():
+        (FOLDER / page).write_text(render(), encoding="utf-8")

@@ -1,0 +1,110 @@
+"""The code of ``docs/how-to/events.md`` runs, and the log has the lines that it shows."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from wsgi_sessions import EventName
+from wsgi_sessions.events import EVENT_KINDS
+from wsgi_sessions_testing import Bench
+
+from .pages import blocks_of, python_of, text_of
+
+PAGE = "docs/how-to/events.md"
+[LISTENER, LOGGING, TESTS] = python_of(PAGE)
+[LOG_LINE] = [block.text.strip() for block in blocks_of(PAGE, "text")]
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"a page"]
+
+
+def replay(bench: Bench) -> None:
+    """Have a thief come with a token that the owner has left behind."""
+    owner = bench.new_browser()
+    owner.sign_in("ada@example.org")
+    thief = owner.fork()
+    thief.address = "203.0.113.66"
+    for _ in range(3):
+        bench.clock.advance(days=1)
+        owner.get("/")
+        owner.get("/")
+    thief.get("/")
+
+
+def test_a_listener_hears_of_a_theft() -> None:
+    mails: list[tuple[Any, str]] = []
+    with Bench(app) as bench:
+        names: dict[str, Any] = {
+            "manager": bench.manager,
+            "send_mail": lambda *mail: mails.append(mail),
+        }
+        exec(LISTENER, names)
+        replay(bench)
+        names["unsubscribe"]()
+        replay(bench)
+
+    assert [text for _, text in mails] == ["Your session was used elsewhere, from 203.0.113.66."]
+
+
+def test_a_theft_is_logged_as_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "wsgi_sessions")
+    with Bench(app) as bench:
+        replay(bench)
+
+    [line] = caplog.messages
+    assert re.sub(r"session=\S+ user=\S+", "", line) == re.sub(
+        r"session=\S+ user=\S+", "", LOG_LINE
+    )
+    assert re.fullmatch(r"session=[\w-]{24}", LOG_LINE.split()[1])
+
+
+def test_the_level_is_set_as_shown() -> None:
+    show_level = "print(logging.getLogger('wsgi_sessions').getEffectiveLevel())"
+    run = subprocess.run(
+        [sys.executable, "-c", LOGGING + show_level], capture_output=True, text=True, check=True
+    )
+
+    assert run.stdout == f"{logging.INFO}\n"
+
+
+def test_the_test_of_the_page_passes(tmp_path: Path) -> None:
+    fixture = "import pytest\n\n@pytest.fixture\ndef wsgi_app():\n    return app\n"
+    shown_app = (
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+        "    return [b'a page']\n\n\n"
+    )
+    (tmp_path / "test_events.py").write_text(shown_app + fixture + TESTS, encoding="utf-8")
+    run = subprocess.run(
+        [
+            *[sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+            *["-p", "no:django", "-p", "no:pytest-splinter", "test_events.py"],
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "1 passed" in run.stdout
+
+
+def test_every_name_in_the_table_is_an_event() -> None:
+    table = re.findall(r"^\| `([a-z_]+)`", text_of(PAGE), re.MULTILINE)
+
+    assert len(table) > 4
+    assert set(table) <= set(EVENT_KINDS)
+
+
+def test_every_event_has_a_meaning() -> None:
+    assert set(get_args(EventName)) == set(EVENT_KINDS)
