@@ -1,6 +1,6 @@
 """Claims about what is not installed: each use of it names the command that installs it.
 
-Must not import the companion here: every claim is tried in a process that lacks the package.
+Every claim is tried in a process that lacks the package, so the companion is not imported here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A downstream project with tests of its own, as the tests of the plugin run it.
-
-Must not know what is claimed: it writes files, runs pytest or Python, and hands back what was said.
-"""
+"""A downstream project with tests of its own, as the tests of the plugin run it."""
 
 from __future__ import annotations
 

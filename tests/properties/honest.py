@@ -1,8 +1,8 @@
 """One honest browser: all that its requests, lost answers, crashes and slow uploads can do (I1).
 
 Several requests are in flight, each lost, late or answered more than once; a fail-over loses
-the last write; workers' clocks differ. Must not know how ``judge`` decides: what is right is
-told from events alone.
+the last write; workers' clocks differ. What is right is worked out from
+events alone, not from how ``judge`` decides.
 """
 
 from __future__ import annotations

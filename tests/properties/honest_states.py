@@ -1,7 +1,4 @@
-"""The states of one honest browser and one session, and how far they are walked.
-
-Must not say what happens next.
-"""
+"""The states of one honest browser and one session, and how far they are walked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A browser's jar that may go back to what is on disk, and a request of its on the way.
-
-Must not know what a request does to a session.
-"""
+"""A browser's jar that may go back to what is on disk, and a request of its on the way."""
 
 from __future__ import annotations
 

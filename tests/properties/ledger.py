@@ -1,6 +1,6 @@
 """What has happened to each session, told by writes and answers alone, and what follows.
 
-Must not know how ``judge`` decides. The promises I2 and I4 are held against it.
+It does not use how ``judge`` decides. The promises I2 and I4 are checked against it.
 """
 
 from __future__ import annotations

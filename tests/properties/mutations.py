@@ -1,6 +1,6 @@
 """``judge`` with one rule left out or put otherwise, by its source text.
 
-Must not fall silent: a text that is no longer there is an error.
+A text that is no longer there is an error.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Reading, judging, writing and answering are separate steps of requests in parallel; answers are
 lost or slow, uploads take minutes, workers' clocks differ, and the browser is killed now and
-then. Must not know how ``judge`` decides: no request may be refused, that is all.
+then. No request may be refused.
 """
 
 from __future__ import annotations

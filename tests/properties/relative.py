@@ -2,7 +2,7 @@
 
 Generations count from the stored one, instants are ages in units of time, branches are small
 numbers. So one state stands for all that mean the same, and neither time nor generations are
-bounded. Must not decide anything: every ruling is that of the ``judge`` that it is given.
+bounded. Every decision is that of the ``judge`` that it is given.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Breadth-first search over every state of a small world; what it finds first is the shortest.
-
-Must not know what a state is.
-"""
+"""Breadth-first search over every state of a small world; what it finds first is the shortest."""
 
 from __future__ import annotations
 

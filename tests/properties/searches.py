@@ -1,6 +1,6 @@
 """Every search: what holds over all states, what no longer holds, and what each rule is for.
 
-``python -m tests.properties`` prints them. Must not hold a search without what is expected of it.
+``python -m tests.properties`` prints them. Each search says what is expected of it.
 """
 
 from __future__ import annotations

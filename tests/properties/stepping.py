@@ -1,7 +1,4 @@
-"""Requests that stop at every read, write and response of the store, to be stepped one by one.
-
-Must not know what is right: it only lets a test choose who goes on.
-"""
+"""Requests that stop at every read, write and response of the store, to be stepped one by one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """``python -m tests.seeded_faults``: prints the rows of the table in ``docs/explanation/seeded-faults.md``.
 
-``… machine`` prints what ``SessionMachine`` alone comes to. Must not be in a hurry: what it misses
-costs it some 90 seconds of CPU time.
+``… machine`` prints what ``SessionMachine`` alone comes to. What it misses
+takes some 90 seconds of CPU time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Faults of the product, each of one line: what tests of sessions have to find.
 
-Must not be applied to the package itself: ``hunt`` patches a copy.
+``hunt`` applies them to a copy of the package.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Prints as JSON what found a fault (null if nothing did), and the CPU seconds it took; meant to be
 run on a patched copy of the product. ``… hunt assertions`` runs the assertions alone, and
-``… hunt machine`` the machine. Must not take more CPU time than ``MAX_SECONDS``: the kernel ends it then, however busy others are.
+``… hunt machine`` the machine. It is killed
+after ``MAX_SECONDS`` of CPU time.
 """
 
 from __future__ import annotations

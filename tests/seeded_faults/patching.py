@@ -1,7 +1,4 @@
-"""Puts a fault into a copy of the product, and lets the hunt loose on it.
-
-Must not touch the package itself.
-"""
+"""Puts a fault into a copy of the product, and lets the hunt loose on it."""
 
 from __future__ import annotations
 

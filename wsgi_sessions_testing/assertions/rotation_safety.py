@@ -21,7 +21,7 @@ from .rotation_scenario import (
     time_left_ms,
 )
 from .sessions import assert_rotated, assert_signed_in, assert_signed_out
-from .steps import fail, fake_clock, page_for, session_seen_by_app, visit, wait_in_use
+from .steps import fail, fake_clock, live_session, page_for, session_seen_by_app, visit, wait_in_use
 from .thieves import check_thieves
 
 __all__ = ["assert_rotation_safe"]
@@ -64,9 +64,7 @@ def assert_rotation_safe(
 def _settle(browser: Browser, page: str, *, thief_may_stay: bool) -> Session:
     """Use the browser's session until its rotation is settled and none is due; return it."""
     clock, config = fake_clock(browser.clock), browser.manager.config
-    session = browser.session
-    if session is None:
-        fail("the browser was not signed in before", browser)
+    session = live_session(browser)
     _check_settings(browser, session, config, thief_may_stay=thief_may_stay)
     interval_ms = rotation_interval_ms(session, config) or 0
     for _ in range(3):

@@ -19,6 +19,7 @@ from .steps import (
     advance,
     fail,
     fake_clock,
+    live_session,
     page_for,
     passwords_for,
     session_seen_by_app,
@@ -53,9 +54,7 @@ def assert_logout_is_final(
     page = page_for(browser, page)
     visit(browser, page)
     copy = browser.fork()
-    before = browser.session
-    if before is None:
-        fail("the browser was not signed in before", browser)
+    live_session(browser)
     (sign_out or Browser.sign_out)(browser)
     if browser.session is not None:
         fail("the browser is still signed in after the sign-out", browser)
@@ -86,9 +85,7 @@ def assert_revocation_within(
     clock = browser.clock
     page = page_for(browser, page)
     seats = [browser.through(worker) for worker in workers] or [browser]
-    session = browser.session
-    if session is None:
-        fail("the browser was not signed in before", browser)
+    session = live_session(browser)
     for seat in seats:
         for _ in range(2):
             visit(seat, page)

@@ -20,6 +20,7 @@ __all__ = [
     "advance",
     "fail",
     "fake_clock",
+    "live_session",
     "page_for",
     "passwords_for",
     "plant",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 MAX_VISITS = 5000
+_NOT_SIGNED_IN = "the browser was not signed in before"
 
 
 def fail(what: str, browser: Browser) -> NoReturn:
@@ -42,9 +44,17 @@ def fail(what: str, browser: Browser) -> NoReturn:
 
 def require_session(browser: Browser) -> Session:
     """Return the live session that the browser has and the app is given; fail without one."""
+    session = live_session(browser)
+    if session_seen_by_app(browser) is None:
+        fail(_NOT_SIGNED_IN, browser)
+    return session
+
+
+def live_session(browser: Browser) -> Session:
+    """Return the browser's live session, without a request; fail if it has none."""
     session = browser.session
-    if session is None or session_seen_by_app(browser) is None:
-        fail("the browser was not signed in before", browser)
+    if session is None:
+        fail(_NOT_SIGNED_IN, browser)
     return session
 
 

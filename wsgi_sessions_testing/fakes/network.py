@@ -1,7 +1,4 @@
-"""``Network``: what happens between a browser and the app when the line is bad.
-
-Must not know sessions or apps: it only says what becomes of a request and its response.
-"""
+"""``Network``: loses, delays and repeats what travels between a browser and the app."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class Fate(Enum):
 
     ARRIVES = "arrives"
     LOST = "lost"
-    """The app has answered; the browser never hears of it."""
+    """The app has answered; the browser never gets the answer."""
     DELAYED = "delayed"
     """The browser takes the cookies when ``Network.deliver`` says so."""
     REPEATED = "repeated"
@@ -42,9 +39,9 @@ class Fate(Enum):
 
 
 class LostResponse(Response):  # type: ignore[misc, unused-ignore]  # WebOb may be untyped
-    """What a browser has in hand when the response never came: ``status_int`` is 0, no body.
+    """What a browser's call returns when the response never came: ``status_int`` is 0, no body.
 
-    ``unseen`` is what the app did answer, for a test to look at.
+    ``unseen`` is the app's answer, for the test to read.
     """
 
     def __init__(self, unseen: Response) -> None:
@@ -55,7 +52,7 @@ class LostResponse(Response):  # type: ignore[misc, unused-ignore]  # WebOb may 
 
 @dataclass(frozen=True, slots=True)
 class HeldResponse:
-    """A response whose cookies are still on their way; ``about`` says which one it is."""
+    """A response whose cookies have not arrived yet; ``about`` says which one it is."""
 
     about: str
     take: Callable[[], None]
@@ -76,7 +73,7 @@ class _Rule:
 
 
 class Trouble:
-    """What one request meets on its way: ``fate``, and what happens while it is slow."""
+    """What happens to one request: its ``fate``, and what happens while it is slow."""
 
     def __init__(self, rule: _Rule | None = None) -> None:
         self.fate = Fate.ARRIVES if rule is None else rule.fate
@@ -84,7 +81,7 @@ class Trouble:
         self._rule = rule
 
     def wait(self, clock: Clock) -> None:
-        """Have happen what happens meanwhile, once; its requests don't meet the same block."""
+        """Do what happens meanwhile, once; its requests are not slowed by the same block."""
         rule = self._rule
         if self.has_waited or rule is None or rule.meanwhile is None:
             return
@@ -102,12 +99,12 @@ class Trouble:
 
 
 class Network:
-    """Loses, delays or repeats what the next requests of any browser on it have coming.
+    """Loses, delays or repeats the next requests and responses of the browsers on it.
 
-    Each trouble is a ``with`` block: it meets the next ``count`` requests made in the block, or
-    all of them without a count. Signing in, signing out and revoking are requests like others.
-    Of nested blocks the inner one is served first. A block that met no request, or fewer than
-    it was told to, raises ``AssertionError``, because the test then shows nothing.
+    Each method is a ``with`` block for the next ``count`` requests made in it, or for all of
+    them without a count. Signing in, signing out and revoking are requests like others. Of
+    nested blocks the inner one comes first. A block with no request, or fewer than ``count``,
+    raises ``AssertionError``, because the test then shows nothing.
     """
 
     def __init__(self) -> None:
@@ -179,7 +176,7 @@ class Network:
         return len(arriving)
 
     def next_trouble(self) -> Trouble:
-        """Say what becomes of the request about to be sent; a browser asks once for each."""
+        """Return what happens to the request about to be sent; a browser asks once for each."""
         for rule in reversed(self._rules):
             if not rule.is_used_up and not rule.is_under_way:
                 rule.met += 1
@@ -187,15 +184,14 @@ class Network:
         return Trouble()
 
     def hold(self, about: str, take: Callable[[], None], *, owner: object = None) -> None:
-        """Keep a response until ``deliver()``, or until its owner is gone."""
+        """Keep a response until ``deliver()``, or until ``drop`` of its owner."""
         self._held.append(HeldResponse(about, take, owner))
 
     def drop(self, owner: object) -> int:
-        """Lose the responses on their way to an owner who is gone; return how many."""
-        kept = [response for response in self._held if response.owner is not owner]
-        dropped = len(self._held) - len(kept)
-        self._held = kept
-        return dropped
+        """Lose the responses on their way to an owner; return how many."""
+        count_before = len(self._held)
+        self._held = [response for response in self._held if response.owner is not owner]
+        return count_before - len(self._held)
 
     @contextmanager
     def _trouble(
