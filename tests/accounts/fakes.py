@@ -1,7 +1,4 @@
-"""A store in a dict, and argon2 with its work counted.
-
-Must not be cleverer than the real store: it only keeps what the account rooms ask for.
-"""
+"""A store in a dict, and argon2 with its work counted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""ID tokens: what is taken, and every way in which one can be wrong.
-
-Must not ask a real provider: a ``LocalIssuer`` on loopback signs whatever is wanted.
-"""
+"""ID tokens: what is taken, and every way in which one can be wrong."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What ``accounts/passwords.py`` promises of hashing and comparing.
-
-Must not use the real cost of argon2, except where the default parameters are the claim.
-"""
+"""What ``accounts/passwords.py`` promises of hashing and comparing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What ``accounts/service.py`` promises: who is let in, and what is told to those who are not.
-
-Must not use the real cost of argon2, nor a database.
-"""
+"""What ``accounts/service.py`` promises: who is let in, and what is told to those who are not."""
 
 from __future__ import annotations
 

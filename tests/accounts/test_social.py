@@ -1,7 +1,4 @@
-"""Who a provider's word makes somebody: found, linked, made or refused.
-
-Must not look at how a token is verified; that is ``test_id_tokens``.
-"""
+"""Who a provider's word makes somebody: found, linked, made or refused."""
 
 from __future__ import annotations
 

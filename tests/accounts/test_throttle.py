@@ -1,7 +1,4 @@
-"""What ``accounts/throttle.py`` promises: how many tries pass, for whom, and what is stored.
-
-Must not read a clock: every instant is given.
-"""
+"""What ``accounts/throttle.py`` promises: how many tries pass, for whom, and what is stored."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One story that every framework's example has to tell, through its own test client.
-
-Must not know a framework: a ``Site`` asks and answers.
-"""
+"""One story that every framework's example has to tell, through its own test client."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Every answer that the OpenAPI document names is really given, and looks as it says.
 
-Must not tell when an endpoint refuses in every detail; ``test_routes`` and its kin do. That
-nothing else is answered is watched by ``Client`` in all of them.
+That nothing else is answered is watched by ``Client`` in all tests of the API.
 """
 
 from __future__ import annotations

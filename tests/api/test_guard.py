@@ -1,7 +1,4 @@
-"""What ``api/guard.py`` promises: which requests are heard, and how much of them is read.
-
-Must not start a server: an environ goes in, a refusal or nothing comes out.
-"""
+"""What ``api/guard.py`` promises: which requests are accepted, and how much of them is read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Whatever is sent, the API answers in JSON and below 500, and no table grows.
-
-Must not know what is right about an input: only what must never come out.
-"""
+"""Whatever is sent, the API answers in JSON and below 500, and no table grows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The OpenAPI document says what the API does: schemathesis asks the running server.
-
-Must not name endpoints one by one: what is served is what is described.
-"""
+"""The OpenAPI document says what the API does: schemathesis asks the running server."""
 
 from __future__ import annotations
 
@@ -151,7 +148,7 @@ def test_a_mounted_app_is_called_where_it_is() -> None:
     assert answer.json["servers"] == [{"url": "/my%20shop/api/auth"}]
 
 
-def test_every_code_is_in_the_document_or_of_the_door_alone(document: Any) -> None:
+def test_every_code_is_in_the_document_or_of_the_middleware_alone(document: Any) -> None:
     statuses = {kind.code: kind.status for kind in error_classes()}
     said = {
         code

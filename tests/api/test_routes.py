@@ -1,7 +1,4 @@
-"""What each endpoint of ``api/routes.py`` answers, through the real middleware.
-
-Must not look into the database for what the API itself can show.
-"""
+"""What each endpoint of ``api/routes.py`` answers, through the real middleware."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What ``api/wire.py`` promises of the JSON that goes out and comes in.
-
-Must not start a server: values in, bytes out.
-"""
+"""What ``api/wire.py`` promises of the JSON that goes out and comes in."""
 
 from __future__ import annotations
 

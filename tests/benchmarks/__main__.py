@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks``: what a session costs a request, as ratios of one run.
 
-Must not assert: it prints. Rounds of the contenders are interleaved, and medians are shown,
-because machines differ and change their pace.
+Rounds of the contenders are interleaved, and medians are shown, because machines differ and
+change their pace.
 """
 
 from __future__ import annotations

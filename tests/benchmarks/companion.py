@@ -1,7 +1,4 @@
-"""``python -m tests.benchmarks.companion``: what a test with sessions costs, and the plugin alone.
-
-Must not assert: it prints.
-"""
+"""``python -m tests.benchmarks.companion``: what a test with sessions costs, and the plugin alone."""
 
 from __future__ import annotations
 

@@ -38,33 +38,33 @@ class TestListeners:
     """The application's own listeners."""
 
     def test_they_hear_what_happens_in_a_test(self, manager: SessionManager) -> None:
-        heard: list[SessionEvent] = []
-        manager.events.subscribe(heard.append)
+        received: list[SessionEvent] = []
+        manager.events.subscribe(received.append)
 
         with Bench(SessionMiddleware(account_app, manager)) as bench:
             bench.new_browser().sign_in("ada@example.org")
 
-        assert [event.name for event in heard] == ["session_created"]
+        assert [event.name for event in received] == ["session_created"]
 
     def test_they_hear_what_workers_do_once(self, manager: SessionManager) -> None:
-        heard: list[SessionEvent] = []
-        manager.events.subscribe(heard.append)
+        received: list[SessionEvent] = []
+        manager.events.subscribe(received.append)
 
         with Bench(SessionMiddleware(account_app, manager)) as bench:
             session = bench.new_browser().sign_in("ada@example.org")
             bench.workers.start().manager.revoke_session(session.id)
 
-        assert [event.name for event in heard] == ["session_created", "session_ended"]
+        assert [event.name for event in received] == ["session_created", "session_ended"]
 
     def test_those_of_a_test_are_gone_with_it(self, manager: SessionManager) -> None:
         with Bench(SessionMiddleware(account_app, manager)) as bench:
             bench.new_browser().sign_in("ada@example.org")
-        heard = list(bench.events)
+        received = list(bench.events)
 
         with Bench(SessionMiddleware(account_app, manager)) as later:
             later.new_browser().sign_in("ada@example.org")
 
-        assert bench.events == heard
+        assert bench.events == received
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from freezegun import freeze_time
 
-import wsgi_sessions_testing.fakes.clock as clock_room
+import wsgi_sessions_testing.fakes.clock as clock_module
 from wsgi_sessions_testing import START, FakeClock
 from wsgi_sessions_testing.fakes.clock import real_ns
 
@@ -176,9 +176,9 @@ def test_ticking_follows_real_time_whoever_freezes_that_of_python(package: str) 
 @pytest.mark.parametrize("package", ["freezegun", "time_machine"])
 def test_real_time_is_found_by_who_is_imported_while_it_is_frozen(package: str) -> None:
     with their_time_is_frozen(package):
-        room = run_path(clock_room.__file__)
-        began_ns = room["real_ns"]()
-        assert any(room["real_ns"]() != began_ns for _ in range(10_000_000))
+        module = run_path(clock_module.__file__)
+        began_ns = module["real_ns"]()
+        assert any(module["real_ns"]() != began_ns for _ in range(10_000_000))
     assert 0 < real_ns() - began_ns < 60_000_000_000
 
 

@@ -1,7 +1,4 @@
-"""Fresh databases of every kind, and what the tests of the store build in them.
-
-Must not leave anything behind on a server: what was created is dropped.
-"""
+"""Fresh databases of every kind, and what the tests of the store build in them."""
 
 from __future__ import annotations
 

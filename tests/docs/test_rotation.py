@@ -1,7 +1,4 @@
-"""What ``docs/explanation/rotation.md`` says ``judge`` decides is what it decides; its picture can be shown.
-
-Must not repeat the page: its tables are read out of it.
-"""
+"""What ``docs/explanation/rotation.md`` says ``judge`` decides is what it decides; its picture can be shown."""
 
 from __future__ import annotations
 

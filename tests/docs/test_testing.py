@@ -1,7 +1,4 @@
-"""What ``docs/how-to/testing.md`` shows is run from there, and what it promises is counted.
-
-Must not repeat the page: everything is read out of it.
-"""
+"""What ``docs/how-to/testing.md`` shows is run from there, and what it promises is counted."""
 
 from __future__ import annotations
 

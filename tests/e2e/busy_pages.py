@@ -1,7 +1,4 @@
-"""Pages that ask as often as those of real sites: frames, streams, a worker, beacons, prerender.
-
-Must not know how sessions work: each tells whom it is for, or nothing to nobody.
-"""
+"""Pages that ask as often as those of real sites: frames, streams, a worker, beacons, prerender."""
 
 from __future__ import annotations
 

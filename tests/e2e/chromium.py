@@ -1,7 +1,4 @@
-"""Debian's Chromium, driven by Playwright, and what axe-core finds on a page.
-
-Must not download a browser: the one of the system is used, and its absence is a reason to skip.
-"""
+"""Debian's Chromium, driven by Playwright, and what axe-core finds on a page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Chromium with a profile on disk, in processes of our own: it can be closed, and killed.
-
-Must not write into the profile: what is on disk is what Chromium has put there.
-"""
+"""Chromium with a profile on disk, in processes of our own: it can be closed, and killed."""
 
 from __future__ import annotations
 
@@ -60,7 +57,7 @@ class DiskChromium:
         self.kill()
 
     def look_on(self, seconds: float) -> None:
-        """Let it work for a while; what Playwright is told meanwhile is heard."""
+        """Let it work for a while; what Playwright reports meanwhile is handled."""
         assert self._devtools is not None
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -1,7 +1,4 @@
-"""nginx with a configuration of a test's own, in front of what the test serves.
-
-Must not touch the system's own: everything lies in the test's folder.
-"""
+"""nginx with a configuration of a test's own, in front of what the test serves."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""People at the React example: their devices, their tabs, and what they do there.
-
-Must not call the API itself: everything goes through the page.
-"""
+"""People at the React example: their devices, their tabs, and what they do there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A served site whose sessions rotate, and what its pages, events and requests tell.
-
-Must not decide what is right: the tests do.
-"""
+"""A served site whose sessions rotate, and what its pages, events and requests tell."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The served application as the tests hold it: started, stopped, and moved in time.
-
-Must not know what is tested; every part that may be missing is asked for here.
-"""
+"""The served application as the tests hold it: started, stopped, and moved in time."""
 
 from __future__ import annotations
 

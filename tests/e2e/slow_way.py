@@ -1,7 +1,4 @@
-"""A way to a server on which long bodies stick half-way, as on a phone in a train.
-
-Must not change a byte, nor hold back an answer.
-"""
+"""A way to a server on which long bodies stick half-way, as on a phone in a train."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """The npm package ``better-auth``, unchanged, in Node against the server: whole stories.
 
-Must not build a request itself: what is sent is what the client sends.
-
 Two tabs are for ``test_react_app.py``: the client tells other tabs by the ``storage`` event of a
 window's ``localStorage``, and Node has no windows.
 """

@@ -1,7 +1,4 @@
-"""Chromium at a site behind nginx, which ends TLS, and a sub-domain that means it harm.
-
-Must not set a header that the browser or nginx sets by itself.
-"""
+"""Chromium at a site behind nginx, which ends TLS, and a sub-domain that means it harm."""
 
 from __future__ import annotations
 
@@ -199,7 +196,7 @@ def press(page: Page, label: str) -> int:
     return navigation.value.status
 
 
-HEARD = pytest.mark.parametrize(
+ACCEPTED = pytest.mark.parametrize(
     "site",
     [PASSED, DEFAULT, OLDER],
     indirect=True,
@@ -208,7 +205,7 @@ HEARD = pytest.mark.parametrize(
 PROXIED = pytest.mark.parametrize("site", [PASSED], indirect=True, ids=["nginx"])
 
 
-@HEARD
+@ACCEPTED
 def test_sign_up_and_in_work_behind_a_proxy_that_ends_tls(page: Page, site: Neighbourhood) -> None:
     assert who(page, site) == "nobody"
     assert press(page, "/sign-up") == 200
@@ -237,7 +234,7 @@ def test_sign_up_and_in_work_behind_a_proxy_that_ends_tls(page: Page, site: Neig
     assert who(page, site) == "bob@example.org"
 
 
-@HEARD
+@ACCEPTED
 def test_form_of_a_sub_domain_signs_nobody_in(page: Page, site: Neighbourhood) -> None:
     for is_signed_in in (False, True):
         if is_signed_in:

@@ -1,7 +1,4 @@
-"""The npm client itself in a page of another origin: heard where the origin is trusted.
-
-Must not build a request itself: the client does, and the browser judges.
-"""
+"""The npm client itself in a page of another origin: answered where the origin is trusted."""
 
 from __future__ import annotations
 

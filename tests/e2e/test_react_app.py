@@ -1,7 +1,4 @@
-"""The React example on the real ``better-auth/react``, in Chromium: what people see and do.
-
-Must not call the API itself: everything goes through the page.
-"""
+"""The React example on the real ``better-auth/react``, in Chromium: what people see and do."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The React example when time passes, the server is away, or a tab was left half-filled.
-
-Must not fake an answer: the server is stopped, or its database is taken away.
-"""
+"""The React example when time passes, the server is away, or a tab was left half-filled."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Chromium killed just after a rotation: it comes back with the token before, and stays signed in.
-
-Must not write cookies itself: what the jar has forgotten is what Chromium had not put on disk.
-"""
+"""Chromium killed just after a rotation: it comes back with the token before, and stays signed in."""
 
 from __future__ import annotations
 

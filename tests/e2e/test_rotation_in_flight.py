@@ -1,8 +1,4 @@
-"""Requests and answers of Chromium that are under way while the token rotates.
-
-Must not wait: uploads and answers are held until what they miss has happened, by the server's
-clock.
-"""
+"""Requests and answers of Chromium that are under way while the token rotates."""
 
 from __future__ import annotations
 

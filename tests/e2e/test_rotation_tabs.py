@@ -161,7 +161,7 @@ def test_four_tabs_for_two_minutes(playwright: Playwright, tmp_path: Path) -> No
     site.check_that_nobody_was_signed_out()
     assert who == EMAIL
     assert set(statuses) == {"200 OK"}
-    assert happened["session_rotated"] >= 4, "two minutes have room for five"
+    assert happened["session_rotated"] >= 4, "two minutes are enough for five"
     assert set(asked) == KINDS
     assert all(visit.done[act] for act in visit.acts()) and visit.done["crashed"]
 

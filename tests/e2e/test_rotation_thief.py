@@ -1,8 +1,4 @@
-"""A thief with a copy of Chromium's jar, who asks whenever it helps him: both can't go on.
-
-Must not judge by the generation that somebody shows: the owner is who signed in, the thief the
-other.
-"""
+"""A thief with a copy of Chromium's jar, who asks whenever it helps him: both can't go on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The sessions page as it looks: in Chromium, narrow and wide, light and dark, few and many.
-
-Must not need a script: all but the measuring works without JavaScript.
-"""
+"""The sessions page as it looks: in Chromium, narrow and wide, light and dark, few and many."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The quickstart as a visitor meets it: real gunicorn, real forms, one cookie jar a browser.
-
-Must not import the example: it is started the way the README says.
-"""
+"""The quickstart as a visitor meets it: real gunicorn, real forms, one cookie jar a browser."""
 
 from __future__ import annotations
 

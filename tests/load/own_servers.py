@@ -1,7 +1,4 @@
-"""Database servers of the tests' own, which may be killed, and a way to them that may be broken.
-
-Must not touch the servers that the other tests share.
-"""
+"""Database servers of the tests' own, which may be killed, and a way to them that may be broken."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The sessions page, as forms and links meet it: through the real middleware, by ``Browser``.
-
-Must not look at the picture; ``tests/e2e/test_sessions_page.py`` does.
-"""
+"""The sessions page, as forms and links meet it: through the real middleware, by ``Browser``."""
 
 from __future__ import annotations
 

@@ -255,8 +255,8 @@ def test_events_are_those_of_this_test(project: Project) -> None:
             assert ended.at == clock.now()
 
         def test_nobody_listens_afterwards(session_manager, session_events):
-            (hear,) = session_manager.events._listeners
-            assert hear == session_events.append
+            (listener,) = session_manager.events._listeners
+            assert listener == session_events.append
         """,
     )
     project.run().assert_outcomes(passed=3)

@@ -1,7 +1,4 @@
-"""Real servers in processes of their own, and visitors who talk to them.
-
-Must not leave a process behind: the whole group is killed.
-"""
+"""Real servers in processes of their own, and visitors who talk to them."""
 
 from __future__ import annotations
 

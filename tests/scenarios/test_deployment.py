@@ -1,7 +1,4 @@
-"""What ``docs/how-to/deployment.md`` shows is run as it is shown: commands, configurations, the app.
-
-Must not repeat the page: only folders, ports, the secret and the database are put in.
-"""
+"""What ``docs/how-to/deployment.md`` shows is run as it is shown: commands, configurations, the app."""
 
 from __future__ import annotations
 

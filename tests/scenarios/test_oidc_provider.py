@@ -1,7 +1,4 @@
-"""Social sign-in against a real OpenID provider in a process of its own, keys and all.
-
-Must not sign a token itself: the provider does, at the end of its authorization code flow.
-"""
+"""Social sign-in against a real OpenID provider in a process of its own, keys and all."""
 
 from __future__ import annotations
 

@@ -267,7 +267,7 @@ class TestHundredRequestsOfARotation:
         assert site.writes == [(0, True)], "one refresh, of generation 0"
         assert len({tab.session_token for tab in tabs}) == 100, "no two offers are alike"
 
-        # Half of them never heard the answers: they come with the old token, among the new.
+        # Half of them never got the answers: they come with the old token, among the new.
         site.ask_at_once(tabs[:50] + late_tabs)
         assert site.writes == [(0, True), (1, False)], "and one confirm"
 

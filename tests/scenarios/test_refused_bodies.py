@@ -1,7 +1,4 @@
-"""A client whose body is refused reads the refusal, and no reset connection, on real servers.
-
-Must not send slowly: that the reading ends by itself is ``tests/api/test_bodies.py``'s.
-"""
+"""A client whose body is refused reads the refusal, and no reset connection, on real servers."""
 
 from __future__ import annotations
 

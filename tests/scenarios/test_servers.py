@@ -1,7 +1,4 @@
-"""Every server that people run: one story each, PEP 3333 on both sides, and no shared connection.
-
-Must not know what a server does inside: it is asked over HTTP, and its log is read.
-"""
+"""Every server that people run: one story each, PEP 3333 on both sides, and no shared connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door: what a request costs, which headers it adds, and what it answers when things break."""
+"""The middleware: what a request costs, which headers it adds, and what it answers when things break."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What ``api/__init__.py`` promises of every call: paths, methods, headers, and a lost database.
-
-Must not repeat what single endpoints answer.
-"""
+"""What ``api/__init__.py`` promises of every call: paths, methods, headers, and a lost database."""
 
 from __future__ import annotations
 
