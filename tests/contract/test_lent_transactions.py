@@ -73,13 +73,17 @@ class TestWithinTheApplicationsTransaction:
         assert counts == [1] * (THREADS // 2)
 
     @pytest.mark.parametrize("server", ["mariadb"], indirect=True)
-    def test_sign_in_locks_nobody_elses_sessions(self, server: Place, ours: Store) -> None:
+    @pytest.mark.parametrize("part", ["sign-in", "sign-up"])
+    def test_nobody_elses_sessions_are_locked(self, server: Place, ours: Store, part: str) -> None:
         """In a table so small that any index is as good: that of ended_at holds everybody's."""
-        listing = ours.sessions._lock_list
-        values = {"user_id": "user-1", "now": NOW, "max_count": 1}
+        statement = {"sign-in": ours.sessions._lock_list, "sign-up": ours.session_ends._end_left}[
+            part
+        ]
+        values = {"user_id": "user-1", "now": NOW, "max_count": 1, "reason": "user_deleted"}
+        parameters = statement.fill(values)
         database = server.connections.database
         with database.connection_context():
-            plan = database.execute_sql("EXPLAIN " + listing.sql, listing.fill(values)).fetchall()
+            plan = database.execute_sql("EXPLAIN " + statement.sql, parameters).fetchall()
 
         assert [row[5] for row in plan] == ["wsgi_sessions_session_user_id_ended_at"]
 

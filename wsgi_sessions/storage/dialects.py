@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DIALECTS", "Dialect", "MySQL", "Postgres", "SQLite", "find_dialect"]
 
+_TABLES_LOCK = int.from_bytes(b"wsgi_ses", "big")
+"""The number of the lock that who creates tables takes."""
+
 
 class Dialect(ABC):
     """How one engine is spoken to. It has no state; the defaults are those of most servers."""
@@ -148,6 +151,61 @@ class Dialect(ABC):
         """Tell whether a server refused a connection because it has too many."""
         return self.meaning_of(error) is Meaning.TOO_MANY_CONNECTIONS
 
+    # Queries
+
+    now_sql: ClassVar[str] = "NULL"
+    """The server's clock in epoch milliseconds UTC, NULL where the process has the same one.
+
+    Of the statement, not of the transaction, which may be an old one of the application's.
+    """
+    may_fold_text: ClassVar[bool] = False
+    """Whether ``=`` may take two texts for one, whatever the collation is called."""
+    lowers_every_letter: ClassVar[bool] = False
+    """Whether LOWER() knows more letters than those of ASCII, whatever the locale is."""
+    refuses_unseen: ClassVar[bool] = False
+    """Whether a transaction may refuse to write what others have changed since it began."""
+
+    def for_update(self, query: Any) -> Any:
+        """Lock the rows of a query until the transaction is over."""
+        return query.for_update()
+
+    def is_equal_text(self, column: Any, other: Any) -> Any:
+        """Compare texts to the last character."""
+        return column == other
+
+    def is_like(self, column: Any, pattern: Any) -> Any:
+        """Compare a text with a pattern of LIKE, in which a backslash escapes."""
+        return peewee.Expression(column, "LIKE", pattern)
+
+    def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:
+        """Have an INSERT replace a column of the row that has its key already."""
+        return insert.on_conflict(conflict_target=[key], preserve=[column])
+
+    # Tables
+
+    counter_field: ClassVar[type[peewee.Field]] = peewee.BigAutoField
+    long_text_type: ClassVar[str] = "TEXT"
+    """A type for a million characters."""
+    exact_text: ClassVar[tuple[str, ...]] = ()
+    """What has a text column compared byte by byte."""
+    table_settings: ClassVar[tuple[str, ...]] = ()
+    has_widths: ClassVar[bool] = True
+    """Whether a column holds no more than its type says."""
+    own_kinds: ClassVar[tuple[str, ...]] = ()
+    """How the types begin that others keep as numbers or as text."""
+
+    @abstractmethod
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+        """Create those tables that are missing; safe when several processes do it at once."""
+
+    @abstractmethod
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        """Return SQL, and its parameters, for the columns of tables and views of these names.
+
+        Of each: table, whether it is one, name, type, whether it has to be given. Where
+        ``schema`` is empty, those that a statement without one finds.
+        """
+
 
 class SQLite(Dialect):
     """SQLite: a file of this machine, which is locked as a whole."""
@@ -217,6 +275,30 @@ class SQLite(Dialect):
     def is_idle(self, connection: Any) -> bool:
         return not connection.in_transaction
 
+    counter_field = peewee.AutoField
+    has_widths = False
+
+    def for_update(self, query: Any) -> Any:
+        return query  # the file is locked when a transaction begins
+
+    def is_like(self, column: Any, pattern: Any) -> Any:
+        return peewee.fn.LIKE(pattern, column, "\\")
+
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:  # noqa: ARG002  as long as for any lock
+        database.create_tables(models, safe=True)
+
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        schema = schema or "main"
+        sql = self._columns_sql.format(schema=schema, marks=", ".join("?" * len(tables)))
+        return sql, (schema, *(table.lower() for table in tables))
+
+    _columns_sql = """
+        SELECT m.name, m.type = 'table', c.name, c.type,
+            c."notnull" AND c.dflt_value IS NULL AND NOT c.pk
+        FROM "{schema}".sqlite_master AS m, pragma_table_info(m.name, ?) AS c
+        WHERE m.type IN ('table', 'view') AND lower(m.name) IN ({marks})
+    """
+
 
 class Postgres(Dialect):
     """PostgreSQL, over psycopg 3; an application's database may use psycopg2."""
@@ -284,6 +366,44 @@ class Postgres(Dialect):
             connection.pgconn.consume_input()
         return True
 
+    now_sql = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)"
+    refuses_unseen = True
+    own_kinds = ("bool", "uuid")
+
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+        def is_there(model: Any) -> bool:
+            """Tell whether the server finds a table, wherever it looks for it."""
+            parts = (model._meta.schema, model._meta.table_name)
+            name = ".".join(f'"{part}"' for part in parts if part)
+            [(found,)] = database.execute_sql("SELECT to_regclass(%s)", (name,)).fetchall()
+            return found is not None
+
+        # Where all are there nothing is locked: a worker that starts anew must not get into
+        # the way of those at work.
+        if all(map(is_there, models)):
+            return
+        # IF NOT EXISTS alone lets two processes collide in the catalogue.
+        with database.atomic():
+            database.execute_sql(f"SET LOCAL lock_timeout = {max_wait_s * 1000}")
+            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_TABLES_LOCK,))
+            if not all(map(is_there, models)):
+                database.create_tables(models, safe=True)
+
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        before = f'"{schema}".' if schema else ""
+        sql = self._columns_sql.format(marks=", ".join(["(%s)"] * len(tables)))
+        return sql, tuple(f'{before}"{table}"' for table in tables)
+
+    # As statements find it: along the search path, unless a schema is given.
+    _columns_sql = """
+        SELECT r.relname, r.relkind IN ('r', 'p', 'f'), c.attname,
+            format_type(c.atttypid, c.atttypmod),
+            c.attnotnull AND NOT c.atthasdef AND c.attidentity = ''
+        FROM (VALUES {marks}) AS wanted (name)
+        JOIN pg_class AS r ON r.oid = to_regclass(wanted.name)
+        JOIN pg_attribute AS c ON c.attrelid = r.oid AND c.attnum > 0 AND NOT c.attisdropped
+    """
+
 
 class MySQL(Dialect):
     """MariaDB and MySQL, over PyMySQL; an application's database may use other drivers."""
@@ -342,6 +462,45 @@ class MySQL(Dialect):
 
     def _has_unread(self, connection: Any) -> bool:
         return _is_readable(connection._sock.fileno())
+
+    # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
+    now_sql = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
+    may_fold_text = True
+    lowers_every_letter = True
+    long_text_type = "MEDIUMTEXT"
+    exact_text = ("COLLATE utf8mb4_bin",)
+    table_settings = ("ENGINE=InnoDB", "DEFAULT CHARSET=utf8mb4")
+
+    def is_equal_text(self, column: Any, other: Any) -> Any:
+        # Collations pass over spaces at the end, even the binary ones.
+        length = peewee.fn.CHAR_LENGTH
+        return (column == other) & (length(column) == length(other))
+
+    def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:  # noqa: ARG002  it takes no key
+        return insert.on_conflict(preserve=[column])
+
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+        # IF NOT EXISTS alone lets two processes collide over an index.
+        database.execute_sql(f"SELECT GET_LOCK('wsgi_sessions.tables', {max_wait_s})")
+        try:
+            database.create_tables(models, safe=True)
+        finally:
+            database.execute_sql("SELECT RELEASE_LOCK('wsgi_sessions.tables')")
+
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        one = self._columns_sql.format(schema="%s" if schema else "DATABASE()")
+        given = [(schema, table) if schema else (table,) for table in tables]
+        values = tuple(value for each in given for value in (*each, *each))
+        return " UNION ALL ".join([one] * len(tables)), values
+
+    # Each table by its own name: for anything wider the server reads the definitions of all.
+    _columns_sql = """
+        SELECT t.table_name, t.table_type = 'BASE TABLE', c.column_name, c.column_type,
+            c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra = ''
+        FROM information_schema.tables AS t, information_schema.columns AS c
+        WHERE t.table_schema = {schema} AND t.table_name = %s
+            AND c.table_schema = {schema} AND c.table_name = %s
+    """
 
 
 DIALECTS: tuple[Dialect, ...] = (SQLite(), Postgres(), MySQL())

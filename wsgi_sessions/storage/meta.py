@@ -56,7 +56,7 @@ class MetaStore:
 
     @cached_property
     def _lock(self) -> Statement:
-        return self._runner.compile(self._runner.for_update(self._by_name))
+        return self._runner.compile(self._runner.dialect.for_update(self._by_name))
 
     @cached_property
     def _insert(self) -> Statement:
@@ -64,8 +64,8 @@ class MetaStore:
 
     @cached_property
     def _replace(self) -> Statement:
-        # MySQL takes no name of the key that is there already.
-        is_mysql = self._runner.connections.is_mysql
-        target = {} if is_mysql else {"conflict_target": [self._meta.name]}
-        insert = self._meta.insert(self._values)
-        return self._runner.compile(insert.on_conflict(preserve=[self._meta.value], **target))
+        meta, dialect = self._meta, self._runner.dialect
+        insert = meta.insert(self._values)
+        return self._runner.compile(
+            dialect.replace_on_conflict(insert, key=meta.name, column=meta.value)
+        )

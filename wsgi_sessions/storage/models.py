@@ -16,6 +16,7 @@ import peewee
 
 from ..config.checks import DEFAULT_TABLE_PREFIX
 from ..errors import ConfigurationError
+from .dialects import find_dialect
 from .urls import find_database
 
 __all__ = ["Models", "build_models", "plain_key"]
@@ -72,16 +73,15 @@ def build_models(
     Raises ``ConfigurationError`` for a user model without a single primary key, with an
     attribute that it does not have, or bound to another database.
     """
-    is_mysql = isinstance(database, peewee.MySQLDatabase)
-    # Ids are compared byte by byte; MariaDB's usual collations fold case.
-    exact: dict[str, Any] = {"constraints": [peewee.SQL("COLLATE utf8mb4_bin")]} if is_mysql else {}
-
-    counter: Any = (
-        peewee.AutoField if isinstance(database, peewee.SqliteDatabase) else peewee.BigAutoField
-    )
+    dialect = find_dialect(database)
+    counter: Any = dialect.counter_field
+    # Ids are compared byte by byte; the usual collations of some engines fold case.
+    exact: dict[str, Any] = {}
+    if dialect.exact_text:
+        exact["constraints"] = [peewee.SQL(text) for text in dialect.exact_text]
 
     class LongTextField(peewee.TextField):
-        field_type = "MEDIUMTEXT" if is_mysql else "TEXT"
+        field_type = dialect.long_text_type
 
     def model(table: str, **attributes: Any) -> Any:
         meta_attributes: dict[str, Any] = {
@@ -89,10 +89,10 @@ def build_models(
             "table_name": f"{table_prefix}{table}",
             # Or Peewee would name the indexes after the class, without the prefix.
             "legacy_table_names": False,
+            "indexes": attributes.pop("indexes", ()),
         }
-        if is_mysql:
-            meta_attributes["table_settings"] = ["ENGINE=InnoDB", "DEFAULT CHARSET=utf8mb4"]
-        meta_attributes["indexes"] = attributes.pop("indexes", ())
+        if dialect.table_settings:
+            meta_attributes["table_settings"] = dialect.table_settings
         meta = type("Meta", (), meta_attributes)
         return type(table.capitalize(), (peewee.Model,), {"Meta": meta, **attributes})
 
@@ -226,10 +226,7 @@ def _check_is_same_database(database: peewee.Database, user_model: Any) -> None:
     theirs = find_database(user_model._meta.database or peewee.DatabaseProxy())
     if theirs is None or theirs is database:
         return
-    is_one_kind = any(
-        isinstance(theirs, kind) and isinstance(database, kind)
-        for kind in (peewee.SqliteDatabase, peewee.PostgresqlDatabase, peewee.MySQLDatabase)
-    )
+    is_one_kind = isinstance(theirs, find_dialect(database).peewee_class)
     names = [_name_of_place(each) for each in (theirs, database)]
     if is_one_kind and (None in names or (names[0] == names[1] and ":memory:" not in names)):
         return

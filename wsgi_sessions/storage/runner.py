@@ -21,14 +21,11 @@ class Runner:
 
     def __init__(self, connections: Connections) -> None:
         self.connections = connections
+        self.dialect = connections.dialect
 
     def compile(self, query: Any) -> Statement:
         """Compile for this database, though the application's model may not be bound to it."""
         return compile_query(query.bind(self.connections.database))
-
-    def for_update(self, query: Any) -> Any:
-        """Lock the rows of a query; SQLite locks the file when a transaction begins."""
-        return query if self.connections.is_sqlite else query.for_update()
 
     def atomically(self, work: Callable[[], T]) -> T:
         """Run statements all or none, again from the start after a conflict; nested calls join."""
@@ -60,16 +57,13 @@ class Runner:
     def write_compared(self, statement: Statement, **values: Any) -> int:
         """Run a compare-and-set as ``write`` does; 0 also where the application can't see why.
 
-        Its transaction on PostgreSQL may be one that does not see what others have changed
-        since it began; a savepoint keeps it usable.
+        Its transaction may be one that does not see what others have changed since it began;
+        a savepoint keeps it usable.
         """
-        connections = self.connections
-        if connections.is_sqlite or connections.is_mysql:
-            return self.write(statement, **values)
-        if not connections.is_within_app_transaction:
+        if not (self.dialect.refuses_unseen and self.connections.is_within_app_transaction):
             return self.write(statement, **values)
         try:
-            return connections.atomically(lambda: self.write(statement, **values))
+            return self.atomically(lambda: self.write(statement, **values))
         except StoreUnavailableError as error:
             if not self.was_overtaken(error):
                 raise
@@ -77,7 +71,7 @@ class Runner:
 
     def was_overtaken(self, error: StoreUnavailableError) -> bool:
         """Tell whether a write was refused because somebody else was faster."""
-        return self.connections.dialect.is_overtaken(error.__cause__)
+        return self.dialect.is_overtaken(error.__cause__)
 
     def write_unless_locked(self, statement: Statement, **values: Any) -> int:
         """Run an UPDATE; raise ``StoreUnavailableError`` at once where it would wait for a lock."""

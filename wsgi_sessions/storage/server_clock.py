@@ -21,7 +21,7 @@ class ServerClock:
         self._runner = runner
         self._clock = clock
         # A clock that was given to the manager counts as the database's.
-        self.is_own = not runner.connections.is_sqlite and isinstance(clock, SystemClock)
+        self.is_own = runner.dialect.is_server and isinstance(clock, SystemClock)
         """Whether the server's clock is another than this process's."""
 
     def read_ms(self) -> int | None:
@@ -36,16 +36,8 @@ class ServerClock:
 
     @property
     def sql(self) -> peewee.SQL:
-        """SQL for the server's clock, in epoch milliseconds UTC; NULL on SQLite.
-
-        Of the statement, not of the transaction, which may be an old one of the application's.
-        """
-        if self._runner.connections.is_sqlite:
-            return peewee.SQL("NULL")
-        if self._runner.connections.is_mysql:
-            # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
-            return peewee.SQL("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000")
-        return peewee.SQL("CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
+        """What stands for it in a query; NULL on SQLite."""
+        return peewee.SQL(self._runner.dialect.now_sql)
 
     def at_least(self, now: Any) -> Any:
         """Return an instant to write as now: never older than the server's clock says."""
@@ -57,4 +49,4 @@ class ServerClock:
 
     @cached_property
     def _read(self) -> Statement:
-        return Statement(f"SELECT {self.sql.sql}", ())
+        return Statement(f"SELECT {self._runner.dialect.now_sql}", ())

@@ -232,7 +232,7 @@ class SessionEnds:
     def _read_ids(self, condition: Any, *, is_locking: bool = False, **values: Any) -> list[str]:
         query = self._session.select(self._session.id).where(condition)
         if is_locking:
-            query = self._runner.for_update(query)
+            query = self._runner.dialect.for_update(query)
         statement = self._runner.compile(query.limit(MAX_LISTED_SESSIONS))
         return [session_id for (session_id,) in self._runner.read_rows(statement, **values)]
 

@@ -105,7 +105,7 @@ class SessionStore:
     def _lock(self) -> Statement:
         session = self._session
         query = session.select(*self._columns.fields.values()).where(session.id == slot("id"))
-        return self._runner.compile(self._runner.for_update(query))
+        return self._runner.compile(self._runner.dialect.for_update(query))
 
     def _refuse_other(self, found: object, wanted: str) -> None:
         """Raise, unless a collation may have taken one id for the other.
@@ -145,7 +145,7 @@ class SessionStore:
             .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
             .limit(slot("max_count"))
         )
-        return self._runner.compile(self._runner.for_update(query) if is_locking else query)
+        return self._runner.compile(self._runner.dialect.for_update(query) if is_locking else query)
 
     def _list_by(
         self, statement: Statement, user_id: Any, now_ms: int, max_count: int
@@ -228,7 +228,7 @@ class SessionStore:
     def _lock_data(self) -> Statement:
         session = self._session
         query = session.select(session.data, session.data_version).where(self._columns.is_live_row)
-        return self._runner.compile(self._runner.for_update(query))
+        return self._runner.compile(self._runner.dialect.for_update(query))
 
     @cached_property
     def _set_data(self) -> Statement:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
 from .connections import Connections
+from .dialects import Dialect
 
 __all__ = ["FoundTables"]
 
@@ -62,7 +63,6 @@ class FoundTables:
 
 
 def _check_ours(connections: Connections, model: Any, columns: dict[str, _Column]) -> None:
-    is_postgres = not connections.is_sqlite and not connections.is_mysql
     table = model._meta.table_name
     remedy = "it is somebody else's, or of another version: set another table_prefix, or mend it"
     if not all(column.is_table for column in columns.values()):
@@ -85,8 +85,7 @@ def _check_ours(connections: Connections, model: Any, columns: dict[str, _Column
                 f"{remedy}"
             )
         needed = field.ddl_datatype(context).sql
-        is_sized = not connections.is_sqlite
-        if not _is_fit(needed, column.type, is_postgres=is_postgres, is_sized=is_sized):
+        if not _is_fit(needed, column.type, dialect=connections.dialect):
             raise ConfigurationError(
                 f"the column {column.name} of the table {table} is {column.type} and has to be "
                 f"{needed}; {remedy}"
@@ -103,25 +102,26 @@ def _check_names(
             )
 
 
-def _is_fit(needed: str, given: str, *, is_postgres: bool, is_sized: bool) -> bool:
+def _is_fit(needed: str, given: str, *, dialect: Dialect) -> bool:
     """Tell whether a column of a type holds what one of another type does.
 
-    What we do not know is let pass. ``is_sized``: not SQLite, which keeps whatever fits the kind.
+    What we do not know is let pass.
     """
-    kinds = _kind_of(needed, is_postgres=is_postgres), _kind_of(given, is_postgres=is_postgres)
+    kinds = _kind_of(needed, dialect), _kind_of(given, dialect)
     if None in kinds:
         return True
     if kinds[0] != kinds[1]:
         return False
-    return not is_sized or _size_of(given, kinds[0]) >= _size_of(needed, kinds[0])
+    return not dialect.has_widths or _size_of(given, kinds[0]) >= _size_of(needed, kinds[0])
 
 
-def _kind_of(type_text: str, *, is_postgres: bool) -> str | None:
+def _kind_of(type_text: str, dialect: Dialect) -> str | None:
     text = type_text.lower()
     if not text:
         return None
-    if is_postgres and text.startswith(("bool", "uuid")):
-        return text[:4]
+    for kind in dialect.own_kinds:
+        if text.startswith(kind):
+            return kind
     if re.search("char|text|clob", text):
         return "text"
     if re.search("int|serial|bool", text):
@@ -154,71 +154,13 @@ def _columns_of(model: Any, found: Sequence[_Column]) -> dict[str, _Column]:
 
 
 def _read_columns(connections: Connections, models: Sequence[Any]) -> list[_Column]:
-    read = (
-        _read_on_sqlite
-        if connections.is_sqlite
-        else (_read_on_mysql if connections.is_mysql else _read_on_postgres)
-    )
-
     def schema_of(model: Any) -> str:
         return model._meta.schema or ""
 
     return [
         _Column(table, bool(is_table), name, kind, bool(must_be_given))
         for schema, group in groupby(sorted(models, key=schema_of), schema_of)
-        for table, is_table, name, kind, must_be_given in read(
-            connections, schema, [model._meta.table_name for model in group]
+        for table, is_table, name, kind, must_be_given in connections.read_rows(
+            *connections.dialect.columns_query(schema, [each._meta.table_name for each in group])
         )
     ]
-
-
-def _read_on_sqlite(
-    connections: Connections, schema: str, tables: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    schema = schema or "main"
-    sql = _ON_SQLITE.format(schema=schema, marks=", ".join("?" * len(tables)))
-    return connections.read_rows(sql, (schema, *(table.lower() for table in tables)))
-
-
-def _read_on_mysql(
-    connections: Connections, schema: str, tables: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    one = _ON_MYSQL.format(schema="%s" if schema else "DATABASE()")
-    given = [(schema, table) if schema else (table,) for table in tables]
-    return connections.read_rows(
-        " UNION ALL ".join([one] * len(tables)),
-        tuple(value for each in given for value in (*each, *each)),
-    )
-
-
-def _read_on_postgres(
-    connections: Connections, schema: str, tables: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    before = f'"{schema}".' if schema else ""
-    sql = _ON_POSTGRES.format(marks=", ".join(["(%s)"] * len(tables)))
-    return connections.read_rows(sql, tuple(f'{before}"{table}"' for table in tables))
-
-
-_ON_SQLITE = """
-SELECT m.name, m.type = 'table', c.name, c.type,
-    c."notnull" AND c.dflt_value IS NULL AND NOT c.pk
-FROM "{schema}".sqlite_master AS m, pragma_table_info(m.name, ?) AS c
-WHERE m.type IN ('table', 'view') AND lower(m.name) IN ({marks})
-"""
-# Each table by its own name: for anything wider the server reads the definitions of all.
-_ON_MYSQL = """
-SELECT t.table_name, t.table_type = 'BASE TABLE', c.column_name, c.column_type,
-    c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra = ''
-FROM information_schema.tables AS t, information_schema.columns AS c
-WHERE t.table_schema = {schema} AND t.table_name = %s
-    AND c.table_schema = {schema} AND c.table_name = %s
-"""
-# As our statements find it: along the search path, unless a schema is given.
-_ON_POSTGRES = """
-SELECT r.relname, r.relkind IN ('r', 'p', 'f'), c.attname,
-    format_type(c.atttypid, c.atttypmod),
-    c.attnotnull AND NOT c.atthasdef AND c.attidentity = ''
-FROM (VALUES {marks}) AS wanted (name)
-JOIN pg_class AS r ON r.oid = to_regclass(wanted.name)
-JOIN pg_attribute AS c ON c.attrelid = r.oid AND c.attnum > 0 AND NOT c.attisdropped
-"""

@@ -5,7 +5,6 @@ Must not know what is in them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -20,7 +19,7 @@ _USER_MODEL = "user_model"
 """The name in ``meta`` under which is kept whose sessions these are."""
 
 _MAX_WAIT_SECONDS = 60
-_LOCK = int.from_bytes(b"wsgi_ses", "big")
+"""Others may be making them all at the same moment."""
 
 
 class Tables:
@@ -42,7 +41,13 @@ class Tables:
         model, and ``StoreUnavailableError`` when the database does not answer.
         """
         self._refuse_others()
-        _create_missing_tables(self._connections, self._models.created_here)
+        connections = self._connections
+        connections.run(
+            lambda: connections.dialect.create_tables(
+                connections.database, self._models.created_here, max_wait_s=_MAX_WAIT_SECONDS
+            ),
+            timeout_ms=_MAX_WAIT_SECONDS * 1000,
+        )
         return self._mark()
 
     def look(self) -> bool:
@@ -107,46 +112,4 @@ def refuse_other_users(models: Models, *, whose: str, else_: str) -> None:
         f"the tables beside {models.meta._meta.table_name} hold the sessions of {whose}, and "
         f"here the users are {models.whose}; give each user model a table_prefix of its own. "
         f"{else_}"
-    )
-
-
-def _create_missing_tables(connections: Connections, models: Iterable[Any]) -> None:
-    """Create the tables of models that are missing; safe when several processes do it at once."""
-    database = connections.database
-    wanted = list(models)
-
-    def is_there(model: Any) -> bool:
-        """Tell whether PostgreSQL finds a model's table, wherever it looks for it."""
-        name = ".".join(
-            f'"{part}"' for part in (model._meta.schema, model._meta.table_name) if part
-        )
-        return database.execute_sql("SELECT to_regclass(%s)", (name,)).fetchone()[0] is not None
-
-    def create() -> None:
-        database.create_tables(wanted, safe=True)
-
-    def create_in_turn() -> None:
-        # IF NOT EXISTS alone lets two processes collide: in the catalogue of PostgreSQL
-        # (whose lock ends with the transaction), and over an index of MariaDB.
-        if connections.is_mysql:
-            database.execute_sql(f"SELECT GET_LOCK('wsgi_sessions.tables', {_MAX_WAIT_SECONDS})")
-            try:
-                create()
-            finally:
-                database.execute_sql("SELECT RELEASE_LOCK('wsgi_sessions.tables')")
-            return
-        # Where all are there nothing is locked: a worker that starts anew must not get into
-        # the way of those at work.
-        if all(map(is_there, wanted)):
-            return
-        with database.atomic():
-            # As long as on MariaDB: others may be making them all.
-            database.execute_sql(f"SET LOCAL lock_timeout = {_MAX_WAIT_SECONDS * 1000}")
-            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            if not all(map(is_there, wanted)):
-                create()
-
-    connections.run(
-        create if connections.is_sqlite else create_in_turn,
-        timeout_ms=_MAX_WAIT_SECONDS * 1000,
     )

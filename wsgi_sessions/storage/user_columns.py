@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
+from operator import eq
 from typing import Any
 from uuid import UUID
 
@@ -32,11 +34,10 @@ class UserColumns:
         # What the key holds: where it is a foreign key, that is the key of another model.
         self._plain_key: Any = plain_key(self.key)
         is_text = isinstance(self._plain_key, (peewee.CharField, peewee.TextField))
-        is_mysql = runner.connections.is_mysql
-        self.may_fold = is_text and (models.has_own_user or is_mysql)
+        dialect = runner.dialect
+        self.may_fold = is_text and (models.has_own_user or dialect.may_fold_text)
         """Whether a statement may take another user's key for this one."""
-        # MySQL's and MariaDB's collations pass over spaces at the end, even the binary ones.
-        self._passes_over_spaces = is_text and is_mysql
+        self._is_equal: Callable[[Any, Any], Any] = dialect.is_equal_text if is_text else eq
 
     # In SQL
 
@@ -48,19 +49,13 @@ class UserColumns:
 
     def is_of_user(self, column: Any) -> Any:
         """Return what finds the rows of one user, by exactly that key."""
-        return self._exactly(column, slot("user_id"))
+        return self._is_equal(column, slot("user_id"))
 
     def is_key(self, column: Any) -> Any:
         """Return what joins a user to the rows that hold the key."""
         if not self.has_own_model:
             return self.key == column  # we give none that ends in spaces
-        return self._exactly(self.key, column)
-
-    def _exactly(self, column: Any, other: Any) -> Any:
-        if not self._passes_over_spaces:
-            return column == other
-        length = peewee.fn.CHAR_LENGTH
-        return (column == other) & (length(column) == length(other))
+        return self._is_equal(self.key, column)
 
     # Keys
 
@@ -152,8 +147,8 @@ class EmailSearch:
             raise ConfigurationError(
                 "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
             )
-        may_miss = self._has_own_model and not email.isascii()
-        if may_miss and not self._runner.connections.is_mysql:
+        is_lowered = email.isascii() or self._runner.dialect.lowers_every_letter
+        if self._has_own_model and not is_lowered:
             return self._runner.read_rows(self._by_pattern, pattern=_pattern_of(email))
         return self._runner.read_rows(self._by_email, email=email)
 
@@ -168,10 +163,7 @@ class EmailSearch:
 
     @cached_property
     def _by_pattern(self) -> Statement:
-        # SQLite, and PostgreSQL under the locale C, leave all but ASCII as it is.
-        is_like: Any = peewee.Expression(self._stored, "LIKE", slot("pattern"))
-        if self._runner.connections.is_sqlite:
-            is_like = peewee.fn.LIKE(slot("pattern"), self._stored, "\\")
+        is_like = self._runner.dialect.is_like(self._stored, slot("pattern"))
         return self._runner.compile(self._query.where(is_like))
 
 

@@ -145,7 +145,7 @@ class UserStore:
     @cached_property
     def _lock(self) -> Statement:
         query = self._user.select(self._columns.key).where(self._is_it)
-        return self._runner.compile(self._runner.for_update(query))
+        return self._runner.compile(self._runner.dialect.for_update(query))
 
     def delete(self, user_id: Any) -> bool:
         """Delete a user's row, sessions and accounts left aside; tell whether it was there."""
