@@ -1,0 +1,207 @@
+"""What may differ between database engines."""
+
+from __future__ import annotations
+
+import select
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import peewee
+
+from ..driver_errors import Meaning, is_timeout, meaning_of, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..connections import Connections
+
+__all__ = ["Dialect", "execute", "is_readable"]
+
+
+class Dialect(ABC):
+    """How one engine is spoken to. It has no state; the defaults are those of most servers."""
+
+    peewee_class: ClassVar[type[peewee.Database]]
+    drivers: ClassVar[tuple[str, ...]]
+    """The modules whose ``Error`` may be raised, as far as they are installed."""
+    codes: ClassVar[Mapping[int | str, Meaning]]
+    """What SQLSTATEs and error numbers mean."""
+    texts: ClassVar[Mapping[str, Meaning]] = {}
+    """What an error without a code means by a part of its text."""
+    transaction_kind: ClassVar[tuple[str, ...]] = ()
+    """What Peewee's ``atomic()`` is given."""
+    is_server: ClassVar[bool] = True
+    """Whether connections go to another process, which may cut them or not answer."""
+    keeps_first_snapshot: ClassVar[bool] = False
+    """Whether a transaction's plain SELECTs show what was there at its first one."""
+    now_sql: ClassVar[str] = "NULL"
+    """The server's clock in epoch milliseconds UTC, NULL where the process has the same one.
+
+    Of the statement, not of the transaction, which may be an old one of the application's.
+    """
+    may_fold_text: ClassVar[bool] = False
+    """Whether ``=`` may take two texts for one, whatever the collation is called."""
+    lowers_every_letter: ClassVar[bool] = False
+    """Whether LOWER() knows more letters than those of ASCII, whatever the locale is."""
+    refuses_unseen: ClassVar[bool] = False
+    """Whether a transaction may refuse to write what others have changed since it began."""
+    counter_field: ClassVar[type[peewee.Field]] = peewee.BigAutoField
+    long_text_type: ClassVar[str] = "TEXT"
+    """A type for a million characters."""
+    exact_text: ClassVar[tuple[str, ...]] = ()
+    """What has a text column compared byte by byte."""
+    table_settings: ClassVar[tuple[str, ...]] = ()
+    has_widths: ClassVar[bool] = True
+    """Whether a column holds no more than its type says."""
+    own_kinds: ClassVar[tuple[str, ...]] = ()
+    """How the types begin that others keep as numbers or as text."""
+
+    # Databases
+
+    def is_in_memory(self, database: Any) -> bool:  # noqa: ARG002  not all have to
+        """Tell whether a database is in the memory of this process."""
+        return False
+
+    def file_of(self, database: Any) -> str | None:  # noqa: ARG002
+        """Return the path of the file that a database is, None if it is none or in a URI."""
+        return None
+
+    def is_missing(self, database: Any) -> bool:  # noqa: ARG002
+        """Tell whether there is no such database yet, and connecting to it would make it."""
+        return False
+
+    # Connections
+
+    def use_time_limits(self, database: Any) -> None:  # noqa: B027  not all have to
+        """Have a database of our own connect within the time that is left."""
+
+    def limited(self, connection: Any) -> AbstractContextManager[None]:  # noqa: ARG002  as above
+        """Have replies waited for no longer than the time that is left."""
+        return nullcontext()
+
+    def connect(self, database: Any) -> Any:
+        """Open one more connection to a database of our own."""
+        return database._connect()
+
+    @abstractmethod
+    def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
+        """Have the engine itself give up a wait for a lock."""
+
+    @abstractmethod
+    def write_unless_locked(
+        self, connections: Connections, sql: str, parameters: Sequence[Any]
+    ) -> int:
+        """Run one UPDATE that fails at once where it would have to wait for a lock."""
+
+    @abstractmethod
+    def is_idle(self, connection: Any) -> bool:
+        """Tell whether a connection is open and within no transaction, as the driver knows it."""
+
+    def is_closed(self, connection: Any) -> bool:
+        """Tell whether the driver has found a connection to be closed, or broken."""
+        is_open = getattr(connection, "open", True) and not getattr(connection, "closed", False)
+        return not is_open
+
+    def is_running_query(self, connection: Any) -> bool:  # noqa: ARG002  as above
+        """Tell whether the driver is still reading what another query gives."""
+        return False
+
+    def has_unread(self, connection: Any) -> bool:
+        """Tell whether a server has sent something that nobody asked for.
+
+        On a connection at rest this is its end, or what is left of a query that was broken off.
+        It costs no round trip.
+        """
+        try:
+            return self._has_unread(connection)
+        except Exception:
+            # Closed already, found to be cut, or of a driver that does not tell.
+            return self.is_closed(connection)
+
+    def _has_unread(self, connection: Any) -> bool:  # noqa: ARG002  as above
+        return False
+
+    # Errors
+
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """Return what the installed drivers raise when something is wrong."""
+        errors: list[type[Exception]] = []
+        for driver in self.drivers:
+            with suppress(ImportError):
+                errors.append(import_module(driver).Error)
+        return tuple(errors)
+
+    def meaning_of(self, error: BaseException | None) -> Meaning | None:
+        """Return what an error of a driver means, or None for what is unknown."""
+        return meaning_of(error, codes=self.codes, texts=self.texts)
+
+    def translate(self, error: BaseException) -> Exception:
+        """Return the error of ours that a driver's stands for."""
+        return translate(error, self.meaning_of(error))
+
+    def is_conflict(self, error: BaseException | None) -> bool:
+        """Tell whether a transaction failed only because others were under way."""
+        return self.meaning_of(error) in (Meaning.OVERTAKEN, Meaning.LOCKED)
+
+    def is_overtaken(self, error: BaseException | None) -> bool:
+        """Tell whether a server undid a statement because somebody else's came first.
+
+        Who only waited in vain is not meant.
+        """
+        return self.meaning_of(error) is Meaning.OVERTAKEN
+
+    def is_timeout(self, error: BaseException) -> bool:
+        """Tell whether something was waited for until the time was over."""
+        return is_timeout(error, self.meaning_of(error))
+
+    def is_out_of_connections(self, error: BaseException) -> bool:
+        """Tell whether a server refused a connection because it has too many."""
+        return self.meaning_of(error) is Meaning.TOO_MANY_CONNECTIONS
+
+    # Queries
+
+    def for_update(self, query: Any) -> Any:
+        """Lock the rows of a query until the transaction is over."""
+        return query.for_update()
+
+    def is_equal_text(self, column: Any, other: Any) -> Any:
+        """Compare texts to the last character."""
+        return column == other
+
+    def is_like(self, column: Any, pattern: Any) -> Any:
+        """Compare a text with a pattern of LIKE, in which a backslash escapes."""
+        return peewee.Expression(column, "LIKE", pattern)
+
+    def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:
+        """Have an INSERT replace a column of the row that has its key already."""
+        return insert.on_conflict(conflict_target=[key], preserve=[column])
+
+    # Tables
+
+    @abstractmethod
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+        """Create those tables that are missing; safe when several processes do it at once."""
+
+    @abstractmethod
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        """Return SQL, and its parameters, for the columns of tables and views of these names.
+
+        Of each: table, whether it is one, name, type, whether it has to be given. Where
+        ``schema`` is empty, those that a statement without one finds.
+        """
+
+
+def execute(connection: Any, sql: str) -> None:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(sql)
+
+
+def is_readable(number: int) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([number], [], [], 0)[0])

@@ -1,0 +1,117 @@
+"""MariaDB and MySQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import peewee
+
+from .. import pymysql_driver
+from ..driver_errors import Meaning
+from .dialect import Dialect, execute, is_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..connections import Connections
+
+__all__ = ["MySQL"]
+
+
+class MySQL(Dialect):
+    """MariaDB and MySQL, over PyMySQL; an application's database may use other drivers."""
+
+    keeps_first_snapshot = True
+
+    peewee_class = peewee.MySQLDatabase
+    drivers = ("pymysql", "MySQLdb", "mysql.connector", "mariadb")
+    codes: ClassVar[Mapping[int | str, Meaning]] = {
+        1213: Meaning.OVERTAKEN,  # deadlock
+        1020: Meaning.OVERTAKEN,  # the row has changed since the snapshot
+        1205: Meaning.TIMED_OUT,  # lock_wait_timeout
+        1969: Meaning.TIMED_OUT,  # max_statement_time
+        3024: Meaning.TIMED_OUT,  # max_execution_time
+        1040: Meaning.TOO_MANY_CONNECTIONS,
+        1203: Meaning.TOO_MANY_CONNECTIONS,  # of this user
+        1226: Meaning.TOO_MANY_CONNECTIONS,  # max_user_connections
+        1062: Meaning.DUPLICATE,
+        1364: Meaning.REFUSED_ROW,  # a column without a default
+        3819: Meaning.REFUSED_ROW,  # a CHECK, on MySQL
+        4025: Meaning.REFUSED_ROW,  # a CHECK, on MariaDB
+        1054: Meaning.WRONG_COLUMN,  # it is not there
+        1906: Meaning.WRONG_COLUMN,  # only the server may fill it
+        1146: Meaning.MISSING_TABLE,
+        2006: Meaning.CONNECTION_LOST,
+        2013: Meaning.CONNECTION_LOST,
+        2055: Meaning.CONNECTION_LOST,
+        4031: Meaning.CONNECTION_LOST,
+    }
+    # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
+    now_sql = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
+    may_fold_text = True
+    lowers_every_letter = True
+    long_text_type = "MEDIUMTEXT"
+    exact_text = ("COLLATE utf8mb4_bin",)
+    table_settings = ("ENGINE=InnoDB", "DEFAULT CHARSET=utf8mb4")
+
+    def use_time_limits(self, database: Any) -> None:
+        database._connect = lambda: pymysql_driver.connect(database)
+
+    def limited(self, connection: Any) -> AbstractContextManager[None]:
+        return pymysql_driver.limited(connection)
+
+    def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
+        # Of rows, and of whole tables; in seconds.
+        seconds = max(1, -(-lock_ms // 1000))
+        execute(
+            connection,
+            f"SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}",
+        )
+
+    def write_unless_locked(
+        self, connections: Connections, sql: str, parameters: Sequence[Any]
+    ) -> int:
+        with connections.connection() as connection:
+            version = str(getattr(connection, "server_version", ""))
+            if "maria" in version.lower():  # MySQL has no such prefix, and waits
+                sql = f"SET STATEMENT innodb_lock_wait_timeout = 0, lock_wait_timeout = 0 FOR {sql}"
+            return connections.write(sql, parameters)
+
+    def is_idle(self, connection: Any) -> bool:
+        return bool(connection.open) and not connection.server_status & 1
+
+    def _has_unread(self, connection: Any) -> bool:
+        return is_readable(connection._sock.fileno())
+
+    def is_equal_text(self, column: Any, other: Any) -> Any:
+        # Collations pass over spaces at the end, even the binary ones.
+        length = peewee.fn.CHAR_LENGTH
+        return (column == other) & (length(column) == length(other))
+
+    def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:  # noqa: ARG002  it takes no key
+        return insert.on_conflict(preserve=[column])
+
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+        # IF NOT EXISTS alone lets two processes collide over an index.
+        database.execute_sql(f"SELECT GET_LOCK('wsgi_sessions.tables', {max_wait_s})")
+        try:
+            database.create_tables(models, safe=True)
+        finally:
+            database.execute_sql("SELECT RELEASE_LOCK('wsgi_sessions.tables')")
+
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        one = self._columns_sql.format(schema="%s" if schema else "DATABASE()")
+        given = [(schema, table) if schema else (table,) for table in tables]
+        values = tuple(value for each in given for value in (*each, *each))
+        return " UNION ALL ".join([one] * len(tables)), values
+
+    # Each table by its own name: for anything wider the server reads the definitions of all.
+    _columns_sql = """
+        SELECT t.table_name, t.table_type = 'BASE TABLE', c.column_name, c.column_type,
+            c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra = ''
+        FROM information_schema.tables AS t, information_schema.columns AS c
+        WHERE t.table_schema = {schema} AND t.table_name = %s
+            AND c.table_schema = {schema} AND c.table_name = %s
+    """

@@ -1,0 +1,127 @@
+"""PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import peewee
+
+from .. import psycopg_driver
+from ..driver_errors import Meaning
+from .dialect import Dialect, execute, is_readable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..connections import Connections
+
+__all__ = ["Postgres"]
+
+_TABLES_LOCK = int.from_bytes(b"wsgi_ses", "big")
+"""The number of the lock that who creates tables takes."""
+
+
+class Postgres(Dialect):
+    """PostgreSQL, over psycopg 3; an application's database may use psycopg2."""
+
+    peewee_class = peewee.PostgresqlDatabase
+    drivers = ("psycopg", "psycopg2")
+    codes: ClassVar[Mapping[int | str, Meaning]] = {
+        "40001": Meaning.OVERTAKEN,  # serialization failure
+        "40P01": Meaning.OVERTAKEN,  # deadlock
+        "55P03": Meaning.TIMED_OUT,  # lock_timeout
+        "57014": Meaning.TIMED_OUT,  # statement_timeout
+        "53300": Meaning.TOO_MANY_CONNECTIONS,
+        "23505": Meaning.DUPLICATE,
+        "42703": Meaning.WRONG_COLUMN,  # it is not there
+        "42804": Meaning.WRONG_COLUMN,  # it is of another type
+        "42883": Meaning.WRONG_COLUMN,  # it can't be compared with a value of this type
+        "428C9": Meaning.WRONG_COLUMN,  # only the server may fill it
+        "42P01": Meaning.MISSING_TABLE,
+        "25P02": Meaning.FAILED_TRANSACTION,
+    }
+    # While it connects, the driver gives the text alone.
+    texts: ClassVar[Mapping[str, Meaning]] = {
+        "too many c": Meaning.TOO_MANY_CONNECTIONS,
+        "remaining connection slots": Meaning.TOO_MANY_CONNECTIONS,
+    }
+    # What is locked and then read has to be what is there now, whatever a role's default is.
+    transaction_kind = ("READ COMMITTED",)
+    now_sql = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)"
+    refuses_unseen = True
+    own_kinds = ("bool", "uuid")
+
+    def use_time_limits(self, database: Any) -> None:
+        database._adapter.connect = lambda _, **params: psycopg_driver.connect(database, params)
+
+    def limited(self, connection: Any) -> AbstractContextManager[None]:
+        return psycopg_driver.limited(connection)
+
+    def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
+        execute(connection, f"SET lock_timeout = {max(1, lock_ms)}")
+
+    def write_unless_locked(
+        self, connections: Connections, sql: str, parameters: Sequence[Any]
+    ) -> int:
+        def write() -> int:
+            # Within the application's transaction it would hold for what comes after, too.
+            [(before, _)] = connections.read_rows(
+                "SELECT current_setting('lock_timeout'), set_config('lock_timeout', '1', true)", ()
+            )
+            changed = connections.write(sql, parameters)
+            if not connections.has_begun_transaction:
+                connections.read_rows("SELECT set_config('lock_timeout', %s, true)", (before,))
+            return changed
+
+        return connections.atomically(write)
+
+    def is_idle(self, connection: Any) -> bool:
+        return not connection.closed and int(connection.pgconn.transaction_status) == 0
+
+    def is_running_query(self, connection: Any) -> bool:
+        pgconn = getattr(connection, "pgconn", None)
+        return pgconn is not None and int(pgconn.transaction_status) == 1
+
+    def _has_unread(self, connection: Any) -> bool:
+        for _ in range(3):
+            if not is_readable(connection.fileno()):
+                return False
+            # A notification is nothing bad: what the application listens to is kept for it.
+            connection.pgconn.consume_input()
+        return True
+
+    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+        def is_there(model: Any) -> bool:
+            """Tell whether the server finds a table, wherever it looks for it."""
+            parts = (model._meta.schema, model._meta.table_name)
+            name = ".".join(f'"{part}"' for part in parts if part)
+            [(found,)] = database.execute_sql("SELECT to_regclass(%s)", (name,)).fetchall()
+            return found is not None
+
+        # Where all are there nothing is locked: a worker that starts anew must not get into
+        # the way of those at work.
+        if all(map(is_there, models)):
+            return
+        # IF NOT EXISTS alone lets two processes collide in the catalogue.
+        with database.atomic():
+            database.execute_sql(f"SET LOCAL lock_timeout = {max_wait_s * 1000}")
+            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_TABLES_LOCK,))
+            if not all(map(is_there, models)):
+                database.create_tables(models, safe=True)
+
+    def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+        before = f'"{schema}".' if schema else ""
+        sql = self._columns_sql.format(marks=", ".join(["(%s)"] * len(tables)))
+        return sql, tuple(f'{before}"{table}"' for table in tables)
+
+    # As statements find it: along the search path, unless a schema is given.
+    _columns_sql = """
+        SELECT r.relname, r.relkind IN ('r', 'p', 'f'), c.attname,
+            format_type(c.atttypid, c.atttypmod),
+            c.attnotnull AND NOT c.atthasdef AND c.attidentity = ''
+        FROM (VALUES {marks}) AS wanted (name)
+        JOIN pg_class AS r ON r.oid = to_regclass(wanted.name)
+        JOIN pg_attribute AS c ON c.attrelid = r.oid AND c.attnum > 0 AND NOT c.attisdropped
+    """
