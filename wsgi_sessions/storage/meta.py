@@ -31,7 +31,7 @@ class MetaStore:
     def write_once(self, name: str, value: str) -> str:
         """Keep a value under a name unless there is one; return what is kept there.
 
-        However many processes do it at once, all are told the same value. Within the
+        However many processes do it at once, all get the same value. Within the
         application's transaction it is undone with that.
         """
         stored = self.read(name)

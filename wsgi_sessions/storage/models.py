@@ -1,7 +1,6 @@
 """The tables as Peewee models, built for one database.
 
-Must not run a query. The classes are made per database, because binding shared ones to a
-database would be seen by every other thread.
+Each database has classes of its own: every other thread would see it if shared ones were bound.
 """
 
 from __future__ import annotations
@@ -221,7 +220,7 @@ def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:
 def _check_is_same_database(database: peewee.Database, user_model: Any) -> None:
     """Refuse a user model that is surely somewhere else: a session and its user are one SELECT.
 
-    Two Peewee databases may lead to the same place; one without a name may yet be told it.
+    Two Peewee databases may lead to the same place; one without a name may be given it later.
     """
     theirs = find_database(user_model._meta.database or peewee.DatabaseProxy())
     if theirs is None or theirs is database:
@@ -239,10 +238,8 @@ def _check_is_same_database(database: peewee.Database, user_model: Any) -> None:
 def _name_of_place(database: peewee.Database) -> str | None:
     if database.database is None:
         return None
-    name = str(database.database)
-    if not isinstance(database, peewee.SqliteDatabase) or name.startswith("file:"):
-        return name
-    return str(Path(name).resolve()) if name not in ("", ":memory:") else ":memory:"
+    file = find_dialect(database).file_of(database)
+    return str(Path(file).resolve()) if file else str(database.database) or ":memory:"
 
 
 def _user_fields(user_model: Any, names: Mapping[str, str | None]) -> Mapping[str, Any]:

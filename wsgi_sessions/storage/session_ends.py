@@ -1,7 +1,7 @@
 """The ends of sessions: one that was judged, some by id, or all of a user's.
 
-Each end is told to cached copies in the same transaction. Many are ended by one statement, and
-what tells of them is bounded.
+Each end is written to the revocation feed too, in the same transaction. Many sessions are ended
+by one statement, and at most so many of their ids are returned.
 """
 
 from __future__ import annotations

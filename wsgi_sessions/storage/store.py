@@ -28,7 +28,7 @@ __all__ = ["Store"]
 T = TypeVar("T")
 
 _TAKEN = "a user with this e-mail address exists; sign in, or use another one"
-_MAX_INSERTS = 3
+_MAX_INSERT_TRIES = 3
 
 
 class Store:
@@ -102,7 +102,7 @@ class Store:
         ``ConfigurationError`` when the user model asks for something else.
         """
         refused: IntegrityConflict | None = None
-        for _ in range(_MAX_INSERTS):
+        for _ in range(_MAX_INSERT_TRIES):
             try:
                 return self.atomically(lambda: self._insert_user(user, account))
             except IntegrityConflict as conflict:

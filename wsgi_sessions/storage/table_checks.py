@@ -1,7 +1,6 @@
 """Compares the tables that are there with those we need: somebody else's are refused, by name.
 
-Must not write, and must not run a statement that fails: it may be in the application's
-transaction.
+No statement here may fail: it may be in the application's transaction.
 """
 
 from __future__ import annotations

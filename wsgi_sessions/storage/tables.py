@@ -1,7 +1,4 @@
-"""Makes the tables, once, however many processes start at the same moment, and checks them.
-
-Must not know what is in them.
-"""
+"""Creates the tables, once, however many processes start at the same moment, and checks them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Instants as the columns of an application's user model hold them.
-
-Must not know which column it is.
-"""
+"""Instants as the columns of an application's user model hold them."""
 
 from __future__ import annotations
 
@@ -17,9 +14,9 @@ from ..clock import datetime_from_ms, ms_from_datetime
 __all__ = ["ms_from_column", "ms_to_column", "slack_ms"]
 
 _HOUR_MS = 3_600_000
-_SECONDS_BELOW = 100_000_000_000
+_MAX_SECONDS = 100_000_000_000
 """As seconds the year 5138, as milliseconds 1973."""
-_MAX_NUMBER = 10**20
+_MAX_NANOSECONDS = 10**20
 """As nanoseconds the year 5138."""
 
 
@@ -84,10 +81,10 @@ def _read_text(text: str) -> datetime | float | None:
 
 def _ms_of_number(value: float | Decimal) -> int:
     """Return milliseconds; what they would be in another unit lies centuries away from today."""
-    if not 0 < value < _MAX_NUMBER:
+    if not 0 < value < _MAX_NANOSECONDS:
         return 0
-    if value < _SECONDS_BELOW:
+    if value < _MAX_SECONDS:
         return int(value * 1000)
-    while value >= _SECONDS_BELOW * 1000:
+    while value >= _MAX_SECONDS * 1000:
         value //= 1000
     return int(value)
