@@ -170,4 +170,4 @@ def _wait_for_refresh(browser: Browser) -> None:
     if session is not None:
         left_ms = session.record.expires_at_ms - browser.manager.clock.now_ms() - 1
         wait_ms = min(browser.manager.config.update_age_ms, max(0, left_ms))
-        wait_in_use(browser, wait_ms, lambda: session_seen_by_app(browser))
+        wait_in_use(browser, wait_ms)

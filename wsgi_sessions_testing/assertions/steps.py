@@ -171,7 +171,5 @@ def wait_in_use(
     while left_ms > 0:
         advance(browser.clock, min(step_ms, left_ms))
         left_ms -= step_ms
-        if left_ms > 0 and visit is None:
-            session_seen_by_app(browser)
-        elif left_ms > 0 and visit is not None:
-            visit()
+        if left_ms > 0:
+            visit() if visit is not None else session_seen_by_app(browser)
