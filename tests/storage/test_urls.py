@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,7 @@ class TestUrl:
     def test_missing_driver_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch, url: str, module: str, extra: str
     ) -> None:
-        real = builtins.__import__
-
-        def refuse(name: str, *given: Any, **more: Any) -> Any:
-            if name == module:
-                raise ImportError(name)
-            return real(name, *given, **more)
-
-        monkeypatch.setattr(builtins, "__import__", refuse)
+        monkeypatch.setitem(sys.modules, module, None)
 
         with pytest.raises(ConfigurationError) as caught:
             Connections(url)

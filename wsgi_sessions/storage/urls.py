@@ -1,11 +1,12 @@
-"""Which Peewee database is meant: by a URL, behind a proxy, or itself.
-
-Must not connect to it.
-"""
+"""Finds the Peewee database that is meant: by a URL, behind a proxy, or itself."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from inspect import signature
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,32 +15,13 @@ import peewee
 
 from ..errors import ConfigurationError
 
-__all__ = ["DEFAULT_TIMEOUT_MS", "find_database", "open_url"]
+__all__ = ["DEFAULT_TIMEOUT_MS", "SCHEMES", "find_database", "open_url"]
 
 DEFAULT_TIMEOUT_MS = 5000
 """How long whoever needs the database waits for it, unless told otherwise."""
 
-_SQLITE_PRAGMAS = {
-    "journal_mode": "wal",
-    "foreign_keys": 1,
-    "synchronous": "normal",
-}
 _CONNECT_SECONDS = 5
-_KEEPALIVES = {
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-_SCHEMES = {
-    "sqlite": "sqlite",
-    "postgres": "psycopg3",
-    "postgresql": "psycopg3",
-    "psycopg3": "psycopg3",
-    "mysql": "mysql",
-    "mariadb": "mysql",
-}
+_SQLITE_PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "normal"}
 
 
 def find_database(given: object) -> peewee.Database | None:
@@ -66,84 +48,25 @@ def find_database(given: object) -> peewee.Database | None:
 
 
 def open_url(url: str) -> peewee.Database:
-    """Return a database of our own for a URL; what it names is not looked at yet.
+    """Return a database of our own for a URL, without connecting to it.
 
     Raises ``ConfigurationError``, which never shows what the URL holds of user and password.
     """
     scheme, colon, rest = url.partition(":")
     # Without a colon, or with anything but a word before it, there is none to be shown.
     scheme = scheme.lower() if colon and scheme.replace("+", "").isalnum() else ""
-    known = _SCHEMES.get(scheme)
-    if known is None:
+    if scheme not in SCHEMES:
         raise ConfigurationError(
             f"the database URL has the scheme {scheme!r}; use sqlite:///file.db, "
             "postgresql://user@host/name or mysql://user@host/name"
         )
-    if known == "sqlite":
-        return _open_sqlite(rest)
-    try:
-        database = _open_server(known, rest)
-    except ImportError as error:
-        extra = "postgres" if known == "psycopg3" else "mysql"
-        raise ConfigurationError(
-            f"the driver for {scheme} databases is missing; "
-            f'install it with: pip install "wsgi-sessions[{extra}]"'
-        ) from error
-    except (RuntimeError, ValueError):
-        # What the parser says holds pieces of the URL.
-        raise ConfigurationError(
-            f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name, "
-            "with %40 for @, %2F for / and %3A for : in user and password"
-        ) from None
-    for name in database.connect_params.keys() - _options_of_driver(known):
-        raise ConfigurationError(
-            f"the database URL has the option {name!r}, which its driver does not know; write "
-            "it as the driver's documentation does, or leave it out"
-        )
-    return database
+    return SCHEMES[scheme](scheme, rest)
 
 
-def _open_server(known: str, rest: str) -> peewee.Database:
-    from playhouse.db_url import connect as database_from_url  # it loads every driver
-
-    options: dict[str, Any] = {"unquote_user": True, "unquote_password": True}
-    if known == "psycopg3":
-        import psycopg  # noqa: F401
-    else:
-        import pymysql  # noqa: F401
-
-        options["charset"] = "utf8mb4"
-    if "@" in urlsplit(f"{known}:{rest}").path:
-        raise ValueError("a slash in the password has cut the URL in two")
-    database: peewee.Database = database_from_url(f"{known}:{rest}", **options)
-    if "passwd" in database.connect_params:
-        # The older name of it, which PyMySQL warns of.
-        database.connect_params["password"] = database.connect_params.pop("passwd")
-    for name, value in _network_defaults(known).items():
-        database.connect_params.setdefault(name, value)
-    return database
+# SQLite
 
 
-def _options_of_driver(known: str) -> set[str]:
-    """Return what a driver's ``connect`` takes; psycopg hands on what libpq knows."""
-    if known == "mysql":
-        import pymysql
-
-        return set(signature(pymysql.connections.Connection.__init__).parameters)
-    import psycopg
-
-    of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
-    return of_libpq | set(signature(psycopg.connect).parameters)
-
-
-def _network_defaults(known: str) -> dict[str, Any]:
-    """Return what a URL says of the network where it says nothing else."""
-    if known == "mysql":
-        return {"connect_timeout": _CONNECT_SECONDS}
-    return {"connect_timeout": _CONNECT_SECONDS, **_KEEPALIVES}
-
-
-def _open_sqlite(rest: str) -> peewee.Database:
+def _open_sqlite(_: str, rest: str) -> peewee.Database:
     """Open what follows ``sqlite:``; a file's name is taken as it is, ``#`` and ``?`` too."""
     if rest not in ("", "//") and not rest.startswith("///"):
         raise ConfigurationError(
@@ -163,7 +86,7 @@ def _open_sqlite(rest: str) -> peewee.Database:
 
 
 class SqliteDatabase(peewee.SqliteDatabase):  # shown by its name, as one of a file is
-    """One database in memory, which every thread gets the one connection to."""
+    """One database in memory, over one connection that all threads share."""
 
     _only: Any = None
 
@@ -183,7 +106,96 @@ class SqliteDatabase(peewee.SqliteDatabase):  # shown by its name, as one of a f
 
 def _is_closed(connection: sqlite3.Connection) -> bool:
     try:
-        connection.total_changes  # noqa: B018
+        connection.total_changes  # noqa: B018  the cheapest use of it
     except sqlite3.ProgrammingError:
         return True
     return False
+
+
+# Servers
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """What a URL becomes for one driver; ``defaults`` hold where the URL says nothing else."""
+
+    module: str
+    extra: str
+    peewee_scheme: str
+    known_options: Callable[[Any], set[str]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _open_server(driver: _Driver, scheme: str, rest: str) -> peewee.Database:
+    try:
+        module = import_module(driver.module)
+        database = _parse(f"{driver.peewee_scheme}:{rest}", driver)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the driver for {scheme} databases is missing; "
+            f'install it with: pip install "wsgi-sessions[{driver.extra}]"'
+        ) from error
+    except (RuntimeError, ValueError):
+        # What the parser says holds pieces of the URL.
+        raise ConfigurationError(
+            f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name, "
+            "with %40 for @, %2F for / and %3A for : in user and password"
+        ) from None
+    for name in database.connect_params.keys() - driver.known_options(module):
+        raise ConfigurationError(
+            f"the database URL has the option {name!r}, which its driver does not know; write "
+            "it as the driver's documentation does, or leave it out"
+        )
+    return database
+
+
+def _parse(url: str, driver: _Driver) -> peewee.Database:
+    from playhouse.db_url import connect as database_from_url  # it loads every driver
+
+    if "@" in urlsplit(url).path:
+        raise ValueError("a slash in the password has cut the URL in two")
+    database: peewee.Database = database_from_url(
+        url, unquote_user=True, unquote_password=True, **driver.options
+    )
+    params = database.connect_params
+    if "passwd" in params:
+        # The older name of it, which PyMySQL warns of.
+        params["password"] = params.pop("passwd")
+    database.connect_params = {"connect_timeout": _CONNECT_SECONDS, **driver.defaults, **params}
+    return database
+
+
+def _options_of_psycopg(psycopg: Any) -> set[str]:
+    """Return what ``connect`` takes: it hands on what libpq knows."""
+    of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    return of_libpq | set(signature(psycopg.connect).parameters)
+
+
+_POSTGRES = _Driver(
+    module="psycopg",
+    extra="postgres",
+    peewee_scheme="psycopg3",
+    known_options=_options_of_psycopg,
+    defaults={
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    },
+)
+_MYSQL = _Driver(
+    module="pymysql",
+    extra="mysql",
+    peewee_scheme="mysql",
+    known_options=lambda pymysql: set(signature(pymysql.Connection.__init__).parameters),
+    options={"charset": "utf8mb4"},
+)
+
+SCHEMES: dict[str, Callable[[str, str], peewee.Database]] = {
+    "sqlite": _open_sqlite,
+    **dict.fromkeys(("postgres", "postgresql", "psycopg3"), partial(_open_server, _POSTGRES)),
+    **dict.fromkeys(("mysql", "mariadb"), partial(_open_server, _MYSQL)),
+}
+"""What opens a database, by the scheme of its URL and what follows the colon."""
