@@ -19,9 +19,9 @@ WRONG = ["Bob", "BOB", "bob ", "bob  ", " bob", "bób", "bob\t"]
 def folding_key(place: Place) -> Any:
     """Return a key by which the database itself finds "bob" for "Bob", where it can."""
     collation = None
-    if place.connections.is_sqlite:
+    if not place.connections.dialect.is_server:
         collation = "NOCASE"
-    elif place.connections.is_mysql:
+    elif place.kind == "mariadb":
         collation = "utf8mb4_general_ci"
     return peewee.CharField(primary_key=True, max_length=40, collation=collation)
 

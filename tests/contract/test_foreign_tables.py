@@ -54,7 +54,7 @@ def store_of(place: Place, **options: Any) -> Store:
 
 
 def run_sql(place: Place, sql: str) -> None:
-    quote = "`" if place.connections.is_mysql else '"'
+    quote = place.connections.database.quote[0]
     place.connections.write(sql.replace('"', quote), ())
 
 
@@ -290,7 +290,7 @@ class TestSomebodyElsesTable:
             'CREATE TABLE "wsgi_sessions_attempt" '
             f'("id" BIGINT PRIMARY KEY, "key" VARCHAR(64), "created_at" {created_at} NULL)',
         )
-        if bare.connections.is_sqlite and created_at == "INTEGER":
+        if not bare.connections.dialect.is_server and created_at == "INTEGER":
             store_of(bare).create_tables()
             return
 

@@ -157,7 +157,7 @@ class TestCreation:
         lock = store.users.lock
 
         def lock_together(user_id: Any) -> bool:
-            if not place.connections.is_sqlite:  # where the file is locked before
+            if place.connections.dialect.is_server:  # where the file is locked before
                 both_are_here.wait(WAIT_SECONDS)
             return lock(user_id)
 

@@ -47,7 +47,7 @@ def test_each_prefix_has_every_index(place: Place) -> None:
 
 
 def test_tables_of_the_application_are_left_alone(place: Place) -> None:
-    quote = "`" if place.connections.is_mysql else '"'
+    quote = place.connections.database.quote[0]
     for table in ("user", "session", "account", "meta"):
         place.connections.write(f"CREATE TABLE {quote}{table}{quote} (theirs INTEGER)", ())
 

@@ -47,7 +47,7 @@ def lent_open(connections: Connections) -> Connections:
 
 
 def put(connections: Connections, word: str) -> int:
-    mark = "?" if connections.is_sqlite else "%s"
+    mark = connections.database.param
     return connections.write(f"INSERT INTO thing (word) VALUES ({mark})", (word,))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from wsgi_sessions import ConfigurationError, SessionManager
 from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.dialects import SQLite
 
 from .probes import SECRET
 
@@ -112,7 +113,7 @@ class TestGivenDatabase:
         connections = Connections(outer)
 
         assert connections.database is database
-        assert (connections.is_owned, connections.is_sqlite) == (False, True)
+        assert (connections.is_owned, type(connections.dialect)) == (False, SQLite)
 
     def test_manager_works_over_a_proxy(self) -> None:
         proxy = peewee.DatabaseProxy()

@@ -133,7 +133,7 @@ class Site:
 
     def answer(self, environ: Any, start_response: Any) -> list[bytes]:
         pool = self.manager.connections.source.pool
-        self.in_use.append(len(pool._everything) - len(pool._idle))
+        self.in_use.append(len(pool._all) - len(pool._idle))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"user" if environ["wsgi_sessions.user"] else b"visitor"]
 
@@ -561,7 +561,7 @@ class TestPool:
         found = in_parallel(lambda _: [site.get(site.cookie)[:2] for _ in range(5)], 12)
 
         assert found == [[(200, "user")] * 5] * 12
-        assert len(site.manager.connections.source.pool._everything) <= 2
+        assert len(site.manager.connections.source.pool._all) <= 2
 
     def test_connection_is_given_back_before_the_application_runs(
         self, kind: str, new_site: Callable[..., Site]

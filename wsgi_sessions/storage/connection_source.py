@@ -101,7 +101,7 @@ class ConnectionSource:
         self.pool = Pool(
             1 if self._is_memory else max_connections,
             open_one=self._open,
-            is_full=self.dialect.is_out_of_connections,
+            is_full=lambda error: self.dialect.meaning_of(error) is Meaning.TOO_MANY_CONNECTIONS,
         )
         renew_locks_in_child(self)
 

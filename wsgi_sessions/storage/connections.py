@@ -12,8 +12,7 @@ import peewee
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
 from .connection_source import SHORT_MS, ConnectionSource
-from .dialects import MySQL, SQLite
-from .driver_errors import IntegrityConflict
+from .driver_errors import IntegrityConflict, Meaning
 from .time_budget import current_budget, left_ms, limited_to, spending
 from .urls import DEFAULT_TIMEOUT_MS
 
@@ -47,8 +46,6 @@ class Connections:
         self.dialect = self.source.dialect
         self.is_owned = self.source.is_owned
         self.first_use = self.source.first_use
-        self.is_sqlite = isinstance(self.dialect, SQLite)
-        self.is_mysql = isinstance(self.dialect, MySQL)
 
     def close(self) -> None:
         """Close the connections to a database of our own that are not in use."""
@@ -90,7 +87,10 @@ class Connections:
                 row: Row | None = entry.connection.execute(sql, parameters).fetchone()
             except BaseException as error:
                 source.pool.discard(entry)
-                if not isinstance(error, source.errors) or self.dialect.is_conflict(error):
+                if (
+                    not isinstance(error, source.errors)
+                    or self.dialect.meaning_of(error).is_conflict
+                ):
                     raise self._translated(error) from error
             else:
                 source.pool.give(entry)
@@ -191,7 +191,7 @@ class Connections:
                     is_last = attempt == _MAX_TRIES or self._is_time_over(cause)
                     if self.database.in_transaction() or is_last:
                         raise self._translated(error) from cause
-                    if not self.dialect.is_conflict(cause):
+                    if not self.dialect.meaning_of(cause).is_conflict:
                         # Once begun it may have been committed, so it is not sent again.
                         is_unsent = attempt == 1 and not has_begun[0] and self._is_cut(cause)
                         if cause is None or not (is_unsent and self.source.reconnect(cause)):
@@ -235,7 +235,7 @@ class Connections:
 
     def _is_time_over(self, error: BaseException | None) -> bool:
         """Tell whether whoever asks has waited for as long as they can."""
-        return left_ms() == 0 or (error is not None and self.dialect.is_timeout(error))
+        return left_ms() == 0 or self.dialect.meaning_of(error) is Meaning.TIMED_OUT
 
     def _is_cut(self, error: BaseException | None) -> bool:
         """Tell whether an error may mean that the server has closed the connection."""

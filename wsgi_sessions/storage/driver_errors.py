@@ -10,7 +10,7 @@ import peewee
 
 from ..errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 
-__all__ = ["IntegrityConflict", "Meaning", "is_timeout", "meaning_of", "translate"]
+__all__ = ["IntegrityConflict", "Meaning", "meaning_of", "translate"]
 
 
 class Meaning(Enum):
@@ -22,14 +22,20 @@ class Meaning(Enum):
     """Not done because another transaction was under way."""
     TIMED_OUT = auto()
     TOO_MANY_CONNECTIONS = auto()
+    CONNECTION_LOST = auto()
     REFUSED_ROW = auto()
     DUPLICATE = auto()
     INVALID_VALUE = auto()
     WRONG_COLUMN = auto()
     MISSING_TABLE = auto()
-    CONNECTION_LOST = auto()
     FAILED_TRANSACTION = auto()
     POOL_IS_FULL = auto()
+    UNKNOWN = auto()
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether it went wrong only because other transactions were under way."""
+        return self in (Meaning.OVERTAKEN, Meaning.LOCKED)
 
 
 _BY_CLASS = {
@@ -39,6 +45,19 @@ _BY_CLASS = {
     "UnicodeEncodeError": Meaning.INVALID_VALUE,
     "OverflowError": Meaning.INVALID_VALUE,
     "MaxConnectionsExceeded": Meaning.POOL_IS_FULL,
+}
+_UNAVAILABLE = {
+    Meaning.MISSING_TABLE: (
+        "a table is missing; call manager.create_tables() once, before serving"
+    ),
+    Meaning.POOL_IS_FULL: (
+        "the application's connection pool has no connection left; raise its "
+        "max_connections, or give it a timeout to wait for one"
+    ),
+    Meaning.FAILED_TRANSACTION: (
+        "the application's connection is in a transaction that failed and was not rolled "
+        "back; roll it back, or close the connection"
+    ),
 }
 
 
@@ -56,29 +75,33 @@ class IntegrityConflict(Exception):  # noqa: N818  named after the driver's erro
 def meaning_of(
     error: BaseException | None,
     *,
-    codes: Mapping[int | str, Meaning],
+    codes: Mapping[Meaning, tuple[int | str, ...]],
     texts: Mapping[str, Meaning],
-) -> Meaning | None:
-    """Return what an error means by its code, its class or else its text; None if it is unknown.
+) -> Meaning:
+    """Return what an error means by its code, its class or else its text.
 
     ``codes`` are SQLSTATEs and error numbers, ``texts`` parts of what the driver says.
     """
     if error is None:
-        return None
+        return Meaning.UNKNOWN
     error = _driver_error(error)
     number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-    given: list[Any] = [getattr(error, "sqlstate", None), getattr(error, "pgcode", None), number]
-    by_code = [codes[code] for code in given if code in codes]
-    by_class = [
-        _BY_CLASS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _BY_CLASS
-    ]
-    by_text = [] if any(given) else [texts[part] for part in texts if part in str(error)]
-    if by_class == [Meaning.REFUSED_ROW] and by_text[:1] == [Meaning.DUPLICATE]:
+    given = {getattr(error, "sqlstate", None), getattr(error, "pgcode", None), number} - {None}
+    names = [kind.__name__ for kind in type(error).__mro__]
+    found = [meaning for meaning in codes if not given.isdisjoint(codes[meaning])]
+    found += [_BY_CLASS[name] for name in names if name in _BY_CLASS]
+    if not given:
+        found += [texts[part] for part in texts if part in str(error)]
+    if found[:2] == [Meaning.REFUSED_ROW, Meaning.DUPLICATE]:
         return Meaning.DUPLICATE
-    return next(iter(by_code + by_class + by_text), None)
+    # What the drivers make of a socket's time-out.
+    is_timeout = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+    if is_timeout and found in ([], [Meaning.CONNECTION_LOST]):
+        return Meaning.TIMED_OUT
+    return found[0] if found else Meaning.UNKNOWN
 
 
-def translate(error: BaseException, meaning: Meaning | None) -> Exception:
+def translate(error: BaseException, meaning: Meaning) -> Exception:
     """Return the error of ours that a driver's stands for.
 
     No value of a row is in it: what a driver says of a refused row may hold the row.
@@ -92,34 +115,8 @@ def translate(error: BaseException, meaning: Meaning | None) -> Exception:
             f"a table of the sessions is not as it was made ({_refusal(error)}); "
             "bring it up to date, or set another table_prefix"
         )
-    text = _UNAVAILABLE.get(meaning) if meaning else None
-    return StoreUnavailableError(text or f"the database did not answer ({type(error).__name__})")
-
-
-_UNAVAILABLE = {
-    Meaning.MISSING_TABLE: (
-        "a table is missing; call manager.create_tables() once, before serving"
-    ),
-    Meaning.POOL_IS_FULL: (
-        "the application's connection pool has no connection left; raise its "
-        "max_connections, or give it a timeout to wait for one"
-    ),
-    Meaning.FAILED_TRANSACTION: (
-        "the application's connection is in a transaction that failed and was not rolled "
-        "back; roll it back, or close the connection"
-    ),
-}
-
-
-def is_timeout(error: BaseException, meaning: Meaning | None) -> bool:
-    """Tell whether the driver waited until the time was over."""
-    error = _driver_error(error)
-    return (
-        meaning is Meaning.TIMED_OUT
-        # What the drivers make of a socket's time-out.
-        or isinstance(error, TimeoutError)
-        or isinstance(error.__context__, TimeoutError)
-    )
+    unknown = f"the database did not answer ({type(error).__name__})"
+    return StoreUnavailableError(_UNAVAILABLE.get(meaning, unknown))
 
 
 def _refusal(error: BaseException) -> str:

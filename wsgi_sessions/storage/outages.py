@@ -1,6 +1,6 @@
-"""Says once why a database is away, in the driver's own words, and once that it is back.
+"""Logs once why a database does not answer, as the driver has it, and once that it does again.
 
-Must not show a password, nor a value of a row.
+No password is shown, and no value of a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Outages"]
 logger = logging.getLogger("wsgi_sessions")
 
 _MAX_TEXT = 600
-_OF_DATABASES = frozenset(
+_DATABASE_MODULES = frozenset(
     {"wsgi_sessions", "peewee", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb"}
 )
 _IN_URL = re.compile(r"(://[^\s/@:]*):[^\s/]*@")
@@ -27,16 +27,16 @@ _IN_SETTINGS = re.compile(
 
 
 class Outages:
-    """What the log is told of one manager's database."""
+    """The times in which one manager's database does not answer."""
 
     def __init__(self, database: Any) -> None:
         self._database = database
         self._began_ms: int | None = None
         self.is_away = False
-        """Whether the last thing that was heard of the database is that it did not answer."""
+        """Whether it did not answer when it was last used."""
 
     def begin(self, error: BaseException) -> None:
-        """Log why the database does not answer, unless that was said already."""
+        """Log why the database does not answer, unless that is logged already."""
         if self.is_away:
             return
         self.is_away = True
@@ -55,8 +55,8 @@ class Outages:
         logger.warning("the database %s answers again, after %.0f s", self._place(), seconds)
 
     def explain(self, error: BaseException) -> str:
-        """Return which database does not answer, and why, in the driver's own words."""
-        return f"the database {self._place()} does not answer: {self._words_of(error)}"
+        """Return which database does not answer, and why, as the driver has it."""
+        return f"the database {self._place()} does not answer: {self._reason(error)}"
 
     def _place(self) -> str:
         parameters = self._parameters()
@@ -65,16 +65,16 @@ class Outages:
         port = f":{parameters['port']}" if parameters.get("port") else ""
         return self._without_password(f"{name} on {host}{port}" if host else name)
 
-    def _words_of(self, error: BaseException) -> str:
-        """Return what we say of an error, and what the driver says of its cause."""
+    def _reason(self, error: BaseException) -> str:
+        """Return our text of an error, and the driver's texts of what caused it."""
         cause = error.__cause__
-        says_the_kind_alone = str(error).endswith(f"({type(cause).__name__})")
-        texts = [] if cause is not None and says_the_kind_alone else [str(error)]
+        names_the_class_alone = str(error).endswith(f"({type(cause).__name__})")
+        texts = [] if cause is not None and names_the_class_alone else [str(error)]
         while cause is not None and len(texts) < 5:
             text = f"{type(cause).__name__}: {cause}"
             if text not in texts:
                 texts.append(text)
-            cause = _said_before(cause)
+            cause = _error_before(cause)
         return self._without_password(" / ".join(texts))
 
     def _without_password(self, text: str) -> str:
@@ -91,15 +91,15 @@ class Outages:
         return getattr(self._database, "connect_params", None) or {}
 
 
-def _said_before(error: BaseException) -> BaseException | None:
+def _error_before(error: BaseException) -> BaseException | None:
     """Return the error that led to another, as that of a statement to that of its roll-back.
 
-    What the application was in the middle of is not meant, nor a row that was refused.
+    Neither an error that the application was handling, nor a refused row, whose text has values.
     """
     if error.__cause__ is not None:
         return error.__cause__ if error.__cause__ is not error else None
     context = error.__context__
-    if context is None or type(context).__module__.partition(".")[0] not in _OF_DATABASES:
+    if context is None or type(context).__module__.partition(".")[0] not in _DATABASE_MODULES:
         return None
     is_refusal = any(kind.__name__ == "IntegrityError" for kind in type(context).__mro__)
     return None if is_refusal else context

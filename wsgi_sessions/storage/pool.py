@@ -1,7 +1,4 @@
-"""A bounded pool of the connections of one process: the one given back last is taken first.
-
-Must not know SQL nor a driver: it is told how to open, to close and to look at a connection.
-"""
+"""A bounded pool of the connections of one process: the one given back last is taken first."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ __all__ = ["Pool", "PooledConnection"]
 
 
 class PooledConnection:
-    """A connection and what is set for it: how long it waits for a lock, and of which file."""
+    """A connection, how long it waits for a lock, and which file it has open."""
 
     __slots__ = ("connection", "file_id", "lock_ms")
 
@@ -32,7 +29,7 @@ class PooledConnection:
 
 
 class _Waiter:
-    """Somebody whose turn comes when a connection, or the room for one, is given back."""
+    """A thread that waits for a connection to be given back, or for room to open one."""
 
     __slots__ = ("entry", "event")
 
@@ -42,7 +39,11 @@ class _Waiter:
 
 
 class Pool:
-    """At most ``size`` connections; who comes when all are taken waits for a turn."""
+    """At most ``size`` connections; where all are in use, threads wait in turn.
+
+    ``open_one`` opens one more. ``is_full`` tells whether its error means that the server has
+    no room for one more.
+    """
 
     def __init__(
         self,
@@ -54,10 +55,10 @@ class Pool:
         self.size = size
         self._open_one = open_one
         self._is_full = is_full
-        self._everything: set[PooledConnection] = set()
+        self._all: set[PooledConnection] = set()
         self._idle: list[PooledConnection] = []
         self._begin()
-        weakref.finalize(self, _close_all, self._everything, self._owner)
+        weakref.finalize(self, _close_all, self._all, self._owner)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
@@ -68,9 +69,9 @@ class Pool:
 
     def leave_to_parent(self) -> bool:
         """In a forked child: begin with no connection; tell whether one had been in use."""
-        was_in_use = len(self._idle) < len(self._everything)
-        leave_to_parent((list(self._everything), self._idle))
-        self._everything.clear()
+        was_in_use = len(self._idle) < len(self._all)
+        leave_to_parent((list(self._all), self._idle))
+        self._all.clear()
         self._idle = []
         owner = self._owner
         self._begin()
@@ -81,12 +82,12 @@ class Pool:
     @property
     def is_open(self) -> bool:
         """Whether there is any connection."""
-        return bool(self._everything)
+        return bool(self._all)
 
     def take(self) -> PooledConnection:
         """Return a connection that nobody else uses until it is given back.
 
-        Raises what opening one raises, and ``StoreUnavailableError`` after waiting in vain.
+        Raises what opening one raises, and ``StoreUnavailableError`` when the time is over.
         """
         if os.getpid() != self._process_id:
             notice_fork()
@@ -111,15 +112,15 @@ class Pool:
             return None
 
     def give(self, entry: PooledConnection) -> None:
-        """Give back a connection that the next one can use as it is."""
-        # In this order: whoever begins to wait looks for an idle one after that.
+        """Give back a connection that the next thread can use as it is."""
+        # In this order: a thread that begins to wait looks for an idle one after that.
         self._idle.append(entry)
         if self._waiters:
             self._serve()
 
     def discard(self, entry: PooledConnection) -> None:
         """Close a connection that is of no more use."""
-        self._everything.discard(entry)
+        self._all.discard(entry)
         _close(entry)
         self._free_room()
 
@@ -137,14 +138,13 @@ class Pool:
             entry = self._open_one()
         except BaseException as error:
             is_full = isinstance(error, Exception) and self._is_full(error)
-            # A waiter to whom this room was handed on would only be refused, too.
+            # A waiter who was given this room would only be refused, too.
             self._free_room(may_be_used=not is_full)
             if is_full and self._count:
-                # The server has no room for one more, but one of ours will be given back,
-                # also one that another thread is opening just now.
+                # One of ours will be given back, also one that is being opened just now.
                 return self._wait()
             raise
-        self._everything.add(entry)
+        self._all.add(entry)
         return entry
 
     def _wait(self) -> PooledConnection:
@@ -156,7 +156,7 @@ class Pool:
         try:
             waiter.event.wait(None if patience_ms is None else patience_ms / 1000)
         except BaseException:
-            # A greenlet's time-out, say: what may have been handed over goes back.
+            # A greenlet's time-out, say: what it may have been given goes back.
             self._leave(waiter)
             raise
         with self._lock:
@@ -169,7 +169,7 @@ class Pool:
         return self._open() if waiter.entry is None else waiter.entry
 
     def _leave(self, waiter: _Waiter) -> None:
-        """Wait no longer, and give back what was handed over meanwhile."""
+        """Wait no longer, and give back what was given meanwhile."""
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
@@ -201,7 +201,7 @@ def _close(entry: PooledConnection) -> None:
 
 
 def _close_all(entries: set[PooledConnection], owner: list[int]) -> None:
-    """At the end of the pool, or of the process: close what is open, unless it is a parent's."""
+    """At the end of the pool, or of the process: close what is open, if it is this process's."""
     if owner[0] != os.getpid():
         leave_to_parent(list(entries))
         return

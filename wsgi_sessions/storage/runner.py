@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ..errors import StoreUnavailableError
 from .connections import Connections, Row
+from .driver_errors import Meaning
 from .statements import Statement, compile_query
 
 __all__ = ["Runner"]
@@ -71,7 +72,7 @@ class Runner:
 
     def was_overtaken(self, error: StoreUnavailableError) -> bool:
         """Tell whether a write was refused because somebody else was faster."""
-        return self.dialect.is_overtaken(error.__cause__)
+        return self.dialect.meaning_of(error.__cause__) is Meaning.OVERTAKEN
 
     def write_unless_locked(self, statement: Statement, **values: Any) -> int:
         """Run an UPDATE; raise ``StoreUnavailableError`` at once where it would wait for a lock."""

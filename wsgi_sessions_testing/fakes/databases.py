@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.dialects import MySQL
 
 from ..settings import settings_for_tests
 
@@ -53,7 +54,7 @@ class ServerDatabase:
     def url(self) -> str:
         """The URL of the database."""
         parts = urlsplit(self._url)
-        if self._server.is_mysql:
+        if isinstance(self._server.dialect, MySQL):
             return urlunsplit(parts._replace(path=f"/{self.name}"))
         query = dict(parse_qsl(parts.query))
         query["options"] = f"{query.get('options', '')} -csearch_path={self.name}".strip()
@@ -88,14 +89,14 @@ class ServerDatabase:
                     self._drop(name)
 
     def _drop(self, name: str) -> None:
-        if self._server.is_mysql:
+        if isinstance(self._server.dialect, MySQL):
             self._server.write(f"DROP DATABASE IF EXISTS `{name}`", ())
         else:
             self._server.write(f'DROP SCHEMA IF EXISTS "{name}" CASCADE', ())
 
     def _make(self) -> None:
         self.drop()
-        if self._server.is_mysql:
+        if isinstance(self._server.dialect, MySQL):
             self._server.write(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4", ())
         else:
             self._server.write(f'CREATE SCHEMA "{self.name}"', ())
@@ -110,7 +111,7 @@ class ServerDatabase:
 
     def _delete_rows(self) -> None:
         # TRUNCATE takes longer on both servers for the few rows that a test leaves.
-        quote = "`" if self._server.is_mysql else '"'
+        quote = self._server.database.quote[0]
         for table in self._tables:
             self._server.write(
                 f"DELETE FROM {quote}{self.name}{quote}.{quote}{table}{quote}",

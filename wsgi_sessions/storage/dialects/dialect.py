@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
-from ..driver_errors import Meaning, is_timeout, meaning_of, translate
+from ..driver_errors import Meaning, meaning_of, translate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Dialect(ABC):
     peewee_class: ClassVar[type[peewee.Database]]
     drivers: ClassVar[tuple[str, ...]]
     """The modules whose ``Error`` may be raised, as far as they are installed."""
-    codes: ClassVar[Mapping[int | str, Meaning]]
-    """What SQLSTATEs and error numbers mean."""
+    codes: ClassVar[Mapping[Meaning, tuple[int | str, ...]]] = {}
+    """SQLSTATEs and error numbers, by what they mean."""
     texts: ClassVar[Mapping[str, Meaning]] = {}
     """What an error without a code means by a part of its text."""
     transaction_kind: ClassVar[tuple[str, ...]] = ()
@@ -61,24 +61,24 @@ class Dialect(ABC):
 
     # Databases
 
-    def is_in_memory(self, database: Any) -> bool:  # noqa: ARG002  not all have to
+    def is_in_memory(self, database: Any) -> bool:
         """Tell whether a database is in the memory of this process."""
         return False
 
-    def file_of(self, database: Any) -> str | None:  # noqa: ARG002
+    def file_of(self, database: Any) -> str | None:
         """Return the path of the file that a database is, None if it is none or in a URI."""
         return None
 
-    def is_missing(self, database: Any) -> bool:  # noqa: ARG002
+    def is_missing(self, database: Any) -> bool:
         """Tell whether there is no such database yet, and connecting to it would make it."""
         return False
 
     # Connections
 
-    def use_time_limits(self, database: Any) -> None:  # noqa: B027  not all have to
+    def use_time_limits(self, database: Any) -> None:
         """Have a database of our own connect within the time that is left."""
 
-    def limited(self, connection: Any) -> AbstractContextManager[None]:  # noqa: ARG002  as above
+    def limited(self, connection: Any) -> AbstractContextManager[None]:
         """Have replies waited for no longer than the time that is left."""
         return nullcontext()
 
@@ -105,7 +105,7 @@ class Dialect(ABC):
         is_open = getattr(connection, "open", True) and not getattr(connection, "closed", False)
         return not is_open
 
-    def is_running_query(self, connection: Any) -> bool:  # noqa: ARG002  as above
+    def is_running_query(self, connection: Any) -> bool:
         """Tell whether the driver is still reading what another query gives."""
         return False
 
@@ -121,7 +121,7 @@ class Dialect(ABC):
             # Closed already, found to be cut, or of a driver that does not tell.
             return self.is_closed(connection)
 
-    def _has_unread(self, connection: Any) -> bool:  # noqa: ARG002  as above
+    def _has_unread(self, connection: Any) -> bool:
         return False
 
     # Errors
@@ -134,32 +134,13 @@ class Dialect(ABC):
                 errors.append(import_module(driver).Error)
         return tuple(errors)
 
-    def meaning_of(self, error: BaseException | None) -> Meaning | None:
-        """Return what an error of a driver means, or None for what is unknown."""
+    def meaning_of(self, error: BaseException | None) -> Meaning:
+        """Return what an error of a driver means."""
         return meaning_of(error, codes=self.codes, texts=self.texts)
 
     def translate(self, error: BaseException) -> Exception:
         """Return the error of ours that a driver's stands for."""
         return translate(error, self.meaning_of(error))
-
-    def is_conflict(self, error: BaseException | None) -> bool:
-        """Tell whether a transaction failed only because others were under way."""
-        return self.meaning_of(error) in (Meaning.OVERTAKEN, Meaning.LOCKED)
-
-    def is_overtaken(self, error: BaseException | None) -> bool:
-        """Tell whether a server undid a statement because somebody else's came first.
-
-        Who only waited in vain is not meant.
-        """
-        return self.meaning_of(error) is Meaning.OVERTAKEN
-
-    def is_timeout(self, error: BaseException) -> bool:
-        """Tell whether something was waited for until the time was over."""
-        return is_timeout(error, self.meaning_of(error))
-
-    def is_out_of_connections(self, error: BaseException) -> bool:
-        """Tell whether a server refused a connection because it has too many."""
-        return self.meaning_of(error) is Meaning.TOO_MANY_CONNECTIONS
 
     # Queries
 

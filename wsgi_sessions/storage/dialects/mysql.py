@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
-from .. import pymysql_driver
 from ..driver_errors import Meaning
+from . import pymysql_driver
 from .dialect import Dialect, execute, is_readable
 
 if TYPE_CHECKING:
@@ -23,33 +23,22 @@ __all__ = ["MySQL"]
 class MySQL(Dialect):
     """MariaDB and MySQL, over PyMySQL; an application's database may use other drivers."""
 
-    keeps_first_snapshot = True
-
     peewee_class = peewee.MySQLDatabase
     drivers = ("pymysql", "MySQLdb", "mysql.connector", "mariadb")
-    codes: ClassVar[Mapping[int | str, Meaning]] = {
-        1213: Meaning.OVERTAKEN,  # deadlock
-        1020: Meaning.OVERTAKEN,  # the row has changed since the snapshot
-        1205: Meaning.TIMED_OUT,  # lock_wait_timeout
-        1969: Meaning.TIMED_OUT,  # max_statement_time
-        3024: Meaning.TIMED_OUT,  # max_execution_time
-        1040: Meaning.TOO_MANY_CONNECTIONS,
-        1203: Meaning.TOO_MANY_CONNECTIONS,  # of this user
-        1226: Meaning.TOO_MANY_CONNECTIONS,  # max_user_connections
-        1062: Meaning.DUPLICATE,
-        1364: Meaning.REFUSED_ROW,  # a column without a default
-        3819: Meaning.REFUSED_ROW,  # a CHECK, on MySQL
-        4025: Meaning.REFUSED_ROW,  # a CHECK, on MariaDB
-        1054: Meaning.WRONG_COLUMN,  # it is not there
-        1906: Meaning.WRONG_COLUMN,  # only the server may fill it
-        1146: Meaning.MISSING_TABLE,
-        2006: Meaning.CONNECTION_LOST,
-        2013: Meaning.CONNECTION_LOST,
-        2055: Meaning.CONNECTION_LOST,
-        4031: Meaning.CONNECTION_LOST,
+    codes: ClassVar[Mapping[Meaning, tuple[int | str, ...]]] = {
+        Meaning.OVERTAKEN: (1213, 1020),  # deadlock, a row that changed since the snapshot
+        # lock_wait_timeout, max_statement_time, max_execution_time
+        Meaning.TIMED_OUT: (1205, 1969, 3024),
+        Meaning.TOO_MANY_CONNECTIONS: (1040, 1203, 1226),  # of all, and of this user
+        Meaning.CONNECTION_LOST: (2006, 2013, 2055, 4031),
+        Meaning.DUPLICATE: (1062,),
+        Meaning.REFUSED_ROW: (1364, 3819, 4025),  # a column without a default, a CHECK
+        Meaning.WRONG_COLUMN: (1054, 1906),  # not there, filled by the server alone
+        Meaning.MISSING_TABLE: (1146,),
     }
     # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
     now_sql = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
+    keeps_first_snapshot = True
     may_fold_text = True
     lowers_every_letter = True
     long_text_type = "MEDIUMTEXT"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
-from .. import psycopg_driver
 from ..driver_errors import Meaning
+from . import psycopg_driver
 from .dialect import Dialect, execute, is_readable
 
 if TYPE_CHECKING:
@@ -28,19 +28,15 @@ class Postgres(Dialect):
 
     peewee_class = peewee.PostgresqlDatabase
     drivers = ("psycopg", "psycopg2")
-    codes: ClassVar[Mapping[int | str, Meaning]] = {
-        "40001": Meaning.OVERTAKEN,  # serialization failure
-        "40P01": Meaning.OVERTAKEN,  # deadlock
-        "55P03": Meaning.TIMED_OUT,  # lock_timeout
-        "57014": Meaning.TIMED_OUT,  # statement_timeout
-        "53300": Meaning.TOO_MANY_CONNECTIONS,
-        "23505": Meaning.DUPLICATE,
-        "42703": Meaning.WRONG_COLUMN,  # it is not there
-        "42804": Meaning.WRONG_COLUMN,  # it is of another type
-        "42883": Meaning.WRONG_COLUMN,  # it can't be compared with a value of this type
-        "428C9": Meaning.WRONG_COLUMN,  # only the server may fill it
-        "42P01": Meaning.MISSING_TABLE,
-        "25P02": Meaning.FAILED_TRANSACTION,
+    codes: ClassVar[Mapping[Meaning, tuple[int | str, ...]]] = {
+        Meaning.OVERTAKEN: ("40001", "40P01"),  # serialization failure, deadlock
+        Meaning.TIMED_OUT: ("55P03", "57014"),  # lock_timeout, statement_timeout
+        Meaning.TOO_MANY_CONNECTIONS: ("53300",),
+        Meaning.DUPLICATE: ("23505",),
+        # Not there, of another type, not comparable with our values, filled by the server alone.
+        Meaning.WRONG_COLUMN: ("42703", "42804", "42883", "428C9"),
+        Meaning.MISSING_TABLE: ("42P01",),
+        Meaning.FAILED_TRANSACTION: ("25P02",),
     }
     # While it connects, the driver gives the text alone.
     texts: ClassVar[Mapping[str, Meaning]] = {

@@ -25,9 +25,8 @@ __all__ = ["SQLite"]
 class SQLite(Dialect):
     """SQLite: a file of this machine, which is locked as a whole."""
 
-    peewee_class = peewee.SqliteDatabase
+    peewee_class: ClassVar[type[peewee.Database]] = peewee.SqliteDatabase
     drivers = ("sqlite3",)
-    codes: ClassVar[Mapping[int | str, Meaning]] = {}
     texts: ClassVar[Mapping[str, Meaning]] = {
         "UNIQUE constraint failed": Meaning.DUPLICATE,
         "no such column": Meaning.WRONG_COLUMN,
@@ -69,7 +68,7 @@ class SQLite(Dialect):
             except Exception as error:
                 # While others turn a new file to WAL, SQLite does not wait, whatever its
                 # busy_timeout is.
-                if left_ms() == 0 or not self.is_conflict(error):
+                if left_ms() == 0 or not self.meaning_of(error).is_conflict:
                     raise
             time.sleep(0.01)
 

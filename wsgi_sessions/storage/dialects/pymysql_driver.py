@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from ..clock import monotonic_ms
-from .time_budget import left_ms
+from ...clock import monotonic_ms
+from ..time_budget import left_ms
 
 __all__ = ["connect", "limited"]
 
@@ -69,8 +69,8 @@ def _connection_class() -> Any:
     class MySQLConnection(pymysql.connections.Connection):
         """A connection that shares its TLS context, which takes 20 ms to make, with others.
 
-        It tries every address of its host. Neither an address nor the server's first words are
-        waited for longer than the time that is left.
+        It tries every address of its host. No address, and no greeting of a server, is waited
+        for longer than the time that is left.
         """
 
         _replies: Any = None

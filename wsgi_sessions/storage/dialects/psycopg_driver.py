@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
-from ..clock import monotonic_ms
-from .time_budget import left_ms
+from ...clock import monotonic_ms
+from ..time_budget import left_ms
 
 __all__ = ["connect", "limited"]
 
@@ -90,7 +90,7 @@ def _wait(connection: Any, wait: Callable[..., Any], steps: Any, *given: Any, **
     try:
         return wait(_until_over(steps), *given, **more)
     except _no_reply_error():
-        # What comes over it later is the reply to a question of the past.
+        # The reply to this statement may still come, and would be taken for that to the next.
         connection.pgconn.finish()
         raise
 
