@@ -124,5 +124,6 @@ def test_every_seeded_fault_is_in_the_table() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+?) \| ([0-9.]+) \|$", FAULTS_PAGE, re.MULTILINE)
 
     assert [name for name, *_ in rows] == [fault.name for fault in FAULTS]
+    assert f"All {len(FAULTS)} faults" in FAULTS_PAGE
     assert all(0 < float(seconds) < 60 for *_, seconds in rows)
     assert all(finder != "nothing" for _, finder, _ in rows)
