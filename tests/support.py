@@ -1,26 +1,42 @@
-"""What the tests of all folders share, built on the companion: clocks, a stage and rotations."""
+"""What the tests of all folders share, built on the companion: clocks, a stage, rotations and records."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from wsgi_sessions import SessionRequest, SystemClock
+from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
 from wsgi_sessions_testing import Bench, Browser, FakeClock
 
 __all__ = [
     "BEYOND_THE_WINDOW",
+    "BRANCH",
+    "DAY",
+    "NOW",
     "PASSWORD",
+    "WAIT_SECONDS",
     "Act",
     "ShiftedClock",
     "Stage",
+    "change_of",
     "confirm_next",
+    "in_parallel",
+    "make_account",
+    "make_session",
+    "make_user",
     "new_clock",
     "rotate",
     "sign_up",
 ]
 
+T = TypeVar("T")
+NOW = 1_800_000_000_000
+DAY = 86_400_000
+BRANCH = "Branch-0"
+WAIT_SECONDS = 20
 PASSWORD = "correct horse battery"
 Act = Callable[[SessionRequest], Any]
 
@@ -106,3 +122,84 @@ def rotate(browser: Browser, clock: FakeClock, *, path: str = "/") -> None:
     confirm_next(browser, clock, path=path)
     clock.advance(**BEYOND_THE_WINDOW)
     browser.get(path)
+
+
+# Records that are not stored, and threads
+
+
+def make_user(user_id: Any = "user-1", email: str = "ada@example.org") -> UserRecord:
+    """Return a user that is not stored."""
+    return UserRecord(user_id, email, False, "Ada", None, NOW, NOW)
+
+
+def make_account(user_id: Any = "user-1", password_hash: str | None = "hash-1") -> Account:
+    """Return the account that holds a user's password."""
+    return Account(f"account-{user_id}", user_id, "credential", str(user_id), password_hash)
+
+
+def make_session(session_id: str = "session-1", **changes: Any) -> SessionRecord:
+    """Return a live session that is not stored."""
+    record = SessionRecord(
+        id=session_id,
+        user_id=None,
+        generation=0,
+        branch=BRANCH,
+        branch_before=None,
+        is_settled=True,
+        caught_up=False,
+        confirmed_at_ms=NOW,
+        created_at_ms=NOW,
+        authenticated_at_ms=NOW,
+        updated_at_ms=NOW,
+        last_seen_at_ms=NOW,
+        expires_at_ms=NOW + 7 * DAY,
+        remember=True,
+        ip_address="192.0.2.1",
+        user_agent="Firefox",
+        data="{}",
+        data_version=0,
+        ended_at_ms=None,
+        end_reason=None,
+    )
+    return record._replace(**changes)
+
+
+def change_of(judged: SessionRecord, **changes: Any) -> Change:
+    """Return a change that leaves a session as it was judged, but for what is given."""
+    change = Change(
+        generation=judged.generation,
+        branch=judged.branch,
+        branch_before=judged.branch_before,
+        is_settled=judged.is_settled,
+        caught_up=judged.caught_up,
+        confirmed_at_ms=judged.confirmed_at_ms,
+        updated_at_ms=judged.updated_at_ms,
+        last_seen_at_ms=judged.last_seen_at_ms,
+        expires_at_ms=judged.expires_at_ms,
+        may_fail=False,
+        authenticated_at_ms=judged.authenticated_at_ms,
+    )
+    return change._replace(**changes)
+
+
+def in_parallel(work: Callable[[int], T], count: int) -> list[T]:
+    """Run work in as many threads, all let go at once; return what each returned."""
+    barrier = threading.Barrier(count)
+    results: dict[int, T] = {}
+    errors: list[BaseException] = []
+
+    def run(number: int) -> None:
+        barrier.wait(WAIT_SECONDS)
+        try:
+            results[number] = work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    if errors:
+        raise errors[0]
+    return [results[number] for number in range(count)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import NOW, make_account, make_session, make_user
+from tests.support import NOW, make_account, make_session, make_user
 from wsgi_sessions import SessionConfig, SignIn, User
 from wsgi_sessions.records import CachedCopy, EndReason, PresentedToken
 from wsgi_sessions.sessions.creation import CreatedSession

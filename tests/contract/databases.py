@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -18,13 +17,11 @@ import psycopg
 import pymysql
 import pytest
 
-from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
+from wsgi_sessions.records import SessionRecord
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import Models, build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
-
-T = TypeVar("T")
 
 POSTGRES = os.environ.get(
     "WSGI_SESSIONS_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"
@@ -32,11 +29,6 @@ POSTGRES = os.environ.get(
 MARIADB = os.environ.get("WSGI_SESSIONS_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test")
 SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB}
 KINDS = ("sqlite-file", "sqlite-memory", "borrowed", "postgres", "mariadb")
-
-NOW = 1_800_000_000_000
-DAY = 86_400_000
-BRANCH = "Branch-0"
-WAIT_SECONDS = 20
 
 
 @dataclass
@@ -164,61 +156,6 @@ def _why_unreachable(kind: str) -> str | None:
     return None
 
 
-def make_user(user_id: Any = "user-1", email: str = "ada@example.org") -> UserRecord:
-    """Return a user that is not stored."""
-    return UserRecord(user_id, email, False, "Ada", None, NOW, NOW)
-
-
-def make_account(user_id: Any = "user-1", password_hash: str | None = "hash-1") -> Account:
-    """Return the account that holds a user's password."""
-    return Account(f"account-{user_id}", user_id, "credential", str(user_id), password_hash)
-
-
-def make_session(session_id: str = "session-1", **changes: Any) -> SessionRecord:
-    """Return a live session that is not stored."""
-    record = SessionRecord(
-        id=session_id,
-        user_id=None,
-        generation=0,
-        branch=BRANCH,
-        branch_before=None,
-        is_settled=True,
-        caught_up=False,
-        confirmed_at_ms=NOW,
-        created_at_ms=NOW,
-        authenticated_at_ms=NOW,
-        updated_at_ms=NOW,
-        last_seen_at_ms=NOW,
-        expires_at_ms=NOW + 7 * DAY,
-        remember=True,
-        ip_address="192.0.2.1",
-        user_agent="Firefox",
-        data="{}",
-        data_version=0,
-        ended_at_ms=None,
-        end_reason=None,
-    )
-    return record._replace(**changes)
-
-
-def change_of(judged: SessionRecord, **changes: Any) -> Change:
-    """Return a change that leaves a session as it was judged, but for what is given."""
-    change = Change(
-        generation=judged.generation,
-        branch=judged.branch,
-        branch_before=judged.branch_before,
-        is_settled=judged.is_settled,
-        caught_up=judged.caught_up,
-        confirmed_at_ms=judged.confirmed_at_ms,
-        updated_at_ms=judged.updated_at_ms,
-        last_seen_at_ms=judged.last_seen_at_ms,
-        expires_at_ms=judged.expires_at_ms,
-        may_fail=False,
-        authenticated_at_ms=judged.authenticated_at_ms,
-    )
-    return change._replace(**changes)
-
-
 def stored_session(store: Store, session_id: str = "session-1") -> SessionRecord:
     """Return a session that must be there."""
     found = store.sessions.find(session_id)
@@ -232,26 +169,3 @@ def is_counted(sql: str) -> bool:
     How long SQLite waits for a lock is not: it is said anew where the use before was slow.
     """
     return not sql.startswith("PRAGMA busy_timeout")
-
-
-def in_parallel(work: Callable[[int], T], count: int) -> list[T]:
-    """Run work in as many threads, all let go at once; return what each returned."""
-    barrier = threading.Barrier(count)
-    results: dict[int, T] = {}
-    errors: list[BaseException] = []
-
-    def run(number: int) -> None:
-        barrier.wait(WAIT_SECONDS)
-        try:
-            results[number] = work(number)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_SECONDS)
-    if errors:
-        raise errors[0]
-    return [results[number] for number in range(count)]

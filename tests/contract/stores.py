@@ -8,6 +8,7 @@ from typing import Any
 import peewee
 import pytest
 
+from tests.support import BRANCH, NOW, change_of, make_session
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import Change, SessionRecord
 from wsgi_sessions.sessions.creation import NOTHING_REPLACED, Ended, Replaced, SessionCreation
@@ -16,15 +17,7 @@ from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import (
-    BRANCH,
-    NOW,
-    Place,
-    change_of,
-    is_counted,
-    make_session,
-    stored_session,
-)
+from .databases import Place, is_counted, stored_session
 
 THREADS = 10
 MOVED: tuple[dict[str, Any], ...] = (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from tests.support import NOW
 from wsgi_sessions.storage.store import Store
-
-from .databases import (
-    NOW,
-)
 
 
 class TestAttempts:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support import DAY, NOW, make_session
 from wsgi_sessions.records import EndReason
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    DAY,
-    NOW,
-    make_session,
-)
 from .stores import feed_ids
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ShiftedClock
+from tests.support import WAIT_SECONDS, ShiftedClock, in_parallel, make_session, make_user
 from wsgi_sessions import SessionEvent, SessionManager, SessionMiddleware
 from wsgi_sessions.clock import Clock, SystemClock
 from wsgi_sessions.records import ReadOptions, RequestFacts
@@ -20,17 +20,7 @@ from wsgi_sessions.sessions.signing import KeyRing
 from wsgi_sessions.storage.meta import DATABASE_SECRET
 from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock
 
-from .databases import (
-    KINDS,
-    WAIT_SECONDS,
-    Place,
-    connect_mariadb,
-    in_parallel,
-    make_session,
-    make_user,
-    open_place,
-    stored_session,
-)
+from .databases import KINDS, Place, connect_mariadb, open_place, stored_session
 
 SECRET = "a-secret-that-two-sites-share-" * 2
 PROCESSES = 6

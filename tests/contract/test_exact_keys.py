@@ -7,10 +7,11 @@ from typing import Any
 import peewee
 import pytest
 
+from tests.support import NOW, make_account, make_session, make_user
 from wsgi_sessions import SessionManager
 from wsgi_sessions.records import Account
 
-from .databases import NOW, Place, make_account, make_session, make_user, stored_session
+from .databases import Place, stored_session
 from .test_own_users import FIRST, SECRET, own_user
 
 WRONG = ["Bob", "BOB", "bob ", "bob  ", " bob", "bób", "bob\t"]

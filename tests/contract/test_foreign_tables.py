@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import peewee
 import pytest
 
+from tests.support import NOW, make_session, make_user
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.errors import ConfigurationError, StoreUnavailableError
 from wsgi_sessions.records import EndReason
@@ -18,7 +19,7 @@ from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import NOW, Place, make_session, make_user
+from .databases import Place
 
 KEYS: dict[str, Callable[[], peewee.Field]] = {
     "auto": peewee.AutoField,

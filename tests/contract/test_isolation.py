@@ -13,6 +13,7 @@ import psycopg
 import pymysql
 import pytest
 
+from tests.support import NOW, WAIT_SECONDS, change_of, in_parallel, make_session, make_user
 from wsgi_sessions import SessionManager
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.records import EndReason, ReadOptions, RequestFacts
@@ -22,18 +23,7 @@ from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import (
-    NOW,
-    WAIT_SECONDS,
-    Place,
-    change_of,
-    fresh_server_database,
-    in_parallel,
-    make_session,
-    make_user,
-    run_on_server,
-    stored_session,
-)
+from .databases import Place, fresh_server_database, run_on_server, stored_session
 from .stores import create_session
 
 CHANGE = change_of(make_session(), generation=1, branch="Branch-1", last_seen_at_ms=NOW + 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import NOW, WAIT_SECONDS, in_parallel, make_session, make_user
 from wsgi_sessions.errors import (
     UserAlreadyExistsError,
 )
@@ -16,14 +17,7 @@ from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import (
-    NOW,
-    WAIT_SECONDS,
-    Place,
-    in_parallel,
-    make_session,
-    make_user,
-)
+from .databases import Place
 from .stores import THREADS, confirm, create_session, live_ids
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import NOW, WAIT_SECONDS, in_parallel, make_session, make_user
 from wsgi_sessions.errors import (
     SessionLimitReached,
 )
@@ -15,15 +16,7 @@ from wsgi_sessions.records import EndReason
 from wsgi_sessions.sessions.creation import Ended, Replaced
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    NOW,
-    WAIT_SECONDS,
-    Place,
-    in_parallel,
-    make_session,
-    make_user,
-    stored_session,
-)
+from .databases import Place, stored_session
 from .stores import THREADS, create_session, end_reason, feed_ids, live_ids
 
 HOUR_MS = 3_600_000

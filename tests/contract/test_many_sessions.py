@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import DAY, NOW, make_session, make_user
 from wsgi_sessions.errors import SessionLimitReached
 from wsgi_sessions.records import EndReason
 from wsgi_sessions.sessions.creation import Ended
 from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
 
-from .databases import DAY, NOW, Place, make_session, make_user, stored_session
+from .databases import Place, stored_session
 from .stores import create_session
 
 MANY = 2300

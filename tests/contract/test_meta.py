@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import in_parallel
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import Place, in_parallel
+from .databases import Place
 
 THREADS = 8
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import peewee
 import pytest
 
-from tests.support import ShiftedClock
+from tests.support import DAY, NOW, ShiftedClock, make_session, make_user
 from wsgi_sessions import SessionManager
 from wsgi_sessions.clock import SystemClock, datetime_from_ms
 from wsgi_sessions.errors import ConfigurationError
@@ -17,7 +17,7 @@ from wsgi_sessions.records import Account
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import DAY, NOW, Place, make_session, make_user, stored_session
+from .databases import Place, stored_session
 
 SECRET = "s" * 32
 FIRST, SECOND = "f" * 24, "s" * 24

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support import NOW, make_account, make_session, make_user
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import NOW, Place, make_account, make_session, make_user, stored_session
+from .databases import Place, stored_session
 
 
 def test_the_same_ids_under_another_prefix_are_other_people(place: Place) -> None:

@@ -7,21 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import NOW, WAIT_SECONDS, in_parallel, make_session, make_user
 from wsgi_sessions.errors import (
     StoreUnavailableError,
 )
 from wsgi_sessions.records import EndReason
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    NOW,
-    WAIT_SECONDS,
-    Place,
-    in_parallel,
-    make_session,
-    make_user,
-    stored_session,
-)
+from .databases import Place, stored_session
 from .stores import MOVED, THREADS, break_feed, end_reason, feed_ids, insert_ended, live_ids
 
 

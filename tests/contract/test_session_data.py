@@ -6,15 +6,11 @@ import json
 
 import pytest
 
+from tests.support import NOW, in_parallel, make_session
 from wsgi_sessions.records import EndReason
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    NOW,
-    in_parallel,
-    make_session,
-    stored_session,
-)
+from .databases import stored_session
 from .stores import THREADS
 
 

@@ -7,21 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import NOW, change_of, in_parallel, make_session, make_user
 from wsgi_sessions.errors import (
     InvalidValueError,
 )
 from wsgi_sessions.records import EndReason
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    NOW,
-    Place,
-    change_of,
-    in_parallel,
-    make_session,
-    make_user,
-    stored_session,
-)
+from .databases import Place, stored_session
 from .stores import MOVED, THREADS, confirm, quoted, watch
 
 

@@ -11,6 +11,7 @@ import peewee
 import pytest
 from playhouse.postgres_ext import DateTimeTZField
 
+from tests.support import DAY, NOW, make_account, make_session, make_user
 from wsgi_sessions.errors import (
     ConfigurationError,
     UserAlreadyExistsError,
@@ -18,15 +19,7 @@ from wsgi_sessions.errors import (
 from wsgi_sessions.storage.session_ends import EndedSessions
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    DAY,
-    NOW,
-    Place,
-    make_account,
-    make_session,
-    make_user,
-    open_place,
-)
+from .databases import Place, open_place
 from .stores import create_session, end_reason, live_ids, own_user
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import NOW, in_parallel, make_account, make_session, make_user
 from wsgi_sessions.errors import (
     InvalidValueError,
     StoreUnavailableError,
@@ -15,14 +16,7 @@ from wsgi_sessions.storage.session_ends import EndedSessions
 from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
 
-from .databases import (
-    NOW,
-    Place,
-    in_parallel,
-    make_account,
-    make_session,
-    make_user,
-)
+from .databases import Place
 from .stores import THREADS, end_reason, feed_ids, watch
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.contract.databases import NOW, make_session
+from tests.support import NOW, make_session
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.records import Decision, PresentedToken, SessionRecord
 from wsgi_sessions.sessions.policy import judge

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import in_parallel
 from tests.scenarios.servers import Server, Visitor, fresh_database, serving
+from tests.support import in_parallel
 
 from .test_trouble import PATIENCE_SECONDS, SETTINGS, SLACK_SECONDS, Load, check, tell
 

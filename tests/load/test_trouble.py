@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import in_parallel
 from tests.scenarios.servers import SECRET, Answer, Server, Visitor, serving
+from tests.support import in_parallel
 from wsgi_sessions import SessionManager
 
 from .own_servers import OwnServer, Relay, own_server

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.contract.databases import NOW, make_session
+from tests.support import NOW, make_session
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import Decision, Offer, Outcome, PresentedToken, SessionRecord
 from wsgi_sessions.sessions.policy import judge

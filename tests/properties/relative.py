@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from tests.contract.databases import make_session
+from tests.support import make_session
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import (
     Decision,

@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import fresh_server_database, in_parallel
+from tests.contract.databases import fresh_server_database
+from tests.support import in_parallel
 
 ROOT = Path(__file__).parents[2]
 APPLICATION = "tests.scenarios.server_app:application"

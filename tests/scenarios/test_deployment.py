@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests.contract.databases import in_parallel
+from tests.support import in_parallel
 
 from .servers import (
     PASSWORD,

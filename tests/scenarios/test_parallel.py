@@ -22,7 +22,8 @@ import peewee
 import psycopg
 import pytest
 
-from tests.contract.databases import fresh_server_database, in_parallel
+from tests.contract.databases import fresh_server_database
+from tests.support import in_parallel
 from wsgi_sessions import SessionLimitReached, SessionManager, SessionMiddleware
 from wsgi_sessions.records import SessionRecord
 from wsgi_sessions.storage.models import Models, build_models

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import in_parallel
+from tests.support import in_parallel
 
 from .server_app import FAILING, KINDS
 from .servers import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.contract.databases import BRANCH, DAY, NOW, make_session
+from tests.support import BRANCH, DAY, NOW, make_session
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.records import (
     Change,

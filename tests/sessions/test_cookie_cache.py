@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.contract.databases import NOW, make_session, make_user
+from tests.support import NOW, make_session, make_user
 from wsgi_sessions.records import CachedCopy, UserRecord
 from wsgi_sessions.sessions.cookie_cache import CookieCache
 from wsgi_sessions.sessions.signing import KeyRing

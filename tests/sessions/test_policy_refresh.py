@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import DAY, NOW, make_session
+from tests.support import DAY, NOW, make_session
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.records import (
     Decision,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.databases import NOW, make_session, make_user
+from tests.support import NOW, make_session, make_user
 from wsgi_sessions.sessions.data import SessionData
 from wsgi_sessions.sessions.session import Session, User
 

@@ -12,7 +12,7 @@ from typing import Any
 import peewee
 import pytest
 
-from tests.contract.databases import in_parallel
+from tests.support import in_parallel
 from wsgi_sessions import SessionManager, StoreUnavailableError
 from wsgi_sessions.errors import InvalidValueError
 from wsgi_sessions.storage.connections import Connections, IntegrityConflict

@@ -16,7 +16,8 @@ from playhouse.db_url import connect as database_from_url
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
 from playhouse.sqliteq import SqliteQueueDatabase
 
-from tests.contract.databases import fresh_url, in_parallel
+from tests.contract.databases import fresh_url
+from tests.support import in_parallel
 from wsgi_sessions import ConfigurationError, SessionManager, StoreUnavailableError
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions_testing import CHEAP_PASSWORDS

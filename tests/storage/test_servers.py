@@ -12,7 +12,8 @@ import psycopg
 import pymysql
 import pytest
 
-from tests.contract.databases import fresh_server_database, in_parallel, run_on_server
+from tests.contract.databases import fresh_server_database, run_on_server
+from tests.support import in_parallel
 from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.errors import InvalidValueError
 from wsgi_sessions.storage.connections import Connections, IntegrityConflict

@@ -19,13 +19,8 @@ import pytest
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase
 from webob import Request
 
-from tests.contract.databases import (
-    SERVERS,
-    change_of,
-    connect_mariadb,
-    fresh_url,
-    in_parallel,
-)
+from tests.contract.databases import SERVERS, connect_mariadb, fresh_url
+from tests.support import change_of, in_parallel
 from wsgi_sessions import SessionManager, SessionMiddleware, StoreUnavailableError
 from wsgi_sessions.records import SessionRecord
 from wsgi_sessions_testing import CHEAP_PASSWORDS
