@@ -168,7 +168,7 @@ def url(kind: str, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def lent_database(url: str) -> Any:
+def app_database(url: str) -> Any:
     return database_from_url(url.replace("postgresql:", "psycopg3:"))
 
 
@@ -185,10 +185,12 @@ def connection_of(connections: Connections, kind: str) -> str:
     return seen[0]
 
 
-@pytest.mark.parametrize("is_lent", [False, True], ids=["owned", "lent"])
-def test_child_uses_a_connection_of_its_own(url: str, kind: str, fork: str, is_lent: bool) -> None:
-    connections = Connections(lent_database(url) if is_lent else url)
-    if is_lent:
+@pytest.mark.parametrize("is_of_app", [False, True], ids=["owned", "app"])
+def test_child_uses_a_connection_of_its_own(
+    url: str, kind: str, fork: str, is_of_app: bool
+) -> None:
+    connections = Connections(app_database(url) if is_of_app else url)
+    if is_of_app:
         connections.database.connect()
     parents = connection_of(connections, kind)
 
@@ -204,13 +206,13 @@ def test_child_uses_a_connection_of_its_own(url: str, kind: str, fork: str, is_l
     connections.database.close()
 
 
-@pytest.mark.parametrize("is_lent", [False, True], ids=["owned", "lent"])
+@pytest.mark.parametrize("is_of_app", [False, True], ids=["owned", "app"])
 def test_child_whose_threads_come_first_uses_no_connection_of_the_parent(
-    url: str, kind: str, fork: str, is_lent: bool
+    url: str, kind: str, fork: str, is_of_app: bool
 ) -> None:
     """The thread that was forked comes by only after another has noticed the fork."""
-    connections = Connections(lent_database(url) if is_lent else url)
-    if is_lent:
+    connections = Connections(app_database(url) if is_of_app else url)
+    if is_of_app:
         connections.database.connect()
     parents = connection_of(connections, kind)
 
@@ -226,12 +228,12 @@ def test_child_whose_threads_come_first_uses_no_connection_of_the_parent(
     connections.database.close()
 
 
-@pytest.mark.parametrize("is_lent", [False, True], ids=["owned", "lent"])
+@pytest.mark.parametrize("is_of_app", [False, True], ids=["owned", "app"])
 def test_statement_of_any_sort_goes_over_the_childs_own_connection(
-    url: str, kind: str, fork: str, is_lent: bool
+    url: str, kind: str, fork: str, is_of_app: bool
 ) -> None:
-    connections = Connections(lent_database(url) if is_lent else url)
-    if is_lent:
+    connections = Connections(app_database(url) if is_of_app else url)
+    if is_of_app:
         connections.database.connect()
     ways: list[Callable[[], Any]] = [
         lambda: connections.read_row("SELECT 1", ()),
@@ -256,7 +258,7 @@ def test_statement_of_any_sort_goes_over_the_childs_own_connection(
 def test_connection_that_the_application_opens_in_the_child_is_kept(
     url: str, kind: str, fork: str
 ) -> None:
-    database = lent_database(url)
+    database = app_database(url)
     connections = Connections(database)
 
     def in_child() -> str:
@@ -273,7 +275,7 @@ def test_manager_made_in_the_child_finds_a_connection_open(
     url: str, kind: str, fork: str, is_begun: bool
 ) -> None:
     """Who opened it nobody knows; a transaction was begun by the application that is at work."""
-    database = lent_database(url)
+    database = app_database(url)
     database.connect()
     opened = database.connection()
 
@@ -300,7 +302,7 @@ def test_manager_made_in_the_child_takes_nothing_from_the_pool_of_the_parent(
     url: str, kind: str, fork: str
 ) -> None:
     options = {"prefer_psycopg3": True} if kind == "postgres" else {}
-    given = lent_database(url)
+    given = app_database(url)
     pool = POOLS[kind](given.database, **{**given.connect_params, **options})
     with pool.connection_context():
         parents = str(pool.execute_sql(ASK[kind]).fetchone()[0])
@@ -315,7 +317,7 @@ def test_manager_made_in_the_child_takes_nothing_from_the_pool_of_the_parent(
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_child_takes_nothing_from_the_pool_of_the_parent(url: str, kind: str, fork: str) -> None:
     options = {"prefer_psycopg3": True} if kind == "postgres" else {}
-    given = lent_database(url)
+    given = app_database(url)
     pool = POOLS[kind](given.database, **{**given.connect_params, **options})
     connections = Connections(pool)
     parents = connection_of(connections, kind)
@@ -332,7 +334,7 @@ def test_child_takes_nothing_from_the_pool_of_the_parent(url: str, kind: str, fo
 def test_lock_of_a_database_that_is_being_opened_is_free_in_the_child(
     url: str, kind: str, fork: str
 ) -> None:
-    for given in (url, lent_database(url)):
+    for given in (url, app_database(url)):
         connections = Connections(given)
         with connections.database._lock, connections.first_use._lock:
             assert child_gets_there(partial(connections.read_row, "SELECT 1", ()), fork)
@@ -373,7 +375,7 @@ class TestMemory:
 
         assert said == "(0,)"
 
-    def test_lent_one_keeps_its_copy(self, fork: str) -> None:
+    def test_one_of_the_application_keeps_its_copy(self, fork: str) -> None:
         database: Any = peewee.SqliteDatabase(":memory:")
         connections = Connections(database)
         database.connect()

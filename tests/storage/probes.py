@@ -40,8 +40,8 @@ def noted(connections: Connections) -> Iterator[list[str]]:
     connection.set_trace_callback(None)
 
 
-def lent_open(connections: Connections) -> Connections:
-    """Return the same database as one that an application lends, open as it is."""
+def opened_by_app(connections: Connections) -> Connections:
+    """Return the same database as one of the application, with a connection open."""
     connections.database.connect()
     return Connections(connections.database)
 

@@ -1,4 +1,4 @@
-"""Connections of our own, and borrowed ones that are left as they were found."""
+"""Connections of our own, and those of an application, which are left as they were found."""
 
 from __future__ import annotations
 
@@ -266,9 +266,9 @@ def test_only_a_locked_new_file_is_opened_again(
     connections.close()
 
 
-class TestBorrowed:
+class TestAppDatabase:
     @pytest.fixture
-    def borrowed(self, file: Path) -> Iterator[peewee.SqliteDatabase]:
+    def app_database(self, file: Path) -> Iterator[peewee.SqliteDatabase]:
         database: Any = peewee.SqliteDatabase(str(file))
         database.execute_sql("CREATE TABLE thing (id INTEGER PRIMARY KEY, word TEXT UNIQUE)")
         database.close()
@@ -277,33 +277,33 @@ class TestBorrowed:
 
     @pytest.mark.parametrize("is_open", [False, True])
     def test_is_left_open_or_closed_as_it_was(
-        self, borrowed: peewee.SqliteDatabase, is_open: bool
+        self, app_database: peewee.SqliteDatabase, is_open: bool
     ) -> None:
         if is_open:
-            borrowed.connect()
-        connections = Connections(borrowed)
+            app_database.connect()
+        connections = Connections(app_database)
 
         put(connections, "a")
         count(connections)
         connections.atomically(lambda: put(connections, "b"))
         connections.close()
 
-        assert borrowed.is_closed() is not is_open
+        assert app_database.is_closed() is not is_open
 
-    def test_is_left_as_it_was_by_a_failure(self, borrowed: peewee.SqliteDatabase) -> None:
-        connections = Connections(borrowed)
+    def test_is_left_as_it_was_by_a_failure(self, app_database: peewee.SqliteDatabase) -> None:
+        connections = Connections(app_database)
 
         with pytest.raises(StoreUnavailableError):
             connections.read_row("SELECT * FROM missing", ())
 
-        assert borrowed.is_closed()
+        assert app_database.is_closed()
 
     def test_the_applications_transaction_stays_its_own(
-        self, borrowed: peewee.SqliteDatabase
+        self, app_database: peewee.SqliteDatabase
     ) -> None:
-        connections = Connections(borrowed)
+        connections = Connections(app_database)
 
-        with borrowed.atomic() as transaction:
+        with app_database.atomic() as transaction:
             put(connections, "a")
             with pytest.raises(LookupError):
                 connections.atomically(lambda: self.fail_after(put(connections, "b")))
@@ -316,12 +316,12 @@ class TestBorrowed:
         raise LookupError
 
     def test_manager_works_within_the_applications_transaction(
-        self, borrowed: peewee.SqliteDatabase
+        self, app_database: peewee.SqliteDatabase
     ) -> None:
-        manager = SessionManager(borrowed, secret=SECRET)
+        manager = SessionManager(app_database, secret=SECRET)
         manager.create_tables()
 
-        with borrowed.atomic() as transaction:
+        with app_database.atomic() as transaction:
             manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
             transaction.rollback()
 

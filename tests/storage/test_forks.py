@@ -31,10 +31,10 @@ class TestFork:
 
         assert Gone.closed == 1
 
-    @pytest.mark.parametrize("kind", ["memory", "borrowed"])
+    @pytest.mark.parametrize("kind", ["memory", "app"])
     def test_what_has_one_connection_keeps_it(self, kind: str) -> None:
-        borrowed: Any = peewee.SqliteDatabase(":memory:")
-        connections = Connections("sqlite:///:memory:" if kind == "memory" else borrowed)
+        app: Any = peewee.SqliteDatabase(":memory:")
+        connections = Connections("sqlite:///:memory:" if kind == "memory" else app)
         connections.database.connect()
         before = connections.database.connection()
 

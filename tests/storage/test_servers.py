@@ -18,7 +18,7 @@ from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.errors import InvalidValueError
 from wsgi_sessions.storage.connections import Connections, IntegrityConflict
 
-from .probes import connection_id, count, idle_one, lent_open, put
+from .probes import connection_id, count, idle_one, opened_by_app, put
 
 
 class TestServer:
@@ -238,59 +238,59 @@ class TestServer:
         connections.read_row("SELECT 1", ())
         return len(self.sent)
 
-    def test_borrowed_connection_that_was_killed_is_replaced_by_the_next_read(
+    def test_apps_connection_that_was_killed_is_replaced_by_the_next_read(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = lent_open(connections)
-        before = borrowed.read_row(connection_id(server), ())
-        self.kill(server, borrowed)
+        app = opened_by_app(connections)
+        before = app.read_row(connection_id(server), ())
+        self.kill(server, app)
 
-        after = borrowed.read_row(connection_id(server), ())
+        after = app.read_row(connection_id(server), ())
 
         assert after != before
         assert not connections.database.is_closed(), "open was found and open is left"
 
-    def test_borrowed_connection_that_was_killed_is_replaced_by_the_next_transaction(
+    def test_apps_connection_that_was_killed_is_replaced_by_the_next_transaction(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = lent_open(connections)
-        self.kill(server, borrowed)
+        app = opened_by_app(connections)
+        self.kill(server, app)
 
-        borrowed.atomically(lambda: put(borrowed, "a"))
+        app.atomically(lambda: put(app, "a"))
 
-        assert count(borrowed) == 1
+        assert count(app) == 1
         assert not connections.database.is_closed(), "open was found and open is left"
 
-    def test_borrowed_connection_killed_within_a_transaction_is_told(
+    def test_apps_connection_killed_within_a_transaction_is_told(
         self, server: str, connections: Connections
     ) -> None:
         """What the application did before is undone, and only it can do that again."""
-        borrowed = lent_open(connections)
+        app = opened_by_app(connections)
 
         with (
             suppress(peewee.InterfaceError, peewee.OperationalError),
             connections.database.atomic(),
         ):
-            self.kill(server, borrowed)
+            self.kill(server, app)
             with pytest.raises(StoreUnavailableError):
-                borrowed.read_row("SELECT 1", ())
+                app.read_row("SELECT 1", ())
 
-    def test_borrowed_connection_that_only_failed_is_kept(
+    def test_apps_connection_that_only_failed_is_kept(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = lent_open(connections)
-        before = borrowed.read_row(connection_id(server), ())
+        app = opened_by_app(connections)
+        before = app.read_row(connection_id(server), ())
 
         with pytest.raises(StoreUnavailableError):
-            borrowed.read_row("SELECT * FROM missing", ())
+            app.read_row("SELECT * FROM missing", ())
 
-        assert borrowed.read_row(connection_id(server), ()) == before
+        assert app.read_row(connection_id(server), ()) == before
 
-    def test_borrowed_connection_whose_server_is_gone_is_told(
+    def test_apps_connection_whose_server_is_gone_is_told(
         self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        borrowed = lent_open(connections)
-        self.kill(server, borrowed)
+        app = opened_by_app(connections)
+        self.kill(server, app)
 
         def refuse() -> None:
             raise OSError("connection refused")
@@ -298,9 +298,9 @@ class TestServer:
         with monkeypatch.context() as patch:
             patch.setattr(connections.database, "_connect", refuse)
             with pytest.raises(StoreUnavailableError):
-                borrowed.read_row("SELECT 1", ())
+                app.read_row("SELECT 1", ())
 
-        assert borrowed.read_row("SELECT 1", ()) == (1,)
+        assert app.read_row("SELECT 1", ()) == (1,)
 
     def test_connection_of_ours_waits_five_seconds_for_a_lock(
         self, server: str, connections: Connections
@@ -380,30 +380,30 @@ class TestServer:
         with pytest.raises(IntegrityConflict, match="country"):
             put(connections, "a")
 
-    def test_borrowed_database_that_is_closed_is_asked_again(
+    def test_apps_database_that_is_closed_is_asked_again(
         self, server: str, connections: Connections
     ) -> None:
         connections.close()
-        borrowed = Connections(connections.database)
+        app = Connections(connections.database)
 
-        assert borrowed.read_row("SELECT 1", ()) == (1,)
+        assert app.read_row("SELECT 1", ()) == (1,)
         assert connections.database.is_closed()
 
     def test_savepoint_within_the_applications_transaction(
         self, server: str, connections: Connections
     ) -> None:
-        borrowed = lent_open(connections)
+        app = opened_by_app(connections)
 
         def fail() -> None:
-            put(borrowed, "b")
+            put(app, "b")
             raise LookupError
 
         with connections.database.atomic():
-            put(borrowed, "a")
+            put(app, "a")
             with pytest.raises(LookupError):
-                borrowed.atomically(fail)
+                app.atomically(fail)
 
-        assert borrowed.read_rows("SELECT word FROM thing", ()) == [("a",)]
+        assert app.read_rows("SELECT word FROM thing", ()) == [("a",)]
 
     @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
     def test_server_that_is_not_there_is_unavailable(self, scheme: str) -> None:

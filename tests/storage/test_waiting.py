@@ -324,14 +324,14 @@ class TestLocks:
         assert site.record.end_reason == "replayed"
 
     @pytest.mark.parametrize("is_inner", [False, True], ids=["outside", "within"])
-    def test_touch_over_a_lent_database_waits_for_no_lock(
+    def test_touch_over_the_applications_database_waits_for_no_lock(
         self, kind: str, url: str, new_site: Callable[..., Site], is_inner: bool
     ) -> None:
         """Not within the application's transaction either, which goes on after it."""
         site = new_site()
         database: Any = site.manager.database
-        lent = SessionManager(database, secret="x" * 32)
-        found = lent.store.sessions.find(site.session_id)
+        of_app = SessionManager(database, secret="x" * 32)
+        found = of_app.store.sessions.find(site.session_id)
         assert found is not None
         record = found[0]
         touch = change_of(record, last_seen_at_ms=record.last_seen_at_ms + 1, may_fail=True)
@@ -341,13 +341,13 @@ class TestLocks:
             if is_inner and kind != "sqlite":
                 with database.atomic():
                     with pytest.raises(StoreUnavailableError):
-                        lent.store.sessions.apply(record, touch)
-                    assert lent.store.sessions.find(record.id) is not None, "it goes on"
+                        of_app.store.sessions.apply(record, touch)
+                    assert of_app.store.sessions.find(record.id) is not None, "it goes on"
             else:
                 with pytest.raises(StoreUnavailableError):
-                    lent.store.sessions.apply(record, touch)
+                    of_app.store.sessions.apply(record, touch)
             assert time.monotonic() - began < 3
-        assert lent.store.sessions.apply(record, touch)
+        assert of_app.store.sessions.apply(record, touch)
         database.close()
 
 
@@ -460,14 +460,14 @@ class TestSilentServer:
         with proxied(url) as (through, proxy):
             database: Any = new_site(url=through).manager.database
             database.connect()
-            lent = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            of_app = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
             proxy.is_silent = True
             began = time.monotonic()
             with pytest.raises(StoreUnavailableError):
-                lent.store.users.find("nobody")
+                of_app.store.users.find("nobody")
             took = time.monotonic() - began
             proxy.is_silent = False
-            assert lent.store.users.find("nobody") is None
+            assert of_app.store.users.find("nobody") is None
             database.close()
 
         assert took < PATIENCE_SECONDS + SLACK_SECONDS
@@ -493,16 +493,16 @@ class TestSilentServer:
             site = new_site(url=through)
             database = lend(through)
             database.connect()
-            lent = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
-            assert lent.is_live(site.session_id)
+            of_app = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            assert of_app.is_live(site.session_id)
             proxy.is_slow = True
             began = time.monotonic()
             with pytest.raises(StoreUnavailableError):
-                lent.is_live(site.session_id)
+                of_app.is_live(site.session_id)
             took = time.monotonic() - began
             proxy.is_slow = False
             assert took < PATIENCE_SECONDS + SLACK_SECONDS
-            assert lent.is_live(site.session_id)
+            assert of_app.is_live(site.session_id)
             database.close()
 
     def test_lent_pool_is_looked_at_within_the_budget(
@@ -512,17 +512,17 @@ class TestSilentServer:
         with proxied(url) as (through, proxy):
             site = new_site(url=through)
             pool = lend(through, of=POOLS[kind])
-            lent = SessionManager(pool, secret="x" * 32, database_patience=PATIENCE_SECONDS)
-            assert lent.is_live(site.session_id)
+            of_app = SessionManager(pool, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            assert of_app.is_live(site.session_id)
             proxy.is_silent = True
             began = time.monotonic()
             # What opens a new one then is the application's to limit: connect_timeout.
             with limited_opening(pool), pytest.raises(StoreUnavailableError):
-                lent.is_live(site.session_id)
+                of_app.is_live(site.session_id)
             took = time.monotonic() - began
             proxy.is_silent = False
             assert took < PATIENCE_SECONDS + SLACK_SECONDS
-            assert lent.is_live(site.session_id)
+            assert of_app.is_live(site.session_id)
             pool.close_all()
 
     def test_address_that_is_silent_leaves_time_for_the_next(
