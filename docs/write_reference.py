@@ -59,7 +59,8 @@ def environ_page() -> str:
     for key, meaning in ENVIRON_KEYS.items():
         function = getattr(wsgi_sessions, f"get_{key.rpartition('.')[2]}")
         holds = inspect.signature(function).return_annotation
-        rows.append([f"`{key}`", f"`{holds}`", f"`{function.__name__}()`", meaning])
+        kinds = " or ".join(f"`{kind}`" for kind in holds.split(" | "))
+        rows.append([f"`{key}`", kinds, f"`{function.__name__}()`", meaning])
     head = ("key", "holds", "read by", "meaning")
     source = WRITTEN.format("wsgi_sessions/transport/environ.py")
     return source + ENVIRON_INTRO + table(head, rows) + ENVIRON_OUTRO

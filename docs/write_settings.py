@@ -71,6 +71,7 @@ def render() -> str:
 def row(name: str, declared: Setting) -> str:
     variable = f"`{variable_of(name)}`" if declared.is_in_environment else "given in Python alone"
     takes = declared.kind.takes.replace("whole number", f"whole number of {declared.kind.unit}")
+    takes = takes.replace("`", "&#96;")  # the character itself, not the mark of code
     cells = [f"`{name}`<br>{variable}", takes, default_of(name, declared), declared.doc]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 

@@ -59,6 +59,16 @@ def test_every_exported_name_is_described_once() -> None:
     assert sorted([*shown, *here]) == sorted(wsgi_sessions.__all__)
 
 
+def test_the_members_that_are_named_exist() -> None:
+    for name, listed in re.findall(
+        r"^::: wsgi_sessions\.(\w+)\n    options:\n      members:\n((?:        - \w+\n)+)",
+        PYTHON,
+        re.MULTILINE,
+    ):
+        for member in re.findall(r"- (\w+)", listed):
+            assert hasattr(getattr(wsgi_sessions, name), member), f"{name}.{member}"
+
+
 def test_every_exported_name_of_the_companion_is_described_once() -> None:
     shown = re.findall(r"^::: wsgi_sessions_testing\.(\w+)$", TESTING, re.MULTILINE)
 
