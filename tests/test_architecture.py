@@ -23,6 +23,7 @@ LAYERS = (
     {"wsgi"},
     {"api"},
     {"pages"},
+    {"middleware"},
     {"adapters", "cli"},
     {"__init__", "__main__"},
 )

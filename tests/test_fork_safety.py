@@ -46,27 +46,27 @@ FORKS: dict[str, Callable[[], int]] = {
     "bare": lambda: int(ctypes.PyDLL(None).fork()),
 }
 HOLDERS: dict[str, tuple[Callable[[SessionManager], Any], Callable[[SessionManager], Any]]] = {
-    "feed": (lambda m: m.feed._lock, lambda m: m.feed.current() is not None),
-    "purger": (lambda m: m.purger._lock, lambda m: purge(m)),
+    "feed": (lambda m: m.parts.feed._lock, lambda m: m.parts.feed.current() is not None),
+    "purger": (lambda m: m.parts.purger._lock, lambda m: purge(m)),
     "passwords": (
-        lambda m: m.accounts._hasher._place(),
-        lambda m: m.accounts._hasher.hash("correct horse"),
+        lambda m: m.parts.accounts._hasher._place(),
+        lambda m: m.parts.accounts._hasher.hash("correct horse"),
     ),
     "throttle": (
-        lambda m: m.accounts._throttle._lock,
+        lambda m: m.parts.accounts._throttle._lock,
         lambda m: note_a_try(m),
     ),
 }
 
 
 def purge(manager: SessionManager) -> bool:
-    manager.purger._due_at_ms = 0
-    manager.purger.purge_if_due()
-    return manager.purger._due_at_ms > 0
+    manager.parts.purger._due_at_ms = 0
+    manager.parts.purger.purge_if_due()
+    return manager.parts.purger._due_at_ms > 0
 
 
 def note_a_try(manager: SessionManager) -> bool:
-    manager.accounts._throttle._note(("key",), 1)
+    manager.parts.accounts._throttle._note(("key",), 1)
     return True
 
 
@@ -400,24 +400,24 @@ def test_row_of_another_session_is_never_believed(
     ]
     ada, bob = made[0].session, made[1].session
     assert ada is not None and bob is not None
-    real = manager.connections.read_row
+    real = manager.parts.connections.read_row
     others = {ada.id: bob.id, ada.user_id: bob.user_id}
-    before = connection_of(manager.connections, kind)
+    before = connection_of(manager.parts.connections, kind)
 
     def cross(sql: str, parameters: Any) -> Any:
         return real(sql, (others[parameters[0]], *parameters[1:]))
 
     with monkeypatch.context() as patch:
-        patch.setattr(manager.connections, "read_row", cross)
+        patch.setattr(manager.parts.connections, "read_row", cross)
         for find in (
-            lambda: manager.store.sessions.find(ada.id),
-            lambda: manager.store.sessions._find_locked(ada.id),
-            lambda: manager.store.users.find(ada.user_id),
+            lambda: manager.parts.store.sessions.find(ada.id),
+            lambda: manager.parts.store.sessions._find_locked(ada.id),
+            lambda: manager.parts.store.users.find(ada.user_id),
         ):
             with pytest.raises(StoreUnavailableError, match="another question"):
                 find()
 
-    assert kind == "sqlite" or connection_of(manager.connections, kind) != before, "dropped"
+    assert kind == "sqlite" or connection_of(manager.parts.connections, kind) != before, "dropped"
     manager.close()
 
 

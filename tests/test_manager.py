@@ -32,6 +32,7 @@ from wsgi_sessions.parts import _warn_once
 from wsgi_sessions.records import RequestFacts
 from wsgi_sessions.transport.environ import find_environ
 from wsgi_sessions_testing import Bench, FakeClock
+from wsgi_sessions_testing.fakes.managers import running_with, sibling
 
 CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 SECRET = "x" * 32
@@ -68,7 +69,7 @@ def message_of(pairs: list[tuple[str, str]]) -> HTTPMessage:
 
 
 def reason_of(manager: SessionManager, session_id: str) -> str | None:
-    found = manager.store.sessions.find(session_id)
+    found = manager.parts.store.sessions.find(session_id)
     assert found is not None
     return found[0].end_reason
 
@@ -319,7 +320,7 @@ class TestGetSession:
     def test_a_session_is_not_live_without_its_user(self, manager: SessionManager) -> None:
         made = sign_up(manager)
         assert made.session is not None
-        manager.store.users.delete(made.user.id)
+        manager.parts.store.users.delete(made.user.id)
         assert not manager.is_live(made.session.id)
 
 
@@ -444,11 +445,11 @@ class TestConfig:
         other = FakeClock()
         other.advance(days=100)
 
-        with manager.reassembled(clock=other) as lent:
+        with running_with(manager, clock=other) as lent:
             assert lent is manager
             assert lent.list_sessions(made.user.id) == []
-        with manager.reassembled(database="sqlite:///:memory:") as lent:
-            assert lent.store.users.find(made.user.id) is None
+        with running_with(manager, database="sqlite:///:memory:") as lent:
+            assert lent.parts.store.users.find(made.user.id) is None
 
         assert len(manager.list_sessions(made.user.id)) == 1
 
@@ -470,25 +471,25 @@ class TestPurge:
 
     def test_it_is_due_once_an_interval(self, manager: SessionManager, clock: FakeClock) -> None:
         sign_up(manager)
-        manager.purger.purge_if_due()
-        assert not manager.purger.is_due()
+        manager.parts.purger.purge_if_due()
+        assert not manager.parts.purger.is_due()
 
         clock.advance(hours=1)
 
-        assert manager.purger.is_due()
+        assert manager.parts.purger.is_due()
 
     def test_it_does_not_sleep_for_a_month_because_its_clock_was_ahead(
         self, manager: SessionManager, clock: FakeClock
     ) -> None:
         clock.advance(days=30)
         sign_up(manager)
-        manager.purger.purge_if_due()
-        assert not manager.purger.is_due()
+        manager.parts.purger.purge_if_due()
+        assert not manager.parts.purger.is_due()
 
         clock.advance(seconds=-30)
-        assert not manager.purger.is_due()
+        assert not manager.parts.purger.is_due()
         clock.advance(milliseconds=-1)
-        assert manager.purger.is_due()
+        assert manager.parts.purger.is_due()
 
     def test_failing_database_is_reported_and_fails_nothing(
         self, manager: SessionManager, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
@@ -499,13 +500,13 @@ class TestPurge:
         def fail(*_: Any, **__: Any) -> int:
             raise StoreUnavailableError("gone")
 
-        monkeypatch.setattr(manager.store, "purge", fail)
+        monkeypatch.setattr(manager.parts.store, "purge", fail)
         clock.advance(hours=2)
 
-        manager.purger.purge_if_due()
+        manager.parts.purger.purge_if_due()
 
         assert [event.name for event in events] == ["database_error"]
-        assert not manager.purger.is_due()
+        assert not manager.parts.purger.is_due()
 
 
 class TestEvents:
@@ -558,8 +559,8 @@ def test_lifetime_that_browsers_cut_is_warned_of_once(
 
     manager = make(clock, expires_in=longer)
     make(clock, expires_in=longer)
-    with manager.reassembled():
-        manager.sibling()
+    with running_with(manager):
+        sibling(manager)
 
     assert len(caplog.messages) == 1
     assert "400 days" in caplog.messages[0]

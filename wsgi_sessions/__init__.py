@@ -5,7 +5,6 @@ Must not import a framework: adapters are imported by those who use them.
 
 from __future__ import annotations
 
-from .api.app import JsonApi
 from .clock import Clock, SystemClock
 from .config.keywords import SessionSettings
 from .config.providers import SocialProvider, apple, google, microsoft, oidc
@@ -47,16 +46,16 @@ from .errors import (
     WsgiSessionsError,
 )
 from .events import EventName, SessionEvent
-from .manager import SessionManager, SignIn
-from .pages.app import SessionsPage
-from .records import EndReason
+from .manager import SessionManager
+from .middleware import SessionMiddleware
+from .records import UNSET, EndReason, RequestFacts, Unset
 from .sessions.data import SessionData
-from .sessions.session import Session, User
+from .sessions.session import Session, SignIn, User
 from .transport.environ import get_end_reason, get_request, get_session, get_user
-from .wsgi.middleware import SessionMiddleware
 from .wsgi.request import SessionRequest
 
 __all__ = [
+    "UNSET",
     "AccountNotLinkedError",
     "Clock",
     "ConfigurationError",
@@ -82,6 +81,8 @@ __all__ = [
     "ProviderNotFoundError",
     "ProviderUnavailableError",
     "RefusedError",
+    "Replaced",
+    "RequestFacts",
     "ResponseStartedError",
     "ServerBusyError",
     "Session",
@@ -101,6 +102,7 @@ __all__ = [
     "SystemClock",
     "ThrottleConfig",
     "TooManyTriesError",
+    "Unset",
     "User",
     "UserAlreadyExistsError",
     "WsgiSessionsError",
@@ -115,8 +117,3 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-# The door knows endpoints only by their protocol; here, above all floors, they are hung in.
-for _endpoints in (JsonApi, SessionsPage):
-    if _endpoints not in SessionMiddleware.endpoint_factories:
-        SessionMiddleware.endpoint_factories.append(_endpoints)

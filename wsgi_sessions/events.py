@@ -149,6 +149,7 @@ class Events:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._listeners: tuple[Listener, ...] = ()
+        self._emitted_once: set[EventName] = set()
         self.outages: Outages | None = None
         """Says in the log why the database is away, once for each time that it is."""
 
@@ -197,6 +198,12 @@ class Events:
                 "".join(f" {key}={value}" for key, value in event.details.items()),
             )
         self.tell(event)
+
+    def emit_once(self, name: EventName, *, session_id: str) -> None:
+        """Emit an event unless one of this name was emitted so before in this process."""
+        if name not in self._emitted_once:
+            self._emitted_once.add(name)
+            self.emit(name, session_id=session_id)
 
     def tell(self, event: SessionEvent) -> None:
         """Call the listeners with an event that was logged already."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 __all__ = [
+    "NO_FACTS",
+    "UNSET",
     "Account",
     "CachedCopy",
     "Change",
@@ -23,6 +25,7 @@ __all__ = [
     "ReadOptions",
     "RequestFacts",
     "SessionRecord",
+    "Unset",
     "UserRecord",
     "refuse_to_pickle",
 ]
@@ -37,6 +40,15 @@ def refuse_to_pickle(self: object) -> NoReturn:
         f"{type(self).__name__} holds a secret, so it can't be pickled; hand on what it was "
         "made from, or the id of a session"
     )
+
+
+class Unset(Enum):
+    """The type of ``UNSET``, which stands for an argument that was not given."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
 
 
 class EndReason(str, Enum):
@@ -187,6 +199,10 @@ class RequestFacts(NamedTuple):
     method: str
     path: str
     has_long_body: bool = False
+
+
+NO_FACTS: Final = RequestFacts(None, None, is_https=True, method="GET", path="/")
+"""Of what is no request, such as a script."""
 
 
 class ReadOptions(NamedTuple):

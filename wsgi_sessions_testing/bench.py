@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from inspect import signature
@@ -14,10 +14,9 @@ from wsgi_sessions.clock import Clock
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.manager import SessionManager
-from wsgi_sessions.storage.connections import Connections
-from wsgi_sessions.storage.store import Store
+from wsgi_sessions.middleware import SessionMiddleware
+from wsgi_sessions.parts import build_parts
 from wsgi_sessions.transport.environ import REQUEST_KEY
-from wsgi_sessions.wsgi.middleware import SessionMiddleware
 
 from .browser.browser import Browser
 from .factories import Factories
@@ -25,6 +24,7 @@ from .fakes.clock import FakeClock
 from .fakes.databases import added_rows_removed
 from .fakes.faults import Faults
 from .fakes.instrumentation import WatchedStore, watch_feed
+from .fakes.managers import running_with
 from .fakes.network import Network
 from .fakes.workers import Workers
 from .fakes.wrapping import find_session_middleware
@@ -215,40 +215,33 @@ def assembled_manager(
         raise TypeError("the database of a test is None; give a URL or a Peewee database")
     middleware = None if app is None else find_session_middleware(app)
     if middleware is not None:
-        with middleware.manager.reassembled(
-            database=database, config=config, clock=clock, wrap_store=WatchedStore.wrap
+        with running_with(
+            middleware.manager,
+            database=database,
+            config=config,
+            clock=clock,
+            wrap_store=WatchedStore.wrap,
         ) as manager:
             _create_tables(manager)
-            watch_feed(manager.feed)
+            watch_feed(manager.parts.feed)
             yield manager
         return
-    manager = _WatchedManager(database, config=config, clock=clock)
+    manager = SessionManager(database, config=config, clock=clock)
+    manager.parts = build_parts(
+        manager.parts.connections, config, clock, wrap_store=WatchedStore.wrap
+    )
     _create_tables(manager)
-    watch_feed(manager.feed)
+    watch_feed(manager.parts.feed)
     try:
         yield manager
     finally:
         manager.close()
 
 
-class _WatchedManager(SessionManager):
-    """A manager made for tests: its store is watched from the start."""
-
-    def _assemble(
-        self,
-        connections: Connections,
-        config: SessionConfig,
-        clock: Clock,
-        *,
-        wrap_store: Callable[[Store], Store] | None = WatchedStore.wrap,
-    ) -> None:
-        super()._assemble(connections, config, clock, wrap_store=wrap_store)
-
-
 def _create_tables(manager: SessionManager) -> None:
     """Create the missing tables; a database of our own gets them when it is opened."""
-    if manager.connections.is_owned:
-        manager.connections.run(lambda: None)
+    if manager.parts.connections.is_owned:
+        manager.parts.connections.run(lambda: None)
     else:
         manager.create_tables()
 
@@ -284,7 +277,7 @@ def wrap(app: WSGIApplication | None, manager: SessionManager) -> WSGIApplicatio
         if app is None:
             raise LookupError("there is no app here to answer; write Bench(app)")
         iterable = app(environ, start_response)
-        if ours.has_inner:
+        if ours._exchange.has_inner:
             raise LookupError(
                 "the app has a SessionMiddleware of its own that can't be seen from outside, so "
                 "it works on its own database and clock; make it with the test's manager: "

@@ -36,7 +36,7 @@ class Factories:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
-        self._store = unwatched(manager.store)
+        self._store = unwatched(manager.parts.store)
         self._made_count = 0
 
     def make_user(
@@ -169,7 +169,7 @@ class Factories:
         agent = None if user_agent is None else find_user_agent(user_agent)
         facts = RequestFacts(address, agent, is_https=True, method="POST", path="/")
         text = json.dumps(dict(data or {}), separators=(",", ":"), sort_keys=True)
-        record, token = manager.creation.make_record(
+        record, token = manager.parts.creation.make_record(
             found.id, facts=facts, remember=remember_me, data=text
         )
         record = record._replace(
@@ -193,7 +193,9 @@ class Factories:
             token = self.token_of(token, generation=generation, branch=record.branch)
         if reason is not None:
             self._store.session_ends.end(record.id, reason=reason, now_ms=now_ms)
-        return SignIn(found, manager.to_session(record, found.record, now_ms=now_ms), token)
+        return SignIn(
+            found, manager.parts.reader.to_session(record, found.record, now_ms=now_ms), token
+        )
 
     def token_of(
         self,
@@ -208,12 +210,12 @@ class Factories:
         Without ``branch`` (8 characters) of a new one: a sibling, where ``generation`` is the
         session's. ``is_catch_up``: of a branch as a browser gets it whose jar went back.
         """
-        presented = self._manager.signer.read(token)
+        presented = self._manager.parts.signer.read(token)
         if presented is None:
             raise ValueError("this is not a token of the manager's, or its secret has changed")
         if branch is None:
             branch = new_branch(is_catch_up=is_catch_up)
-        return self._manager.signer.write(presented.secret, generation, branch)
+        return self._manager.parts.signer.write(presented.secret, generation, branch)
 
     def token_before(self, token: str) -> str:
         """Return what the browser held before a session's token was rotated last.
@@ -221,7 +223,7 @@ class Factories:
         A sibling of it is ``token_of`` with one generation less. Raises ``ValueError`` where
         nothing was rotated yet, or the session is not there.
         """
-        presented = self._manager.signer.read(token)
+        presented = self._manager.parts.signer.read(token)
         found = None if presented is None else self._store.sessions.find(presented.session_id)
         if found is None or not found[0].generation:
             raise ValueError("this is no token of a session here that was rotated once at least")

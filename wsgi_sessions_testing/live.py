@@ -208,7 +208,7 @@ def _moved_onto(manager: SessionManager, app: WSGIApplication) -> WSGIApplicatio
     theirs = middleware.manager
     for listener in theirs.events._listeners:
         manager.events.subscribe(listener)
-    theirs.__dict__.update(manager.__dict__)
+    theirs.parts = manager.parts
     return app
 
 

@@ -70,7 +70,7 @@ def enter(manager: SessionManager, token: str, provider: str = "trusted", **besi
 def sign_up(manager: SessionManager, *, is_verified: bool) -> Any:
     made = manager.sign_up_email(name="Ada", email="ada@example.org", password=PASSWORD)
     if is_verified:
-        user = manager.models.user
+        user = manager.parts.models.user
         user.update({user.email_verified: True}).where(user.id == made.user.id).execute()
     return made.user.id
 
@@ -236,7 +236,7 @@ def test_parallel_first_sign_ins_make_one_user(issuer: LocalIssuer, tmp_path: Pa
         ids = set(pool.map(enter_once, range(16)))
     assert len(ids) == 1
     with manager.database.connection_context():
-        assert manager.models.user.select().count() == 1
+        assert manager.parts.models.user.select().count() == 1
     assert issuer.requested.count("/keys") <= 2
 
 
@@ -245,8 +245,8 @@ def test_a_faster_request_of_the_same_sign_in_wins(
 ) -> None:
     """Both have looked and found nobody; one has made the user meanwhile."""
     made = enter(manager, issuer.id_token("ada-1", **ADA))
-    _miss_once(manager.store.accounts, monkeypatch, "find_user")
-    _miss_once(manager.store.users, monkeypatch, "find_by_email")
+    _miss_once(manager.parts.store.accounts, monkeypatch, "find_user")
+    _miss_once(manager.parts.store.users, monkeypatch, "find_by_email")
     assert enter(manager, issuer.id_token("ada-1", **ADA)).user == made.user
 
 
@@ -254,7 +254,7 @@ def test_a_faster_sign_up_with_the_same_address_is_no_way_in(
     issuer: LocalIssuer, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign_up(manager, is_verified=False)
-    _miss_once(manager.store.users, monkeypatch, "find_by_email")
+    _miss_once(manager.parts.store.users, monkeypatch, "find_by_email")
     with pytest.raises(AccountNotLinkedError):
         enter(manager, issuer.id_token("ada-1", **ADA))
 
@@ -266,7 +266,7 @@ def test_a_faster_link_is_the_one(
     enter(manager, issuer.id_token("ada-1", **ADA))
     seen: list[SessionEvent] = []
     manager.events.subscribe(seen.append)
-    _miss_once(manager.store.accounts, monkeypatch, "find_user")
+    _miss_once(manager.parts.store.accounts, monkeypatch, "find_user")
     assert enter(manager, issuer.id_token("ada-1", **ADA)).user.id == user_id
     assert "account_linked" not in [event.name for event in seen]
 

@@ -139,7 +139,7 @@ class Story:
     def test_a_server_that_hashes_for_too_many_is_told_to_be_busy(
         self, site: Site, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        hasher = manager.accounts._hasher
+        hasher = manager.parts.accounts._hasher
         with monkeypatch.context() as patch:
             patch.setattr(hasher, "_queue", threading.BoundedSemaphore(1))
             with hasher._place():
@@ -151,12 +151,12 @@ class Story:
     ) -> None:
         self.sign_up(site)
         with monkeypatch.context() as patch:
-            patch.setattr(manager.store.sessions, "find", away)
+            patch.setattr(manager.parts.store.sessions, "find", away)
             answer = site.get("/account")
         assert (answer.status, answer.retry_after, answer.cookies) == (503, "5", [])
         with monkeypatch.context() as patch:
-            patch.setattr(manager.store.users, "find_by_email", away)
-            patch.setattr(manager.store.accounts, "find_credential_by_email", away)
+            patch.setattr(manager.parts.store.users, "find_by_email", away)
+            patch.setattr(manager.parts.store.accounts, "find_credential_by_email", away)
             answer = site.post("/sign-in", CREDENTIALS)
         assert (answer.status, answer.retry_after) == (503, "5")
         assert site.get("/account").status == 200
@@ -167,7 +167,7 @@ class Story:
         self.sign_up(site)
         assert site.get("/visits").text == "visits: 1"
         with monkeypatch.context() as patch:
-            patch.setattr(manager.store.sessions, "merge_data", away)
+            patch.setattr(manager.parts.store.sessions, "merge_data", away)
             answer = site.get("/visits")
         assert (answer.status, answer.retry_after) == (503, "5")
         assert "visits" not in answer.text
@@ -178,7 +178,7 @@ class Story:
     ) -> None:
         self.sign_up(site)
         assert site.get("/stream").text == "one two"
-        user = manager.store.users.find_by_email(EMAIL)
+        user = manager.parts.store.users.find_by_email(EMAIL)
         assert user is not None
         [session] = manager.list_sessions(user.id)
         assert dict(session.data) == {"sent": ["one", "two"]}

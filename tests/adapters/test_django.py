@@ -91,13 +91,13 @@ def test_an_app_that_is_wrapped_outside_is_read_once(
     made = manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
     browser.sign_in(made.user)
     reads: list[str] = []
-    real = manager.store.sessions.find
+    real = manager.parts.store.sessions.find
 
     def counted(session_id: str) -> Any:
         reads.append(session_id)
         return real(session_id)
 
-    monkeypatch.setattr(manager.store.sessions, "find", counted)
+    monkeypatch.setattr(manager.parts.store.sessions, "find", counted)
     answer = browser.get("/account")
     assert (answer.status_int, "Hello, <bdi>Ada</bdi>!" in answer.text) == (200, True)
     assert len(reads) == 1
@@ -165,7 +165,7 @@ def request_of(client: Any, path: str = "/", **headers: str) -> Any:
 
 
 def data_of(manager: SessionManager) -> dict[str, Any]:
-    user = manager.store.users.find_by_email(EMAIL)
+    user = manager.parts.store.users.find_by_email(EMAIL)
     assert user is not None
     [session] = manager.list_sessions(user.id)
     return dict(session.data)
@@ -250,7 +250,7 @@ def test_a_response_that_may_not_go_out_is_closed(
         return FileResponse(file)
 
     request = request_of(signed_in(manager))
-    monkeypatch.setattr(manager.store.sessions, "merge_data", away)
+    monkeypatch.setattr(manager.parts.store.sessions, "merge_data", away)
     response = adapter.SessionsMiddleware(view)(request)
     assert (response.status_code, b"away" in response.content) == (503, True)
     response.close()
@@ -263,8 +263,8 @@ def test_clean_up_waits_until_the_response_is_out(
     from django.http import HttpResponse
 
     purged: list[bool] = []
-    monkeypatch.setattr(manager.purger, "is_due", lambda: True)
-    monkeypatch.setattr(manager.purger, "purge_if_due", lambda: purged.append(True))
+    monkeypatch.setattr(manager.parts.purger, "is_due", lambda: True)
+    monkeypatch.setattr(manager.parts.purger, "purge_if_due", lambda: purged.append(True))
     response = adapter.SessionsMiddleware(lambda _: HttpResponse(""))(
         request_of(DjangoSite().client)
     )

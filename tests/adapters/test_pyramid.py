@@ -47,7 +47,7 @@ def make_app(manager: SessionManager) -> Any:
         config.set_security_policy(SessionSecurityPolicy())
 
         def remember(request: Any) -> Any:
-            user = manager.store.users.find_by_email("ada@example.org")
+            user = manager.parts.store.users.find_by_email("ada@example.org")
             assert user is not None
             response = Response("in")
             response.headerlist.extend(SessionSecurityPolicy().remember(request, user.id))
@@ -85,13 +85,13 @@ def test_an_app_that_is_wrapped_outside_is_read_once(
     site = WebTestSite(SessionMiddleware(make_app(manager), manager), "Pyramid")
     site.app.post_json("/api/auth/sign-up/email", {"name": "Ada", **CREDENTIALS})
     reads: list[str] = []
-    real = manager.store.sessions.find
+    real = manager.parts.store.sessions.find
 
     def counted(session_id: str) -> Any:
         reads.append(session_id)
         return real(session_id)
 
-    monkeypatch.setattr(manager.store.sessions, "find", counted)
+    monkeypatch.setattr(manager.parts.store.sessions, "find", counted)
     assert site.get("/allowed").text == "Ada"
     assert len(reads) == 1
 

@@ -17,6 +17,7 @@ import pytest
 from tests.support import new_clock
 from wsgi_sessions.api.routes import ROUTES
 from wsgi_sessions_testing import FakeClock, LocalIssuer
+from wsgi_sessions_testing.fakes.managers import running_with
 
 from .client import (
     EMAIL,
@@ -121,7 +122,7 @@ def without_its_database(scene: Scene, path: str) -> Answer:
 
 def while_others_hash(scene: Scene, path: str) -> Answer:
     client = scene.user()
-    monkeypatch, hasher = scene.monkeypatch, client.manager.accounts._hasher
+    monkeypatch, hasher = scene.monkeypatch, client.manager.parts.accounts._hasher
     monkeypatch.setattr(hasher, "_queue", threading.BoundedSemaphore(1))
     with hasher._place():
         return scene.sound_call(path, client)
@@ -175,7 +176,7 @@ def over_a_limit_that_was_lowered(scene: Scene) -> Answer:
     assert Client(client.manager).sign_in().status == 200
     body = {**scene.sound_body("/change-password"), "revokeOtherSessions": False}
     lowered = client.manager.config.replace(multi_session=REJECT)
-    with client.manager.reassembled(config=lowered):
+    with running_with(client.manager, config=lowered):
         return client.post("/change-password", body)
 
 
@@ -192,7 +193,9 @@ def change_password(scene: Scene, **changes: Any) -> Answer:
 
 def after_it_has_ended(scene: Scene) -> Answer:
     client = scene.user(on_lost_data="conflict")
-    scene.monkeypatch.setattr(client.manager.store.sessions, "merge_data", lambda *_, **__: None)
+    scene.monkeypatch.setattr(
+        client.manager.parts.store.sessions, "merge_data", lambda *_, **__: None
+    )
     return scene.sound_call("/update-session", client)
 
 

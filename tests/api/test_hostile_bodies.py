@@ -128,7 +128,7 @@ def assert_is_sound(answer: Answer) -> None:
 
 
 def count_rows(manager: SessionManager) -> tuple[int, int]:
-    return manager.models.user.select().count(), manager.models.attempt.select().count()
+    return manager.parts.models.user.select().count(), manager.parts.models.attempt.select().count()
 
 
 @MANY

@@ -78,7 +78,7 @@ def test_a_wrong_update_of_the_user_changes_nothing(
 def test_user_who_is_deleted_meanwhile_is_signed_out(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = client.manager.store
+    store = client.manager.parts.store
     update = store.users.update
     user_id = user_of(client)["id"]
 
@@ -220,7 +220,7 @@ def test_fields_that_cannot_be_read_are_not_shown_as_none(
     def away(*_: object) -> None:
         raise StoreUnavailableError("away")
 
-    monkeypatch.setattr(client.manager.store.sessions, "find", away)
+    monkeypatch.setattr(client.manager.parts.store.sessions, "find", away)
     assert client.get("/get-session").status == 503
 
 

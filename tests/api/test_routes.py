@@ -318,10 +318,10 @@ def test_session_is_shown_with_where_it_is_from(client: Client) -> None:
 def test_anonymous_session_is_nobody_signed_in(manager: SessionManager) -> None:
     client = Client(manager)
     facts = {"name": "session_token"}
-    record, token = manager.creation.make_record(
+    record, token = manager.parts.creation.make_record(
         None, facts=_no_facts(), remember=True, data='{"cart":["tea"]}'
     )
-    manager.store.sessions.insert(record)
+    manager.parts.store.sessions.insert(record)
     client.cookies = {facts["name"]: token}
     assert client.get("/get-session").body == b"null"
     assert client.get("/list-sessions").status == 401
@@ -352,7 +352,7 @@ def test_cookie_cache_is_passed_by_when_asked(clock: FakeClock) -> None:
     client.sign_up()
     assert is_signed_in(client)
     database = client.manager.database
-    client.manager.models.session.delete().execute()
+    client.manager.parts.models.session.delete().execute()
     assert database is client.manager.database
     assert is_signed_in(client)
     assert client.get("/get-session", query="disableCookieCache=true").json is None

@@ -132,7 +132,7 @@ def main() -> None:
         app, cookies, session_id = signed_in(folder, "validated")
         cached_app, cached_cookies, _ = signed_in(folder, "cached", cookie_cache=True)
         assert "session_data" in cached_cookies
-        find_session = app.manager.store.sessions.find
+        find_session = app.manager.parts.store.sessions.find
         figures = measure(
             {
                 "bare app": request(bare_app, cookies),

@@ -318,7 +318,7 @@ def test_the_data_of_the_app_is_left_as_it_was() -> None:
 
 def test_a_forged_token_that_a_jar_will_not_take_shows_nothing() -> None:
     with signed_in() as browser:
-        cookies: Any = browser.manager.cookies
+        cookies: Any = browser.manager.parts.cookies
         cookies.set_token = lambda *_, **__: ("Set-Cookie", "__Host-session_token=x; Path=/")
         with pytest.raises(AssertionError, match="took no __Host-session_token, so nothing is"):
             assert_forged_token_refused(browser)

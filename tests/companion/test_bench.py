@@ -280,11 +280,11 @@ def test_a_bench_serves_several_tests_and_is_emptied_between(is_cached: bool) ->
             with bench.emptied_afterwards() as emptied:
                 assert emptied is bench
                 assert bench.events == []
-                assert bench.manager.store.users.find_by_email("ada@example.org") is None
+                assert bench.manager.parts.store.users.find_by_email("ada@example.org") is None
                 browser = bench.new_browser()
                 browser.sign_in("ada@example.org")
                 assert bench.events != []
                 for worker in bench.workers(2):
                     assert browser.through(worker).get("/").status_int == 200
                     assert_signed_in(browser, as_="ada@example.org")
-                assert bench.manager.store.users.find_by_email("ada@example.org") is not None
+                assert bench.manager.parts.store.users.find_by_email("ada@example.org") is not None

@@ -190,7 +190,7 @@ def test_a_database_that_is_away_is_told() -> None:
         def fail(*args: Any, **kwargs: Any) -> Any:
             raise StoreUnavailableError("away")
 
-        bench.manager.store.sessions.find = fail  # type: ignore[method-assign]
+        bench.manager.parts.store.sessions.find = fail  # type: ignore[method-assign]
         with pytest.raises(StoreUnavailableError, match="revoke session was not done"):
             browser.revoke_session(session.id)
 

@@ -51,7 +51,7 @@ def test_the_next_test_finds_no_row_in_the_same_tables(server: ServerDatabase) -
 
     second = manager_on(server.make_fresh())
 
-    assert second.store.users.find_by_email("ada@example.org") is None
+    assert second.parts.store.users.find_by_email("ada@example.org") is None
     assert "still_there" in {
         index.name for index in second.database.get_indexes("wsgi_sessions_session")
     }
@@ -252,8 +252,8 @@ def test_rows_that_were_there_before_stay() -> None:
         factories.make_session("bob@example.org")
         manager.revoke_session(known.session.id)
 
-    session = manager.models.session
+    session = manager.parts.models.session
     assert [row.id for row in session.select()] == [known.session.id]
-    assert manager.store.users.find_by_email("bob@example.org") is None
-    assert manager.store.users.find_by_email("ada@example.org") is not None
-    assert manager.models.revocation.select().count() == 0
+    assert manager.parts.store.users.find_by_email("bob@example.org") is None
+    assert manager.parts.store.users.find_by_email("ada@example.org") is not None
+    assert manager.parts.models.revocation.select().count() == 0

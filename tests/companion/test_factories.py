@@ -58,7 +58,7 @@ def test_a_session_can_be_made_at_any_point_of_a_rotation(bench: Bench) -> None:
     assert made.session is not None
     assert made.token is not None
     record, now_ms = made.session.record, bench.clock.now_ms()
-    assert bench.manager.store.sessions.find(record.id) == (record, made.user.record)
+    assert bench.manager.parts.store.sessions.find(record.id) == (record, made.user.record)
     assert (record.generation, record.is_settled, record.caught_up) == (2, False, True)
     assert made.token.split(".")[2:4] == ["2", record.branch]
     assert now_ms - record.confirmed_at_ms == 90_000
@@ -134,7 +134,7 @@ def test_siblings_and_what_a_browser_is_given_to_catch_up_are_made(bench: Bench)
 def test_a_session_of_any_end_can_be_made(bench: Bench, reason: EndReason | str) -> None:
     made = bench.factories.make_session(ended=reason)
     assert made.session is not None
-    found = bench.manager.store.sessions.find(made.session.id)
+    found = bench.manager.parts.store.sessions.find(made.session.id)
     assert found is not None
     assert found[0].end_reason == str(reason)
 

@@ -229,6 +229,6 @@ def test_a_revocation_that_is_forgotten_too_early_is_shown(
     with Bench(page_app, cookie_cache=True) as bench:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
-        monkeypatch.setattr(bench.manager.feed, "_age_ms", 90_000)
+        monkeypatch.setattr(bench.manager.parts.feed, "_age_ms", 90_000)
         with pytest.raises(AssertionError, match="was taken whose session had been revoked"):
             assert_cached_copy_is_bounded(browser)

@@ -72,7 +72,7 @@ class TestClassification:
         manager = SessionManager("sqlite:///:memory:", config=settings_for_tests())
         for name in CALLS:
             part, _, method = name.rpartition(".")
-            owner = getattr(manager.store, part) if part else manager.store
+            owner = getattr(manager.parts.store, part) if part else manager.parts.store
             assert callable(getattr(owner, method)), name
         manager.close()
 
@@ -88,7 +88,7 @@ class TestSocialSignIn:
     def test_its_reads_and_writes_of_accounts_are_watched(self, issuer: LocalIssuer) -> None:
         with bench_with(issuer) as bench:
             bench.factories.make_user(ADA, email_verified=True)
-            store: Any = bench.manager.store
+            store: Any = bench.manager.parts.store
             with store.watched_by(Calls()) as calls:
                 assert sign_in(bench.new_browser(), issuer).status_int == 200
         assert calls.names[:4] == [
@@ -114,7 +114,7 @@ class TestSocialSignIn:
     ) -> None:
         with bench_with(issuer) as bench:
             bench.factories.make_user(ADA, email_verified=True)
-            store: Any = bench.manager.store
+            store: Any = bench.manager.parts.store
             with store.watched_by(Calls(refused)):
                 assert sign_in(bench.new_browser(), issuer).status_int == 503
 

@@ -262,12 +262,12 @@ before_known_by_generation_late = _knowing_by_generation(
 
 
 def copies_of_what_is_not_settled(patch: pytest.MonkeyPatch) -> None:
-    post = response_cookies.ResponseCookies.post_after_validation
+    post = response_cookies.ResponseCookies.add_validated
 
     def broken(self: Any, found: Any, presented: Any) -> None:
         post(self, found._replace(may_be_copied=found.session is not None), presented)
 
-    patch.setattr(response_cookies.ResponseCookies, "post_after_validation", broken)
+    patch.setattr(response_cookies.ResponseCookies, "add_validated", broken)
 
 
 def copies_outlive_the_rotation(patch: pytest.MonkeyPatch) -> None:

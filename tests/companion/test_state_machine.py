@@ -142,7 +142,7 @@ def test_a_record_that_went_too_early_is_told() -> None:
         machine.sign_in(0, EMAILS[0], 1)
         machine.revoke(0, is_behind=True)
         machine._advance(machine.config.keep_ended_ms - 2 * machine.skew_ms - 1)
-        machine.bench.manager.models.session.delete().execute()
+        machine.bench.manager.parts.models.session.delete().execute()
         with pytest.raises(AssertionError, match="a row is gone"):
             machine.rows_are_as_the_past_says()
 

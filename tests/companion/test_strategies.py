@@ -166,7 +166,7 @@ def test_good_pair_is_found_among_hostile_ones(ada: Browser, data: st.DataObject
 @SOME
 @given(token=session_tokens())
 def test_no_token_was_signed_by_a_server(ada: Browser, token: str) -> None:
-    assert ada.manager.signer.read(token) is None
+    assert ada.manager.parts.signer.read(token) is None
 
 
 @SOME

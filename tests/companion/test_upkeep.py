@@ -79,7 +79,7 @@ def test_a_stranger_who_can_end_sessions_is_shown(monkeypatch: pytest.MonkeyPatc
 
 def test_a_purge_that_takes_too_much_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def purge(manager: SessionManager, **_: Any) -> int:
-        manager.models.session.delete().execute()
+        manager.parts.models.session.delete().execute()
         return 0
 
     monkeypatch.setattr(SessionManager, "purge", purge)

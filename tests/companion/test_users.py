@@ -86,7 +86,7 @@ class TestMadeSessions:
     ) -> None:
         with pytest.raises(ValueError, match=said):
             bench.factories.make_session(ADA, **wrong)
-        assert bench.manager.store.users.find_by_email(ADA) is None
+        assert bench.manager.parts.store.users.find_by_email(ADA) is None
 
     def test_a_browser_goes_by_its_name(self, bench: Bench) -> None:
         made = bench.factories.make_session(user_agent="Safari on iPhone")

@@ -70,7 +70,7 @@ def ask(
 def test_an_exempt_path_is_left_alone(manager: SessionManager, path: str) -> None:
     made = manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
     asked: list[str] = []
-    manager.store.sessions.find = lambda session_id, **_: asked.append(session_id)  # type: ignore[method-assign]
+    manager.parts.store.sessions.find = lambda session_id, **_: asked.append(session_id)  # type: ignore[method-assign]
     headers, body = ask(SessionMiddleware(app, manager), path, cookie=f"session_token={made.token}")
     assert (headers, body) == ({"status": "200 OK", "Content-Type": "text/plain"}, b"")
     assert asked == []

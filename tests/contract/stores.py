@@ -11,7 +11,7 @@ import pytest
 from tests.support import BRANCH, NOW, change_of, make_session
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import Change, SessionRecord
-from wsgi_sessions.sessions.creation import NOTHING_REPLACED, Ended, Replaced, SessionCreation
+from wsgi_sessions.sessions.creation import Ended, Replaced, SessionCreation
 from wsgi_sessions.sessions.tokens import TokenSigner
 from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
@@ -72,7 +72,7 @@ def create_session(
     store: Store,
     record: SessionRecord,
     *,
-    replaced: Replaced = NOTHING_REPLACED,
+    replaced: Replaced | None = None,
     maximum_sessions: int | None = 1,
     on_limit: str = "evict",
     only_one: bool = False,
@@ -86,7 +86,7 @@ def create_session(
     }
     config = SessionConfig(secret="s" * 32, multi_session=limit, **settings)
     creation = SessionCreation(store, TokenSigner(config.secret), config, FakeClock())
-    return creation.create_session(record, replaced=replaced)[1]
+    return store.atomically(lambda: creation.insert(record, replaced=replaced or Replaced()))[1]
 
 
 def break_feed(store: Store) -> None:

@@ -71,11 +71,11 @@ class Site:
         return cookies
 
     def is_from_copy(self, cookies: dict[str, str]) -> bool:
-        presented = self.manager.cookies.read(
+        presented = self.manager.parts.cookies.read(
             "; ".join(f"{name}={value}" for name, value in cookies.items()), is_secure=True
         )
         facts = RequestFacts("192.0.2.1", None, is_https=True, method="GET", path="/")
-        found = self.manager.validator.validate(
+        found = self.manager.parts.validator.validate(
             presented, facts=facts, options=ReadOptions(allow_refresh=False)
         )
         return found.session is not None and found.token is None
@@ -122,7 +122,7 @@ def forge(text: str, *, mixed_in: str = "", **changes: Any) -> str:
 
 
 def secret_of(site: Site) -> str:
-    secret = site.manager.store.meta.read("database_secret")
+    secret = site.manager.parts.store.meta.read("database_secret")
     assert secret is not None
     return secret
 
@@ -156,7 +156,7 @@ def test_copy_of_one_database_is_nothing_in_another(
 @pytest.mark.parametrize("guessed", ["", "0" * 43])
 def test_server_secret_alone_makes_nobody_a_session(site: Site, guessed: str) -> None:
     victim = make_user("user-2", email="bob@example.org")
-    site.manager.store.insert_user(victim, None)
+    site.manager.parts.store.insert_user(victim, None)
     cookies = site.sign_in()
     payload = json.loads(urlsafe_b64decode(cookies[COPY].partition(".")[0]))
     payload["u"][0] = payload["s"][1] = "user-2"
@@ -183,7 +183,7 @@ def test_old_copies_are_void_once_everything_was_revoked(
     clock.advance(seconds=1)
     assert other.get(dict(cookies)) == "None"
     # Whatever the feed says, and whenever it says so.
-    site.manager.models.revocation.delete().execute()
+    site.manager.parts.models.revocation.delete().execute()
     clock.advance(seconds=1)
     assert other.get(dict(cookies)) == "None"
 
@@ -194,7 +194,7 @@ def test_process_that_knows_an_old_secret_learns_the_new_one_from_a_copy(
     stale = Site(place, clock)
     stale.sign_in()
     clock.advance(seconds=200)
-    site.manager.store.meta.replace(DATABASE_SECRET, "n" * 43)
+    site.manager.parts.store.meta.replace(DATABASE_SECRET, "n" * 43)
     clock.advance(seconds=1)
     cookies = site.sign_in()
     assert site.get(cookies) == "user-1"
@@ -210,7 +210,7 @@ def test_processes_that_start_at_once_agree_on_a_secret(place: Place, clock: Fak
     sites = [Site(place, clock) for _ in range(PROCESSES)]
 
     def read(number: int) -> str:
-        reading = sites[number].manager.feed.current()
+        reading = sites[number].manager.parts.feed.current()
         assert reading is not None
         return reading.database_secret
 
@@ -220,14 +220,14 @@ def test_processes_that_start_at_once_agree_on_a_secret(place: Place, clock: Fak
 def test_made_up_cookies_make_nobody_read_the_feed(place: Place, clock: FakeClock) -> None:
     site = Site(place, clock)
     assert site.get({TOKEN: "made-up", COPY: "made.up"}) == "None"
-    assert site.manager.feed.latest is None
+    assert site.manager.parts.feed.latest is None
 
 
 def test_first_copy_that_comes_to_a_process_is_judged_by_the_feed(
     place: Place, site: Site, clock: FakeClock
 ) -> None:
     cookies = site.sign_in()
-    session = site.manager.models.session.select().get()
+    session = site.manager.parts.models.session.select().get()
     site.manager.revoke_session(session.id)
 
     assert Site(place, clock).get(cookies) == "None"
@@ -239,11 +239,11 @@ def test_copy_within_the_applications_transaction_is_judged_by_a_reading_of_its_
     if place.kind != "borrowed":
         return
     cookies = site.sign_in()
-    site.manager.feed.invalidate()
-    before = site.manager.feed.latest
+    site.manager.parts.feed.invalidate()
+    before = site.manager.parts.feed.latest
     with site.manager.database.atomic():
         assert site.is_from_copy(cookies)
-    assert site.manager.feed.latest is before
+    assert site.manager.parts.feed.latest is before
 
 
 # The server's clock
@@ -277,7 +277,7 @@ def test_process_whose_clock_is_off_ends_sessions_for_all_others_too(
     insert_many_like(server, session.id, others)
 
     assert wrong.manager.revoke_all_sessions("user-1") == count
-    right.manager.feed._reading = None
+    right.manager.parts.feed._reading = None
     assert not right.is_from_copy(cookies)
     assert right.manager.list_sessions("user-1") == []
 
@@ -340,7 +340,7 @@ def test_clock_that_is_behind_takes_nobody_elses_for_ahead(
     server.store.insert_user(make_user(), None)
     ours = Site(server, ShiftedClock(ahead_ms), cookie_cache=False)
     cookies = Site(server, ShiftedClock(0 if is_left else 70_000), cookie_cache=False).sign_in()
-    session_id = ours.manager.models.session.select().get().id
+    session_id = ours.manager.parts.models.session.select().get().id
     before = server.store.sessions.find(session_id)
 
     assert ours.get(cookies) == "user-1"
@@ -379,9 +379,9 @@ def test_nobody_waits_while_a_lock_keeps_another_from_reading_the_feed(
     cookies = site.sign_in()
     clock.advance(seconds=1)
     with locked_feed(server):
-        waiting = threading.Thread(target=site.manager.feed.current)
+        waiting = threading.Thread(target=site.manager.parts.feed.current)
         waiting.start()
-        while waiting.is_alive() and not site.manager.feed._lock.locked():
+        while waiting.is_alive() and not site.manager.parts.feed._lock.locked():
             pass
         told = site.get(dict(cookies))
         was_waiting = waiting.is_alive()

@@ -482,4 +482,4 @@ class TestAtStart:
         manager = self.start(url)
 
         with pytest.raises(StoreUnavailableError):
-            manager.store.sessions.find("nobody")
+            manager.parts.store.sessions.find("nobody")

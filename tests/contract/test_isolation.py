@@ -178,17 +178,17 @@ def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:
     ours = SessionManager(server.connections.database, secret="s" * 40)
     server.store.insert_user(make_user())
     made = theirs.sign_in("user-1")
-    token = theirs.signer.read(made.token or "")
+    token = theirs.parts.signer.read(made.token or "")
     assert token is not None and made.session is not None
-    offered = theirs.signer.write(token.secret, 1, new_branch())
+    offered = theirs.parts.signer.write(token.secret, 1, new_branch())
     header = f"__Host-session_token={offered}"
     facts = RequestFacts("192.0.2.1", None, is_https=True, method="GET", path="/")
 
     with server.connections.database.atomic():
         assert ours.get_session({"Cookie": header}) is not None
         assert theirs.revoke_session(made.session.id)
-        presented = ours.cookies.read(header, is_secure=True)
-        found = ours.validator.validate(presented, facts=facts, options=ReadOptions())
+        presented = ours.parts.cookies.read(header, is_secure=True)
+        found = ours.parts.validator.validate(presented, facts=facts, options=ReadOptions())
 
     assert (found.session, found.end_reason) == (None, "revoked")
     theirs.close()

@@ -245,7 +245,7 @@ TROUBLES = {trouble.__name__: trouble for trouble in (stopped, silent, frozen, l
 
 def session_table(database: str) -> str:
     with closing(SessionManager(database, secret=SECRET)) as manager:
-        name: str = manager.models.session._meta.table_name
+        name: str = manager.parts.models.session._meta.table_name
         return name
 
 

@@ -60,7 +60,7 @@ def test_the_apps_own_manager_works_on_the_parts_of_the_test(project: Project) -
             assert not Path("theirs.db").exists()
 
         def test_each_test_starts_afresh(session_manager, session_events, browser):
-            assert session_manager.store.users.find_by_email("ada@example.org") is None
+            assert session_manager.parts.store.users.find_by_email("ada@example.org") is None
             browser.sign_in("ada@example.org")
             assert [event.name for event in session_events] == ["session_created"]
         """,
@@ -250,7 +250,7 @@ def test_a_server_of_ones_choice_gets_a_fresh_database_each_time(
         + f"""
     def test_it_is_this_server(session_manager, browser):
         assert type(session_manager.database).__name__ == "{kind}Database"
-        assert session_manager.store.users.find_by_email("ada@example.org") is None
+        assert session_manager.parts.store.users.find_by_email("ada@example.org") is None
     """,
     )
     project.run(f"--sessions-database={url}").assert_outcomes(passed=5)

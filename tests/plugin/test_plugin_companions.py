@@ -26,7 +26,7 @@ def test_processes_of_xdist_do_not_meet(project: Project, app: str) -> None:
     @pytest.mark.parametrize("turn", range(6))
     def test_each_has_its_own_database(session_manager, browser, turn, worker_id):
         assert worker_id in ("gw0", "gw1")
-        assert session_manager.store.users.find_by_email("ada@example.org") is None
+        assert session_manager.parts.store.users.find_by_email("ada@example.org") is None
         browser.sign_in("ada@example.org")
         assert browser.get("/account").status_int == 200
     """,

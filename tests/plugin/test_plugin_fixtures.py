@@ -40,7 +40,7 @@ def test_a_wsgi_client_of_ones_own_can_call_the_app(project: Project) -> None:
 
         def test_it(session_app, session_manager, make_session):
             token = make_session("ada@example.org").token
-            name = session_manager.cookies.token_name(is_secure=True)
+            name = session_manager.parts.cookies.token_name(is_secure=True)
             request = Request.blank("/account", base_url="https://localhost")
             assert request.get_response(session_app).status_int == 401
             request.headers["Cookie"] = f"{name}={token}"
@@ -277,7 +277,7 @@ def test_users_are_made_as_a_test_needs_them(project: Project) -> None:
             user = make_user(
                 "Ada@Example.org", name="Ada Lovelace", email_verified=True, image="/ada.png"
             )
-            found = session_manager.store.users.find_by_email("ada@example.org")
+            found = session_manager.parts.store.users.find_by_email("ada@example.org")
             assert (found.id, found.name) == (user.id, "Ada Lovelace")
             assert (found.email_verified, found.image) == (True, "/ada.png")
 

@@ -93,7 +93,7 @@ def test_users_and_sessions_are_made_on_the_servers_database(project: Project, a
         assert len(live_server.manager.list_sessions(user.id)) == 1
 
     def test_a_session(live_server):
-        name = live_server.manager.cookies.token_name(is_secure=False)
+        name = live_server.manager.parts.cookies.token_name(is_secure=False)
         token = live_server.make_session("ada@example.org").token
         request = Request(live_server.url + "/account", headers={"Cookie": f"{name}={token}"})
         with build_opener().open(request, timeout=20) as response:
@@ -121,7 +121,7 @@ def test_a_live_server_leaves_the_other_fixtures_alone(
             clock.advance(days=8)
             assert browser.get("/account").status_int == 401
             assert live_server.manager is not session_manager
-            assert live_server.manager.store.users.find_by_email("ada@example.org") is None
+            assert live_server.manager.parts.store.users.find_by_email("ada@example.org") is None
             with urlopen(live_server.url, timeout=20) as response:
                 assert response.status == 200
             assert session_manager.clock is clock

@@ -315,9 +315,10 @@ def test_faults_need_a_manager_they_can_break(project: Project) -> None:
         project,
         """
         from wsgi_sessions_testing import Faults
+        from wsgi_sessions_testing.fakes.managers import sibling
 
         def test_it(session_manager, clock):
-            Faults(session_manager.sibling(), clock)
+            Faults(sibling(session_manager), clock)
         """,
     )
     assert said == (

@@ -230,15 +230,15 @@ def test_schedules_go_by_the_database_and_the_clock(project: Project, app: str) 
                 seen.append((bench.manager.database.database, bench.clock.now()))
                 session = bench.new_browser().sign_in("ada@example.org")
                 assert len(bench.manager.list_sessions(session.user.id)) == 1
-                assert bench.manager.store.users.find(known.id)
+                assert bench.manager.parts.store.users.find(known.id)
                 clock.advance(days=1)
                 yield [lambda: None, lambda: None]
 
             assert schedules.walk(story) == 2
             assert seen == [(session_manager.database.database, began)] * 2
             assert "own.db" in seen[0][0] and clock.now() == began
-            assert session_manager.store.users.find_by_email("ada@example.org") is None
-            assert session_manager.store.users.find(known.id)
+            assert session_manager.parts.store.users.find_by_email("ada@example.org") is None
+            assert session_manager.parts.store.users.find(known.id)
         """,
     )
     project.run().assert_outcomes(passed=1)

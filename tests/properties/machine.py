@@ -108,7 +108,7 @@ class InvariantMachine(RuleBasedStateMachine):
         manager = self.managers[worker]
         made = manager.sign_in(self.user_id, replaces=replaced)
         assert made.session is not None and made.token is not None
-        line = manager.cookies.set_token(made.token, is_secure=True, max_age_s=7 * 86_400)
+        line = manager.parts.cookies.set_token(made.token, is_secure=True, max_age_s=7 * 86_400)
         jar.take([line[1]], self.now_ms)
         jar.flushed_at_ms = 0
         jar.session_id = made.session.id
@@ -315,7 +315,7 @@ class InvariantMachine(RuleBasedStateMachine):
         names = [name for name in change._fields if name in judged._fields]
         written = judged._replace(**{name: getattr(change, name) for name in names})
         back = change._replace(may_fail=False, **{name: getattr(judged, name) for name in names})
-        if self.managers[0].store.sessions.apply(written, back):
+        if self.managers[0].parts.store.sessions.apply(written, back):
             self.ledger.note_lost(judged.id)
             if change.expires_at_ms != judged.expires_at_ms:
                 for jar in self.jars:
@@ -458,7 +458,7 @@ class InvariantMachine(RuleBasedStateMachine):
             t.session_id for t in self.ledger.thefts
         }:
             if session_id is not None and session_id not in self.ended_at_ms:
-                found = self.managers[0].store.sessions.find(session_id)
+                found = self.managers[0].parts.store.sessions.find(session_id)
                 if found is None:
                     # Cleaned up, keep_ended after its end.
                     self.ended_at_ms[session_id] = self.now_ms
@@ -480,7 +480,7 @@ class InvariantMachine(RuleBasedStateMachine):
     @invariant()
     def ended_sessions_stay_ended(self) -> None:
         for session_id in self.ended_at_ms:
-            found = self.managers[0].store.sessions.find(session_id)
+            found = self.managers[0].parts.store.sessions.find(session_id)
             assert found is None or found[0].ended_at_ms is not None, "I3"
 
     @invariant()

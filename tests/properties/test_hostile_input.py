@@ -56,12 +56,12 @@ class Victim:
         self.session_id = made.session.id
         self.seen_session: Any = None
         self.app = SessionMiddleware(self._look, self.manager)
-        found = self.manager.store.sessions.find(self.session_id)
+        found = self.manager.parts.store.sessions.find(self.session_id)
         assert found is not None
-        reading = self.manager.feed.current()
+        reading = self.manager.parts.feed.current()
         assert reading is not None
         self.database_secret = reading.database_secret
-        self.copy = self.manager.cache.seal(
+        self.copy = self.manager.parts.cache.seal(
             *found,
             database_secret=self.database_secret,
             token_text=self.token,
@@ -76,7 +76,7 @@ class Victim:
         return [b"page"]
 
     def count_rows(self) -> tuple[int, ...]:
-        models = self.manager.models
+        models = self.manager.parts.models
         every = (models.user, models.account, models.session, models.revocation, models.attempt)
         return tuple(model.select().count() for model in every)
 
@@ -170,7 +170,7 @@ def forged_tokens(victim: Victim) -> st.SearchStrategy[str]:
         return text[:at] + other + text[at + 1 :]
 
     stranger = TokenSigner(["another server's secret, not ours!"])
-    ours_for_another_purpose = victim.manager.cache._ring_for(victim.database_secret)
+    ours_for_another_purpose = victim.manager.parts.cache._ring_for(victim.database_secret)
     return st.one_of(
         st.integers(0, len(victim.token) - 1).map(flip),
         st.integers(0, len(victim.token) - 1).map(lambda cut: victim.token[:cut]),
@@ -221,7 +221,7 @@ def cookie_headers(victim: Victim) -> st.SearchStrategy[str]:
         max_age_ms=10**15,
         clock_difference_ms=0,
     )
-    found = victim.manager.store.sessions.find(victim.session_id)
+    found = victim.manager.parts.store.sessions.find(victim.session_id)
     assert found is not None
     foreign_copy = stranger.seal(
         *found,

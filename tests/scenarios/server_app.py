@@ -196,7 +196,7 @@ def describe_connection() -> dict[str, Any]:
     else:
         is_mysql = isinstance(manager.database, peewee.MySQLDatabase)
         sql = f"SELECT {'connection_id' if is_mysql else 'pg_backend_pid'}()"
-        [(number,)] = manager.connections.read_rows(sql, ())
+        [(number,)] = manager.parts.connections.read_rows(sql, ())
         connection = str(number)
     return {"pid": os.getpid(), "imported_by": imported_by, "connection": connection}
 

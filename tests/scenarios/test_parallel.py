@@ -218,8 +218,8 @@ class Site:
     @property
     def record(self) -> SessionRecord:
         """The session as it is stored."""
-        token = self.manager.signer.read(self.browser.session_token or "")
-        found = None if token is None else self.manager.store.sessions.find(token.session_id)
+        token = self.manager.parts.signer.read(self.browser.session_token or "")
+        found = None if token is None else self.manager.parts.store.sessions.find(token.session_id)
         assert found is not None
         return found[0]
 
@@ -241,7 +241,7 @@ class Site:
 
     def siblings(self, browsers: list[Browser]) -> list[Browser]:
         """Return those whose token is not the one that is stored."""
-        read, stored = self.manager.signer.read, self.record.branch
+        read, stored = self.manager.parts.signer.read, self.record.branch
         tokens = [read(browser.session_token or "") for browser in browsers]
         return [
             browser

@@ -214,13 +214,13 @@ FAULTS = (
     Fault(
         "a sign-in keeps the session that was there",
         "manager.py",
-        "        replaced = Replaced(replaces, also_ends)\n",
-        "        if replaces:\n"
-        "            session = self.models.session\n"
-        "            session.update({session.user_id: user.id}).where(session.id == replaces).execute()\n"
-        "            row, _ = self.store.sessions.find(replaces)\n"
-        "            return SignIn(User(user), self.to_session(row, user, now_ms=row.created_at_ms), None)\n"
-        "        replaced = Replaced(replaces, also_ends)\n",
+        "        create = partial(\n",
+        "        if Replaced.of(replaces).session_id:\n"
+        "            session = self.parts.models.session\n"
+        "            session.update({session.user_id: user.id}).where(session.id == Replaced.of(replaces).session_id).execute()\n"
+        "            row, _ = self.parts.store.sessions.find(Replaced.of(replaces).session_id)\n"
+        "            return SignIn(User(user), self.parts.reader.to_session(row, user, now_ms=row.created_at_ms), None)\n"
+        "        create = partial(\n",
     ),
     Fault(
         "a sign-in leaves the old session",
@@ -231,7 +231,7 @@ FAULTS = (
     Fault(
         "a sign-out only clears the cookie",
         "manager.py",
-        "return self._end(session_id, reason=EndReason.SIGNED_OUT)",
+        "return self.parts.ending.end(session_id, reason=EndReason.SIGNED_OUT)",
         "return session_id is not None",
     ),
     Fault(
@@ -309,13 +309,13 @@ FAULTS = (
     Fault(
         "a sign-in outlives the change of its password",
         "accounts/service.py",
-        "if not is_there or account is None or account.password_hash != known_hash:",
-        "if not is_there or account is None:",
+        "return is_there and account is not None and account.password_hash == checked.password_hash",
+        "return is_there and account is not None",
     ),
     Fault(
         "an answer that breaks off loses the cookie of a sign-in",
         "wsgi/middleware.py",
-        "with_our_headers(headers, request.begin_without_app())",
+        "with_our_headers(headers, exchange.begin_without_app())",
         "with_our_headers(headers, [])",
     ),
     # The third 25, invented before anybody looked at what finds them; docs/explanation/seeded-faults.md has the rate.
@@ -327,19 +327,21 @@ FAULTS = (
     ),
     Fault(
         "a visitor costs a row without writing",
-        "wsgi/exchange.py",
+        "wsgi/request_data.py",
         "        if not operations:\n            return\n        if session is None",
-        "        if not operations and self._unsaved is None:\n"
+        "        if not operations and self.unsaved is None:\n"
         "            return\n"
         "        if session is None",
     ),
     Fault(
         "a deleted user lives on in cached copies",
-        "manager.py",
-        "is_deleted, ended = self.store.delete_user(\n"
-        "            user_id, now_ms=now_ms, skew_ms=self.config.rotation_grace_ms\n"
+        "sessions/ending.py",
+        "is_deleted, ended = self._store.delete_user(\n"
+        "            user_id,\n"
+        "            now_ms=self._clock.now_ms(),\n"
+        "            skew_ms=self._config.rotation_grace_ms,\n"
         "        )",
-        "is_deleted, ended = self.store.users.delete(user_id), EndedSessions()",
+        "is_deleted, ended = self._store.users.delete(user_id), EndedSessions()",
     ),
     Fault(
         "a wrong password deletes the user",
@@ -440,13 +442,13 @@ FAULTS = (
     Fault(
         "signing out elsewhere signs out here too",
         "manager.py",
-        "return self._end_all_of(found[0].user_id, except_id=session_id)",
-        "return self._end_all_of(found[0].user_id, except_id=None)",
+        "return self.parts.ending.end_all_of(found[0].user_id, except_id=session_id)",
+        "return self.parts.ending.end_all_of(found[0].user_id, except_id=None)",
     ),
     Fault(
         "anybody ends anybody's session by its id",
         "manager.py",
-        "if found is None or not self.store.users.is_same(found[0].user_id, user_id):",
+        "if found is None or not store.users.is_same(found[0].user_id, user_id):",
         "if found is None:",
     ),
     Fault(
@@ -482,8 +484,8 @@ FAULTS = (
     ),
     Fault(
         "a list shows sessions past a limit",
-        "manager.py",
-        "            if is_live(record, now_ms=now_ms, config=self.config)\n        ]",
+        "sessions/reading.py",
+        "            if is_live(record, now_ms=now_ms, config=self._config)\n        ]",
         "        ]",
     ),
     Fault(

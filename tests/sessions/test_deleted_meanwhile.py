@@ -27,7 +27,7 @@ def delete_row_before(
 ) -> None:
     """Have an application delete its user's row, and nothing else, just before a call."""
     real: Callable[..., Any] = getattr(called, name)
-    user = manager.models.user
+    user = manager.parts.models.user
 
     def call(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.setattr(called, name, real)
@@ -39,7 +39,7 @@ def delete_row_before(
 
 
 def test_who_signs_up_is_refused(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete_row_before(manager, monkeypatch, manager.creation, "begin")
+    delete_row_before(manager, monkeypatch, manager, "_create_session")
 
     with pytest.raises(InvalidCredentialsError):
         manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
@@ -47,7 +47,7 @@ def test_who_signs_up_is_refused(manager: SessionManager, monkeypatch: pytest.Mo
 
 def test_who_signs_in_is_refused(manager: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
     manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
-    delete_row_before(manager, monkeypatch, manager.store, "atomically")
+    delete_row_before(manager, monkeypatch, manager.parts.store, "atomically")
 
     with pytest.raises(InvalidCredentialsError):
         manager.sign_in_email(email=EMAIL, password=PASSWORD)
@@ -57,7 +57,7 @@ def test_who_changes_the_password_is_refused(
     manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = manager.sign_up_email(name="Ada", email=EMAIL, password=PASSWORD)
-    delete_row_before(manager, monkeypatch, manager.store, "atomically")
+    delete_row_before(manager, monkeypatch, manager.parts.store, "atomically")
 
     with pytest.raises(InvalidPasswordError):
         manager.change_password(

@@ -40,7 +40,7 @@ def test_a_visitors_session_elsewhere_lives_for_the_request_alone(stage: Stage) 
     elsewhere(stage)
     started = stage.do(start)
     assert stage.browser.session_token == token
-    assert stage.bench.manager.store.sessions.find(started.id) is None
+    assert stage.bench.manager.parts.store.sessions.find(started.id) is None
     assert stage.names().count("data_dropped") == 1
     at_home(stage)
     found = stage.do(lambda request: request.session)
@@ -67,7 +67,7 @@ def test_a_visitors_session_while_the_database_was_away(stage: Stage) -> None:
         raise StoreUnavailableError("away")
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(stage.bench.manager.store.sessions, "find", away_for_a_moment)
+    patch.setattr(stage.bench.manager.parts.store.sessions, "find", away_for_a_moment)
     stage.do(start)
     assert stage.browser.session_token == token
     found = stage.do(lambda request: request.session)
@@ -154,7 +154,7 @@ def test_a_sign_out_asks_again_where_the_database_was_away(stage: Stage) -> None
         raise StoreUnavailableError("away")
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(stage.bench.manager.store.sessions, "find", away_for_a_moment)
+    patch.setattr(stage.bench.manager.parts.store.sessions, "find", away_for_a_moment)
     assert stage.do(lambda request: request.sign_out()) is True
     assert stage.browser.session_token is None
     assert not stage.bench.manager.is_live(made.session.id)

@@ -97,7 +97,7 @@ def test_the_json_api_answers_in_its_own_words() -> None:
     with stage.bench:
         stage.browser = stage.bench.new_browser()
         made = stage.do(sign_up)
-        store = stage.bench.manager.store
+        store = stage.bench.manager.parts.store
         merge = store.sessions.merge_data
 
         def end_first(session_id: str, *args: Any, **options: Any) -> Any:

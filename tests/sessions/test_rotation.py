@@ -12,6 +12,7 @@ from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.records import Change, ReadOptions, RequestFacts, SessionRecord
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser.browser import Browser
+from wsgi_sessions_testing.fakes.managers import running_with
 
 NEW, OLD = "n" * 40, "o" * 40
 NOBODY = "nobody"
@@ -35,7 +36,7 @@ class Site:
 
     @property
     def stored(self) -> SessionRecord:
-        found = self.manager.store.sessions.find(self.session_id)
+        found = self.manager.parts.store.sessions.find(self.session_id)
         assert found is not None
         return found[0]
 
@@ -51,7 +52,7 @@ class Site:
 
     def is_stored(self, browser: Browser) -> bool:
         """Tell whether a browser has the very token that counts."""
-        token = self.manager.signer.read(browser.session_token or "")
+        token = self.manager.parts.signer.read(browser.session_token or "")
         assert token is not None
         stored = self.stored
         return (token.generation, token.branch) == (stored.generation, stored.branch)
@@ -149,12 +150,12 @@ def test_later_token_heals_a_lost_confirm(site: Site) -> None:
 @pytest.mark.parametrize("site", [{"secret": OLD}], indirect=True)
 def test_token_under_an_older_secret_is_sent_anew_at_once_with_its_branch(site: Site) -> None:
     before = site.ada.session_token
-    with site.manager.reassembled(config=site.manager.config.replace(secret=[NEW, OLD])):
+    with running_with(site.manager, config=site.manager.config.replace(secret=[NEW, OLD])):
         assert is_in(site.ada)
         after = site.ada.session_token
         assert after != before
         assert site.is_stored(site.ada)
-    with site.manager.reassembled(config=site.manager.config.replace(secret=[NEW])):
+    with running_with(site.manager, config=site.manager.config.replace(secret=[NEW])):
         assert is_in(site.ada)
 
 
@@ -164,7 +165,7 @@ def test_token_under_an_older_secret_that_is_not_settled_is_sent_anew_when_it_is
 ) -> None:
     confirm_next(site.ada, site.clock)
     before = site.ada.session_token
-    with site.manager.reassembled(config=site.manager.config.replace(secret=[NEW, OLD])):
+    with running_with(site.manager, config=site.manager.config.replace(secret=[NEW, OLD])):
         site.clock.advance(minutes=2)
         assert is_in(site.ada)
         assert site.ada.session_token == before
@@ -179,7 +180,7 @@ def test_token_under_an_older_secret_shortly_before_a_rotation_gets_the_next_gen
     site: Site,
 ) -> None:
     site.clock.advance(days=1, seconds=-30)
-    with site.manager.reassembled(config=site.manager.config.replace(secret=[NEW, OLD])):
+    with running_with(site.manager, config=site.manager.config.replace(secret=[NEW, OLD])):
         site.ada.get("/")
         site.ada.get("/")
         assert site.stored.generation == 1
@@ -187,7 +188,7 @@ def test_token_under_an_older_secret_shortly_before_a_rotation_gets_the_next_gen
 
 @pytest.mark.parametrize("site", [{"secret": OLD}], indirect=True)
 def test_token_under_a_removed_secret_is_nothing(site: Site) -> None:
-    with site.manager.reassembled(config=site.manager.config.replace(secret=NEW)):
+    with running_with(site.manager, config=site.manager.config.replace(secret=NEW)):
         assert not is_in(site.ada)
 
 
@@ -195,7 +196,7 @@ def test_turning_rotation_off_signs_nobody_out(site: Site) -> None:
     """What was offered goes on: it is confirmed, settled, and refreshed from then on."""
     site.clock.advance(days=1)
     site.ada.get("/")
-    with site.manager.reassembled(config=site.manager.config.replace(rotate_tokens=False)):
+    with running_with(site.manager, config=site.manager.config.replace(rotate_tokens=False)):
         for _ in range(30):
             assert is_in(site.ada)
             site.clock.advance(days=1)
@@ -509,11 +510,11 @@ def test_replay_ends_the_session_where_one_is_about_to_be_changed(
     """A reader may be late and ends nothing; whoever signs in or out is no reader."""
     header = f"{TOKEN}={site.ada.session_token}"
     rotate(site.ada, site.clock)
-    presented = site.manager.cookies.read(header, is_secure=True)
+    presented = site.manager.parts.cookies.read(header, is_secure=True)
     options = ReadOptions(allow_refresh=False, is_change=is_change)
     facts = RequestFacts("127.0.0.1", None, is_https=True, method="GET", path="/")
 
-    found = site.manager.validator.validate(presented, facts=facts, options=options)
+    found = site.manager.parts.validator.validate(presented, facts=facts, options=options)
 
     assert found.session is None
     assert site.manager.is_live(site.session_id) is not is_change
@@ -538,7 +539,7 @@ def test_settle_that_can_not_be_written_fails_no_request(
     site.ada.cookies.discard(COPY)
     site.clock.advance(days=1)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store.sessions, "apply", away)
+        patch.setattr(site.manager.parts.store.sessions, "apply", away)
         answer = site.ada.get("/")
     assert (answer.text, names_of(answer)) == ("ada@example.org", [])
     assert not site.stored.is_settled
@@ -554,7 +555,7 @@ def test_settle_that_can_not_be_written_seals_no_copy(
     confirm_next(site.ada, site.clock)
     site.clock.advance(**BEYOND_THE_WINDOW)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store.sessions, "apply", away)
+        patch.setattr(site.manager.parts.store.sessions, "apply", away)
         assert names_of(site.ada.get("/")) == []
     assert names_of(site.ada.get("/")) == [TOKEN], "as the refresh was no earlier than the confirm"
     assert names_of(site.ada.get("/")) == [COPY]
@@ -566,7 +567,7 @@ def test_settle_on_a_sibling_that_can_not_be_written_fails_the_request(
     sibling, _ = split_in_two(site)
     site.clock.advance(**BEYOND_THE_WINDOW)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store.sessions, "apply", away)
+        patch.setattr(site.manager.parts.store.sessions, "apply", away)
         answer = sibling.get("/")
         assert (answer.status_int, names_of(answer)) == (503, [])
     assert not site.stored.is_settled
@@ -589,7 +590,7 @@ def test_confirm_or_take_over_that_can_not_be_written_fails_the_request(
     assert is_in(browser)
     before = site.stored
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store.sessions, "apply", away)
+        patch.setattr(site.manager.parts.store.sessions, "apply", away)
         assert browser.get("/").status_int == 503
     assert site.stored == before
 
@@ -602,7 +603,7 @@ def test_touch_that_fails_fails_nothing_and_a_refresh_does(
 ) -> None:
     site.clock.advance(minutes=5)
     with monkeypatch.context() as patch:
-        patch.setattr(site.manager.store.sessions, "apply", away)
+        patch.setattr(site.manager.parts.store.sessions, "apply", away)
         assert is_in(site.ada)
         site.clock.advance(days=1)
         assert site.ada.get("/").status_int == 503
@@ -612,10 +613,10 @@ class Rival:
     """Another request that is faster, once: it has written before ours does."""
 
     def __init__(self, site: Site, browser: Browser) -> None:
-        self._write = site.manager.store.sessions.apply
+        self._write = site.manager.parts.store.sessions.apply
         self._browser = browser
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(site.manager.store.sessions, "apply", self.write)
+        self._patch.setattr(site.manager.parts.store.sessions, "apply", self.write)
 
     def write(self, judged: SessionRecord, change: Change) -> bool:
         self._patch.undo()

@@ -10,6 +10,7 @@ from tests.support import rotate
 from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.fakes.instrumentation import WatchedStore
+from wsgi_sessions_testing.fakes.managers import running_with
 
 from .visits import (
     NOBODY,
@@ -88,9 +89,9 @@ def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:
         raise StoreUnavailableError("away")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.manager.store.revocations, "find", away)
+        patch.setattr(bench.manager.parts.store.revocations, "find", away)
         assert is_in(browser)
-        patch.setattr(bench.manager.store.sessions, "find", away)
+        patch.setattr(bench.manager.parts.store.sessions, "find", away)
         assert browser.get("/").status_int == 503
 
 
@@ -114,7 +115,7 @@ def test_copy_is_left_as_it_is_while_the_feed_cannot_be_read() -> None:
         raise StoreUnavailableError("away")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.manager.store.revocations, "find", away)
+        patch.setattr(bench.manager.parts.store.revocations, "find", away)
         answer = browser.get("/")
     assert not answer.text.startswith(NOBODY)
     assert answer.headers.getall("Set-Cookie") == []
@@ -124,7 +125,7 @@ def test_another_version_drops_every_copy() -> None:
     bench, browser = opened(cookie_cache=True)
     browser.get("/")
     changed = bench.manager.config.replace(cookie_cache={"version": "2"})
-    with bench.manager.reassembled(config=changed, wrap_store=WatchedStore.wrap):
+    with running_with(bench.manager, config=changed, wrap_store=WatchedStore.wrap):
         assert asks_the_database(bench, browser)
 
 
@@ -133,7 +134,7 @@ def test_a_limit_that_has_become_shorter_holds_for_copies_of_before() -> None:
     assert not asks_the_database(bench, browser)
     bench.clock.advance(minutes=2)
     changed = bench.manager.config.replace(idle_timeout=60)
-    with bench.manager.reassembled(config=changed, wrap_store=WatchedStore.wrap):
+    with running_with(bench.manager, config=changed, wrap_store=WatchedStore.wrap):
         assert reason(browser) == "idle"
 
 

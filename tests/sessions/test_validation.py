@@ -170,7 +170,7 @@ def test_two_live_sessions_in_one_request_are_an_event() -> None:
     bench, eve, ada, header, told = two_sessions()
     bench.clock.advance(days=1)
     assert eve.session is not None and ada.session is not None
-    before = bench.manager.store.sessions.find(ada.session.id)
+    before = bench.manager.parts.store.sessions.find(ada.session.id)
 
     answer = bench.new_browser().get("/app", headers={"Cookie": header})
 
@@ -178,7 +178,9 @@ def test_two_live_sessions_in_one_request_are_an_event() -> None:
     assert [(event.session_id, event.details) for event in told] == [
         (eve.session.id, {"other_session_id": ada.session.id})
     ]
-    assert bench.manager.store.sessions.find(ada.session.id) == before, "it was only looked at"
+    assert bench.manager.parts.store.sessions.find(ada.session.id) == before, (
+        "it was only looked at"
+    )
 
 
 @pytest.mark.parametrize("is_ended", [False, True])
@@ -202,11 +204,11 @@ def test_a_session_refused_elsewhere_is_told_beside_one_that_ended(is_ended_firs
     assert ended.session is not None and hidden.session is not None
     bench.manager.revoke_session(ended.session.id)
     options = ReadOptions(authoritative=True)
-    presented = bench.manager.cookies.read(header, is_secure=True)
+    presented = bench.manager.parts.cookies.read(header, is_secure=True)
 
     facts = RequestFacts("203.0.113.9", None, is_https=True, method="GET", path="/app")
 
-    found = bench.manager.validator.validate(presented, facts=facts, options=options)
+    found = bench.manager.parts.validator.validate(presented, facts=facts, options=options)
 
     assert found.session is None
     assert (found.is_hidden, found.elsewhere_id) == (True, hidden.session.id)
@@ -220,7 +222,7 @@ def test_why_a_session_has_ended_is_told_beside_one_that_is_gone(first: str, sec
     gone, ended = browsers[first].session, browsers[second].session
     assert gone is not None and ended is not None
     bench.manager.revoke_session(ended.id)
-    bench.manager.models.session.delete_by_id(gone.id)
+    bench.manager.parts.models.session.delete_by_id(gone.id)
 
     answer = bench.new_browser().get("/app", headers={"Cookie": header})
 
@@ -255,7 +257,7 @@ def test_an_event_about_the_other_session_fails_no_request() -> None:
     bench, eve, ada, header, told = two_sessions()
     assert eve.session is not None and ada.session is not None
     other = ada.session.id
-    store: Any = bench.manager.store
+    store: Any = bench.manager.parts.store
     find = store.sessions.find
 
     def fail_for_the_other(session_id: str, **options: Any) -> Any:
@@ -337,7 +339,7 @@ def test_a_session_that_is_not_in_the_database_is_nothing() -> None:
 def test_a_lost_race_is_judged_again() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
-    store = bench.manager.store
+    store = bench.manager.parts.store
     first = store.sessions.apply
 
     def loses_once(judged: Any, change: Any) -> bool:
@@ -354,7 +356,7 @@ def test_a_row_that_never_holds_still_is_a_database_in_trouble() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.manager.store.sessions, "apply", lambda *_: False)
+        patch.setattr(bench.manager.parts.store.sessions, "apply", lambda *_: False)
         assert browser.get("/").status_int == 503
     assert is_in(browser)
 
@@ -365,8 +367,8 @@ def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> Non
     bench.clock.advance(days=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "is_within_app_transaction", True)
-        patch.setattr(bench.manager.store.sessions, "apply", lambda *_: False)
-        patch.setattr(bench.manager.store.session_ends, "end", lambda *_, **__: False)
+        patch.setattr(bench.manager.parts.store.sessions, "apply", lambda *_: False)
+        patch.setattr(bench.manager.parts.store.session_ends, "end", lambda *_, **__: False)
         answer = browser.get("/")
         assert (answer.status_int, answer.text.startswith(NOBODY)) == (200, False)
         bench.clock.advance(days=7)
@@ -376,7 +378,7 @@ def test_a_change_that_the_app_s_transaction_does_not_see_is_no_trouble() -> Non
 
 def test_what_a_request_does_is_written_within_the_app_s_transaction() -> None:
     bench, browser = opened()
-    session = bench.manager.models.session
+    session = bench.manager.parts.models.session
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "is_within_app_transaction", True)
         confirm_next(browser, bench.clock)
@@ -392,7 +394,7 @@ def test_an_end_that_came_too_late_is_judged_again() -> None:
     bench, browser = opened()
     header = {"Cookie": browser_header(browser)}
     bench.clock.advance(days=7)
-    store = bench.manager.store
+    store = bench.manager.parts.store
     end = store.session_ends.end
 
     def late(*args: Any, **kwargs: Any) -> bool:
@@ -411,7 +413,7 @@ def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> Non
     bench, browser = opened()
     header = {"Cookie": browser_header(browser)}
     bench.clock.advance(days=7)
-    session = bench.manager.models.session
+    session = bench.manager.parts.models.session
 
     def too_late(*args: Any, **kwargs: Any) -> bool:
         patch.undo()
@@ -419,7 +421,7 @@ def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> Non
         return False
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(bench.manager.store.session_ends, "end", too_late)
+    patch.setattr(bench.manager.parts.store.session_ends, "end", too_late)
     answer = bench.new_browser().get("/", headers=header)
 
     assert not answer.text.startswith(NOBODY)
@@ -428,7 +430,7 @@ def test_a_session_that_was_refreshed_before_it_could_be_ended_lives_on() -> Non
 def test_a_reading_from_python_moves_nothing() -> None:
     bench, browser = opened()
     bench.clock.advance(days=1)
-    before = bench.manager.store.sessions.find(browser.session.id if browser.session else "")
+    before = bench.manager.parts.store.sessions.find(browser.session.id if browser.session else "")
     for source in (
         {"Cookie": browser_header(browser)},
         {"cookie": browser_header(browser)},
@@ -438,6 +440,6 @@ def test_a_reading_from_python_moves_nothing() -> None:
         assert session is not None and session.user is not None
         assert session.user.email == "ada@example.org"
     assert before is not None
-    assert bench.manager.store.sessions.find(before[0].id) == before
+    assert bench.manager.parts.store.sessions.find(before[0].id) == before
     assert bench.manager.get_session({}) is None
     assert bench.manager.get_session({"Cookie": "__Host-session_token=junk"}) is None

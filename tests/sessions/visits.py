@@ -34,7 +34,7 @@ def is_in(browser: Browser) -> bool:
 
 def session_reads(bench: Bench) -> AbstractContextManager[SessionReads]:
     """Count how often a session is read meanwhile."""
-    store: Any = bench.manager.store
+    store: Any = bench.manager.parts.store
     reads: AbstractContextManager[SessionReads] = store.watched_by(SessionReads())
     return reads
 
@@ -59,7 +59,7 @@ def cookies_header(browser: Browser) -> str:
 
 
 def stored(bench: Bench) -> SessionRecord:
-    session = bench.manager.models.session.select().get()
-    found = bench.manager.store.sessions.find(session.id)
+    session = bench.manager.parts.models.session.select().get()
+    found = bench.manager.parts.store.sessions.find(session.id)
     assert found is not None
     return found[0]

@@ -216,7 +216,9 @@ class TestFile:
             for _ in range(2)
         ]
         managers[0].sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
-        assert all(manager.store.users.find_by_email("ada@example.org") for manager in managers)
+        assert all(
+            manager.parts.store.users.find_by_email("ada@example.org") for manager in managers
+        )
         return managers
 
     def test_deleted_file_is_away_for_every_worker(self, tmp_path: Path) -> None:
@@ -227,11 +229,11 @@ class TestFile:
 
         for manager in managers * 2:
             with pytest.raises(StoreUnavailableError, match="was deleted while it was in use"):
-                manager.store.sessions.find("nobody")
+                manager.parts.store.sessions.find("nobody")
             with pytest.raises(StoreUnavailableError, match="was deleted while it was in use"):
-                manager.store.users.find_by_email("ada@example.org")
+                manager.parts.store.users.find_by_email("ada@example.org")
             with pytest.raises(StoreUnavailableError, match="was deleted while it was in use"):
-                manager.store.session_ends.end_all(now_ms=1)
+                manager.parts.store.session_ends.end_all(now_ms=1)
         assert not file.exists(), "nobody makes an empty one in its place"
         for manager in managers:
             manager.close()
@@ -243,10 +245,12 @@ class TestFile:
             manager.close()
         file.rename(tmp_path / "elsewhere.db")
         with pytest.raises(StoreUnavailableError):
-            managers[0].store.users.find("nobody")
+            managers[0].parts.store.users.find("nobody")
         (tmp_path / "elsewhere.db").rename(file)
 
-        assert all(manager.store.users.find_by_email("ada@example.org") for manager in managers)
+        assert all(
+            manager.parts.store.users.find_by_email("ada@example.org") for manager in managers
+        )
         for manager in managers:
             manager.close()
 
@@ -268,9 +272,9 @@ class TestFile:
         other.replace(file)
 
         for manager in managers:
-            assert manager.store.sessions.find("nobody") is None
-            assert manager.store.users.find_by_email("ada@example.org") is None
-            bob = manager.store.users.find_by_email("bob@example.org")
+            assert manager.parts.store.sessions.find("nobody") is None
+            assert manager.parts.store.users.find_by_email("ada@example.org") is None
+            bob = manager.parts.store.users.find_by_email("bob@example.org")
             assert (bob is not None) is has_tables
             manager.close()
         gc.collect()

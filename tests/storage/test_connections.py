@@ -325,7 +325,7 @@ class TestAppDatabase:
             manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
             transaction.rollback()
 
-        assert manager.store.users.find_by_email("ada@example.org") is None
+        assert manager.parts.store.users.find_by_email("ada@example.org") is None
 
 
 def test_first_use_prepares_once_though_many_come_at_once(file: Path) -> None:

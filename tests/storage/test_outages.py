@@ -153,13 +153,13 @@ def test_what_came_before_a_failed_roll_back_is_told(caplog: pytest.LogCaptureFi
         manager.create_tables()
 
         def cut() -> None:
-            manager.store.users.find("nobody")
+            manager.parts.store.users.find("nobody")
             database: Any = manager.database
             database.connection()._sock.shutdown(socket.SHUT_RDWR)
-            manager.store.users.find("nobody")
+            manager.parts.store.users.find("nobody")
 
         with pytest.raises(StoreUnavailableError) as caught:
-            manager.store.atomically(cut)
+            manager.parts.store.atomically(cut)
         assert manager.events.outages is not None
         manager.events.outages.begin(caught.value)
         manager.close()

@@ -127,7 +127,7 @@ class Site:
         self.in_use: list[int] = []
 
     def answer(self, environ: Any, start_response: Any) -> list[bytes]:
-        pool = self.manager.connections.source.pool
+        pool = self.manager.parts.connections.source.pool
         self.in_use.append(len(pool._all) - len(pool._idle))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"user" if environ["wsgi_sessions.user"] else b"visitor"]
@@ -143,7 +143,7 @@ class Site:
     @property
     def record(self) -> SessionRecord:
         """The session as it is stored."""
-        found = self.manager.store.sessions.find(self.session_id)
+        found = self.manager.parts.store.sessions.find(self.session_id)
         assert found is not None
         return found[0]
 
@@ -152,7 +152,7 @@ class Site:
         unsettled = change_of(
             self.record, is_settled=False, confirmed_at_ms=self.record.confirmed_at_ms - 3_600_000
         )
-        assert self.manager.store.sessions.apply(self.record, unsettled)
+        assert self.manager.parts.store.sessions.apply(self.record, unsettled)
 
     def assert_away_in_time(self) -> None:
         status, retry_after, took = self.get(self.cookie)
@@ -283,9 +283,9 @@ class TestLocks:
 
         assert (status, text) == (200, "user")
         assert took < 5
-        before = site.manager.store.sessions.find(site.session_id)
+        before = site.manager.parts.store.sessions.find(site.session_id)
         site.assert_there()
-        after = site.manager.store.sessions.find(site.session_id)
+        after = site.manager.parts.store.sessions.find(site.session_id)
         assert before is not None and after is not None
         assert after[0].last_seen_at_ms > before[0].last_seen_at_ms, "the next one lands"
 
@@ -309,9 +309,9 @@ class TestLocks:
         """Its token is not the stored one, so it can't go on without the write."""
         site = new_site()
         site.leave_unsettled()
-        token = site.manager.signer.read(site.cookie.partition("=")[2])
+        token = site.manager.parts.signer.read(site.cookie.partition("=")[2])
         assert token is not None
-        sibling = site.manager.signer.write(token.secret, token.generation, "Sibling1")
+        sibling = site.manager.parts.signer.write(token.secret, token.generation, "Sibling1")
         with locked(kind, url, ONE_ROW[kind]):
             status, _, took = site.get(f"session_token={sibling}")
         assert status == 503
@@ -331,7 +331,7 @@ class TestLocks:
         site = new_site()
         database: Any = site.manager.database
         of_app = SessionManager(database, secret="x" * 32)
-        found = of_app.store.sessions.find(site.session_id)
+        found = of_app.parts.store.sessions.find(site.session_id)
         assert found is not None
         record = found[0]
         touch = change_of(record, last_seen_at_ms=record.last_seen_at_ms + 1, may_fail=True)
@@ -341,13 +341,13 @@ class TestLocks:
             if is_inner and kind != "sqlite":
                 with database.atomic():
                     with pytest.raises(StoreUnavailableError):
-                        of_app.store.sessions.apply(record, touch)
-                    assert of_app.store.sessions.find(record.id) is not None, "it goes on"
+                        of_app.parts.store.sessions.apply(record, touch)
+                    assert of_app.parts.store.sessions.find(record.id) is not None, "it goes on"
             else:
                 with pytest.raises(StoreUnavailableError):
-                    of_app.store.sessions.apply(record, touch)
+                    of_app.parts.store.sessions.apply(record, touch)
             assert time.monotonic() - began < 3
-        assert of_app.store.sessions.apply(record, touch)
+        assert of_app.parts.store.sessions.apply(record, touch)
         database.close()
 
 
@@ -440,13 +440,13 @@ class TestSilentServer:
             began: list[float] = []
 
             def work() -> None:
-                site.manager.store.users.find("nobody")
+                site.manager.parts.store.users.find("nobody")
                 proxy.is_silent = True
                 began.append(time.monotonic())
-                site.manager.store.users.find("nobody")
+                site.manager.parts.store.users.find("nobody")
 
             with pytest.raises(StoreUnavailableError):
-                site.manager.store.atomically(work)
+                site.manager.parts.store.atomically(work)
             took = time.monotonic() - began[0]
             proxy.is_silent = False
             site.assert_there()
@@ -464,10 +464,10 @@ class TestSilentServer:
             proxy.is_silent = True
             began = time.monotonic()
             with pytest.raises(StoreUnavailableError):
-                of_app.store.users.find("nobody")
+                of_app.parts.store.users.find("nobody")
             took = time.monotonic() - began
             proxy.is_silent = False
-            assert of_app.store.users.find("nobody") is None
+            assert of_app.parts.store.users.find("nobody") is None
             database.close()
 
         assert took < PATIENCE_SECONDS + SLACK_SECONDS
@@ -556,7 +556,7 @@ class TestPool:
         found = in_parallel(lambda _: [site.get(site.cookie)[:2] for _ in range(5)], 12)
 
         assert found == [[(200, "user")] * 5] * 12
-        assert len(site.manager.connections.source.pool._all) <= 2
+        assert len(site.manager.parts.connections.source.pool._all) <= 2
 
     def test_connection_is_given_back_before_the_application_runs(
         self, kind: str, new_site: Callable[..., Site]
@@ -573,7 +573,7 @@ class TestPool:
         is_taken, is_over = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with site.manager.connections.source.taken():
+            with site.manager.parts.connections.source.taken():
                 is_taken.set()
                 is_over.wait(20)
 
@@ -614,7 +614,7 @@ class TestPool:
                     database_patience=20,
                 )
                 found = in_parallel(
-                    lambda _: [manager.store.users.find("nobody") for _ in range(3)], 8
+                    lambda _: [manager.parts.store.users.find("nobody") for _ in range(3)], 8
                 )
                 assert found == [[None] * 3] * 8
                 manager.close()

@@ -57,7 +57,7 @@ REFUSED: dict[str, Act] = {
 def rows_of(stage: Stage) -> tuple[list[Any], list[Any]]:
     """Return all sessions and users as they are stored."""
     manager = stage.bench.manager
-    session, user = manager.models.session, manager.models.user
+    session, user = manager.parts.models.session, manager.parts.models.user
     return list(session.select().tuples()), list(user.select().tuples())
 
 
@@ -135,7 +135,7 @@ def test_after_the_answer_a_change_of_data_is_stored_at_once(stage: Stage) -> No
     stage.browser.get("/")
     session = stage.do(lambda request: request.session)
     session.data["cart"] = ["tea"]
-    found = stage.bench.manager.store.sessions.find(made.session.id)
+    found = stage.bench.manager.parts.store.sessions.find(made.session.id)
     assert found is not None and found[0].data == '{"cart":["tea"]}'
 
 
@@ -144,14 +144,14 @@ def test_the_database_is_asked_and_no_copy_is_made(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = stage.do(sign_up)
-    user = stage.bench.manager.models.user
+    user = stage.bench.manager.parts.models.user
     user.update(name="Eve").where(user.id == made.user.id).execute()
     sealed: list[str] = []
     monkeypatch.setattr(CookieCache, "seal", lambda *_, **__: sealed.append("a copy"))
 
     def ask(request: SessionRequest) -> tuple[str | None, str | None]:
         before = request.require_user().name
-        request.ask_database()
+        request._exchange.ask_database()
         return before, request.require_user().name
 
     assert do_after_headers(stage, ask) == ("Ada", "Eve")

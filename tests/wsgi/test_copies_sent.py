@@ -29,7 +29,7 @@ def sent(stage: Stage) -> list[str]:
 
 
 def change_past_the_product(stage: Stage, user_id: Any, **values: Any) -> None:
-    user = stage.bench.manager.models.user
+    user = stage.bench.manager.parts.models.user
     user.update(**values).where(user.id == user_id).execute()
 
 
@@ -89,7 +89,7 @@ def test_a_sign_in_while_the_feed_can_not_be_read_sends_the_token_alone(
     def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailableError("away")
 
-    monkeypatch.setattr(stage.bench.manager.store.revocations, "find", away)
+    monkeypatch.setattr(stage.bench.manager.parts.store.revocations, "find", away)
     stage.do(sign_up)
     assert sent(stage) == ["__Host-session_token"]
     assert stage.do(lambda request: request.require_user().name) == "Ada"
@@ -104,7 +104,7 @@ def test_a_copy_is_let_be_while_the_feed_can_not_be_read(
         raise StoreUnavailableError("away")
 
     stage.bench.clock.advance(seconds=60)
-    monkeypatch.setattr(stage.bench.manager.store.revocations, "find", away)
+    monkeypatch.setattr(stage.bench.manager.parts.store.revocations, "find", away)
     stage.do(ask)
     assert sent(stage) == []
 
@@ -120,7 +120,7 @@ def test_without_a_cache_no_copy_is_sent_where_the_database_was_away(stage: Stag
         raise StoreUnavailableError("away")
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(stage.bench.manager.store.sessions, "find", away_for_a_moment)
+    patch.setattr(stage.bench.manager.parts.store.sessions, "find", away_for_a_moment)
     assert stage.do(ask).name == "Ada"
     assert sent(stage) == []
 
@@ -188,7 +188,7 @@ def test_a_change_of_a_user_who_was_deleted_meanwhile_says_so(stage: Stage) -> N
     made = stage.do(sign_up)
 
     def act(request: SessionRequest) -> None:
-        request.ask_database()
+        request._exchange.ask_database()
         stage.bench.manager.delete_user(made.user.id)
         with pytest.raises(NotSignedInError, match="deleted meanwhile"):
             update(request)

@@ -20,7 +20,7 @@ def away_for_a_moment(stage: Stage) -> None:
         patch.undo()
         raise StoreUnavailableError("away")
 
-    patch.setattr(stage.bench.manager.store.sessions, "find", away)
+    patch.setattr(stage.bench.manager.parts.store.sessions, "find", away)
 
 
 @pytest.mark.parametrize("stage", [ANONYMOUS], indirect=True)
@@ -28,7 +28,7 @@ def test_the_database_that_is_there_again_is_asked_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = stage.do(sign_up)
-    store, asked = stage.bench.manager.store, []
+    store, asked = stage.bench.manager.parts.store, []
     find = store.sessions.find
 
     def first_away(session_id: str, **options: Any) -> Any:
@@ -42,7 +42,7 @@ def test_the_database_that_is_there_again_is_asked_once(
         assert not request.is_from_database
         assert request.user is None
         for _ in range(2):
-            request.ask_database()
+            request._exchange.ask_database()
         assert not request.is_database_away
         assert request.is_from_database
         assert request.session is not None
@@ -88,7 +88,7 @@ def test_a_visitors_session_stays_where_the_one_before_turns_out_to_be_over(
     def act(request: SessionRequest) -> None:
         session = request.start_anonymous_session()
         session.data["cart"] = ["tea"]
-        request.ask_database()
+        request._exchange.ask_database()
         assert request.session is session
 
     away_for_a_moment(stage)
@@ -106,7 +106,8 @@ def test_data_of_the_session_before_is_refused_and_that_of_the_new_one_kept(stag
     def act(request: SessionRequest) -> None:
         old = request.session
         assert old is not None
-        made = request.sign_in(user.id)
+        made = request.sign_in(user.id).session
+        assert made is not None
         made.data["kept"] = 1
         old.data["late"] = 1
 

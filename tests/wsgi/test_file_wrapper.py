@@ -98,9 +98,9 @@ def test_a_file_is_not_wrapped_for_a_purge_that_is_due(
         return made[0]
 
     made: list[Any] = []
-    assert manager.purger.is_due() is False
-    manager.purger._due_at_ms = 0
-    assert manager.purger.is_due()
+    assert manager.parts.purger.is_due() is False
+    manager.parts.purger._due_at_ms = 0
+    assert manager.parts.purger.is_due()
     answer = SessionMiddleware(app, manager)(environ_for(Server(kind), cookie), lambda *_: no_write)
     assert answer is made[0]
 

@@ -26,7 +26,7 @@ def stage() -> Iterator[Stage]:
 def end_behind_the_copys_back(stage: Stage, session_id: str) -> None:
     """End a session as another process does, less than ``revocation_lag`` ago."""
     manager = stage.bench.manager
-    assert manager.store.session_ends.end(
+    assert manager.parts.store.session_ends.end(
         session_id, reason=EndReason.REVOKED, now_ms=manager.clock.now_ms()
     )
 
@@ -34,10 +34,10 @@ def end_behind_the_copys_back(stage: Stage, session_id: str) -> None:
 def forged(stage: Stage, record: SessionRecord, user: UserRecord | None) -> Browser:
     """Return a browser with a copy as somebody makes it who has every secret but the token."""
     manager, now_ms = stage.bench.manager, stage.bench.manager.clock.now_ms()
-    reading = manager.feed.current()
+    reading = manager.parts.feed.current()
     assert reading is not None
     token_text = "v1.forged.0.forged"
-    copy = manager.cache.seal(
+    copy = manager.parts.cache.seal(
         record,
         user,
         database_secret=reading.database_secret,
@@ -91,7 +91,7 @@ def test_a_copy_alone_changes_and_ends_nothing(
         return "refused"
 
     assert stage.do(try_it, browser) == "refused"
-    user = stage.bench.manager.store.users.find(made.user.id)
+    user = stage.bench.manager.parts.store.users.find(made.user.id)
     assert user is not None and user.name == "Ada"
     assert phone.session is not None
     if kind == "forged":
@@ -154,7 +154,7 @@ def test_a_stale_copys_data_is_dropped_with_an_event(stage: Stage) -> None:
 
     stage.do(write)
     assert "data_dropped" in stage.names()
-    found = stage.bench.manager.store.sessions.find(made.session.id)
+    found = stage.bench.manager.parts.store.sessions.find(made.session.id)
     assert found is not None and found[0].data == "{}"
 
 
@@ -162,7 +162,7 @@ def test_a_good_copy_is_asked_for_once_and_goes_on(stage: Stage) -> None:
     made = stage.do(sign_up)
     stage.browser.get("/")
     asked: list[str] = []
-    store = stage.bench.manager.store
+    store = stage.bench.manager.parts.store
     find = store.sessions.find
 
     def count(session_id: str, **options: Any) -> Any:

@@ -177,7 +177,7 @@ def test_while_the_database_is_away_the_answer_is_503(
 
     token = traced.browser.session_token
     with monkeypatch.context() as patch:
-        patch.setattr(traced.bench.manager.store.sessions, "find", away)
+        patch.setattr(traced.bench.manager.parts.store.sessions, "find", away)
         response = traced.browser.get("/")
         assert response.status_int == 503
         assert int(response.headers["Retry-After"]) > 0
@@ -192,7 +192,7 @@ def test_on_database_error_anonymous_runs_the_app() -> None:
     with Bench(app, on_database_error="anonymous") as bench, pytest.MonkeyPatch.context() as patch:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
-        patch.setattr(bench.manager.store.sessions, "find", away)
+        patch.setattr(bench.manager.parts.store.sessions, "find", away)
         response = browser.get("/")
         assert (response.status_int, response.text) == (200, "-")
         assert response.headers.getall("Set-Cookie") == []

@@ -161,13 +161,13 @@ def test_the_outer_ones_own_sign_in_is_the_last(make: Callable[..., SessionManag
 def test_of_two_nested_ones_one_asks_the_database(make: Callable[..., SessionManager]) -> None:
     manager = make()
     asked: list[str] = []
-    find = manager.store.sessions.find
+    find = manager.parts.store.sessions.find
 
     def count(session_id: str, **options: Any) -> Any:
         asked.append(session_id)
         return find(session_id, **options)
 
-    manager.store.sessions.find = count  # type: ignore[method-assign]
+    manager.parts.store.sessions.find = count  # type: ignore[method-assign]
     site = Site(SessionMiddleware(SessionMiddleware(show, manager), manager))
     site.hold(sign_up(manager).token)
     assert site.get()[1] == "ada@example.org"

@@ -119,7 +119,7 @@ def test_an_anonymous_session_costs_no_row_and_no_cookie_until_something_is_writ
 ) -> None:
     session = stage.do(lambda request: request.start_anonymous_session())
     assert stage.browser.session_token is None
-    assert stage.bench.manager.store.sessions.find(session.id) is None
+    assert stage.bench.manager.parts.store.sessions.find(session.id) is None
 
 
 def test_an_anonymous_session_keeps_its_data(stage: Stage) -> None:
@@ -138,13 +138,15 @@ def test_a_sign_in_carries_an_anonymous_sessions_data_over(stage: Stage, is_stor
     def act(request: SessionRequest) -> tuple[str, str]:
         old = request.start_anonymous_session()
         old.data["more"] = 1
-        return old.id, request.sign_in(user.id).id
+        made = request.sign_in(user.id).session
+        assert made is not None
+        return old.id, made.id
 
     old_id, new_id = stage.do(act)
     assert old_id != new_id
     kept = stage.do(lambda request: dict(request.session.data) if request.session else None)
     assert kept == ({"cart": ["tea"], "more": 1} if is_stored else {"more": 1})
-    found = stage.bench.manager.store.sessions.find(old_id)
+    found = stage.bench.manager.parts.store.sessions.find(old_id)
     assert found is not None and found[0].ended_at_ms is not None
 
 
@@ -210,7 +212,7 @@ def test_parallel_requests_that_set_different_keys_keep_both(stage: Stage) -> No
         request.session.data["inner"] = 1
 
     stage.do(outer)
-    found = stage.bench.manager.store.sessions.find(made.session.id)
+    found = stage.bench.manager.parts.store.sessions.find(made.session.id)
     assert found is not None and found[0].data == '{"inner":1,"outer":1}'
 
 
@@ -234,7 +236,7 @@ def test_data_can_be_saved_before_the_response(stage: Stage) -> None:
         assert request.session is not None
         request.session.data["now"] = 1
         request.save_data()
-        found = stage.bench.manager.store.sessions.find(made.session.id)
+        found = stage.bench.manager.parts.store.sessions.find(made.session.id)
         return found and found[0].data
 
     assert stage.do(act) == '{"now":1}'
@@ -284,7 +286,7 @@ def test_a_sign_out_while_the_database_is_away_clears_nothing() -> None:
         stage.browser.sign_in("ada@example.org")
         token = stage.browser.session_token
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stage.bench.manager.store.sessions, "find", away)
+            patch.setattr(stage.bench.manager.parts.store.sessions, "find", away)
             stage.act = lambda request: request.sign_out()
             assert stage.browser.get("/").status_int == 503
         assert stage.browser.session_token == token
@@ -299,9 +301,10 @@ def test_a_sign_in_that_the_app_rolled_back_leaves_the_browser_as_it_was(
     def act(request: SessionRequest) -> str:
         assert request.user is not None
         with suppress(ZeroDivisionError), database.atomic():
-            made = request.sign_in(request.user.id)
+            made = request.sign_in(request.user.id).session
             if is_undone:
                 raise ZeroDivisionError
+        assert made is not None
         return made.id
 
     stage = Stage(database=database)
@@ -420,7 +423,7 @@ def test_a_new_password_replaces_this_session_and_ends_the_others(stage: Stage) 
 
     assert made.session.id != before.session.id
     assert phone.session is None and stage.browser.session is not None
-    found = stage.bench.manager.store.sessions.find(before.session.id)
+    found = stage.bench.manager.parts.store.sessions.find(before.session.id)
     assert found is not None and found[0].end_reason == "password_changed"
 
 
@@ -471,8 +474,8 @@ def test_a_user_is_deleted_with_all_sessions(stage: Stage) -> None:
     made = stage.do(sign_up)
     assert stage.do(lambda request: request.delete_user(password=PASSWORD)) is True
     assert stage.browser.session_token is None
-    assert stage.bench.manager.store.users.find(made.user.id) is None
-    found = stage.bench.manager.store.sessions.find(made.session.id)
+    assert stage.bench.manager.parts.store.users.find(made.user.id) is None
+    found = stage.bench.manager.parts.store.sessions.find(made.session.id)
     assert found is not None and found[0].end_reason == "user_deleted"
 
 
@@ -565,7 +568,7 @@ def test_a_database_that_goes_away_in_the_body_is_reported(stage: Stage) -> None
     with Bench(app) as bench, pytest.MonkeyPatch.context() as patch:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
-        patch.setattr(bench.manager.store.sessions, "merge_data", away)
+        patch.setattr(bench.manager.parts.store.sessions, "merge_data", away)
         assert browser.get("/").status_int == 200
         assert "data_dropped" in [event.name for event in bench.events]
 

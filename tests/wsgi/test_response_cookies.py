@@ -12,6 +12,7 @@ import pytest
 from tests.support import BEYOND_THE_WINDOW, PASSWORD, Stage, confirm_next, rotate, sign_up
 from wsgi_sessions import SessionRequest
 from wsgi_sessions_testing.browser.browser import Browser
+from wsgi_sessions_testing.fakes.managers import running_with
 
 TOKEN, COPY = "__Host-session_token", "__Host-session_data"
 GRACE = timedelta(seconds=60)
@@ -50,7 +51,7 @@ def change(stage: Stage) -> Iterator[Callable[..., object]]:
     manager = stage.bench.manager
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
-            manager.reassembled(config=manager.config.replace(**settings))
+            running_with(manager, config=manager.config.replace(**settings))
         )
 
 
@@ -109,7 +110,7 @@ def test_what_was_not_sent_is_decided_anew_by_the_next_request(stage: Stage) -> 
     assert ask(stage) == [TOKEN]
     assert ask(stage) == []
     assert stage.do(lambda request: request.require_user().name) == "Ada"
-    token = stage.bench.manager.signer.read(stage.browser.session_token or "")
+    token = stage.bench.manager.parts.signer.read(stage.browser.session_token or "")
     assert token is not None and token.generation == 1
 
 
@@ -175,7 +176,7 @@ def test_copy_made_anew_after_a_slow_beginning_is_sent(stage: Stage) -> None:
 
 def test_outdated_copy_is_replaced_and_not_taken_away_beside_it(stage: Stage) -> None:
     """As another server changed the user; it is seen by whoever asks past the copy."""
-    stage.bench.manager.models.user.update(name="Eve").execute()
+    stage.bench.manager.parts.models.user.update(name="Eve").execute()
 
     answer = stage.browser.get("/api/auth/get-session?disableCookieCache=true")
 
@@ -336,7 +337,7 @@ def test_no_copy_is_sealed_that_would_live_when_the_next_token_may_be_offered(
 def test_no_copy_is_sealed_for_a_token_that_only_a_reader_has_shown(stage: Stage) -> None:
     """As after a fail-over that has lost the confirmation: the next request makes it."""
     confirm_next(stage.browser, stage.bench.clock)
-    session = stage.bench.manager.models.session
+    session = stage.bench.manager.parts.models.session
     session.update(generation=0, is_settled=True).execute()
     stage.browser.cookies.discard(COPY)
 

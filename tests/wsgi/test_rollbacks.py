@@ -94,9 +94,10 @@ def test_the_last_act_that_was_kept_counts(stage: Stage) -> None:
 
     def act(request: SessionRequest) -> str:
         with stage.database.atomic():  # type: ignore[attr-defined]
-            kept = request.sign_in(user.id).id
+            made = request.sign_in(user.id).session
+            assert made is not None
         within(stage, lambda request: request.sign_out(), undo=True)(request)
-        return kept
+        return made.id
 
     kept = stage.do(act)
     now = stage.browser.session
@@ -218,7 +219,7 @@ def test_a_change_of_the_user_that_is_rolled_back_is_in_no_copy(stage: Stage, un
     stage.browser.get("/")
     stage.do(within(stage, lambda request: request.update_user(name="Eve"), undo=undo))
     shown = stage.do(lambda request: request.user and request.user.name)
-    stored = stage.bench.manager.store.users.find(
+    stored = stage.bench.manager.parts.store.users.find(
         stage.do(lambda request: request.user and request.user.id)
     )
     assert stored is not None
@@ -231,7 +232,7 @@ def test_a_database_that_is_lost_within_the_transaction_leaves_the_browser_as_it
 ) -> None:
     user = stage.do(sign_up).user
     before = stage.browser.session_token
-    store = stage.bench.manager.store
+    store = stage.bench.manager.parts.store
 
     def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailableError("away")

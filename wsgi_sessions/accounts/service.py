@@ -1,13 +1,9 @@
-"""Who someone is: signing up, checking and changing a password.
-
-Must not know sessions or requests; an address is only something to count by.
-"""
+"""Users and their passwords: sign-up, checks and changes. Sessions are no part of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..config.settings import SessionConfig
 from ..errors import (
@@ -19,28 +15,37 @@ from ..errors import (
     TooManyTriesError,
 )
 from ..events import Events
-from ..records import Account, UserRecord
+from ..records import UNSET, Account, Unset, UserRecord
 from ..sessions.tokens import new_id
 from ..storage.store import Store
 from .passwords import PasswordHasher
 from .throttle import Throttle
 
-__all__ = ["CREDENTIAL", "AccountService", "normalize_email"]
-
-T = TypeVar("T")
+__all__ = [
+    "CREDENTIAL",
+    "MAX_PASSWORD_CHECKS",
+    "AccountService",
+    "CheckedPassword",
+    "normalize_email",
+]
 
 CREDENTIAL = "credential"
 """The ``provider_id`` of an account that has a password."""
 
-_MAX_LOOKS = 3
-_MAX_NAME = 255
-_MAX_IMAGE = 2048
-_MAX_EMAIL = 254
+MAX_PASSWORD_CHECKS = 3
+"""How often a sign-in checks a password that others change meanwhile."""
+_MAX_NAME_LENGTH = 255
+_MAX_IMAGE_LENGTH = 2048
+_MAX_EMAIL_LENGTH = 254
 """RFC 5321, section 4.5.3.1.3, less the angle brackets; in any form, so that no work is done."""
 
 
-class _PasswordMovedError(Exception):
-    """The hash that a password was compared with is not the stored one any more."""
+@dataclass(frozen=True, slots=True)
+class CheckedPassword:
+    """A user, and the stored hash that their password was compared with."""
+
+    user: UserRecord
+    password_hash: str = field(repr=False)
 
 
 class AccountService:
@@ -70,13 +75,13 @@ class AccountService:
         Raises ``InvalidValueError``, ``InvalidEmailError``, ``PasswordTooShortError``,
         ``PasswordTooLongError``, ``TooManyTriesError`` or ``UserAlreadyExistsError``.
         """
-        check_text("name", name, longest=_MAX_NAME)
+        check_text("name", name, max_length=_MAX_NAME_LENGTH)
         if image is not None:
-            check_text("image", image, longest=_MAX_IMAGE)
+            check_text("image", image, max_length=_MAX_IMAGE_LENGTH)
         email = normalize_email(email)
         self._hasher.check_length(password)
         self._count_try(email, now_ms=now_ms, address=address)
-        # Before anything is asked of the database, so that a known address takes as long.
+        # Before the database is asked, so that a known address takes as long as an unknown one.
         password_hash = self._hasher.hash(password)
         user = UserRecord(new_id(), email, False, name, image, now_ms, now_ms)
         account = Account(new_id(), user.id, CREDENTIAL, str(user.id), password_hash)
@@ -84,142 +89,90 @@ class AccountService:
         self._events.emit("user_created", user_id=user.id, address=address)
         return user
 
-    def update_user(self, user_id: Any, *, now_ms: int, **changes: str | None) -> UserRecord:
+    def update_user(
+        self,
+        user_id: Any,
+        *,
+        name: str | Unset = UNSET,
+        image: str | Unset | None = UNSET,
+        now_ms: int,
+    ) -> UserRecord:
         """Change a user's ``name`` or ``image`` and return the user as they are then.
 
         Raises ``InvalidValueError``, or ``LookupError`` for an unknown user.
         """
-        for field, value in changes.items():
-            if field == "name" and value is not None:
-                check_text("name", value, longest=_MAX_NAME)
-            elif field == "image":
-                if value is not None:
-                    check_text("image", value, longest=_MAX_IMAGE)
-            else:
-                raise InvalidValueError(f"{field} is {value!r}; only name and image can change")
-        self._store.users.update(user_id, now_ms=now_ms, **changes)
+        if name is not UNSET:
+            check_text("name", name, max_length=_MAX_NAME_LENGTH)
+        if image is not UNSET and image is not None:
+            check_text("image", image, max_length=_MAX_IMAGE_LENGTH)
+        self._store.users.update(user_id, name=name, image=image, now_ms=now_ms)
         user = self._store.users.find(user_id)
         if user is None:
             raise LookupError(f"there is no user with the id {user_id!r}")
         self._events.emit("user_updated", user_id=user.id)
         return user
 
-    def check_password(
-        self,
-        *,
-        email: str,
-        password: str,
-        now_ms: int,
-        address: str | None = None,
-        and_then: Callable[[UserRecord], T],
-    ) -> T:
-        """Return what ``and_then`` makes of the user whom e-mail and password belong to.
+    def start_check(
+        self, *, email: str, password: str, now_ms: int, address: str | None = None
+    ) -> str:
+        """Count a try to sign in, and return the e-mail address in its normal form.
 
-        ``and_then`` runs in a transaction in which that is still so: who changes the password
-        meanwhile ends the sessions of whoever knew the old one, this one too. Raises
-        ``InvalidCredentialsError`` whichever of the two is wrong, after the same work;
-        ``InvalidEmailError``, ``InvalidValueError``, ``TooManyTriesError``, and
-        ``EmailNotVerifiedError`` where the configuration asks for a verified address.
+        Raises ``InvalidEmailError``, ``InvalidValueError`` or ``TooManyTriesError``.
         """
         email = normalize_email(email)
         self._hasher.check_text(password)
         self._count_try(email, now_ms=now_ms, address=address)
-        for _ in range(_MAX_LOOKS):
-            user, known_hash = self._match(email, password, now_ms=now_ms, address=address)
-            if self._config.require_verified_email and not user.email_verified:
-                self._report_failure(user, "email_not_verified", address)
-                raise EmailNotVerifiedError("the e-mail address has to be verified first")
-            try:
-                return self._store.atomically(partial(self._go_on, user, known_hash, and_then))
-            except _PasswordMovedError:
-                continue
-        raise InvalidCredentialsError("the password was changed again and again meanwhile")
+        return email
 
-    def _match(
-        self, email: str, password: str, *, now_ms: int, address: str | None
-    ) -> tuple[UserRecord, str]:
-        """Return the user and the hash that is stored then, made anew if its parameters are old."""
+    def check_password(
+        self, *, email: str, password: str, now_ms: int, address: str | None = None
+    ) -> CheckedPassword:
+        """Return the user whom a normal e-mail address and a password belong to.
+
+        A hash with old parameters is replaced. Raises ``InvalidCredentialsError`` whichever of
+        the two is wrong, after the same work, ``ServerBusyError``, and ``EmailNotVerifiedError``
+        where the configuration asks for a verified address.
+        """
         user, account = self._find_credential(email)
         password_hash = None if account is None else account.password_hash
         is_right = self._hasher.verify(password_hash, password)
         if user is None or password_hash is None or not is_right:
             self._report_failure(user, "wrong_password" if user else "unknown_user", address)
             raise InvalidCredentialsError("e-mail address and password do not belong together")
-        if not self._hasher.needs_rehash(password_hash):
-            return user, password_hash
-        new_hash = self._hasher.hash(password)
-        # Loses to a change of the password that came in between, as it should.
-        is_set = self._store.accounts.set_password_hash(
-            user.id, new_hash, expected_hash=password_hash, now_ms=now_ms
-        )
-        return user, new_hash if is_set else password_hash
+        if self._hasher.needs_rehash(password_hash):
+            new_hash = self._hasher.hash(password)
+            # Fails if the password was changed meanwhile, as it should.
+            if self._store.accounts.set_password_hash(
+                user.id, new_hash, expected_hash=password_hash, now_ms=now_ms
+            ):
+                password_hash = new_hash
+        if self._config.require_verified_email and not user.email_verified:
+            self._report_failure(user, "email_not_verified", address)
+            raise EmailNotVerifiedError("the e-mail address has to be verified first")
+        return CheckedPassword(user, password_hash)
 
-    def _go_on(self, user: UserRecord, known_hash: str, and_then: Callable[[UserRecord], T]) -> T:
+    def is_unchanged(self, checked: CheckedPassword) -> bool:
+        """Lock the user and return whether the password still is the checked one.
+
+        Called in the transaction in which a session begins: whoever changes the password then
+        waits for it, and ends that session too.
+        """
         # The application may have deleted the user, and left the account.
-        is_there = self._store.users.lock(user.id)
-        account = self._store.accounts.find_credential(user.id)
-        if not is_there or account is None or account.password_hash != known_hash:
-            raise _PasswordMovedError
-        return and_then(user)
+        is_there = self._store.users.lock(checked.user.id)
+        account = self._store.accounts.find_credential(checked.user.id)
+        return is_there and account is not None and account.password_hash == checked.password_hash
 
     def confirm_password(
         self, user_id: Any, *, password: str, now_ms: int, address: str | None = None
-    ) -> UserRecord:
+    ) -> CheckedPassword:
         """Return the user if this is their password.
 
-        Raises ``InvalidPasswordError``, ``InvalidValueError`` or ``TooManyTriesError``.
+        Raises ``InvalidPasswordError``, ``InvalidValueError``, ``TooManyTriesError`` or
+        ``ServerBusyError``.
         """
-        user, _ = self._confirm(user_id, password, now_ms=now_ms, address=address)
-        return user
-
-    def change_password(
-        self,
-        user_id: Any,
-        *,
-        current_password: str,
-        new_password: str,
-        now_ms: int,
-        address: str | None = None,
-        and_then: Callable[[UserRecord], T],
-    ) -> T:
-        """Set a new password and return what ``and_then`` makes of the user.
-
-        ``and_then`` runs in the transaction of the change, so both happen or neither. Raises
-        what ``confirm_password`` does, ``PasswordTooShortError`` or ``PasswordTooLongError``.
-        """
-        self._hasher.check_length(new_password)
-        user, current_hash = self._confirm(
-            user_id, current_password, now_ms=now_ms, address=address
-        )
-        new_hash = self._hasher.hash(new_password)
-
-        def set_hash_and_go_on() -> T:
-            if not self._store.users.lock(user.id):
-                raise InvalidPasswordError("the user was deleted meanwhile")
-            is_set = self._store.accounts.set_password_hash(
-                user.id, new_hash, expected_hash=current_hash, now_ms=now_ms
-            )
-            if not is_set:
-                raise InvalidPasswordError("the password was changed by somebody else meanwhile")
-            return and_then(user)
-
-        result = self._store.atomically(set_hash_and_go_on)
-        self._events.emit("password_changed", user_id=user.id, address=address)
-        return result
-
-    def _find_credential(self, email: str) -> tuple[UserRecord, Account] | tuple[None, None]:
-        found = self._store.accounts.find_credential_by_email(email)
-        # A collation may call é and e equal: each spelling would have tries of its own.
-        if found is None or (found[0].email or "").lower() != email:
-            return None, None
-        return found
-
-    def _confirm(
-        self, user_id: Any, password: str, *, now_ms: int, address: str | None
-    ) -> tuple[UserRecord, str]:
         self._hasher.check_text(password)
         user = self._store.users.find(user_id)
-        # The same counter as at sign-in, or a thief of a session had tries of their own.
+        # The same counter as at sign-in, or a stolen session would give more tries.
         self._count_try(_name_to_count_by(user_id, user), now_ms=now_ms, address=address)
         account = self._store.accounts.find_credential(user_id)
         password_hash = None if account is None else account.password_hash
@@ -227,7 +180,38 @@ class AccountService:
         if user is None or password_hash is None or not is_right:
             self._report_failure(user, "wrong_password", address)
             raise InvalidPasswordError("the current password is another one")
-        return user, password_hash
+        return CheckedPassword(user, password_hash)
+
+    def hash_new_password(self, password: str) -> str:
+        """Return the hash of a new password, whose length was checked."""
+        return self._hasher.hash(password)
+
+    def check_new_password(self, password: object) -> None:
+        """Raise ``PasswordTooShortError``, ``PasswordTooLongError`` or ``InvalidValueError``."""
+        self._hasher.check_length(password)
+
+    def set_password(self, checked: CheckedPassword, new_hash: str, *, now_ms: int) -> None:
+        """Lock the user and replace a checked password; called in a transaction.
+
+        Raises ``InvalidPasswordError`` if it was changed, or the user deleted, meanwhile.
+        """
+        if not self._store.users.lock(checked.user.id):
+            raise InvalidPasswordError("the user was deleted meanwhile")
+        if not self._store.accounts.set_password_hash(
+            checked.user.id, new_hash, expected_hash=checked.password_hash, now_ms=now_ms
+        ):
+            raise InvalidPasswordError("the password was changed by somebody else meanwhile")
+
+    def report_password_changed(self, user: UserRecord, *, address: str | None = None) -> None:
+        """Report a new password, once it is committed."""
+        self._events.emit("password_changed", user_id=user.id, address=address)
+
+    def _find_credential(self, email: str) -> tuple[UserRecord, Account] | tuple[None, None]:
+        found = self._store.accounts.find_credential_by_email(email)
+        # A collation may call é and e equal: each spelling would have tries of its own.
+        if found is None or (found[0].email or "").lower() != email:
+            return None, None
+        return found
 
     def _count_try(self, account: str, *, now_ms: int, address: str | None) -> None:
         try:
@@ -259,12 +243,14 @@ def _name_to_count_by(user_id: Any, user: UserRecord | None) -> str:
         return user.email
 
 
-def check_text(field: str, value: object, *, longest: int) -> None:
+def check_text(field: str, value: object, *, max_length: int) -> None:
     """Raise ``InvalidValueError`` for what every database could not store as text."""
     if not isinstance(value, str):
         raise InvalidValueError(f"{field} is text, not {type(value).__name__}")
-    if len(value) > longest:
-        raise InvalidValueError(f"{field} has {len(value)} characters; at most {longest} are taken")
+    if len(value) > max_length:
+        raise InvalidValueError(
+            f"{field} has {len(value)} characters; at most {max_length} are taken"
+        )
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidValueError(f"{field} holds a character that is no text (NUL or a surrogate)")
 
@@ -280,10 +266,10 @@ def normalize_email(email: object) -> str:
     """
     if not isinstance(email, str):
         raise InvalidValueError(f"email is text, not {type(email).__name__}")
-    if len(email) > _MAX_EMAIL:
+    if len(email) > _MAX_EMAIL_LENGTH:
         raise InvalidEmailError(
             f"this is not an e-mail address: it has {len(email)} characters; "
-            f"at most {_MAX_EMAIL} are taken"
+            f"at most {_MAX_EMAIL_LENGTH} are taken"
         )
     # Costly to import and only needed by those who use passwords.
     from email_validator import EmailNotValidError, validate_email

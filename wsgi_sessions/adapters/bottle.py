@@ -10,9 +10,9 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 
 from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
+from ..middleware import SessionMiddleware
 from ..transport.environ import get_request, get_session, get_user
 from ..wsgi.arguments import check_app, check_manager
-from ..wsgi.middleware import SessionMiddleware
 from ..wsgi.refusals import refusal_of
 from .views import check_form_origin, is_program, safe_next
 

@@ -18,8 +18,9 @@ from django.views.defaults import bad_request
 
 from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
-from ..transport.environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
-from ..wsgi.middleware import SessionMiddleware
+from ..middleware import SessionMiddleware
+from ..transport.environ import get_request, get_session, get_user
+from ..wsgi.exchange import is_served, share_session
 from ..wsgi.refusals import Refusal, refusal_of
 from .views import is_program, safe_next
 
@@ -82,8 +83,7 @@ class SessionsMiddleware:
         environ = getattr(request, "environ", None)
         if environ is None:
             raise ImproperlyConfigured("SessionsMiddleware needs WSGI; this request is ASGI's")
-        handle = find_handle(environ, get_manager())
-        if handle is not None and environ[REQUEST_KEY] is handle and handle.is_within(environ):
+        if is_served(environ, get_manager()):
             return self._get_response(_with_names(request))
         request.get_host()  # ALLOWED_HOSTS are for the JSON API, too
         if self._middleware is None:
@@ -95,9 +95,7 @@ class SessionsMiddleware:
         bridge: _Bridge = environ.pop(_BRIDGE_KEY)
         # Of an HttpRequest the types of Django know no environ; a WSGIRequest has one.
         kept: WSGIEnvironment = bridge.request.environ  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
-        if environ is not kept and REQUEST_KEY in environ:
-            # A copy, made beneath another manager's middleware; the request keeps its own.
-            get_request(environ).join(kept)
+        share_session(environ, kept)
         bridge.response = response = self._get_response(_with_names(bridge.request))
         headers = [(name, value) for name, value in response.items() if value.isascii()]
         start_response(f"{response.status_code} {response.reason_phrase}", headers)

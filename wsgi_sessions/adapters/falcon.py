@@ -9,9 +9,9 @@ import falcon
 
 from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
+from ..middleware import SessionMiddleware
 from ..transport.environ import REQUEST_KEY, get_request, get_user
 from ..wsgi.arguments import check_app, check_manager
-from ..wsgi.middleware import SessionMiddleware
 from ..wsgi.refusals import Refusal, refusal_of
 
 if TYPE_CHECKING:

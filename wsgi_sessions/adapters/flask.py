@@ -13,9 +13,9 @@ from werkzeug.local import LocalProxy
 from ..config.exempt_paths import is_exempt
 from ..errors import AnswerableError, ConfigurationError, NotSignedInError
 from ..manager import SessionManager
+from ..middleware import SessionMiddleware
 from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
 from ..wsgi.arguments import check_app, check_manager
-from ..wsgi.middleware import SessionMiddleware
 from ..wsgi.refusals import refusal_of
 from .views import check_form_origin, is_program, path_and_query, safe_next
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..config.settings import SessionConfig
 from ..errors import ConfigurationError
 from ..manager import SessionManager
-from ..wsgi.middleware import SessionMiddleware
+from ..middleware import SessionMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -20,9 +20,10 @@ from pyramid.tweens import INGRESS
 
 from ..errors import AnswerableError, ConfigurationError, NotSignedInError
 from ..manager import SessionManager
-from ..transport.environ import REQUEST_KEY, find_handle, get_request, get_session, get_user
+from ..middleware import SessionMiddleware
+from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
 from ..wsgi.arguments import check_manager
-from ..wsgi.middleware import SessionMiddleware
+from ..wsgi.exchange import is_served, share_session
 from ..wsgi.refusals import refusal_of
 from .views import is_program
 
@@ -82,21 +83,14 @@ def sessions_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[An
 
     def pass_on(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = environ.pop(_BRIDGE_KEY)
-        if environ is not request.environ and REQUEST_KEY in environ:
-            # A copy, made beneath another manager's middleware; the request keeps its own.
-            get_request(environ).join(request.environ)
+        share_session(environ, request.environ)
         answer: Iterable[bytes] = handler(request)(environ, start_response)
         return answer
 
     middleware = SessionMiddleware(pass_on, registry["wsgi_sessions"])
 
     def tween(request: Any) -> Any:
-        handle = find_handle(request.environ, middleware.manager)
-        if (
-            handle is not None
-            and request.environ[REQUEST_KEY] is handle
-            and handle.is_within(request.environ)
-        ):
+        if is_served(request.environ, middleware.manager):
             return handler(request)
         request.environ[_BRIDGE_KEY] = request
         status, headers, body = request.call_application(middleware)

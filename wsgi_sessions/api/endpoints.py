@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import EmailCanNotBeUpdatedError, FieldNotAllowedError, InvalidValueError
-from ..manager import SignIn
-from ..sessions.session import Session
+from ..records import UNSET
+from ..sessions.session import Session, SignIn
 from ..sessions.tokens import is_session_id
 from ..wsgi.request import SessionRequest
 from .wire import session_fields, user_fields
@@ -116,7 +116,7 @@ def sign_in_social(call: Call) -> object:
     """Sign in by an ID token that the client already has from a provider."""
     provider = call.text("provider")
     # First: without such a provider no token helps.
-    call.handle.manager.social.find_provider(provider)
+    call.handle.manager.parts.social.find_provider(provider)
     token = call.part("idToken")
     made = call.handle.sign_in_social(
         provider=provider,
@@ -190,12 +190,11 @@ def update_user(call: Call) -> object:
     call.handle.require_user()
     if "email" in call.body:
         raise EmailCanNotBeUpdatedError("the e-mail address can't be changed here")
-    changes = {name: call.optional_text(name) for name in ("name", "image") if name in call.body}
-    if changes.get("name", "") is None:
-        del changes["name"]
-    if not changes:
+    name = call.optional_text("name")
+    image = call.optional_text("image") if "image" in call.body else UNSET
+    if name is None and image is UNSET:
         raise InvalidValueError("there is nothing to update; send name or image")
-    call.handle.update_user(**changes)
+    call.handle.update_user(name=UNSET if name is None else name, image=image)
     return {"status": True}
 
 

@@ -75,7 +75,7 @@ def _get_openapi(call: Call) -> object:
         ROUTES,
         manager.config,
         mount_path=call.mount_path,
-        cookie_name=manager.cookies.token_name(is_secure=call.handle.is_secure),
+        cookie_name=manager.parts.cookies.token_name(is_secure=call.handle.is_secure),
     )
 
 

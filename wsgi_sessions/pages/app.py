@@ -202,7 +202,11 @@ class SessionsPage:
         if done != "ended":
             return NOTICES.get(done)
         session_id = query.get("session", "")
-        found = self._manager.store.sessions.find(session_id) if is_session_id(session_id) else None
+        found = (
+            self._manager.parts.store.sessions.find(session_id)
+            if is_session_id(session_id)
+            else None
+        )
         if found is None or found[0].user_id != user_id or found[0].ended_at_ms is None:
             return None
         return f"{device_in_words(found[0].user_agent)} has been signed out."

@@ -14,7 +14,7 @@ from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
-__all__ = ["NOTHING_REPLACED", "CreatedSession", "Ended", "Replaced", "SessionCreation"]
+__all__ = ["CreatedSession", "Ended", "Replaced", "SessionCreation"]
 
 Ended = tuple[tuple[str, EndReason], ...]
 
@@ -43,8 +43,14 @@ class Replaced:
     """One that was refused for its address: nobody gets its data, and it counts no more either."""
     reason: EndReason = EndReason.SIGNED_OUT
 
-
-NOTHING_REPLACED = Replaced()
+    @classmethod
+    def of(
+        cls, given: Replaced | str | None, *, reason: EndReason = EndReason.SIGNED_OUT
+    ) -> Replaced:
+        """Return what is replaced: as it is given, or by the id of a session."""
+        if isinstance(given, Replaced):
+            return cls(given.session_id, given.elsewhere_id, reason)
+        return cls(given, reason=reason)
 
 
 class SessionCreation:
@@ -88,40 +94,30 @@ class SessionCreation:
         )
         return record, self._signer.write(secret, 0, record.branch)
 
-    def begin(
-        self,
-        user: UserRecord,
-        *,
-        remember_me: bool,
-        facts: RequestFacts,
-        replaced: Replaced = NOTHING_REPLACED,
+    def create(
+        self, user: UserRecord, *, remember_me: bool, facts: RequestFacts, replaced: Replaced
     ) -> CreatedSession:
-        """Create a user's session and its first token, as ``create_session`` does."""
+        """Create a user's session and its first token, as ``insert`` does."""
         record, token = self.make_record(user.id, facts=facts, remember=remember_me)
-        session, ended = self.create_session(record, replaced=replaced)
+        session, ended = self.insert(record, replaced=replaced)
         return CreatedSession(session, token, ended)
 
-    def create_session(
-        self, record: SessionRecord, *, replaced: Replaced = NOTHING_REPLACED
-    ) -> tuple[SessionRecord, Ended]:
-        """Write a user's new session, and end what it replaces and what is too many beside it.
+    def insert(self, record: SessionRecord, *, replaced: Replaced) -> tuple[SessionRecord, Ended]:
+        """Insert a user's new session, and end what it replaces and what is too many beside it.
 
-        All or nothing. However many sign-ins run at once, never more than ``maximum_sessions``
-        are left live. Returns what was written and what ended. Raises ``LookupError`` for a
-        user who is gone, and ``SessionLimitReached`` under ``on_limit="reject"``.
+        Called in a transaction. However many sign-ins run at once, never more than
+        ``maximum_sessions`` are left live. Returns what was written and what ended. Raises
+        ``LookupError`` for a user who is gone, and ``SessionLimitReached`` under
+        ``on_limit="reject"``.
         """
-
-        def create() -> tuple[SessionRecord, Ended]:
-            # First of all, so that parallel sign-ins of a user come one after the other.
-            if not self._store.users.lock(record.user_id):
-                raise LookupError(f"there is no user with the id {record.user_id!r}")
-            ended, data = self._end_replaced(replaced, by=record)
-            session = record._replace(data=data)
-            # Before the list is locked: who has inserted waits for nobody's list any more.
-            self._store.sessions.insert(session)
-            return session, ended + self._make_room(session)
-
-        return self._store.atomically(create)
+        # First of all, so that parallel sign-ins of a user come one after the other.
+        if not self._store.users.lock(record.user_id):
+            raise LookupError(f"there is no user with the id {record.user_id!r}")
+        ended, data = self._end_replaced(replaced, by=record)
+        session = record._replace(data=data)
+        # Inserted before the list is locked: then it waits for no other user's list.
+        self._store.sessions.insert(session)
+        return session, ended + self._make_room(session)
 
     def _end_replaced(self, replaced: Replaced, *, by: SessionRecord) -> tuple[Ended, str]:
         """End what is replaced; return what ended, and the data for the new session."""

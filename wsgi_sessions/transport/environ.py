@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..manager import SessionManager
     from ..sessions.session import Session, User
-    from ..wsgi.exchange import Exchange
     from ..wsgi.request import SessionRequest
 
 __all__ = [
@@ -104,7 +103,7 @@ def inject(
     environ: dict[str, Any],
     *,
     session: Session | None,
-    request: Exchange,
+    request: SessionRequest,
     end_reason: EndReason | None,
 ) -> None:
     """Set the keys that the application reads."""
@@ -129,13 +128,15 @@ def asks_for_json(environ: Mapping[str, Any]) -> bool:
     )
 
 
-def find_handle(environ: Mapping[str, Any], manager: SessionManager) -> SessionRequest | None:
-    """Return the handle of a manager in an environ, also beneath that of another manager."""
+def find_handle(
+    environ: Mapping[str, Any], is_same: Callable[[SessionManager], bool]
+) -> SessionRequest | None:
+    """Return the ``SessionRequest`` of a manager, also outside that of another manager."""
     handle: Any = environ.get(REQUEST_KEY)
     if not hasattr(handle, "manager"):
         # None, or text: among headers a client can send one of this name.
         return None
-    while handle is not None and not manager.is_same_as(handle.manager):
+    while handle is not None and not is_same(handle.manager):
         handle = handle.outer
     found: SessionRequest | None = handle
     return found

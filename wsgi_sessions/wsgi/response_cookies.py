@@ -1,13 +1,10 @@
-"""The outbox of one response: cookies that wait until the headers go out.
-
-Must not end or begin a session: it only renders what has happened to one.
-"""
+"""The cookies of one response, collected until its headers go out."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..manager import SessionManager
+from ..parts import Parts
 from ..records import SessionRecord, UserRecord
 from ..sessions.policy import cached_copy_end_ms, cookie_lifetime_ms
 from ..sessions.tokens import new_branch
@@ -36,24 +33,24 @@ class _Line(NamedTuple):
 
 
 class ResponseCookies:
-    """``Set-Cookie`` lines for one browser; a later posting takes the place of what it undoes.
+    """``Set-Cookie`` lines for one browser; a later one takes the place of what it undoes.
 
     What was decided when the request was judged has a date: the answer may start minutes later,
     when the browser holds a later token, and would put its jar back.
     """
 
-    __slots__ = ("_copied_token", "_is_outdated", "_is_secure", "_lines", "_manager")
+    __slots__ = ("_copied_token", "_is_outdated", "_is_secure", "_lines", "_parts")
 
-    def __init__(self, manager: SessionManager, *, is_secure: bool) -> None:
+    def __init__(self, parts: Parts, *, is_secure: bool) -> None:
         self._lines: list[_Line] = []
-        self._manager = manager
+        self._parts = parts
         self._is_secure = is_secure
         self._copied_token: str | None = None
         self._is_outdated = False
 
     def copy(self) -> ResponseCookies:
-        """Return an outbox with the same cookies, to be posted to apart from this one."""
-        twin = ResponseCookies(self._manager, is_secure=self._is_secure)
+        """Return a copy with the same cookies, which changes apart from this one."""
+        twin = ResponseCookies(self._parts, is_secure=self._is_secure)
         twin._lines, twin._copied_token = list(self._lines), self._copied_token
         return twin
 
@@ -66,7 +63,7 @@ class ResponseCookies:
         """Return what goes with an answer that starts now."""
         if not self._lines:
             return []
-        now_ms = self._manager.clock.now_ms()
+        now_ms = self._parts.clock.now_ms()
         headers = [
             line.header
             if line.good_until_ms is None or now_ms < line.good_until_ms
@@ -75,61 +72,61 @@ class ResponseCookies:
         ]
         return [header for header in headers if header is not None]
 
-    def post_after_validation(self, found: Validation, presented: PresentedCookies) -> None:
-        """Post the token that was offered, or a cached copy where one is missing or outdated."""
+    def add_validated(self, found: Validation, presented: PresentedCookies) -> None:
+        """Add the token that was offered, or a cached copy where one is missing or outdated."""
         record, token, offer = found.session, found.token, found.offer
         if record is None or token is None:
             return
         if offer is not None:
             branch = offer.branch or new_branch(is_catch_up=offer.is_catch_up)
-            text = self._manager.signer.write(token.secret, offer.generation, branch)
+            text = self._parts.signer.write(token.secret, offer.generation, branch)
             header = self._token_header(record, text, now_ms=found.now_ms)
             self._lines = [_Line(header, self._good_until_ms(found.now_ms))]
         elif found.may_be_copied:
             self._copied_token = token.text
             copy = _Copy(record, found.user, token.text, found.now_ms)
             if self._has_cache and not self._is_there(presented, copy):
-                self._post(copy)
+                self._add_copy(copy)
                 if not self._lines and self._is_outdated:
-                    self._post_clearing()
+                    self._add_copy_clearing()
 
-    def post_session(self, record: SessionRecord, user: UserRecord | None, token_text: str) -> None:
-        """Post the first token of a session that has just begun, and its copy."""
+    def add_session(self, record: SessionRecord, user: UserRecord | None, token_text: str) -> None:
+        """Add the first token of a session that has just begun, and its copy."""
         header = self._token_header(record, token_text, now_ms=record.created_at_ms)
         self._lines = [_Line(header)]
         self._copied_token = token_text
         if user is not None and self._has_cache:
             copy = _Copy(record, user, token_text, record.created_at_ms)
-            self._post(copy, is_of_act=True)
+            self._add_copy(copy, is_of_act=True)
 
-    def post_copy_anew(self, record: SessionRecord, user: UserRecord) -> None:
-        """Have the browser's copy replaced, or dropped where its token is about to change."""
+    def replace_copy(self, record: SessionRecord, user: UserRecord) -> None:
+        """Replace the browser's copy, or clear it where its token is about to change."""
         if not self._has_cache:
             return
-        name = self._manager.cookies.cache_name(is_secure=self._is_secure)
+        name = self._parts.cookies.cache_name(is_secure=self._is_secure)
         self._lines = [line for line in self._lines if not line.header[1].startswith(f"{name}=")]
         kept = len(self._lines)
         if self._copied_token is not None:
-            self._post(_Copy(record, user, self._copied_token, self._manager.clock.now_ms()))
+            self._add_copy(_Copy(record, user, self._copied_token, self._parts.clock.now_ms()))
         if len(self._lines) == kept:
-            self._post_clearing()
+            self._add_copy_clearing()
 
-    def post_leaving(self) -> None:
-        """Post that both cookies go."""
-        cleared = self._manager.cookies.clear(is_secure=self._is_secure)
+    def add_clearing(self) -> None:
+        """Clear both cookies."""
+        cleared = self._parts.cookies.clear(is_secure=self._is_secure)
         self._lines = [_Line(header) for header in cleared]
 
     @property
     def _has_cache(self) -> bool:
-        return self._manager.config.cookie_cache.enabled
+        return self._parts.config.cookie_cache.enabled
 
     def _is_there(self, presented: PresentedCookies, copy: _Copy) -> bool:
         if not presented.cached_texts:
             return False
-        reading = self._manager.feed.current()
+        reading = self._parts.feed.current()
         if reading is None:
             return True  # as far as anybody can tell now
-        found = self._manager.validator.find_good_copy(
+        found = self._parts.validator.find_good_copy(
             presented, copy.token_text, reading=reading, now_ms=copy.now_ms
         )
         if found is None or reading.is_revoked(found.session.id, found.issued_at_ms):
@@ -137,25 +134,25 @@ class ResponseCookies:
         self._is_outdated = _shown(found.session, found.user) != _shown(copy.record, copy.user)
         return not self._is_outdated
 
-    def _post_clearing(self) -> None:
+    def _add_copy_clearing(self) -> None:
         self._lines.append(_Line(self._clearing))
 
     @property
     def _clearing(self) -> tuple[str, str]:
-        return self._manager.cookies.clear_cached_copy(is_secure=self._is_secure)
+        return self._parts.cookies.clear_cached_copy(is_secure=self._is_secure)
 
     def _good_until_ms(self, decided_at_ms: int) -> int:
-        return decided_at_ms + self._manager.config.rotation_grace_ms
+        return decided_at_ms + self._parts.config.rotation_grace_ms
 
-    def _post(self, copy: _Copy, *, is_of_act: bool = False) -> None:
-        manager, record = self._manager, copy.record
-        ends_at_ms = cached_copy_end_ms(record, now_ms=copy.now_ms, config=manager.config)
+    def _add_copy(self, copy: _Copy, *, is_of_act: bool = False) -> None:
+        parts, record = self._parts, copy.record
+        ends_at_ms = cached_copy_end_ms(record, now_ms=copy.now_ms, config=parts.config)
         if ends_at_ms <= copy.now_ms:
             return
-        reading = manager.feed.for_sealing()
+        reading = parts.feed.for_sealing()
         if reading is None or reading.is_revoked(record.id, copy.now_ms):
             return
-        text = manager.cache.seal(
+        text = parts.cache.seal(
             record,
             copy.user,
             database_secret=reading.database_secret,
@@ -166,11 +163,9 @@ class ResponseCookies:
         if text is None:
             return
         max_age_s = -((copy.now_ms - ends_at_ms) // 1000) if record.remember else None
-        header = manager.cookies.set_cached_copy(
-            text, is_secure=self._is_secure, max_age_s=max_age_s
-        )
+        header = parts.cookies.set_cached_copy(text, is_secure=self._is_secure, max_age_s=max_age_s)
         if header is None:
-            manager.report_copy_too_large(record.id)
+            parts.events.emit_once("cookie_cache_too_large", session_id=record.id)
         elif is_of_act:
             self._lines.append(_Line(header))
         else:
@@ -178,10 +173,10 @@ class ResponseCookies:
             self._lines.append(_Line(header, self._good_until_ms(copy.now_ms), self._clearing))
 
     def _token_header(self, record: SessionRecord, text: str, *, now_ms: int) -> tuple[str, str]:
-        manager = self._manager
-        lifetime_ms = cookie_lifetime_ms(record, now_ms=now_ms, config=manager.config)
+        parts = self._parts
+        lifetime_ms = cookie_lifetime_ms(record, now_ms=now_ms, config=parts.config)
         max_age_s = None if lifetime_ms is None else -(-lifetime_ms // 1000)
-        return manager.cookies.set_token(text, is_secure=self._is_secure, max_age_s=max_age_s)
+        return parts.cookies.set_token(text, is_secure=self._is_secure, max_age_s=max_age_s)
 
     def __repr__(self) -> str:
         return f"ResponseCookies(<{len(self._lines)} cookies>)"

@@ -8,6 +8,7 @@ from wsgi_sessions.sessions.cookie_cache import CookieCache
 
 from ..browser.browser import Browser
 from ..fakes.instrumentation import SessionReads
+from ..fakes.managers import sibling
 from .steps import (
     advance,
     fail,
@@ -56,7 +57,7 @@ def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) 
 def _assert_refused_beside_other_token(browser: Browser, page: str) -> None:
     manager, user = browser.manager, browser.session.user if browser.session else None
     visit(browser, page)
-    copied = browser.cookies.find(manager.cookies.cache_name(is_secure=browser._is_secure))
+    copied = browser.cookies.find(manager.parts.cookies.cache_name(is_secure=browser._is_secure))
     if copied is None:
         fail(f"the browser was given no cached copy by {page}", browser)
     stranger = browser.fork()
@@ -72,7 +73,7 @@ def _assert_refused_beside_other_token(browser: Browser, page: str) -> None:
 def _assert_refused_of_other_version(browser: Browser) -> None:
     """Seal a copy as a process with another version does; it must not be used."""
     manager, session, token = browser.manager, browser.session, browser.session_token
-    config, reading = manager.config, manager.feed.current()
+    config, reading = manager.config, manager.parts.feed.current()
     if session is None or session.user is None or token is None:
         fail("the browser is signed out right after a sign-in", browser)
     if reading is None:
@@ -107,7 +108,7 @@ def _assert_refused_once_revoked(browser: Browser, page: str) -> None:
         fail("the browser is signed out right after a sign-in", browser)
     visit(browser, page)
     copy = browser.fork()
-    manager.sibling().revoke_session(session.id)
+    sibling(manager).revoke_session(session.id)
     left_ms = max(config.cookie_cache.max_age_ms - 1, config.revocation_lag_ms)
     for passing_ms in (config.revocation_lag_ms, left_ms - config.revocation_lag_ms):
         advance(browser.clock, passing_ms)
@@ -150,7 +151,7 @@ def _assert_never_outlives(browser: Browser, page: str) -> None:
 
 
 def _asks_the_database(browser: Browser) -> bool:
-    store: Any = browser.manager.store
+    store: Any = browser.manager.parts.store
     with store.watched_by(SessionReads()) as reads:
         session_seen_by_app(browser)
     return bool(reads.count)

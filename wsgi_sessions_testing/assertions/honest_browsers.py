@@ -39,7 +39,7 @@ def check_honest_browsers(scenario: RotationScenario) -> None:
 def _ask(scenario: RotationScenario, browser: Browser, what: str) -> None:
     """Send a request without the cached copy; the browser must be signed in."""
     manager = browser.manager
-    browser.cookies.discard(manager.cookies.cache_name(is_secure=browser._is_secure))
+    browser.cookies.discard(manager.parts.cookies.cache_name(is_secure=browser._is_secure))
     seen = browser._with_handle("look", lambda handle: handle.session, network=browser.network)
     scenario.require(seen is not None, what)
 
@@ -235,7 +235,7 @@ def _check_older_secret(scenario: RotationScenario) -> None:
     what = "a browser with a token under an older secret was signed out"
     browser = scenario.begin("the token is one under an older secret")
     _be_offered(scenario, browser, what)
-    held = browser.manager.signer.read(browser.session_token or "")
+    held = browser.manager.parts.signer.read(browser.session_token or "")
     assert held is not None, "it was just rotated"
     text = TokenSigner([str(secrets[-1])]).write(held.secret, held.generation, held.branch)
     plant_token(browser, text)

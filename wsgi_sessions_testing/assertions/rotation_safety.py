@@ -68,7 +68,7 @@ def _settle(browser: Browser, page: str, *, thief_may_stay: bool) -> Session:
     _check_settings(browser, session, config, thief_may_stay=thief_may_stay)
     interval_ms = rotation_interval_ms(session, config) or 0
     for _ in range(3):
-        held = browser.manager.signer.read(browser.session_token or "")
+        held = browser.manager.parts.signer.read(browser.session_token or "")
         due_ms = session.record.confirmed_at_ms + interval_ms
         is_known = held is not None and held.generation == session.generation
         if is_known and session.record.is_settled and due_ms > clock.now_ms():

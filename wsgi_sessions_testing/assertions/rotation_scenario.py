@@ -140,7 +140,7 @@ class RotationScenario:
     @contextmanager
     def unwritable(self) -> Iterator[bool]:
         """Let no write reach the database; yield False where that is not possible."""
-        store: Any = self.manager.store
+        store: Any = self.manager.parts.store
         if not isinstance(store, WatchedStore):
             yield False
             return

@@ -13,6 +13,7 @@ from wsgi_sessions.manager import SignIn
 
 from ..bench import Bench
 from ..browser.browser import Browser
+from ..fakes.managers import sibling
 from ..schedules import Schedules
 from .sessions import assert_signed_out
 from .steps import (
@@ -60,7 +61,7 @@ def assert_logout_is_final(
         fail("the browser is still signed in after the sign-out", browser)
     if browser.session_token is not None:
         fail("the sign-out left the cookie in the browser", browser)
-    if browser.cookies.find(browser.manager.cookies.cache_name(is_secure=browser._is_secure)):
+    if browser.cookies.find(browser.manager.parts.cookies.cache_name(is_secure=browser._is_secure)):
         fail("the sign-out left the cached copy in the browser", browser)
     advance(browser.clock, browser.manager.config.revocation_lag_ms)
     if copy.session is not None:
@@ -96,7 +97,7 @@ def assert_revocation_within(
     config = browser.manager.config
     behind_ms = min(config.rotation_grace_ms // 2, 10_000)
     clock_behind = fake_clock(clock).skewed(timedelta(milliseconds=-behind_ms))
-    browser.manager.sibling(clock=clock_behind).revoke_session(session.id)
+    sibling(browser.manager, clock=clock_behind).revoke_session(session.id)
     for seat in seats:
         if seat.manager.get_session(seat._environ(), authoritative=True) is not None:
             fail("the end of a session is not known to who asks past the cache", seat)
@@ -117,7 +118,7 @@ def assert_revocation_is_final(browser: Browser) -> None:
     if session is None or session.user is None:
         fail("the browser was not signed in before", browser)
     user = session.user
-    revoker = browser.manager.sibling()
+    revoker = sibling(browser.manager)
     for step in range(MAX_STEPS):
         if step:
             browser.sign_in(user)
@@ -143,7 +144,7 @@ def assert_password_change_is_final(app: WSGIApplication) -> None:
     """
     with Bench(app, throttle=None) as bench:
         passwords = passwords_for(bench.manager.config, MAX_STEPS + 1)
-        manager, changer = bench.manager, bench.manager.sibling()
+        manager, changer = bench.manager, sibling(bench.manager)
         user = bench.factories.make_user(password=passwords[0], email_verified=True)
         for step, (old, new) in enumerate(pairwise(passwords)):
             begun: list[SignIn] = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wsgi_sessions.errors import SessionLimitReached
 
 from ..bench import Bench, config_for_tests
+from ..fakes.managers import sibling
 from .steps import advance
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def assert_limit_holds(
         if most is None:
             raise AssertionError("maximum_sessions is None, so there is no limit to hold")
         user = bench.factories.make_user()
-        manager = bench.manager.sibling()
+        manager = sibling(bench.manager)
         for _ in range(ROUNDS):
             _sign_in_at_once(lambda: manager.sign_in(user.id), count=sign_ins)
             live = manager.list_sessions(user.id)

@@ -89,7 +89,7 @@ def assert_rotated(browser: Browser, before: str | None) -> None:
     """
     if before is None:
         fail("there was no token before, so nothing could be rotated", browser)
-    signer = browser.manager.signer
+    signer = browser.manager.parts.signer
     old, new = signer.read(before), signer.read(browser.session_token or "")
     if old is None or new is None:
         fail("the browser has no token of ours now, or had none before", browser)

@@ -122,14 +122,14 @@ def advance(clock: Any, milliseconds: int) -> None:
 
 def plant_token(browser: Browser, token: str, *, max_age_s: int | None = None) -> None:
     """Replace the session token in a browser's jar."""
-    cookies, is_secure = browser.manager.cookies, browser._is_secure
+    cookies, is_secure = browser.manager.parts.cookies, browser._is_secure
     _, line = cookies.set_token(token, is_secure=is_secure, max_age_s=max_age_s)
     plant(browser, cookies.token_name(is_secure=is_secure), line)
 
 
 def plant_copy(browser: Browser, text: str) -> bool:
     """Replace the cached copy in a browser's jar; return False if it is too large for a cookie."""
-    cookies, is_secure = browser.manager.cookies, browser._is_secure
+    cookies, is_secure = browser.manager.parts.cookies, browser._is_secure
     made = cookies.set_cached_copy(text, is_secure=is_secure, max_age_s=3600)
     if made is not None:
         plant(browser, cookies.cache_name(is_secure=is_secure), made[1])

@@ -153,11 +153,11 @@ class _ThiefScenario:
 
     def _tried_jars(self) -> list[Browser]:
         """Return the jars that are tried with requests: the last, and those with a cached copy."""
-        name = self.scenario.manager.cookies.cache_name(is_secure=self.owner._is_secure)
+        name = self.scenario.manager.parts.cookies.cache_name(is_secure=self.owner._is_secure)
         return [jar for jar in self.loot if jar is self.loot[-1] or name in jar.cookies]
 
     def _token_of(self, browser: Browser) -> PresentedToken | None:
-        return self.scenario.manager.signer.read(browser.session_token or "")
+        return self.scenario.manager.parts.signer.read(browser.session_token or "")
 
     @property
     def _now_ms(self) -> int:

@@ -8,6 +8,7 @@ from wsgi_sessions.sessions.tokens import TokenSigner
 
 from ..bench import Bench, config_for_tests
 from ..browser.browser import Browser
+from ..fakes.managers import sibling
 from .steps import (
     advance,
     fail,
@@ -89,16 +90,16 @@ def assert_purge_is_safe(browser: Browser) -> None:
         fail("a purge took a live session", browser)
     copy = browser.fork()
     copy_ms = min(1000, config.cookie_cache.max_age_ms // 2)
-    manager.sibling().revoke_session(session.id)
+    sibling(manager).revoke_session(session.id)
     advance(browser.clock, copy_ms)
     _purge(manager)
     advance(browser.clock, config.revocation_lag_ms)
     if session_seen_by_app(copy) is not None:
         fail("after a purge a copy of a session that had ended was taken", copy)
-    row = manager.models.session
+    row = manager.parts.models.session
     if config.keep_ended_ms > copy_ms + config.revocation_lag_ms:
         found: list[Any] = []
-        manager.connections.run(
+        manager.parts.connections.run(
             lambda: found.extend(row.select(row.id).where(row.id == session.id).tuples())
         )
         if not found:
@@ -137,12 +138,12 @@ def assert_older_secrets_are_good(app: WSGIApplication) -> None:
 
 def _resign(browser: Browser, secret: str) -> None:
     """Sign the browser's token with another secret."""
-    held = browser.manager.signer.read(browser.session_token or "")
+    held = browser.manager.parts.signer.read(browser.session_token or "")
     if held is None:
         fail("the browser has no token of ours", browser)
     text = TokenSigner([secret]).write(held.secret, held.generation, held.branch)
     plant_token(browser, text, max_age_s=3600)
-    browser.cookies.discard(browser.manager.cookies.cache_name(is_secure=browser._is_secure))
+    browser.cookies.discard(browser.manager.parts.cookies.cache_name(is_secure=browser._is_secure))
 
 
 def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
@@ -156,7 +157,7 @@ def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
         browser = bench.new_browser()
         browser.sign_in("owner@example.org")
         page = page_for(browser, None)
-        name = browser.manager.cookies.token_name(is_secure=browser._is_secure)
+        name = browser.manager.parts.cookies.token_name(is_secure=browser._is_secure)
         older = browser.session_token
         config = bench.manager.config
         has_room = not name.startswith("__Host-")
@@ -169,7 +170,7 @@ def assert_doubled_cookies_do_no_harm(app: WSGIApplication) -> None:
             wait_in_use(browser, config.rotation_window_ms, lambda: browser.get(page))
             visit(browser, page)
         token = browser.session_token
-        held = None if token is None else bench.manager.signer.read(token)
+        held = None if token is None else bench.manager.parts.signer.read(token)
         if token is None or held is None:
             fail("the browser was signed out by its own rotation", browser)
         sibling = bench.factories.token_of(token, generation=held.generation)

@@ -11,6 +11,7 @@ from wsgi_sessions.errors import SessionLimitReached
 from ..bench import Bench
 from ..browser.browser import Browser
 from ..browser.cookie_rules import matches_path
+from ..fakes.managers import sibling
 from .steps import advance, fail, page_for, passwords_for, session_seen_by_app, visit
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def assert_ends_reach_whom_they_should(app: WSGIApplication) -> None:
             users.check_without_row(live=[victim])
 
         others = [users.sign_in("another@example.org"), victim]
-        bench.manager.sibling().revoke_everything()
+        sibling(bench.manager).revoke_everything()
         users.check("every session was ended", live=[], over=others)
 
 
@@ -202,9 +203,9 @@ class _Users:
         """Delete a user as an app may, without the product: copies last for max_age at most."""
         browser = self.sign_in("gone@example.org")
         manager = self._bench.manager
-        user, session = manager.models.user, browser.session
+        user, session = manager.parts.models.user, browser.session
         assert session is not None
-        manager.connections.run(user.delete().where(user.id == session.user_id).execute)
+        manager.parts.connections.run(user.delete().where(user.id == session.user_id).execute)
         config = manager.config
         longest_ms = min(
             config.cookie_cache.max_age_ms, config.update_age_ms, config.idle_timeout_ms or 1 << 60

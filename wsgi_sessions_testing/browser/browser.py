@@ -144,7 +144,7 @@ class Browser(Sender):
     @property
     def session_token(self) -> str | None:
         """The text of the session cookie that would be sent now, or None."""
-        name = self.manager.cookies.token_name(is_secure=self._is_secure)
+        name = self.manager.parts.cookies.token_name(is_secure=self._is_secure)
         sent = self.cookies.find_all(self._cookie_url)
         return next((cookie.value for cookie in sent if cookie.name == name), None)
 
@@ -175,11 +175,13 @@ class Browser(Sender):
             if isinstance(who, peewee.Model)
             else factories.find_user(who).id
         )
-        return self._with_handle(
+        made = self._with_handle(
             "sign in",
             lambda handle: handle.sign_in(user_id, remember_me=remember_me),
             network=self.network,
         )
+        assert made.session is not None
+        return made.session
 
     def sign_out(self) -> bool:
         """Sign out as the app's own sign-out button would; return whether a session ended."""
@@ -202,7 +204,7 @@ class Browser(Sender):
         lifetime_ms = cookie_lifetime_ms(
             made.session.record, now_ms=manager.clock.now_ms(), config=manager.config
         )
-        _, line = manager.cookies.set_token(
+        _, line = manager.parts.cookies.set_token(
             made.token,
             is_secure=self._is_secure,
             max_age_s=None if lifetime_ms is None else -(-lifetime_ms // 1000),

@@ -45,7 +45,7 @@ def tokens_held(browser: Sender) -> Iterator[PresentedToken]:
 
 
 def _tokens_in(browser: Sender, cookies: Iterable[Cookie]) -> Iterator[PresentedToken]:
-    session_cookies, read = browser.manager.cookies, browser.manager.signer.read
+    session_cookies, read = browser.manager.parts.cookies, browser.manager.parts.signer.read
     names = {session_cookies.token_name(is_secure=is_secure) for is_secure in (True, False)}
     for cookie in cookies:
         token = read(cookie.value) if cookie.name in names else None

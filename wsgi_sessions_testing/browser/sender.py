@@ -13,9 +13,9 @@ from webob import Request, Response  # type: ignore[import-untyped, unused-ignor
 from wsgi_sessions.clock import Clock
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.manager import SessionManager
+from wsgi_sessions.middleware import SessionMiddleware
 from wsgi_sessions.sessions.session import Session
 from wsgi_sessions.transport.environ import REQUEST_KEY
-from wsgi_sessions.wsgi.middleware import SessionMiddleware
 from wsgi_sessions.wsgi.request import SessionRequest
 
 from ..fakes.faults import WorkerKilled
@@ -131,7 +131,7 @@ class Sender:
         """Return the history as text, a line for each request and event, for messages."""
         session_ids: set[str] = set()
         if self._log.events:
-            read = self.manager.signer.read
+            read = self.manager.parts.signer.read
             session_ids = {token.session_id for token in tokens_held(self)}
             session_ids.update(*(exchange.session_ids(read) for exchange in self._history))
         return render_history(

@@ -23,7 +23,7 @@ def read_session(manager: SessionManager, environ: Mapping[str, Any]) -> Session
 
     ``SessionManager.get_session`` would mark an expired session as ended, and end a stolen one.
     """
-    presented = manager.cookies.read(
+    presented = manager.parts.cookies.read(
         environ.get("HTTP_COOKIE"), is_secure=is_secure_for(manager, environ)
     )
     for tokens in newest_of_each_session(presented.tokens):
@@ -37,7 +37,7 @@ def find_and_judge(
     manager: SessionManager, environ: Mapping[str, Any], tokens: Siblings
 ) -> tuple[Session, Decision] | None:
     """Find the session of tokens, and judge them as those of a request that only reads."""
-    found = unwatched(manager.store).sessions.find(tokens[0].session_id)
+    found = unwatched(manager.parts.store).sessions.find(tokens[0].session_id)
     if found is None:
         return None
     record, user = found
@@ -52,10 +52,10 @@ def find_and_judge(
         allow_refresh=False,
         is_user_missing=user is None and record.user_id is not None,
     )
-    return manager.to_session(record, user, now_ms=now_ms), decision
+    return manager.parts.reader.to_session(record, user, now_ms=now_ms), decision
 
 
 def is_secure_for(manager: SessionManager, environ: Mapping[str, Any]) -> bool:
     """Tell whether cookies set in answer to a request carry ``Secure``."""
     is_https = read_facts(environ, manager.config).is_https
-    return manager.cookies.is_secure_for(is_https=is_https)
+    return manager.parts.cookies.is_secure_for(is_https=is_https)

@@ -102,7 +102,7 @@ class ServerDatabase:
             self._server.write(f'CREATE SCHEMA "{self.name}"', ())
         manager = SessionManager(self.url, config=settings_for_tests())
         manager.create_tables()
-        self._tables = [model._meta.table_name for model in manager.models.created_here]
+        self._tables = [model._meta.table_name for model in manager.parts.models.created_here]
         manager.close()
         self._columns = self._find_columns()
 
@@ -145,7 +145,7 @@ def _is_alive(process_id: int) -> bool:
 @contextmanager
 def added_rows_removed(manager: SessionManager) -> Iterator[None]:
     """Remove, at the end of the block, the rows that it added to our tables."""
-    models = manager.models.created_here
+    models = manager.parts.models.created_here
 
     def keys_of(model: Any) -> set[Any]:
         found: set[Any] = set()
@@ -153,7 +153,7 @@ def added_rows_removed(manager: SessionManager) -> Iterator[None]:
         def read() -> None:
             found.update(key for (key,) in model.select(model._meta.primary_key).tuples())
 
-        manager.connections.run(read)
+        manager.parts.connections.run(read)
         return found
 
     before = {model: keys_of(model) for model in models}
@@ -162,6 +162,6 @@ def added_rows_removed(manager: SessionManager) -> Iterator[None]:
     finally:
         for model in models:
             for key in keys_of(model) - before[model]:
-                manager.connections.run(
+                manager.parts.connections.run(
                     model.delete().where(model._meta.primary_key == key).execute
                 )

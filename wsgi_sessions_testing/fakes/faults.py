@@ -54,7 +54,7 @@ class Faults:
 
     def watch(self, manager: SessionManager) -> None:
         """Break another manager's calls too: that of another worker."""
-        store: Any = manager.store
+        store: Any = manager.parts.store
         if not isinstance(store, WatchedStore):
             raise TypeError(
                 "this manager's store can't be broken; use a manager of Bench or of the "
@@ -136,7 +136,9 @@ class Faults:
                 if rows:
                     model.insert_many(rows).execute()
 
-        self._manager.connections.run(lambda: self._manager.connections.atomically(restore))
+        self._manager.parts.connections.run(
+            lambda: self._manager.parts.connections.atomically(restore)
+        )
 
     def around(self, call: StoreCall) -> Any:
         """Make a call, or have it meet a fault: see ``Watcher``."""
@@ -183,10 +185,10 @@ class Faults:
         found: dict[Any, list[dict[str, Any]]] = {}
 
         def read() -> None:
-            for model in self._manager.models.created_here:
+            for model in self._manager.parts.models.created_here:
                 found[model] = list(model.select().dicts())
 
-        self._manager.connections.run(read)
+        self._manager.parts.connections.run(read)
         return found
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from wsgi_sessions.middleware import SessionMiddleware
 from wsgi_sessions.transport.environ import REQUEST_KEY
 from wsgi_sessions.transport.response_headers import HeaderLines
-from wsgi_sessions.wsgi.middleware import SessionMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

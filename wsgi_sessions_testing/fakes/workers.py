@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.clock import Clock
 from wsgi_sessions.manager import SessionManager
-from wsgi_sessions.wsgi.middleware import SessionMiddleware
+from wsgi_sessions.middleware import SessionMiddleware
 
 from .clock import FakeClock
 from .faults import Faults
 from .instrumentation import WatchedStore, watch_feed
 from .interception import inner_app
+from .managers import sibling
 from .wrapping import find_session_middleware, rewrapped
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ class Workers:
     def start(self, *, skew: timedelta | float = 0) -> Worker:
         """Make one worker whose clock is ``skew`` ahead of the test's."""
         clock: Clock = self._clock.skewed(skew) if skew else self._clock
-        manager = self._manager.sibling(clock=clock, wrap_store=WatchedStore.wrap)
-        watch_feed(manager.feed)
+        manager = sibling(self._manager, clock=clock, wrap_store=WatchedStore.wrap)
+        watch_feed(manager.parts.feed)
         if self._faults is not None:
             self._faults.watch(manager)
         middleware = copy.copy(self._middleware)

@@ -11,7 +11,7 @@ from functools import partial
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from wsgi_sessions.wsgi.middleware import SessionMiddleware
+from wsgi_sessions.middleware import SessionMiddleware
 
 __all__ = ["find_session_middleware", "rewrapped"]
 

@@ -107,15 +107,15 @@ class MachineBase(RuleBasedStateMachine):
         self.reads_before_app = 0
         self.locks = Locks()
         for worker in self.workers:
-            store: Any = worker.manager.store
+            store: Any = worker.manager.parts.store
             store.watchers += [self.reads, self.locks]
             worker.middleware.app = self._noting_reads(worker.middleware.app)
         self.browsers = [bench.new_browser(name) for name in DEVICES]
         self.is_secure = self.browsers[0]._is_secure
         self.cookie_url = self.browsers[0]._cookie_url
-        self.token_name = bench.manager.cookies.token_name(is_secure=self.is_secure)
-        self.cache_name = bench.manager.cookies.cache_name(is_secure=self.is_secure)
-        session = bench.manager.models.session
+        self.token_name = bench.manager.parts.cookies.token_name(is_secure=self.is_secure)
+        self.cache_name = bench.manager.parts.cookies.cache_name(is_secure=self.is_secure)
+        session = bench.manager.parts.models.session
         self._all_rows = compile_query(session.select(*session_fields(session).values()))
         self.data: dict[str, dict[str, list[int]]] = {}
 
@@ -226,14 +226,14 @@ class MachineBase(RuleBasedStateMachine):
         )
 
     def _held(self, browser: Browser) -> PresentedToken | None:
-        token = self.bench.manager.signer.read(self._text_in(browser) or "")
+        token = self.bench.manager.parts.signer.read(self._text_in(browser) or "")
         if token is not None and token.session_id not in self.sessions:
             self._meet(token.session_id)
         return token
 
     def _meet(self, session_id: str) -> None:
         """Begin a reference of a session that the app itself began for a visitor."""
-        found = unwatched(self.bench.manager.store).sessions.find(session_id)
+        found = unwatched(self.bench.manager.parts.store).sessions.find(session_id)
         if found is None or found[0].user_id is not None:
             return
         row = found[0]
@@ -309,11 +309,11 @@ class MachineBase(RuleBasedStateMachine):
 
     def _read_rows(self) -> dict[str, SessionRecord]:
         """Return all session rows by id; user ids are as the database stores them."""
-        found = self.bench.manager.connections.read_rows(self._all_rows.sql, ())
+        found = self.bench.manager.parts.connections.read_rows(self._all_rows.sql, ())
         return {row[0]: SessionRecord._make(row) for row in found}
 
     def _find_row(self, session_id: str) -> Any:
-        found = unwatched(self.bench.manager.store).sessions.find(session_id)
+        found = unwatched(self.bench.manager.parts.store).sessions.find(session_id)
         return None if found is None else found[0]
 
     def _explain(self, what: str) -> str:

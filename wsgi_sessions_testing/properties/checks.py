@@ -227,7 +227,7 @@ class MachineChecks(MachineBase):
         self, browser: Browser, number: int = -1
     ) -> tuple[list[PresentedToken | None], list[str]]:
         """Return the session tokens and cached copies that an answer has set, or the last."""
-        read = self.bench.manager.signer.read
+        read = self.bench.manager.parts.signer.read
         lines = [parse_set_cookie(line) for line in browser.history[number].received]
         tokens = [read(each.value) for each in lines if each.name == self.token_name]
         copies = [each.value for each in lines if each.name == self.cache_name and each.value]
@@ -244,7 +244,7 @@ class MachineChecks(MachineBase):
     def _find_fault_of_life(self, line: str, at_ms: int) -> str | None:
         """Return why a token's cookie lasts too long, or not long enough."""
         cookie = parse_set_cookie(line)
-        session = self._reference(self.bench.manager.signer.read(cookie.value))
+        session = self._reference(self.bench.manager.parts.signer.read(cookie.value))
         if session is None:
             return None
         life_ms = session.cookie_life_ms(at_ms)

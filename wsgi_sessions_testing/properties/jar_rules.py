@@ -68,7 +68,7 @@ class JarRules(MachineChecks):
         texts = [other, held.text] if is_first else [held.text, other]
         counts = held
         if kind == "sibling" and is_first and session.tell().branch != held.branch:
-            found = self.bench.manager.signer.read(other)
+            found = self.bench.manager.parts.signer.read(other)
             counts = held if found is None else found
         line = "; ".join(f"{name}={text}" for text in texts)
         jar = self.browsers[which] if counts is held else browser.fork()

@@ -218,7 +218,7 @@ class RotationRules(MachineChecks):
 
     def _write_row(self, row: Any) -> None:
         manager = self.bench.manager
-        model = manager.models.session
+        model = manager.parts.models.session
         stored = {
             "generation": row.generation,
             "branch": row.branch,
@@ -230,7 +230,7 @@ class RotationRules(MachineChecks):
             "last_seen_at": row.last_seen_at_ms,
             "expires_at": row.expires_at_ms,
         }
-        manager.connections.run(model.update(**stored).where(model.id == row.id).execute)
+        manager.parts.connections.run(model.update(**stored).where(model.id == row.id).execute)
 
     @rule(
         which=st.integers(0, 2),

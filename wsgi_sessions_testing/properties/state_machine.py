@@ -12,6 +12,7 @@ from wsgi_sessions.errors import SessionLimitReached
 from ..assertions.steps import plant_copy
 from ..browser.browser import Browser
 from ..extras import from_extra
+from ..fakes.managers import sibling
 from .base import PLACES
 from .jar_rules import JarRules
 from .parallel_rules import ParallelRules
@@ -153,7 +154,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
         if victim is None or session is None or not self._is_live(session):
             return
         skew = timedelta(milliseconds=-self.skew_ms if is_behind else 0)
-        other = self.bench.manager.sibling(clock=self.clock.skewed(skew))
+        other = sibling(self.bench.manager, clock=self.clock.skewed(skew))
         other.revoke_session(victim.session_id)
         session.end("revoked", self.clock.now_ms())
 

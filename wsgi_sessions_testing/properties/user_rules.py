@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..extras import from_extra
+from ..fakes.managers import sibling
 from .base import KEYS
 from .checks import MachineChecks
 from .reference_model import ReferenceSession
@@ -113,10 +114,10 @@ class UserRules(MachineChecks):
         theirs = [one for one in self.sessions.values() if one.user_id == session.user_id]
         manager = self.bench.manager
         if by_app:
-            if manager.models.has_own_user:
+            if manager.parts.models.has_own_user:
                 return
-            user = manager.models.user
-            manager.connections.run(user.delete().where(user.id == session.user_id).execute)
+            user = manager.parts.models.user
+            manager.parts.connections.run(user.delete().where(user.id == session.user_id).execute)
             for one in theirs:
                 one.is_user_gone = True
         else:
@@ -130,7 +131,7 @@ class UserRules(MachineChecks):
         """End every session, and use one when each process must know."""
         self._be_signed_in(which)
         self._look(self.browsers[which], worker)
-        self.bench.manager.sibling().revoke_everything()
+        sibling(self.bench.manager).revoke_everything()
         self._note_ends("revoked", list(self.sessions.values()))
         self._advance(self.config.revocation_lag_ms)
         self._look(self.browsers[which], worker)
@@ -142,7 +143,7 @@ class UserRules(MachineChecks):
         session = self._reference(self._held(self.browsers[whose]))
         if is_ending and session is not None and self._is_live(session):
             self._look(self.browsers[whose], worker)
-            self.bench.manager.sibling().revoke_session(session.id)
+            sibling(self.bench.manager).revoke_session(session.id)
             self._note_ends("revoked", [session])
         self.bench.manager.purge()
         self._advance(self.config.revocation_lag_ms)

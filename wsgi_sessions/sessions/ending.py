@@ -1,0 +1,102 @@
+"""Ends sessions, tells the revocation feed of this process, and reports the events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..clock import Clock
+from ..config.settings import SessionConfig
+from ..events import Events
+from ..records import EndReason
+from ..storage.meta import DATABASE_SECRET
+from ..storage.session_ends import EndedSessions
+from ..storage.store import Store
+from .revocation_feed import RevocationFeed
+from .tokens import is_session_id, new_database_secret
+
+__all__ = ["SessionEnding"]
+
+
+class SessionEnding:
+    """Ends the sessions of one database."""
+
+    def __init__(
+        self,
+        store: Store,
+        feed: RevocationFeed,
+        events: Events,
+        clock: Clock,
+        config: SessionConfig,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._events = events
+        self._clock = clock
+        self._config = config
+
+    def end(self, session_id: str, *, reason: EndReason) -> bool:
+        """End one session; return whether it was live."""
+        if not is_session_id(session_id):
+            return False
+        has_ended = self._store.session_ends.end(
+            session_id, reason=reason, now_ms=self._clock.now_ms()
+        )
+        if has_ended:
+            self.report([session_id], user_id=None, reason=reason)
+        return has_ended
+
+    def end_all_of(self, user_id: Any, *, except_id: str | None = None) -> int:
+        """Revoke a user's sessions; return how many were live."""
+        reason = EndReason.REVOKED
+        ended = self.end_unreported(user_id, reason=reason, except_id=except_id)
+        self.report(ended.session_ids, user_id=user_id, reason=reason)
+        return ended.number
+
+    def end_unreported(
+        self, user_id: Any, *, reason: EndReason, except_id: str | None = None
+    ) -> EndedSessions:
+        """End a user's sessions within a transaction, after which the caller reports them."""
+        return self._store.session_ends.end_all_of(
+            user_id,
+            reason=reason,
+            now_ms=self._clock.now_ms(),
+            skew_ms=self._config.rotation_grace_ms,
+            except_id=except_id,
+        )
+
+    def end_everything(self) -> int:
+        """Revoke every session there is; return how many were live."""
+
+        def end_all() -> int:
+            # No copy made before this can be opened after it, whatever clock made it.
+            self._store.meta.replace(DATABASE_SECRET, new_database_secret())
+            return self._store.session_ends.end_all(now_ms=self._clock.now_ms())
+
+        count = self._store.atomically(end_all)
+        self._feed.invalidate()
+        self._events.emit(
+            "session_ended", reason=EndReason.REVOKED, details={"session_count": count}
+        )
+        return count
+
+    def delete_user(self, user_id: Any) -> bool:
+        """Delete a user with their accounts and sessions; return whether they existed."""
+        reason = EndReason.USER_DELETED
+        is_deleted, ended = self._store.delete_user(
+            user_id,
+            now_ms=self._clock.now_ms(),
+            skew_ms=self._config.rotation_grace_ms,
+        )
+        self.report(ended.session_ids, user_id=user_id, reason=reason)
+        if is_deleted:
+            self._events.emit("user_deleted", user_id=user_id, reason=reason)
+        return is_deleted
+
+    def report(self, session_ids: Iterable[str], *, user_id: Any, reason: EndReason) -> None:
+        """Report sessions that have ended, once that is committed."""
+        self._feed.invalidate()
+        for session_id in session_ids:
+            self._events.emit(
+                "session_ended", session_id=session_id, user_id=user_id, reason=reason
+            )

@@ -1,0 +1,63 @@
+"""Managers for tests: with other parts for a while, or as another process has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from wsgi_sessions import Clock, SessionConfig, SessionManager
+from wsgi_sessions.parts import build_parts, connect
+
+if TYPE_CHECKING:
+    import peewee
+
+    from wsgi_sessions.storage.store import Store
+
+__all__ = ["running_with", "sibling"]
+
+
+@contextmanager
+def running_with(
+    manager: SessionManager,
+    *,
+    database: str | peewee.Database | None = None,
+    config: SessionConfig | None = None,
+    clock: Clock | None = None,
+    wrap_store: Callable[[Store], Store] | None = None,
+) -> Iterator[SessionManager]:
+    """Run a manager with another database, config or clock, and then with the former parts.
+
+    ``wrap_store`` may put something before the store that watches or breaks its calls.
+    """
+    before, config = manager.parts, config or manager.config
+    connections = before.connections if database is None else connect(database, config)
+    try:
+        manager.parts = build_parts(
+            connections, config, clock or manager.clock, wrap_store=wrap_store
+        )
+        # The application's own listeners are part of what is tested.
+        manager.events.subscribe(before.events.tell)
+        yield manager
+    finally:
+        if connections is not before.connections:
+            connections.close()
+        manager.parts = before
+
+
+def sibling(
+    manager: SessionManager,
+    *,
+    clock: Clock | None = None,
+    wrap_store: Callable[[Store], Store] | None = None,
+) -> SessionManager:
+    """Return a manager as another process has it: the same database, caches of its own.
+
+    Whoever listens to the first one's events gets the other's, too.
+    """
+    twin = object.__new__(type(manager))
+    twin.parts = build_parts(
+        manager.parts.connections, manager.config, clock or manager.clock, wrap_store=wrap_store
+    )
+    twin.events.subscribe(manager.events.tell)
+    return twin
