@@ -14,7 +14,6 @@ from .parts import build_parts, connect, read_config
 from .records import NO_FACTS, UNSET, EndReason, RequestFacts, Unset, UserRecord
 from .sessions.creation import CreatedSession, Replaced
 from .sessions.session import Session, SignIn, User
-from .sessions.tokens import is_session_id
 from .transport.environ import REQUEST_KEY, SESSION_KEY, find_handle, find_source
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class SessionManager:
         otherwise. For an environ ``is_https`` takes the place of its own scheme.
         """
         source = find_source(source, headers)
-        handle = find_handle(source, self.is_same_as)
+        handle = find_handle(source, self.parts)
         if handle is not None:
             seen: Session | None = handle.session
             if not authoritative:
@@ -137,19 +136,15 @@ class SessionManager:
         password: str,
         image: str | None = None,
         remember_me: bool = True,
-        facts: RequestFacts | None = None,
+        facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
-        """Create a user with e-mail and password, and sign them in.
-
-        Not with ``auto_sign_in`` off, nor before an address is verified where it must be.
+        """Create a user with e-mail and password, and sign them in, if they may already.
 
         Raises ``InvalidEmailError``, ``PasswordTooShortError``, ``PasswordTooLongError``,
         ``UserAlreadyExistsError``, ``TooManyTriesError`` or ``InvalidValueError``; and
         ``InvalidCredentialsError`` if the user was deleted before the session began.
         """
-        facts = facts or NO_FACTS
-        config = self.parts.config
         user = self.parts.accounts.sign_up(
             name=name,
             email=email,
@@ -158,8 +153,8 @@ class SessionManager:
             now_ms=self.parts.clock.now_ms(),
             address=facts.address,
         )
-        must_wait = config.require_verified_email and not user.email_verified
-        if must_wait or not config.auto_sign_in:
+        must_wait = self.config.require_verified_email and not user.email_verified
+        if must_wait or not self.config.auto_sign_in:
             return SignIn(User(user), None)
         try:
             return self._create_session(
@@ -174,7 +169,7 @@ class SessionManager:
         email: str,
         password: str,
         remember_me: bool = True,
-        facts: RequestFacts | None = None,
+        facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
         """Check e-mail and password and begin a session.
@@ -182,7 +177,6 @@ class SessionManager:
         Raises ``InvalidCredentialsError`` (whichever of the two is wrong), ``InvalidEmailError``,
         ``EmailNotVerifiedError``, ``TooManyTriesError`` or ``SessionLimitReached``.
         """
-        facts = facts or NO_FACTS
         accounts, now_ms = self.parts.accounts, self.parts.clock.now_ms()
 
         def begin(checked: CheckedPassword) -> CreatedSession | None:
@@ -216,17 +210,16 @@ class SessionManager:
         access_token: str | None = None,
         name: str | None = None,
         remember_me: bool = True,
-        facts: RequestFacts | None = None,
+        facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
         """Verify a provider's ID token and begin a session for its user.
 
-        Somebody new becomes a user; ``name`` is theirs where the token has none. Raises
+        Somebody new becomes a user, with ``name`` where the token has none. Raises
         ``ProviderNotFoundError``, ``IdTokenNotSupportedError``, ``InvalidIdTokenError``,
         ``ProviderUnavailableError``, ``EmailMissingError``, ``AccountNotLinkedError``,
         ``EmailNotVerifiedError`` or ``SessionLimitReached``.
         """
-        facts = facts or NO_FACTS
         user = self.parts.social.find_or_make_user(
             provider,
             id_token,
@@ -249,21 +242,18 @@ class SessionManager:
         user_id: Any,
         *,
         remember_me: bool = True,
-        facts: RequestFacts | None = None,
+        facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
         """Begin a session for a user whom the application itself has authenticated.
 
-        ``replaces`` is the id of the session that the browser held: it ends, and the data of
-        an anonymous one is carried over. Raises ``LookupError`` for an unknown user and
-        ``SessionLimitReached`` under ``on_limit="reject"``.
+        ``replaces`` is the session that the browser held: it ends, and the data of an anonymous
+        one is carried over. Raises ``LookupError`` (unknown user) or ``SessionLimitReached``.
         """
         user = self.parts.store.users.find(user_id)
         if user is None:
             raise LookupError(f"there is no user with the id {user_id!r}")
-        return self._create_session(
-            user, remember_me=remember_me, facts=facts or NO_FACTS, replaces=replaces
-        )
+        return self._create_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
 
     def update_user(
         self,
@@ -287,7 +277,7 @@ class SessionManager:
         new_password: str,
         revoke_other_sessions: bool = True,
         remember_me: bool = True,
-        facts: RequestFacts | None = None,
+        facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
         """Set a new password, end the user's sessions and begin another for this browser.
@@ -295,7 +285,6 @@ class SessionManager:
         Raises ``InvalidPasswordError`` for a wrong current password, ``PasswordTooShortError``,
         ``PasswordTooLongError`` or ``TooManyTriesError``.
         """
-        facts = facts or NO_FACTS
         accounts, now_ms = self.parts.accounts, self.parts.clock.now_ms()
         reason = EndReason.PASSWORD_CHANGED
         replaced = Replaced.of(replaces, reason=reason)
@@ -361,36 +350,23 @@ class SessionManager:
         return self.parts.ending.end(session_id, reason=EndReason.SIGNED_OUT)
 
     def revoke_session(self, session_id: str, *, user_id: Any = None) -> bool:
-        """End a session by its id; with ``user_id``, only if it is that user's.
-
-        Returns whether a live session ended; what cannot be an id ends none.
-        """
-        if not is_session_id(session_id):
-            return False
-        if user_id is not None:
-            store = self.parts.store
-            found = store.sessions.find(session_id)
-            if found is None or not store.users.is_same(found[0].user_id, user_id):
-                return False
-        return self.parts.ending.end(session_id, reason=EndReason.REVOKED)
+        """End a session, with ``user_id`` only that user's; return whether it was live."""
+        return self.parts.ending.revoke(session_id, user_id=user_id)
 
     def revoke_other_sessions(self, session_id: str) -> int:
         """End all other sessions of the user whose session this is; return how many."""
-        found = self.parts.store.sessions.find(session_id) if is_session_id(session_id) else None
-        if found is None or found[0].user_id is None:
-            return 0
-        return self.parts.ending.end_all_of(found[0].user_id, except_id=session_id)
+        return self.parts.ending.revoke_others(session_id)
 
     def revoke_all_sessions(self, user_id: Any) -> int:
         """End every session of a user; return how many."""
-        return self.parts.ending.end_all_of(user_id)
+        return self.parts.ending.revoke_all_of(user_id)
 
     def revoke_everything(self) -> int:
         """End every session there is, say after a leak; return how many."""
-        return self.parts.ending.end_everything()
+        return self.parts.ending.revoke_everything()
 
     def delete_user(
-        self, user_id: Any, *, password: str | None = None, facts: RequestFacts | None = None
+        self, user_id: Any, *, password: str | None = None, facts: RequestFacts = NO_FACTS
     ) -> bool:
         """Delete a user and their accounts, and end their sessions; return whether they existed.
 
@@ -401,17 +377,14 @@ class SessionManager:
                 user_id,
                 password=password,
                 now_ms=self.parts.clock.now_ms(),
-                address=None if facts is None else facts.address,
+                address=facts.address,
             )
         return self.parts.ending.delete_user(user_id)
-
-    # The database
 
     def create_tables(self) -> None:
         """Create the tables that are missing; a URL's own database gets them by itself.
 
-        Raises ``ConfigurationError`` where they are somebody else's or another user model's, and
-        ``StoreUnavailableError``, with the driver's own words, when the database does not answer.
+        Raises ``ConfigurationError`` where they are somebody else's or another user model's.
         """
         self.parts.store.create_tables()
 
@@ -422,10 +395,6 @@ class SessionManager:
     def close(self) -> None:
         """Close the connections this manager opened; it opens new ones when used again."""
         self.parts.connections.close()
-
-    def is_same_as(self, other: SessionManager) -> bool:
-        """Return whether another manager has the same sessions: this one, or one made alike."""
-        return self.parts.is_same_as(other.parts)
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.database).__name__})"

@@ -441,14 +441,14 @@ FAULTS = (
     ),
     Fault(
         "signing out elsewhere signs out here too",
-        "manager.py",
-        "return self.parts.ending.end_all_of(found[0].user_id, except_id=session_id)",
-        "return self.parts.ending.end_all_of(found[0].user_id, except_id=None)",
+        "sessions/ending.py",
+        "return self.revoke_all_of(found.user_id, except_id=session_id)",
+        "return self.revoke_all_of(found.user_id, except_id=None)",
     ),
     Fault(
         "anybody ends anybody's session by its id",
-        "manager.py",
-        "if found is None or not store.users.is_same(found[0].user_id, user_id):",
+        "sessions/ending.py",
+        "if found is None or not self._store.users.is_same(found.user_id, user_id):",
         "if found is None:",
     ),
     Fault(

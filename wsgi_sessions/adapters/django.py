@@ -20,7 +20,7 @@ from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
 from ..transport.environ import get_request, get_session, get_user
-from ..wsgi.exchange import is_served, share_session
+from ..wsgi.nesting import is_served, share_session
 from ..wsgi.refusals import Refusal, refusal_of
 from .views import is_program, safe_next
 

@@ -23,7 +23,7 @@ from ..manager import SessionManager
 from ..middleware import SessionMiddleware
 from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
 from ..wsgi.arguments import check_manager
-from ..wsgi.exchange import is_served, share_session
+from ..wsgi.nesting import is_served, share_session
 from ..wsgi.refusals import refusal_of
 from .views import is_program
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..events import Events
-from ..records import EndReason
+from ..records import EndReason, SessionRecord
 from ..storage.meta import DATABASE_SECRET
 from ..storage.session_ends import EndedSessions
 from ..storage.store import Store
@@ -46,7 +46,22 @@ class SessionEnding:
             self.report([session_id], user_id=None, reason=reason)
         return has_ended
 
-    def end_all_of(self, user_id: Any, *, except_id: str | None = None) -> int:
+    def revoke(self, session_id: str, *, user_id: Any = None) -> bool:
+        """Revoke one session, if it is a given user's; return whether it was live."""
+        if user_id is not None:
+            found = self._find(session_id)
+            if found is None or not self._store.users.is_same(found.user_id, user_id):
+                return False
+        return self.end(session_id, reason=EndReason.REVOKED)
+
+    def revoke_others(self, session_id: str) -> int:
+        """Revoke all other sessions of a session's user; return how many were live."""
+        found = self._find(session_id)
+        if found is None or found.user_id is None:
+            return 0
+        return self.revoke_all_of(found.user_id, except_id=session_id)
+
+    def revoke_all_of(self, user_id: Any, *, except_id: str | None = None) -> int:
         """Revoke a user's sessions; return how many were live."""
         reason = EndReason.REVOKED
         ended = self.end_unreported(user_id, reason=reason, except_id=except_id)
@@ -65,7 +80,7 @@ class SessionEnding:
             except_id=except_id,
         )
 
-    def end_everything(self) -> int:
+    def revoke_everything(self) -> int:
         """Revoke every session there is; return how many were live."""
 
         def end_all() -> int:
@@ -92,6 +107,10 @@ class SessionEnding:
         if is_deleted:
             self._events.emit("user_deleted", user_id=user_id, reason=reason)
         return is_deleted
+
+    def _find(self, session_id: str) -> SessionRecord | None:
+        found = self._store.sessions.find(session_id) if is_session_id(session_id) else None
+        return None if found is None else found[0]
 
     def report(self, session_ids: Iterable[str], *, user_id: Any, reason: EndReason) -> None:
         """Report sessions that have ended, once that is committed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from .client_address import read_address_and_scheme
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from ..manager import SessionManager
+    from ..parts import Parts
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
 
@@ -128,15 +128,13 @@ def asks_for_json(environ: Mapping[str, Any]) -> bool:
     )
 
 
-def find_handle(
-    environ: Mapping[str, Any], is_same: Callable[[SessionManager], bool]
-) -> SessionRequest | None:
-    """Return the ``SessionRequest`` of a manager, also outside that of another manager."""
+def find_handle(environ: Mapping[str, Any], parts: Parts) -> SessionRequest | None:
+    """Return the ``SessionRequest`` of a manager's parts, also outside that of another manager."""
     handle: Any = environ.get(REQUEST_KEY)
     if not hasattr(handle, "manager"):
         # None, or text: among headers a client can send one of this name.
         return None
-    while handle is not None and not is_same(handle.manager):
+    while handle is not None and not parts.is_same_as(handle.manager.parts):
         handle = handle.outer
     found: SessionRequest | None = handle
     return found

@@ -14,7 +14,7 @@ from ..records import EndReason, ReadOptions
 from ..sessions.creation import Replaced
 from ..sessions.session import Session, SessionData, SignIn, User
 from ..sessions.validation import Validation
-from ..transport.environ import REQUEST_KEY, asks_for_json, find_handle, inject, read_facts
+from ..transport.environ import asks_for_json, inject, read_facts
 from ..transport.response_headers import HeaderLines
 from .request import SessionRequest
 from .request_data import RequestData, Unsaved
@@ -23,34 +23,9 @@ from .response_cookies import ResponseCookies
 if TYPE_CHECKING:
     from ..manager import SessionManager
 
-__all__ = ["Exchange", "find_exchange", "is_served", "share_session"]
+__all__ = ["Exchange"]
 
 _AGAIN = ReadOptions(authoritative=True, allow_refresh=False)
-
-
-def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchange | None:
-    """Return the exchange of a manager in an environ, also inside that of another manager."""
-    handle = find_handle(environ, manager.is_same_as)
-    return None if handle is None else handle._exchange
-
-
-def is_served(environ: Mapping[str, Any], manager: SessionManager) -> bool:
-    """Return whether a middleware of the manager, as the innermost one, serves this environ."""
-    exchange = find_exchange(environ, manager)
-    return (
-        exchange is not None
-        and environ[REQUEST_KEY] is exchange.handle
-        and exchange.is_within(environ)
-    )
-
-
-def share_session(environ: dict[str, Any], original: dict[str, Any]) -> None:
-    """Show the session in the environ of a framework's request, if the app was given a copy.
-
-    A copy is made inside another manager's middleware, outside of which the keys stay its own.
-    """
-    if environ is not original and REQUEST_KEY in environ:
-        environ[REQUEST_KEY]._exchange.join(original)
 
 
 class _State(NamedTuple):
@@ -229,8 +204,8 @@ class Exchange:
     def begin(self, app_headers: HeaderLines) -> HeaderLines:
         """Save what the application has set so far; return the cookies for its headers.
 
-        A token in the application's headers is that of a sign-in or sign-out by an inner
-        middleware that did not know of this one: what would only be repeated here yields to it.
+        A token in its headers is that of a sign-in or sign-out by an inner middleware that does
+        not know of this one: what would only be repeated here is not sent.
         """
         self._settle_with_table()
         self.data.save_with_headers()
@@ -289,8 +264,7 @@ class Exchange:
     def replaced(self) -> Replaced:
         """Return what a sign-in replaces, with its data stored.
 
-        Asks the database: the cookies of those sessions are about to be replaced, and nothing
-        else could end them from this browser any more.
+        Asks the database: once their cookies are replaced, nothing here can end them.
         """
         self.ask_database()
         return Replaced(self.data.save_before_sign_in(), self._elsewhere_id)
@@ -335,18 +309,6 @@ class Exchange:
         self.after_act(is_user_changed=True)
         self.show()
 
-    def start_anonymous(self) -> Session:
-        """Return this browser's session, or an anonymous one that has no row yet."""
-        if self.session is None:
-            self.require_unsent("start a session")
-            record, token = self.parts.creation.make_record(None, facts=self.facts, remember=True)
-            self.data.unsaved = (record, token)
-            self.session = self.parts.reader.to_session(
-                record, None, now_ms=record.created_at_ms, open_data=self.data.open
-            )
-            self.show()
-        return self.session
-
     def presented_session_ids(self) -> tuple[str, ...]:
         """Return the ids of the sessions that this browser holds a token of, its own first."""
         is_stored = self.session is not None and self.data.unsaved is None
@@ -390,14 +352,11 @@ class Exchange:
         """Return to the last state that the table agrees with, the first if with none."""
         if not self._states:
             return
-        last = len(self._states) - 1
-        position = next(
-            (number for number in range(last, 0, -1) if self._is_true(self._states[number])), 0
-        )
-        states = self._states[: position + 1]
-        if position != last:
+        states = self._states
+        while len(states) > 1 and not self._is_true(states[-1]):
+            states = states[:-1]
+        if len(states) < len(self._states):
             self._return_to(states[-1])
-        # While the transaction goes on, these headers may yet be replaced by others.
         self._states = states if self.may_be_undone else ()
 
     def _is_true(self, state: _State) -> bool:
@@ -421,8 +380,6 @@ class Exchange:
         self._states = ()
         self.show()
 
-    # Helpers
-
     def cookies_to_send(self) -> ResponseCookies:
         """Return the cookies of the response; most requests need none."""
         if self._cookies is None:
@@ -441,6 +398,3 @@ class Exchange:
         return self.parts.reader.to_session(
             found.session, found.user, now_ms=found.now_ms, open_data=self.data.open
         )
-
-    def __repr__(self) -> str:
-        return f"Exchange(session={self.session!r})"

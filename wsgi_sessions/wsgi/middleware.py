@@ -16,8 +16,9 @@ from ..storage.time_budget import begin_budget, end_budget
 from ..transport.environ import REQUEST_KEY, without_sessions
 from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager
-from .exchange import Exchange, find_exchange
+from .exchange import Exchange
 from .file_wrapper import FILE_WRAPPER_KEY, FileWatch
+from .nesting import find_exchange
 from .refusals import refusal_of
 
 if TYPE_CHECKING:

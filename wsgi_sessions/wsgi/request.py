@@ -183,7 +183,7 @@ class SessionRequest:
         cookie would replace that for good: the one returned lives for this request alone, and
         what is written to it is lost as ``on_lost_data`` says. A sign-in takes it over.
         """
-        return self._exchange.start_anonymous()
+        return self._exchange.data.start_anonymous()
 
     # Changing
 

@@ -48,6 +48,21 @@ class RequestData:
                 data.on_change = self.save
         return data
 
+    def start_anonymous(self) -> Session:
+        """Return this browser's session, or an anonymous one that has no row yet."""
+        exchange = self._exchange
+        if exchange.session is None:
+            exchange.require_unsent("start a session")
+            record, token = exchange.parts.creation.make_record(
+                None, facts=exchange.facts, remember=True
+            )
+            self.unsaved = (record, token)
+            exchange.session = exchange.parts.reader.to_session(
+                record, None, now_ms=record.created_at_ms, open_data=self.open
+            )
+            exchange.show()
+        return exchange.session
+
     def save(self, *, also: Operations | None = None, may_refuse: bool = True) -> None:
         """Store what was changed; ``also`` was stored before, and rolled back."""
         exchange, data = self._exchange, self.opened
