@@ -1,7 +1,4 @@
-"""Sessions for every WSGI application: validated, rotated and revocable, in your own database.
-
-Must not import a framework: adapters are imported by those who use them.
-"""
+"""Sessions for every WSGI application: validated, rotated and revocable, in your own database."""
 
 from __future__ import annotations
 
@@ -45,10 +42,11 @@ from .errors import (
     UserAlreadyExistsError,
     WsgiSessionsError,
 )
-from .events import EventName, SessionEvent
+from .events import EventName, Events, SessionEvent
 from .manager import SessionManager
 from .middleware import SessionMiddleware
 from .records import UNSET, EndReason, RequestFacts, Unset
+from .sessions.creation import Replaced
 from .sessions.data import SessionData
 from .sessions.session import Session, SignIn, User
 from .transport.environ import get_end_reason, get_request, get_session, get_user
@@ -66,6 +64,7 @@ __all__ = [
     "EmailNotVerifiedError",
     "EndReason",
     "EventName",
+    "Events",
     "FieldNotAllowedError",
     "IdTokenNotSupportedError",
     "InvalidCredentialsError",

@@ -52,6 +52,9 @@ def handles(request: SessionRequest, manager: SessionManager) -> None:
     request.sign_out("session-1")  # wrong: this browser's alone
     request.revoke_session(request.session)  # wrong: its id
     request.begin()  # wrong: for the middleware
+    request.update_user(nickname="Ada")  # wrong: name or image
+    request.update_user(name=None)  # wrong: a name is text
+    request.sign_in("user-1").id  # wrong: a SignIn, which has a session
     manager.sign_in("user-1", True)  # wrong: by name
     manager.list_sessions()  # wrong: of whom?
     manager.events.subscribe(print, "signed_in", 5)  # wrong: one function

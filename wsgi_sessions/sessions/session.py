@@ -181,7 +181,7 @@ class Session:
                 self._data = self._open_data(self)
         return self._data
 
-    def renew(self, record: SessionRecord, user: UserRecord | None, *, judged_at_ms: int) -> None:
+    def _renew(self, record: SessionRecord, user: UserRecord | None, *, judged_at_ms: int) -> None:
         """Replace what a cached copy said of this session by what the database says."""
         self.record = record
         self.user = None if user is None else User(user)

@@ -161,7 +161,7 @@ class Exchange:
                 self.session, self.end_reason = None, found.end_reason
                 self.data.close()
         elif before is not None and before.id == record.id:
-            before.renew(record, found.user, judged_at_ms=found.now_ms)
+            before._renew(record, found.user, judged_at_ms=found.now_ms)
         else:
             self.data.close()
             self.session = self._to_session(found)
