@@ -17,13 +17,10 @@ PACKAGE = Path(wsgi_sessions.__file__).parent
 
 PATH_OF_A_VALIDATED_REQUEST = {
     "clock.py",
-    "manager.py",
     "wsgi/middleware.py",
     "wsgi/exchange.py",
     "wsgi/request.py",
     "wsgi/request_data.py",
-    "api/app.py",
-    "pages/app.py",
     "transport/environ.py",
     "transport/client_address.py",
     "transport/cookies.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
 from ..errors import (
@@ -41,13 +41,10 @@ _MAX_QUERY_FIELDS = 50
 class JsonApi:
     """The endpoints of one manager, served by ``SessionMiddleware`` beside the app."""
 
+    path_setting: ClassVar[str] = "api_path"
+
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
-
-    def answers(self, path: str) -> bool:
-        """Return whether a PATH_INFO lies under ``api_path``."""
-        root = self._manager.config.api_path
-        return root is not None and (path == root or path.startswith(f"{root}/"))
 
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
         """Return how to read the session: past the cookie cache for every change."""

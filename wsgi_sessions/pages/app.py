@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..api.bodies import discarding_body
@@ -99,6 +99,8 @@ class SessionsPage:
     Raises ``ConfigurationError`` when the page is on and the extra ``pages`` is not installed.
     """
 
+    path_setting: ClassVar[str] = "pages_path"
+
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
         self._templates: tuple[Any, Any] | None = None
@@ -108,11 +110,6 @@ class SessionsPage:
                 "pages_path is given, but the page needs Jinja2; install it with "
                 "pip install 'wsgi-sessions[pages]', or leave pages_path out"
             )
-
-    def answers(self, path: str) -> bool:
-        """Return whether a PATH_INFO lies under ``pages_path``."""
-        root = self._manager.config.pages_path
-        return root is not None and (path == root or path.startswith(f"{root}/"))
 
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
         """Return how to read the session: past the cookie cache, as the page is about sessions."""

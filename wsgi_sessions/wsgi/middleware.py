@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..config.exempt_paths import is_exempt
 from ..errors import AnswerableError, StoreUnavailableError
@@ -35,12 +35,11 @@ _CALL = "SessionMiddleware(app, manager)"
 class Endpoints(Protocol):
     """A WSGI app of ours that answers some paths in place of the wrapped app."""
 
-    def answers(self, path: str) -> bool:
-        """Tell whether a PATH_INFO is ours."""
-        ...
+    path_setting: ClassVar[str]
+    """The setting that says under which path they answer."""
 
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
-        """Tell how the session of a request is to be read."""
+        """Return how the session of a request is to be read."""
         ...
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -80,9 +79,11 @@ class Middleware:
         self, environ: WSGIEnvironment, start_response: StartResponse, path: str
     ) -> Iterable[bytes]:
         app, options = self.app, _AS_USUAL
-        runs_without_database = self.manager.parts.config.on_database_error == "anonymous"
+        config = self.manager.parts.config
+        runs_without_database = config.on_database_error == "anonymous"
         for endpoints in self._endpoints:
-            if endpoints.answers(path):
+            root = getattr(config, endpoints.path_setting)
+            if root is not None and (path == root or path.startswith(f"{root}/")):
                 app, options = endpoints, endpoints.read_options(environ)
                 runs_without_database = True
                 break
