@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.runner import Runner
-from wsgi_sessions.storage.statements import Statement
+from wsgi_sessions.storage.statements import Statement, computed_once
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
@@ -37,3 +38,35 @@ def test_a_query_is_compiled_when_it_is_first_run_and_no_more(
     assert [statement.fill({"key": "key", "now": 1}) for statement in notes] == [("key", 1)]
     assert store.attempts.count("key", 0, until_ms=1) == (3, 1)
     connections.close()
+
+
+def test_what_is_computed_once_waits_for_no_other_thread() -> None:
+    """So that a child which is forked meanwhile waits for nobody who is not there."""
+    is_computing, may_end = Event(), Event()
+
+    class Thing:
+        def __init__(self, *, is_slow: bool) -> None:
+            self.is_slow = is_slow
+            self.count = 0
+
+        @computed_once
+        def value(self) -> int:
+            if self.is_slow:
+                is_computing.set()
+                may_end.wait(30)
+            self.count += 1
+            return self.count
+
+    slow, quick = Thing(is_slow=True), Thing(is_slow=False)
+    first, second = (Thread(target=getattr, args=(thing, "value")) for thing in (slow, quick))
+    first.start()
+    assert is_computing.wait(30)
+    second.start()
+    second.join(5)
+    has_ended = not second.is_alive()
+    may_end.set()
+    first.join()
+    second.join()
+
+    assert has_ended
+    assert (slow.value, slow.value, quick.value) == (1, 1, 1)

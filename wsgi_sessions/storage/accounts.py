@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from peewee import JOIN
@@ -11,7 +10,7 @@ from ..records import Account, UserRecord
 from .connections import IntegrityConflict
 from .models import Models
 from .runner import Runner
-from .statements import Statement, records_of, slot
+from .statements import Statement, computed_once, records_of, slot
 from .user_columns import EmailSearch, UserColumns, has_email
 from .users import UserStore
 
@@ -46,14 +45,14 @@ class AccountStore:
         values = dict(account._asdict(), user_id=self._columns.to_key(account.user_id))
         self._runner.write(self._insert, **values, now=now_ms)
 
-    @cached_property
+    @computed_once
     def _insert(self) -> Statement:
         account = self._account
         values = {getattr(account, name): slot(name) for name in Account._fields}
         instants = {account.created_at: slot("now"), account.updated_at: slot("now")}
         return self._runner.compile(account.insert({**values, **instants}))
 
-    @cached_property
+    @computed_once
     def _find_orphan(self) -> Statement:
         """Find a provider's account, whose user the application may have deleted by itself."""
         account = self._account
@@ -63,7 +62,7 @@ class AccountStore:
             .where(self._is_named)
         )
 
-    @cached_property
+    @computed_once
     def _delete(self) -> Statement:
         return self._runner.compile(self._account.delete().where(self._account.id == slot("id")))
 
@@ -95,7 +94,7 @@ class AccountStore:
         is_theirs = self._columns.is_same_key(account.user_id, user.id)
         return self._columns.to_record(user) if is_theirs else None
 
-    @cached_property
+    @computed_once
     def _find_user(self) -> Statement:
         return self._runner.compile(
             self._user.select(*self._columns.selected, *self._selected)
@@ -125,7 +124,7 @@ class AccountStore:
                 return user, self._converted(account)
         return None
 
-    @cached_property
+    @computed_once
     def _credential_by_email(self) -> EmailSearch:
         account = self._account
         is_credential = account.provider_id == CREDENTIAL
@@ -142,7 +141,7 @@ class AccountStore:
         row = self._runner.read_row(self._find_credential, user_id=wanted)
         return None if row is None else self._converted(Account._make(row))
 
-    @cached_property
+    @computed_once
     def _find_credential(self) -> Statement:
         return self._runner.compile(
             self._account.select(*self._selected).where(self._is_credential)
@@ -161,11 +160,11 @@ class AccountStore:
         statement = self._set_first_hash if expected_hash is None else self._set_hash
         return self._runner.write(statement, **values) > 0
 
-    @cached_property
+    @computed_once
     def _set_hash(self) -> Statement:
         return self._setting_hash(self._account.password_hash == slot("expected"))
 
-    @cached_property
+    @computed_once
     def _set_first_hash(self) -> Statement:
         return self._setting_hash(self._account.password_hash.is_null())
 
@@ -178,7 +177,7 @@ class AccountStore:
         """Delete a user's accounts."""
         self._runner.write(self._delete_all_of, user_id=self._columns.key_or_null(user_id))
 
-    @cached_property
+    @computed_once
     def _delete_all_of(self) -> Statement:
         return self._runner.compile(self._account.delete().where(self._is_of_user))
 
@@ -190,7 +189,7 @@ class AccountStore:
         if self._runner.read_row(self._find_any, user_id=self._columns.to_key(user_id)):
             self.delete_all_of(user_id)
 
-    @cached_property
+    @computed_once
     def _find_any(self) -> Statement:
         return self._runner.compile(
             self._account.select(self._account.id).where(self._is_of_user).limit(1)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import peewee
 
 from .models import Models
 from .runner import Runner
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 
 __all__ = ["AttemptStore"]
 
@@ -24,7 +22,7 @@ class AttemptStore:
         """Note an attempt."""
         self._runner.write(self._insert, key=key, now=now_ms)
 
-    @cached_property
+    @computed_once
     def _insert(self) -> Statement:
         attempt = self._attempt
         values = {attempt.key: slot("key"), attempt.created_at: slot("now")}
@@ -38,7 +36,7 @@ class AttemptStore:
         count, first_ms = row
         return int(count), first_ms
 
-    @cached_property
+    @computed_once
     def _count(self) -> Statement:
         attempt = self._attempt
         found = peewee.fn.COUNT(attempt.id), peewee.fn.MIN(attempt.created_at)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from .models import Models
 from .runner import Runner
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 
 __all__ = ["DATABASE_SECRET", "MetaStore"]
 
@@ -50,19 +48,19 @@ class MetaStore:
         """Keep a value under a name, whatever was there."""
         self._runner.write(self._replace, name=name, value=value)
 
-    @cached_property
+    @computed_once
     def _read(self) -> Statement:
         return self._runner.compile(self._by_name)
 
-    @cached_property
+    @computed_once
     def _lock(self) -> Statement:
         return self._runner.compile(self._runner.dialect.for_update(self._by_name))
 
-    @cached_property
+    @computed_once
     def _insert(self) -> Statement:
         return self._runner.compile(self._meta.insert(self._values).on_conflict_ignore())
 
-    @cached_property
+    @computed_once
     def _replace(self) -> Statement:
         meta, dialect = self._meta, self._runner.dialect
         insert = meta.insert(self._values)

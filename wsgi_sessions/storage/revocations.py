@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any
 
 import peewee
@@ -13,7 +12,7 @@ from .meta import DATABASE_SECRET
 from .models import Models
 from .runner import Runner
 from .server_clock import ServerClock
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 
 __all__ = ["RevocationStore"]
 
@@ -45,7 +44,7 @@ class RevocationStore:
                 database_secret, database_now_ms = secret, at_ms
         return FeedPage(found, database_secret, database_now_ms)
 
-    @cached_property
+    @computed_once
     def _find(self) -> Statement:
         feed, meta, nothing = self._feed, self._models.meta, peewee.SQL("NULL")
         rows = feed.select(feed.session_id, feed.before, feed.created_at, nothing).where(
@@ -64,7 +63,7 @@ class RevocationStore:
         """Add a row: every session that began before now has ended."""
         self._runner.write(self._insert, session_id=None, before=now_ms, now=now_ms)
 
-    @cached_property
+    @computed_once
     def _insert(self) -> Statement:
         feed = self._feed
         values = {

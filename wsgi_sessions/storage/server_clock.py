@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import peewee
 
 from ..clock import Clock, SystemClock
 from .runner import Runner
-from .statements import Statement
+from .statements import Statement, computed_once
 
 __all__ = ["ServerClock"]
 
@@ -47,6 +46,6 @@ class ServerClock:
         """Return an instant of so long ago: never later than that by the server's clock."""
         return peewee.fn.LEAST(instant, self.sql - age_ms) if self.is_own else instant
 
-    @cached_property
+    @computed_once
     def _read(self) -> Statement:
         return Statement(f"SELECT {self._runner.dialect.now_sql}", ())

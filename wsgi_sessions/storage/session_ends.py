@@ -7,7 +7,6 @@ by one statement, and at most so many of their ids are returned.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from .runner import Runner
 from .server_clock import ServerClock
 from .session_columns import SessionColumns, judged_values
 from .sessions import MAX_LISTED_SESSIONS
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 from .users import UserStore
 
 __all__ = ["EndedSessions", "SessionEnds"]
@@ -88,11 +87,11 @@ class SessionEnds:
                 raise
             return False
 
-    @cached_property
+    @computed_once
     def _end(self) -> Statement:
         return self._ending(self._columns.is_live_row)
 
-    @cached_property
+    @computed_once
     def _end_judged(self) -> Statement:
         return self._ending(self._columns.is_judged)
 
@@ -192,7 +191,7 @@ class SessionEnds:
 
         return self._runner.atomically(end)
 
-    @cached_property
+    @computed_once
     def _end_all(self) -> Statement:
         return self._ending(self._session.ended_at.is_null())
 
@@ -209,13 +208,13 @@ class SessionEnds:
     def _is_left(self) -> Any:
         return self._columns.is_of_user & self._columns.is_live
 
-    @cached_property
+    @computed_once
     def _find_left(self) -> Statement:
         return self._runner.compile(
             self._session.select(self._session.id).where(self._is_left).limit(1)
         )
 
-    @cached_property
+    @computed_once
     def _end_left(self) -> Statement:
         return self._ending(self._is_left)
 

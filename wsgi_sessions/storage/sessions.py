@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..records import Change, SessionRecord, UserRecord
 from .runner import Runner
 from .server_clock import ServerClock
 from .session_columns import SessionColumns, judged_values
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 from .user_columns import is_exactly, is_spelled_alike
 from .users import UserStore
 
@@ -80,7 +79,7 @@ class SessionStore:
             return self._converted_with_user(session, user)
         return session, None if user.id is None else user
 
-    @cached_property
+    @computed_once
     def _find(self) -> Statement:
         session, users = self._session, self._user_columns
         return self._runner.compile(
@@ -101,7 +100,7 @@ class SessionStore:
         user = None if session.user_id is None else self._users.find(session.user_id)
         return session, None if user is None or self._is_successor(user, session) else user
 
-    @cached_property
+    @computed_once
     def _lock(self) -> Statement:
         session = self._session
         query = session.select(*self._columns.fields.values()).where(session.id == slot("id"))
@@ -121,7 +120,7 @@ class SessionStore:
         """Return a user's sessions that are not ended and not expired, the latest seen first."""
         return self._list_by(self._list, user_id, now_ms, max_count)
 
-    @cached_property
+    @computed_once
     def _list(self) -> Statement:
         session = self._session
         return self._listing(session.ended_at.is_null() & (session.expires_at > slot("now")))
@@ -131,7 +130,7 @@ class SessionStore:
         is_past = self._connections.may_read_stale_rows
         return self._list_by(self._lock_list if is_past else self._list, user_id, now_ms, max_count)
 
-    @cached_property
+    @computed_once
     def _lock_list(self) -> Statement:
         columns = self._columns
         is_live = columns.is_live & columns.expires_after(slot("now"))
@@ -166,7 +165,7 @@ class SessionStore:
         values["ip_address"] = _clean(session.ip_address, max_length=_MAX_ADDRESS_LENGTH)
         self._runner.write(self._insert, **values)
 
-    @cached_property
+    @computed_once
     def _insert(self) -> Statement:
         values = {field: slot(name) for name, field in self._columns.fields.items()}
         return self._runner.compile(self._session.insert(values))
@@ -183,7 +182,7 @@ class SessionStore:
             write = self._runner.write_unless_locked
         return write(self._apply, **values, **judged_values(judged)) > 0
 
-    @cached_property
+    @computed_once
     def _apply(self) -> Statement:
         written = [name for name in Change._fields if name != "may_fail"]
         values = {self._columns.fields[name]: slot(f"new_{name}") for name in written}
@@ -224,13 +223,13 @@ class SessionStore:
         )
         return (merged, version + 1) if landed else None
 
-    @cached_property
+    @computed_once
     def _lock_data(self) -> Statement:
         session = self._session
         query = session.select(session.data, session.data_version).where(self._columns.is_live_row)
         return self._runner.compile(self._runner.dialect.for_update(query))
 
-    @cached_property
+    @computed_once
     def _set_data(self) -> Statement:
         session = self._session
         is_known = self._columns.is_live_row & (session.data_version == slot("known_version"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import peewee
 
-__all__ = ["Statement", "compile_query", "records_of", "slot"]
+__all__ = ["Statement", "compile_query", "computed_once", "records_of", "slot"]
+
+T = TypeVar("T")
 
 
 class _Slot(str):
@@ -48,3 +50,23 @@ def records_of(row: tuple[Any, ...], *kinds: Any) -> tuple[Any, ...]:
     """Return the named tuples of these kinds whose fields a row holds, one after the other."""
     values = iter(row)
     return tuple(kind._make(islice(values, len(kind._fields))) for kind in kinds)
+
+
+class computed_once(Generic[T]):  # noqa: N801  used as a decorator
+    """A property that is computed when it is first read, without a lock.
+
+    ``functools.cached_property`` holds one lock for all instances before Python 3.12; a child
+    that is forked while another thread computes would wait for it for ever.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        value: T = self._compute(instance)
+        instance.__dict__[self._name] = value
+        return value

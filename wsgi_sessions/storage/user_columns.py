@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cached_property
 from operator import eq
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from ..records import UserRecord
 from .connections import Row
 from .models import USER_ATTRIBUTES, Models, plain_key
 from .runner import Runner
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 from .timestamps import ms_from_column, ms_to_column, slack_ms
 
 __all__ = ["EmailSearch", "UserColumns", "is_exactly", "is_spelled_alike"]
@@ -157,11 +156,11 @@ class EmailSearch:
         # An application's own users may have been stored as they were typed.
         return peewee.fn.LOWER(self._field) if self._has_own_model else self._field
 
-    @cached_property
+    @computed_once
     def _by_email(self) -> Statement:
         return self._runner.compile(self._query.where(self._stored == slot("email")))
 
-    @cached_property
+    @computed_once
     def _by_pattern(self) -> Statement:
         is_like = self._runner.dialect.is_like(self._stored, slot("pattern"))
         return self._runner.compile(self._query.where(is_like))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import peewee
@@ -10,7 +9,7 @@ import peewee
 from ..errors import ConfigurationError, InvalidValueError
 from ..records import UserRecord
 from .runner import Runner
-from .statements import Statement, slot
+from .statements import Statement, computed_once, slot
 from .user_columns import EmailSearch, UserColumns, has_email, is_exactly, is_spelled_alike
 
 __all__ = ["UNSET", "UserStore"]
@@ -52,7 +51,7 @@ class UserStore:
             raise self._runner.connections.refuse_other_row()
         return None
 
-    @cached_property
+    @computed_once
     def _find(self) -> Statement:
         return self._runner.compile(self._user.select(*self._columns.selected).where(self._is_it))
 
@@ -69,7 +68,7 @@ class UserStore:
         users = [self._columns.to_record(row) for row in self._by_email.read_rows(email)]
         return [user for user in users if user is not None and has_email(user, email)]
 
-    @cached_property
+    @computed_once
     def _by_email(self) -> EmailSearch:
         query = self._user.select(*self._columns.selected)
         return EmailSearch(self._runner, self._columns, query)
@@ -142,7 +141,7 @@ class UserStore:
         rows = self._runner.read_rows(self._lock, user_id=wanted)
         return any(self._columns.is_same_key(found, wanted) for (found,) in rows)
 
-    @cached_property
+    @computed_once
     def _lock(self) -> Statement:
         query = self._user.select(self._columns.key).where(self._is_it)
         return self._runner.compile(self._runner.dialect.for_update(query))
@@ -153,7 +152,7 @@ class UserStore:
         wanted = self._columns.key_or_null(user_id)
         return self.lock(user_id) and self._runner.write(self._delete, user_id=wanted) > 0
 
-    @cached_property
+    @computed_once
     def _delete(self) -> Statement:
         return self._runner.compile(self._user.delete().where(self._is_it))
 
