@@ -36,7 +36,7 @@ MARKS = {
         "api/test_openapi.py::test_the_server_answers_as_it_is_described",
         "accounts/test_id_tokens.py::test_whatever_is_sent_is_refused_in_one_way",
         # Many rows, or real waiting.
-        *("contract/test_many_sessions", "storage/test_waiting", "storage/test_lent_database"),
+        *("contract/test_many_sessions", "storage/test_waiting", "storage/test_app_database"),
     ),
 }
 """Which tests bear which marker, by the beginning of where they are."""

@@ -428,7 +428,7 @@ class TestAtStart:
         self.start(database, user_model=customers)
 
         first.create_tables()
-        assert first.store.meta.read("user_model") == "customer.id (integer)"
+        assert first.parts.store.meta.read("user_model") == "customer.id (integer)"
 
     def test_another_one_may_follow_one_that_is_gone(self, bare: Place) -> None:
         if bare.kind == "sqlite-memory":

@@ -480,7 +480,7 @@ FAULTS = (
         "a stale session deletes its user",
         "wsgi/request.py",
         "if password is not None else self.require_fresh()",
-        "if password is not None else self._require_user_of_database()",
+        "if password is not None else self._user_of_database()",
     ),
     Fault(
         "a list shows sessions past a limit",

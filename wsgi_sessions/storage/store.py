@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..clock import Clock
-from ..errors import ConfigurationError, UserAlreadyExistsError
+from ..errors import ConfigurationError, StoreUnavailableError, UserAlreadyExistsError
 from ..records import Account, EndReason, UserRecord
 from .accounts import CREDENTIAL, AccountStore
 from .attempts import AttemptStore
 from .connections import Connections, IntegrityConflict
 from .meta import MetaStore
 from .models import Models
+from .outages import Outages
 from .revocations import RevocationStore
 from .runner import Runner
 from .server_clock import ServerClock
@@ -66,9 +67,14 @@ class Store:
         """Create the tables that are missing; safe when several processes do it at once.
 
         Raises ``ConfigurationError`` where a table of that name is somebody else's, or holds the
-        sessions of another user model.
+        sessions of another user model, and ``StoreUnavailableError``, in the driver's own words,
+        when the database does not answer.
         """
-        self._connections.source.prepare(self._tables.create)
+        try:
+            self._connections.source.prepare(self._tables.create)
+        except StoreUnavailableError as error:
+            explained = Outages(self._connections.database).explain(error)
+            raise StoreUnavailableError(explained) from error.__cause__
 
     def check_tables(self) -> bool:
         """Look, before serving, whether the tables that are there are ours; write nothing.

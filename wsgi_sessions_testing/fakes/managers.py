@@ -37,7 +37,8 @@ def running_with(
             connections, config, clock or manager.clock, wrap_store=wrap_store
         )
         # The application's own listeners are part of what is tested.
-        manager.events.subscribe(before.events.tell)
+        for listener in before.events._listeners:
+            manager.events.subscribe(listener)
         yield manager
     finally:
         if connections is not before.connections:
