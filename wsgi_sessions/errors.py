@@ -247,11 +247,11 @@ class TooManyTriesError(RefusedError):
 
     code = "TOO_MANY_REQUESTS"
     status = 429
-    retry_after_seconds: int
+    retry_after_seconds: int  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(f"too many tries; try again in {retry_after_seconds} seconds")
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = retry_after_seconds  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class PathNotFoundError(RefusedError):

@@ -149,8 +149,11 @@ def check_form() -> None:
 
 def _answer(error: AnswerableError) -> HTTPResponse:
     """Return the app's page for the status; JSON for a program where the app has none."""
+    app: Any = request.app
     refusal = refusal_of(error)
-    if refusal.status in request.app.error_handler or not is_program(request):
+    if refusal.status in app.error_handler or not is_program(request):
         return HTTPError(refusal.status, refusal.text, error, headers=refusal.headers)
     kind, body = refusal.body(is_program=True)
-    return HTTPResponse(body, refusal.status, [("Content-Type", kind), *refusal.headers])
+    return HTTPResponse(
+        body.decode("ascii"), refusal.status, [("Content-Type", kind), *refusal.headers]
+    )

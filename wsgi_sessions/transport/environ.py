@@ -180,7 +180,8 @@ def find_source(source: Any, headers: Any = None) -> Mapping[str, Any]:
     """
     if source is not None and headers is not None:
         raise TypeError("give either a request or headers, not both")
-    pairs = source = headers if source is None else source
+    source = headers if source is None else source
+    pairs: Any = source
     if not isinstance(source, (list, tuple)):
         is_known = any(hasattr(source, name) for name in ("environ", "env", "META"))
         items = getattr(source, "items", None)

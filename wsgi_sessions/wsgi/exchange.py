@@ -352,12 +352,12 @@ class Exchange:
         """Return to the last state that the table agrees with, the first if with none."""
         if not self._states:
             return
-        states = self._states
-        while len(states) > 1 and not self._is_true(states[-1]):
-            states = states[:-1]
-        if len(states) < len(self._states):
-            self._return_to(states[-1])
-        self._states = states if self.may_be_undone else ()
+        states, count = self._states, len(self._states)
+        while count > 1 and not self._is_true(states[count - 1]):
+            count -= 1
+        if count < len(states):
+            self._return_to(states[count - 1])
+        self._states = states[:count] if self.may_be_undone else ()
 
     def _is_true(self, state: _State) -> bool:
         if any(self.parts.reader.find_live(session_id) for session_id in state.ended_ids):
