@@ -95,7 +95,6 @@ class Exchange:
         if outer is not None:
             outer._exchange.has_inner = True
         self._environ = environ
-        # Not a list: most requests need none, and each that is made costs time.
         self._other_environs: tuple[dict[str, Any], ...] = ()
         self._cookie_header = environ.get("HTTP_COOKIE")
         self._presented = parts.cookies.read(self._cookie_header, is_secure=self.is_secure)
@@ -183,8 +182,7 @@ class Exchange:
     def may_restart(self, environ: Mapping[str, Any]) -> bool:
         """Return whether a request that begins anew is this one, and must keep its cookies.
 
-        So after an internal redirect: the application has signed in or out, and its answer, if
-        it gave any, is replaced by that of another path. The browser has to be the same.
+        So after an internal redirect, where the application has signed this browser in or out.
         """
         is_same_browser = environ.get("HTTP_COOKIE") == self._cookie_header
         is_unsent = not self.has_begun or bool(self._presented.tokens)
@@ -208,7 +206,8 @@ class Exchange:
         not know of this one: what would only be repeated here is not sent.
         """
         self._settle_with_table()
-        self.data.save_with_headers()
+        if self.data.opened is not None:
+            self.data.save_with_headers(self.data.opened)
         self.has_begun = True
         if self._cookies is None or (not self._has_acted and self._sets_our_token(app_headers)):
             return []
@@ -236,9 +235,8 @@ class Exchange:
     def begin_without_app(self) -> HeaderLines:
         """Return the cookies to send with an answer that takes the place of the application's.
 
-        What the application did to sessions before it failed has happened, so its cookies go
-        out, unless its transaction was rolled back; what it set in the session's data is
-        dropped with its answer.
+        What it did to sessions before it failed has happened, unless its transaction was rolled
+        back; what it set in the session's data is dropped.
         """
         try:
             self._settle_with_table()
@@ -251,7 +249,9 @@ class Exchange:
     def release(self) -> None:
         """Note that nothing of ours will run when the application's body ends."""
         self.is_serving = False
-        self.data.save_each_change()
+        self.data.is_streaming = True
+        if self.data.opened is not None:
+            self.data.opened.on_change = self.data.save
 
     def finish(self) -> None:
         """Do what is left when the response is out: save, and purge if that is due."""

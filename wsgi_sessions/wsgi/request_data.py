@@ -89,11 +89,8 @@ class RequestData:
             data.mark_stored(stored)
             self._note_uncertain(data, operations)
 
-    def save_with_headers(self) -> None:
+    def save_with_headers(self, data: SessionData) -> None:
         """Save before the headers go out, also what the application's transaction has undone."""
-        data = self.opened
-        if data is None:
-            return
         try:
             self.save(also=self._undone_operations(data))
         except TypeError as error:
@@ -125,12 +122,6 @@ class RequestData:
         elif data is not None:
             self.save(may_refuse=False)
         return None if self.unsaved is not None else session.id
-
-    def save_each_change(self) -> None:
-        """Save each change as it is made, from now on: nothing of ours runs when the body ends."""
-        self.is_streaming = True
-        if self.opened is not None:
-            self.opened.on_change = self.save
 
     def close(self) -> None:
         """Drop the data of a session that is no longer this browser's."""
