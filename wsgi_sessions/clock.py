@@ -47,7 +47,7 @@ def monotonic_ms() -> int:
 
 
 def has_passed(deadline_ms: int, now_ms: int) -> bool:
-    """Tell whether a deadline is over; the very instant counts as over.
+    """Return whether a deadline is over; the very instant counts as over.
 
     Both are UTC epoch milliseconds. Purge queries use the same edge.
 

@@ -136,7 +136,7 @@ class UserAlreadyExistsError(RefusedError):
 
 
 class InvalidCredentialsError(RefusedError):
-    """E-mail and password do not belong together; which of the two is wrong is not told."""
+    """E-mail and password do not belong together; the answer does not say which is wrong."""
 
     code = "INVALID_EMAIL_OR_PASSWORD"
     status = 401
@@ -184,7 +184,7 @@ class IdTokenNotSupportedError(RefusedError):
 class InvalidIdTokenError(RefusedError):
     """The ID token is not sound, not for us, or over.
 
-    ``why`` is one word for the log (``exp``, ``signature``); a client is not told.
+    ``why`` is one word for the log (``exp``, ``signature``); a client does not get it.
     """
 
     code = "INVALID_TOKEN"

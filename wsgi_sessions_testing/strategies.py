@@ -156,7 +156,7 @@ def proxied_addresses(
 
 
 def _is_plain(address: Any) -> bool:
-    """Tell whether an address can be written in one way only, which mapped ones can not."""
+    """Return whether an address can be written in one way only, which mapped ones can not."""
     return getattr(address, "ipv4_mapped", None) is None
 
 

@@ -95,7 +95,7 @@ class PasswordHasher:
             return self._argon2.hash(secret)
 
     def verify(self, password_hash: str | None, password: object) -> bool:
-        """Tell whether a password is the one that was hashed.
+        """Return whether a password is the one that was hashed.
 
         Without a hash (nobody has this e-mail address), or with one that is not argon2's, the
         answer is False after the same work, so that the time it takes says nothing. A hash that
@@ -116,7 +116,7 @@ class PasswordHasher:
         return usable is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Tell whether a hash was made with other parameters than the configured ones."""
+        """Return whether a hash was made with other parameters than the configured ones."""
         return self._argon2.check_needs_rehash(password_hash)
 
     def _normal_form(self, password: object) -> str:

@@ -1,6 +1,6 @@
 """Who somebody is by the word of a social provider: their user, found, linked or made.
 
-Must not verify a token itself, and must not believe an e-mail address that nobody verified.
+An e-mail address counts only if it was verified; tokens are verified in ``oidc``.
 """
 
 from __future__ import annotations

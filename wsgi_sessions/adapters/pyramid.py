@@ -59,7 +59,7 @@ def includeme(config: Any) -> None:
 
 
 def add_wsgi_sessions(config: Any, manager: SessionManager) -> None:
-    """Have every request go through a manager's ``SessionMiddleware``, as the outermost tween.
+    """Send every request through a manager's ``SessionMiddleware``, as the outermost tween.
 
     That is, of those of one commit; an explicit ``pyramid.tweens`` decides instead.
     """

@@ -91,7 +91,7 @@ idle_timeout = duration(bounds="at least 1 second, or None", also=_check_idle_ti
 
 
 def _check_patience(name: str, value: timedelta) -> None:
-    # Servers and drivers refuse to be told of much more.
+    # Servers and drivers take no much longer time limits.
     if value > timedelta(days=1):
         raise ConfigurationError(
             f"{name} is {value} but at most a day is taken; a request that waits for longer is "

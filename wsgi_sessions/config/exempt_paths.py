@@ -1,4 +1,4 @@
-"""Tells which paths the middleware passes on untouched (``exempt_paths``).
+"""Which paths the middleware passes on untouched (``exempt_paths``).
 
 A path that could mean another one is never exempt.
 """
@@ -22,7 +22,7 @@ _PREFIX = re.compile(r"/[^?#*\s\x00-\x1f\x7f\ud800-\udfff]*")
 
 
 def is_exempt(path: str, prefixes: Sequence[str]) -> bool:
-    """Tell whether a PATH_INFO lies under one of the prefixes, to the letter.
+    """Return whether a PATH_INFO lies under one of the prefixes, to the letter.
 
     >>> is_exempt("/static/app.css", ["/static/"]), is_exempt("/static/../account", ["/static/"])
     (True, False)
@@ -34,13 +34,13 @@ def is_exempt(path: str, prefixes: Sequence[str]) -> bool:
 
 
 def lies_within(path: str, prefix: str) -> bool:
-    """Tell whether two paths overlap: one is the other, or lies below it."""
+    """Return whether two paths overlap: one is the other, or lies below it."""
     shorter, longer = sorted((f"{path.rstrip('/')}/", f"{prefix.rstrip('/')}/"), key=len)
     return longer.startswith(shorter)
 
 
 def is_prefix(path: str) -> bool:
-    """Tell whether paths can be exempt by this beginning: it is one, and of one meaning."""
+    """Return whether paths can be exempt by this beginning: it is one, and of one meaning."""
     return bool(_PREFIX.fullmatch(path)) and not _AMBIGUOUS.search(path)
 
 

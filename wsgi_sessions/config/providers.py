@@ -173,7 +173,7 @@ def oidc(
 
 
 def is_safe_url(url: object) -> bool:
-    """Tell whether keys may be fetched from a URL: over https, or from this machine itself.
+    """Return whether keys may be fetched from a URL: over https, or from this machine itself.
 
     >>> is_safe_url("https://id.example.org/keys"), is_safe_url("http://id.example.org/keys")
     (True, False)

@@ -1,4 +1,4 @@
-"""Tells whether a host or a pattern covers names that anybody can register.
+"""Returns whether a host or a pattern covers names that anybody can register.
 
 The list is read when a setting that needs it is checked, not at a request. It is that of
 publicsuffix.org, kept by the package ``publicsuffixlist``; its private section (``github.io``)
@@ -18,7 +18,7 @@ Labels = tuple[str, ...]
 
 
 def covers_public_suffix(pattern: str) -> bool:
-    """Tell whether a ``*`` in a host stands where anybody could register a name that it matches.
+    """Return whether a ``*`` in a host stands where anybody could register a name that it matches.
 
     ``*`` stands for a part of one label. A host without one covers nothing but itself.
 
@@ -42,7 +42,7 @@ def covers_public_suffix(pattern: str) -> bool:
 
 
 def is_public_suffix(host: str) -> bool:
-    """Tell whether anybody can register a name right below this one, by the list.
+    """Return whether anybody can register a name right below this one, by the list.
 
     A name of one label that is not in it, such as ``localhost``, is somebody's own.
 
@@ -59,7 +59,7 @@ def is_public_suffix(host: str) -> bool:
 
 
 def _may_match(labels: Labels, rule: Labels) -> bool:
-    """Tell whether some name of a pattern ends in what a rule of the list names."""
+    """Return whether some name of a pattern ends in what a rule of the list names."""
     if len(rule) > len(labels):
         return False
     return all(

@@ -177,7 +177,7 @@ def _is_among(given: Mapping[str, Any], name: str) -> bool:
 
 
 def is_production(environ: Mapping[str, str]) -> bool:
-    """Tell whether ``WSGI_SESSIONS_ENV`` says production, where every cookie is Secure.
+    """Return whether ``WSGI_SESSIONS_ENV`` says production, where every cookie is Secure.
 
     Raises ``ConfigurationError`` for a word that might have been meant to say so.
     """

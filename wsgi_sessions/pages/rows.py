@@ -85,7 +85,7 @@ def time_ago(instant: datetime, now: datetime) -> str:
 
 
 def instant_in_words(instant: datetime) -> str:
-    """Say an instant in UTC.
+    """Return an instant in words, in UTC.
 
     >>> instant_in_words(datetime(2026, 1, 2, 12, tzinfo=timezone.utc))
     '2 January 2026, 12:00 UTC'

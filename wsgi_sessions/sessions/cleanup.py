@@ -52,7 +52,7 @@ class Purger:
         self._lock = threading.Lock()
 
     def is_due(self) -> bool:
-        """Tell whether ``purge_interval`` has passed since this process last cleaned up.
+        """Return whether ``purge_interval`` has passed since this process last cleaned up.
 
         Also if it would have to wait for longer than that: then the clock was ahead.
         """

@@ -23,14 +23,14 @@ class Moment:
         self._monotonic_ms = monotonic_ms()
 
     def is_trusted_at(self, now_ms: int) -> bool:
-        """Tell whether the clock has not jumped since then, and that was within the last hour."""
+        """Return whether the clock has not jumped since then, and that was within the last hour."""
         passed_ms = monotonic_ms() - self._monotonic_ms
         has_jumped = abs(now_ms - self.at_ms - passed_ms) > _MAX_DRIFT_MS
         return not has_jumped and passed_ms < _MAX_TRUST_MS
 
 
 class ClockCheck:
-    """Tells whether the clock differs from the database's by at most half of ``clock_difference``.
+    """Compares the clock with the database's: right within half of ``clock_difference``.
 
     Two processes that are both right then differ from each other by at most the whole. A clock
     that was given to the manager always counts as right, and so does one beside a database

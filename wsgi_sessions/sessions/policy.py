@@ -223,7 +223,7 @@ def _rotation_due_ms(record: SessionRecord, *, config: SessionConfig) -> int | N
 
 
 def _is_pause(due_ms: int | None, *, now_ms: int, config: SessionConfig) -> bool:
-    """Tell whether no cookie is sent now: from two graces to one before a rotation is due.
+    """Return whether no cookie is sent now: from two graces to one before a rotation is due.
 
     It would carry the presented token again, and a request a moment later may be offered the
     next one. If the answer to the first came last, the browser would be back at the old token
@@ -240,7 +240,7 @@ def _is_pause(due_ms: int | None, *, now_ms: int, config: SessionConfig) -> bool
 def _is_repeat_due(
     record: SessionRecord, *, now_ms: int, config: SessionConfig, settles: bool
 ) -> bool:
-    """Tell whether the token is sent again, as the cookie of the last refresh may be lost.
+    """Return whether the token is sent again, as the cookie of the last refresh may be lost.
 
     Else the browser would drop the cookie while the session lives on. So it is sent again with
     the first touch of every hour since the refresh, unless the next offer brings a new Max-Age
@@ -292,7 +292,7 @@ def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) 
 
 
 def is_live(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> bool:
-    """Tell whether a session is neither ended nor past one of its limits."""
+    """Return whether a session is neither ended nor past one of its limits."""
     return (
         record.ended_at_ms is None and end_reason_at(record, now_ms=now_ms, config=config) is None
     )
@@ -301,7 +301,7 @@ def is_live(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> boo
 def is_bound_elsewhere(
     record: SessionRecord, *, address: str | None, config: SessionConfig
 ) -> bool:
-    """Tell whether ``ip_binding`` forbids this session at a client address.
+    """Return whether ``ip_binding`` forbids this session at a client address.
 
     A session made without an address (as over a unix socket) is bound to none.
     """

@@ -47,7 +47,7 @@ class FeedReading(NamedTuple):
     version: object
 
     def is_revoked(self, session_id: str, issued_at_ms: int) -> bool:
-        """Tell whether a copy is revoked, or may be, as clocks differ."""
+        """Return whether a copy is revoked, or may be, as clocks differ."""
         if session_id in self.session_ids:
             return True
         return self.void_up_to_ms is not None and issued_at_ms <= self.void_up_to_ms

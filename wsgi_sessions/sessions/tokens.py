@@ -76,7 +76,7 @@ def session_id_from(secret: bytes) -> str:
 
 
 def is_session_id(value: object) -> bool:
-    """Tell whether a value can be the id of a session; anything may be given.
+    """Return whether a value can be the id of a session; anything may be given.
 
     What cannot be one must not reach the database: MariaDB compares 0 equal to most texts.
 

@@ -372,7 +372,7 @@ def _settles(decision: Decision) -> bool:
 
 
 def _is_of_one_session(presented: PresentedCookies) -> bool:
-    """Tell whether a copy may decide: of several sessions only the database says which counts."""
+    """Return whether a copy may decide: of several sessions only the database says which counts."""
     return len(newest_of_each_session(presented.tokens)) < 2
 
 

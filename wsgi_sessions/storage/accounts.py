@@ -116,7 +116,7 @@ class AccountStore:
             for read_user, account in rows
             if (user := self._columns.to_record(read_user)) and has_email(user, email)
         ]
-        # One whose address somebody else has too can't be told from them.
+        # Where two users have an address, nobody knows whose account it is.
         if len({user.id for user, _ in found}) > 1:
             return None
         for user, account in found:

@@ -144,7 +144,7 @@ class ConnectionSource:
 
     @contextmanager
     def taken(self, *, is_preparing: bool = False) -> Iterator[Any]:
-        """Have a connection for a block; a block within another one has the same.
+        """Take a connection for a block; a block inside another one gets the same.
 
         ``is_preparing``: nothing is done before its first use.
         """
@@ -293,7 +293,7 @@ class ConnectionSource:
     # Connections that are of no more use
 
     def reconnect(self, error: BaseException) -> bool:
-        """Have the next try find another connection; tell whether it can."""
+        """Make the next try find another connection; return whether it can."""
         if self.is_owned:
             if not self._is_memory:
                 self.pool.close_idle()

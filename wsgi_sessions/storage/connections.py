@@ -142,7 +142,7 @@ class Connections:
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """Have one connection of the driver for all that is done in a block."""
+        """Use one connection of the driver for all that is done in a block."""
         try:
             with self.source.taken() as connection:
                 yield connection
@@ -234,11 +234,11 @@ class Connections:
         return self.dialect.translate(error) if isinstance(error, self.source.errors) else error
 
     def _is_time_over(self, error: BaseException | None) -> bool:
-        """Tell whether whoever asks has waited for as long as they can."""
+        """Return whether whoever asks has waited for as long as they can."""
         return left_ms() == 0 or self.dialect.meaning_of(error) is Meaning.TIMED_OUT
 
     def _is_cut(self, error: BaseException | None) -> bool:
-        """Tell whether an error may mean that the server has closed the connection."""
+        """Return whether an error may mean that the server has closed the connection."""
         names = {kind.__name__ for kind in type(error).__mro__}
         return self.dialect.is_server and bool(names & {"OperationalError", "InterfaceError"})
 

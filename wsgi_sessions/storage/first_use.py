@@ -36,7 +36,7 @@ class FirstUse:
             self._lock.release()
 
     def repeat(self) -> None:
-        """Have the work done again: there is another database in the place of the first."""
+        """Require the work again: another database is in the place of the first."""
         self.work = self.work or self._done
 
     def renew_lock(self) -> None:

@@ -114,7 +114,7 @@ class PeeweeConnections:
             database._pool_available = threading.Condition(database._pool_lock)
 
     def limit_pool_checks(self) -> None:
-        """Have a pool of Peewee's check its connections in time when this package takes one.
+        """Make a pool of Peewee's check its connections in time when this package takes one.
 
         It asks the server whether a connection still lives before it hands it out, and rolls
         back what was left open before it takes it back.
@@ -148,7 +148,7 @@ def pool_errors(database: Any) -> tuple[type[Exception], ...]:
 
 
 def _note_openings(database: Any) -> Any:
-    """Have it noted from now on in which process a thread's connection was opened.
+    """Note from now on in which process a thread's connection was opened.
 
     Of what was opened before nobody knows. Where the process was forked since this package was
     imported, it may be the parent's, and is taken for that; but for one within a transaction,

@@ -71,7 +71,7 @@ class Runner:
             return 0
 
     def was_overtaken(self, error: StoreUnavailableError) -> bool:
-        """Tell whether a write was refused because somebody else was faster."""
+        """Return whether a write was refused because somebody else was faster."""
         return self.dialect.meaning_of(error.__cause__) is Meaning.OVERTAKEN
 
     def write_unless_locked(self, statement: Statement, **values: Any) -> int:

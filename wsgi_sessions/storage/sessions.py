@@ -251,7 +251,7 @@ class SessionStore:
         return record, None if self._is_successor(owner, record) else owner
 
     def _is_successor(self, user: UserRecord, session: SessionRecord) -> bool:
-        """Tell whether a user was made after the session of the one who had the id before.
+        """Return whether a user was made after the session of the one who had the id before.
 
         Nobody was made in the future: a clock that was ahead has written that, who knows when.
         """

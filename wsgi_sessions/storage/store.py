@@ -79,7 +79,7 @@ class Store:
     def check_tables(self) -> bool:
         """Look, before serving, whether the tables that are there are ours; write nothing.
 
-        Tells whether the database says so, which an empty one does not.
+        Returns whether the database says so, which an empty one does not.
         Raises ``ConfigurationError`` as ``create_tables`` does, and ``StoreUnavailableError``
         when the database does not answer.
         """

@@ -102,7 +102,7 @@ def _check_names(
 
 
 def _is_fit(needed: str, given: str, *, dialect: Dialect) -> bool:
-    """Tell whether a column of a type holds what one of another type does.
+    """Return whether a column of a type holds what one of another type does.
 
     What we do not know is let pass.
     """

@@ -59,7 +59,7 @@ def current_budget() -> Budget | None:
 
 
 def is_spending() -> bool:
-    """Tell whether this package is using the database now."""
+    """Return whether this package is using the database now."""
     budget = _budget.get()
     return budget is not None and budget.deadline_ms is not None
 
@@ -101,7 +101,7 @@ def spending(default_ms: int) -> Iterator[None]:
 
 @contextmanager
 def limited_to(limit_ms: int) -> Iterator[None]:
-    """Have the waits of a block take no longer than this, however much is left."""
+    """Limit the waits of a block to this, however much is left."""
     outer = _budget.get()
     left = left_ms()
     began_ms = monotonic_ms()

@@ -18,7 +18,7 @@ from ..errors import ConfigurationError
 __all__ = ["DEFAULT_TIMEOUT_MS", "SCHEMES", "find_database", "open_url"]
 
 DEFAULT_TIMEOUT_MS = 5000
-"""How long whoever needs the database waits for it, unless told otherwise."""
+"""How long a caller waits for the database by default."""
 
 _CONNECT_SECONDS = 5
 _SQLITE_PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "normal"}

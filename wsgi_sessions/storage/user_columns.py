@@ -82,7 +82,7 @@ class UserColumns:
         return value
 
     def is_same_key(self, found: Any, wanted: Any) -> bool:
-        """Tell whether two keys that the driver read or takes are one; None is nobody's."""
+        """Return whether two keys that the driver read or takes are one; None is nobody's."""
         return wanted is not None and is_exactly(self.from_key(found), self.from_key(wanted))
 
     # Records
@@ -167,17 +167,17 @@ class EmailSearch:
 
 
 def has_email(user: UserRecord, email: str) -> bool:
-    """Tell whether a user's address is this one; a database may fold accents, too."""
+    """Return whether a user's address is this one; a database may fold accents, too."""
     return str(user.email).lower() == email.lower()
 
 
 def is_exactly(found: object, wanted: object) -> bool:
-    """Tell whether a row's key is the one asked for; both as the model converts them."""
+    """Return whether a row's key is the one asked for; both as the model converts them."""
     return found == wanted or str(found) == str(wanted)
 
 
 def is_spelled_alike(found: object, wanted: object) -> bool:
-    """Tell whether a row's key is the one asked for, or a collation may have taken it for that.
+    """Return whether a row's key is the one asked for, or a collation may have taken it for that.
 
     >>> is_spelled_alike("Ab", "aB "), is_spelled_alike("ab", "cd"), is_spelled_alike("e", "é")
     (True, False, True)
@@ -189,7 +189,7 @@ def is_spelled_alike(found: object, wanted: object) -> bool:
 
 
 def _is_whole(given: object, number: int) -> bool:
-    """Tell whether an id means this number, and is not merely read as it, as "1_0" is as 10."""
+    """Return whether an id means this number, and is not merely read as it, as "1_0" is as 10."""
     if isinstance(given, str):
         return given == str(number)
     if isinstance(given, bool):

@@ -74,7 +74,7 @@ class UserStore:
         return EmailSearch(self._runner, self._columns, query)
 
     def is_same(self, one: Any, other: Any) -> bool:
-        """Tell whether two ids mean one user, as text from a URL and a number of the table do."""
+        """Return whether two ids mean one user, as text from a URL and a number of the table do."""
         wanted = self._columns.key_or_null(one)
         return wanted is not None and wanted == self._columns.key_or_null(other)
 
@@ -131,9 +131,9 @@ class UserStore:
         return is_changed or self.find(user_id) is not None
 
     def lock(self, user_id: Any) -> bool:
-        """Have other transactions that lock this user wait until ours is over.
+        """Lock a user: other transactions that lock them wait until ours is over.
 
-        Tells whether there is such a user. To be called before anything is read: MariaDB
+        Returns whether there is such a user. To be called before anything is read: MariaDB
         shows a transaction what was there at its first plain SELECT, and that would be what
         was there before the wait.
         """

@@ -101,7 +101,7 @@ def read_client(environ: Mapping[str, Any], trusted_proxies: Sequence[Network]) 
 
 
 def is_same_network(first: str, second: str, *, prefix_v4: int, prefix_v6: int) -> bool:
-    """Tell whether two addresses share a network of the prefix length of their family.
+    """Return whether two addresses share a network of the prefix length of their family.
 
     >>> is_same_network("192.0.2.1", "192.0.2.200", prefix_v4=24, prefix_v6=64)
     True

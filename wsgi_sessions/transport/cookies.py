@@ -77,7 +77,7 @@ class SessionCookies:
         }
 
     def is_secure_for(self, *, is_https: bool) -> bool:
-        """Tell whether cookies of a request with this scheme carry ``Secure``."""
+        """Return whether cookies of a request with this scheme carry ``Secure``."""
         wanted = self._config.cookie.secure
         return is_https if wanted == "auto" else bool(wanted)
 

@@ -76,7 +76,7 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
 
 
 def _has_long_body(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a request may have been sent minutes ago, as its body took that long.
+    """Return whether a request may have been sent minutes ago, as its body took that long.
 
     So may one with a body of over 65,536 bytes, or of unknown length: chunked, or over HTTP/2
     to a server that sets ``wsgi.input_terminated``. gunicorn sets that on every request, so it
@@ -121,7 +121,7 @@ def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
 
 
 def asks_for_json(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a request asks for JSON and not for HTML, or calls itself XMLHttpRequest."""
+    """Return whether a request asks for JSON and not for HTML, or calls itself XMLHttpRequest."""
     accepts = environ.get("HTTP_ACCEPT", "").lower()
     return environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest" or (
         "application/json" in accepts and "text/html" not in accepts

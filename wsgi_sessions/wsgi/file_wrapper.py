@@ -35,7 +35,7 @@ class FileWatch:
             environ[FILE_WRAPPER_KEY] = self._make
 
     def is_file(self, iterable: Any) -> bool:
-        """Tell whether the server's wrapper made this very object."""
+        """Return whether the server's wrapper made this very object."""
         if self._kind is not None:
             return isinstance(iterable, self._kind)
         return any(made is iterable for made in self._made)

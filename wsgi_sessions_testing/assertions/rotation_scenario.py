@@ -102,7 +102,7 @@ class RotationScenario:
             self._begun_id = None
 
     def lasts_unused(self, milliseconds: int) -> bool:
-        """Tell whether the session lasts this long without a request."""
+        """Return whether the session lasts this long without a request."""
         session = self.browser.session
         if session is None:
             return False
@@ -110,7 +110,7 @@ class RotationScenario:
         return milliseconds < left_ms and self.may_be_away(milliseconds)
 
     def may_be_away(self, milliseconds: int) -> bool:
-        """Tell whether the session is not idle after this long without a request."""
+        """Return whether the session is not idle after this long without a request."""
         idle_ms = self.config.idle_timeout_ms
         return idle_ms is None or milliseconds < idle_ms
 
@@ -182,6 +182,6 @@ class _Unwritable:
 
 
 def is_given_cookie(browser: Browser) -> bool:
-    """Tell whether the last answer set a session cookie, or the cookie of a cached copy."""
+    """Return whether the last answer set a session cookie, or the cookie of a cached copy."""
     cookie = browser.manager.config.cookie
     return any(is_session_cookie(line, cookie) for line in browser.history[-1].received)

@@ -73,7 +73,7 @@ def assert_signed_out(browser: Browser, *, reason: str | EndReason | None = None
 
 
 def _lost_every_sign_in(browser: Browser) -> bool:
-    """Tell whether sign-ins were answered, and no answer brought a session cookie."""
+    """Return whether sign-ins were answered, and no answer brought a session cookie."""
     arrived = [
         exchange
         for exchange in browser.history

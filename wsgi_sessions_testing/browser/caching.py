@@ -43,7 +43,7 @@ def reasons_to_store(response: Response) -> list[str]:
 
 
 def varies_by_cookie(response: Response) -> bool:
-    """Tell whether caches keep the answers to different Cookie headers apart."""
+    """Return whether caches keep the answers to different Cookie headers apart."""
     fields = ",".join(response.headers.getall("Vary")).split(",")
     return bool({field.strip().lower() for field in fields} & {"cookie", "*"})
 

@@ -52,14 +52,14 @@ class Cookie:
         return self.expires_at_ms is not None and has_passed(self.expires_at_ms, now_ms)
 
     def is_sent_to(self, url: str) -> bool:
-        """Tell whether a request of the cookie's own site to a URL brings it."""
+        """Return whether a request of the cookie's own site to a URL brings it."""
         _, host, path = split_url(url)
         is_domain = self.domain == host if self.is_host_only else matches_domain(host, self.domain)
         is_path = matches_path(path, self.path)
         return is_domain and is_path and (is_trustworthy(url) or not self.is_secure)
 
     def is_sent_cross_site(self, method: str, *, is_navigation: bool) -> bool:
-        """Tell whether a request that another site makes a browser send brings it."""
+        """Return whether a request that another site makes a browser send brings it."""
         if self.same_site in ("None", "Strict"):
             return self.same_site == "None"
         return is_navigation and method.upper() in _SAFE_METHODS

@@ -29,7 +29,7 @@ PREFIXES = ("__Host-Http-", "__Http-", "__Host-", "__Secure-")
 
 
 def is_trustworthy(url: str) -> bool:
-    """Tell whether a browser takes Secure cookies from a URL, and sends them there.
+    """Return whether a browser takes Secure cookies from a URL, and sends them there.
 
     It does over TLS, and on the same machine (Secure Contexts, section 3.1).
 
@@ -48,7 +48,7 @@ def is_trustworthy(url: str) -> bool:
 
 
 def is_same_site(first_url: str, second_url: str) -> bool:
-    """Tell whether two URLs belong to one site: same scheme, same registrable domain.
+    """Return whether two URLs belong to one site: same scheme, same registrable domain.
 
     The registrable domain is taken to be the last two labels, since a test needs no list of
     public suffixes.

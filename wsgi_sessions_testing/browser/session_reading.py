@@ -56,6 +56,6 @@ def find_and_judge(
 
 
 def is_secure_for(manager: SessionManager, environ: Mapping[str, Any]) -> bool:
-    """Tell whether cookies set in answer to a request carry ``Secure``."""
+    """Return whether cookies set in answer to a request carry ``Secure``."""
     is_https = read_facts(environ, manager.config).is_https
     return manager.parts.cookies.is_secure_for(is_https=is_https)

@@ -130,7 +130,7 @@ def _machine_name() -> str:
 
 
 def _is_alive(process_id: int) -> bool:
-    """Tell whether a process with this id runs; True where the system does not say."""
+    """Return whether a process with this id runs; True where the system does not say."""
     if sys.platform == "win32":
         return True  # os.kill would end it there, whatever the signal
     try:

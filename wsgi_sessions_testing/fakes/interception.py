@@ -60,7 +60,7 @@ class Interception:
             self.has_arrived = self.has_arrived or REQUEST_KEY in environ
 
     def is_for(self, interceptor: object) -> bool:
-        """Tell whether an interceptor is that of this interception's middleware."""
+        """Return whether an interceptor is that of this interception's middleware."""
         return self._middleware.app is interceptor
 
     def answer(

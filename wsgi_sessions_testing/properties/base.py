@@ -173,7 +173,7 @@ class MachineBase(RuleBasedStateMachine):
         return row
 
     def _may_be_purged(self, session: ReferenceSession) -> bool:
-        """Tell whether a session may have been over for as long as its record is kept.
+        """Return whether a session may have been over for as long as its record is kept.
 
         The clock that ended it may be behind, and that of the clean-up ahead.
         """

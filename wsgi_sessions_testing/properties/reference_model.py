@@ -213,7 +213,7 @@ class ReferenceSession:
         return life_ms if limit_ms is None else max(1000, min(life_ms, limit_ms - at_ms))
 
     def is_elsewhere(self, address: str | None) -> bool:
-        """Tell whether an address is outside of what the session is bound to."""
+        """Return whether an address is outside of what the session is bound to."""
         if self.config.ip_binding == "off" or self.bound_to is None:
             return False
         if address is None:
@@ -225,7 +225,7 @@ class ReferenceSession:
         return place not in ipaddress.ip_network(f"{home}/{prefix}", strict=False)
 
     def is_fresh(self, at_ms: int) -> bool:
-        """Tell whether the sign-in is younger than ``fresh_age``; a visitor's never is."""
+        """Return whether the sign-in is younger than ``fresh_age``; a visitor's never is."""
         return self.user_id is not None and at_ms < self.signed_in_at_ms + self.config.fresh_age_ms
 
     # How the past is told
@@ -311,12 +311,12 @@ class ReferenceSession:
         return is_settled or place in ("confirms", "settles")
 
     def _must_wait(self, due_ms: int | None, at_ms: int) -> bool:
-        """Tell whether it is the grace in which no cookie goes out, before the next ones do."""
+        """Return whether it is the grace in which no cookie goes out, before the next ones do."""
         grace_ms = self.config.rotation_grace_ms
         return due_ms is not None and grace_ms < due_ms - at_ms <= 2 * grace_ms
 
     def _is_repeated(self, state: Standing, at_ms: int, *, settles: bool) -> bool:
-        """Tell whether the token goes out again with a touch, the first of an hour.
+        """Return whether the token goes out again with a touch, the first of an hour.
 
         So it does where the next rotation may come after the end of the cookie that a browser
         has whose refresh was lost. After a confirmation that was a refresh, the settling does.

@@ -48,11 +48,11 @@ class Theft:
             self.is_over = True
 
     def forbids(self, shown: Shown, config: SessionConfig) -> bool:
-        """Tell whether a thief who shows this must not be let in by the database."""
+        """Return whether a thief who shows this must not be let in by the database."""
         return self.is_over and self._has_ended(shown, config)
 
     def _has_ended(self, shown: Shown, config: SessionConfig) -> bool:
-        """Tell whether the last window is over, for a request of this kind."""
+        """Return whether the last window is over, for a request of this kind."""
         if self.begun_at_ms is None:
             return False
         window_ms = 3 * config.rotation_grace_ms

@@ -201,7 +201,7 @@ class KeyStore:
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
-    """Tell whether a key is meant for signatures of an algorithm (RFC 7517, section 4)."""
+    """Return whether a key is meant for signatures of an algorithm (RFC 7517, section 4)."""
     operations = key.get("key_ops")
     if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
         return False

@@ -62,7 +62,7 @@ class Dialect(ABC):
     # Databases
 
     def is_in_memory(self, database: Any) -> bool:
-        """Tell whether a database is in the memory of this process."""
+        """Return whether a database is in the memory of this process."""
         return False
 
     def file_of(self, database: Any) -> str | None:
@@ -70,16 +70,16 @@ class Dialect(ABC):
         return None
 
     def is_missing(self, database: Any) -> bool:
-        """Tell whether there is no such database yet, and connecting to it would make it."""
+        """Return whether there is no such database yet, and connecting to it would make it."""
         return False
 
     # Connections
 
     def use_time_limits(self, database: Any) -> None:
-        """Have a database of our own connect within the time that is left."""
+        """Make a database of our own connect within the time that is left."""
 
     def limited(self, connection: Any) -> AbstractContextManager[None]:
-        """Have replies waited for no longer than the time that is left."""
+        """Wait for replies no longer than the time that is left."""
         return nullcontext()
 
     def connect(self, database: Any) -> Any:
@@ -88,7 +88,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
-        """Have the engine itself give up a wait for a lock."""
+        """Make the engine itself give up a wait for a lock."""
 
     @abstractmethod
     def write_unless_locked(
@@ -98,19 +98,19 @@ class Dialect(ABC):
 
     @abstractmethod
     def is_idle(self, connection: Any) -> bool:
-        """Tell whether a connection is open and within no transaction, as the driver knows it."""
+        """Return whether a connection is open and within no transaction, as the driver knows it."""
 
     def is_closed(self, connection: Any) -> bool:
-        """Tell whether the driver has found a connection to be closed, or broken."""
+        """Return whether the driver has found a connection to be closed, or broken."""
         is_open = getattr(connection, "open", True) and not getattr(connection, "closed", False)
         return not is_open
 
     def is_running_query(self, connection: Any) -> bool:
-        """Tell whether the driver is still reading what another query gives."""
+        """Return whether the driver is still reading what another query gives."""
         return False
 
     def has_unread(self, connection: Any) -> bool:
-        """Tell whether a server has sent something that nobody asked for.
+        """Return whether a server has sent something that nobody asked for.
 
         On a connection at rest this is its end, or what is left of a query that was broken off.
         It costs no round trip.
@@ -157,7 +157,7 @@ class Dialect(ABC):
         return peewee.Expression(column, "LIKE", pattern)
 
     def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:
-        """Have an INSERT replace a column of the row that has its key already."""
+        """Make an INSERT replace a column of the row that already has its key."""
         return insert.on_conflict(conflict_target=[key], preserve=[column])
 
     # Tables

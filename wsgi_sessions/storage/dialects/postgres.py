@@ -90,7 +90,7 @@ class Postgres(Dialect):
 
     def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
         def is_there(model: Any) -> bool:
-            """Tell whether the server finds a table, wherever it looks for it."""
+            """Return whether the server finds a table, wherever it looks for it."""
             parts = (model._meta.schema, model._meta.table_name)
             name = ".".join(f'"{part}"' for part in parts if part)
             [(found,)] = database.execute_sql("SELECT to_regclass(%s)", (name,)).fetchall()

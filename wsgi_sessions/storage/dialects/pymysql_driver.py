@@ -32,7 +32,7 @@ def connect(database: Any) -> Any:
 
 @contextmanager
 def limited(connection: Any) -> Iterator[None]:
-    """Have the server's replies waited for no longer than the time that is left.
+    """Wait for the server's replies no longer than the time that is left.
 
     What was set before is set again afterwards: the connection may be the application's.
     """
