@@ -562,7 +562,10 @@ def test_only_name_and_image_of_somebody_can_be_updated() -> None:
     user = manager.sign_up_email(name="Ada", email="a@example.org", password="correct horse").user
     changed = manager.update_user(user.id, name="Ada L.", image="a.png")
     assert (changed.name, changed.image) == ("Ada L.", "a.png")
-    assert manager.update_user(user.id, image=None).image is None
+    changed = manager.update_user(user.id, name="Ada King")
+    assert (changed.name, changed.image) == ("Ada King", "a.png"), "what is not given stays"
+    changed = manager.update_user(user.id, image=None)
+    assert (changed.name, changed.image) == ("Ada King", None)
     wrong: dict[str, Any]
     for wrong in ({"email": "b@example.org"}, {"id": "x"}):
         with pytest.raises(TypeError):

@@ -7,21 +7,12 @@ from typing import Any
 import peewee
 
 from ..errors import ConfigurationError, InvalidValueError
-from ..records import UserRecord
+from ..records import UNSET, Unset, UserRecord
 from .runner import Runner
 from .statements import Statement, computed_once, slot
 from .user_columns import EmailSearch, UserColumns, has_email, is_exactly, is_spelled_alike
 
-__all__ = ["UNSET", "UserStore"]
-
-
-class _Unset:
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Any = _Unset()
-"""Leave this attribute as it is."""
+__all__ = ["UserStore"]
 
 
 class UserStore:
@@ -110,7 +101,14 @@ class UserStore:
             )
         return user._replace(id=self._columns.from_key(given))
 
-    def update(self, user_id: Any, *, name: Any = UNSET, image: Any = UNSET, now_ms: int) -> bool:
+    def update(
+        self,
+        user_id: Any,
+        *,
+        name: str | Unset | None = UNSET,
+        image: str | Unset | None = UNSET,
+        now_ms: int,
+    ) -> bool:
         """Change a user's name or image; tell whether there is such a user."""
         columns = self._columns
         values = {
