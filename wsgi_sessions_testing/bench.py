@@ -15,7 +15,7 @@ from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.middleware import SessionMiddleware
-from wsgi_sessions.parts import build_parts
+from wsgi_sessions.parts import build_parts, connect, read_config
 from wsgi_sessions.transport.environ import REQUEST_KEY
 
 from .browser.browser import Browser
@@ -24,7 +24,7 @@ from .fakes.clock import FakeClock
 from .fakes.databases import added_rows_removed
 from .fakes.faults import Faults
 from .fakes.instrumentation import WatchedStore, watch_feed
-from .fakes.managers import running_with
+from .fakes.managers import manager_of, running_with
 from .fakes.network import Network
 from .fakes.workers import Workers
 from .fakes.wrapping import find_session_middleware
@@ -226,10 +226,9 @@ def assembled_manager(
             watch_feed(manager.parts.feed)
             yield manager
         return
-    manager = SessionManager(database, config=config, clock=clock)
-    manager.parts = build_parts(
-        manager.parts.connections, config, clock, wrap_store=WatchedStore.wrap
-    )
+    config = read_config(config, {})
+    connections = connect(database, config)
+    manager = manager_of(build_parts(connections, config, clock, wrap_store=WatchedStore.wrap))
     _create_tables(manager)
     watch_feed(manager.parts.feed)
     try:

@@ -7,14 +7,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wsgi_sessions import Clock, SessionConfig, SessionManager
-from wsgi_sessions.parts import build_parts, connect
+from wsgi_sessions.parts import Parts, build_parts, connect
 
 if TYPE_CHECKING:
     import peewee
 
     from wsgi_sessions.storage.store import Store
 
-__all__ = ["running_with", "sibling"]
+__all__ = ["manager_of", "running_with", "sibling"]
+
+
+def manager_of(parts: Parts, kind: type[SessionManager] = SessionManager) -> SessionManager:
+    """Return a manager made of given parts."""
+    manager = object.__new__(kind)
+    manager.parts = parts
+    return manager
 
 
 @contextmanager
@@ -56,9 +63,9 @@ def sibling(
 
     Whoever listens to the first one's events gets the other's, too.
     """
-    twin = object.__new__(type(manager))
-    twin.parts = build_parts(
+    parts = build_parts(
         manager.parts.connections, manager.config, clock or manager.clock, wrap_store=wrap_store
     )
+    twin = manager_of(parts, type(manager))
     twin.events.subscribe(manager.events.tell)
     return twin
