@@ -51,6 +51,14 @@ def test_name_and_image_change(client: Client, clock: FakeClock) -> None:
     assert after["createdAt"] == before["createdAt"]
 
 
+def test_what_a_body_leaves_out_stays(client: Client) -> None:
+    client.post("/update-user", {"name": "Ada L.", "image": "a.png"})
+    assert client.post("/update-user", {"name": "Ada King"}).status == 200
+    assert (user_of(client)["name"], user_of(client)["image"]) == ("Ada King", "a.png")
+    assert client.post("/update-user", {"image": "b.png"}).status == 200
+    assert (user_of(client)["name"], user_of(client)["image"]) == ("Ada King", "b.png")
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
