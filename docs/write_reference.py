@@ -24,6 +24,12 @@ from wsgi_sessions.events import EVENT_KINDS
 from wsgi_sessions.transport.environ import ENVIRON_KEYS
 
 FOLDER = Path(__file__).parent / "reference"
+ERRORS: dict[str, type[errors.WsgiSessionsError]] = {
+    name: found
+    for name in dir(errors)
+    if isinstance(found := getattr(errors, name), type)
+    and issubclass(found, errors.WsgiSessionsError)
+}
 WRITTEN = "<!-- Written by docs/write_reference.py from {}. -->\n\n"
 
 
@@ -107,8 +113,7 @@ def errors_page() -> str:
     answered: list[list[str]] = []
     of_the_api: list[list[str]] = []
     others: list[list[str]] = []
-    for name in errors.__all__:
-        error = getattr(errors, name)
+    for name, error in ERRORS.items():
         if issubclass(error, AnswerableError):
             if error not in (AnswerableError, RefusedError):
                 rows = answered if name in wsgi_sessions.__all__ else of_the_api
@@ -214,8 +219,8 @@ def codes_of(operation: Mapping[str, Any]) -> set[str]:
 def named(codes: Iterable[str]) -> str:
     statuses = {
         error.code: error.status
-        for name in errors.__all__
-        if issubclass(error := getattr(errors, name), AnswerableError) and hasattr(error, "code")
+        for error in ERRORS.values()
+        if issubclass(error, AnswerableError) and hasattr(error, "code")
     }
     return ", ".join(
         f"{statuses[code]} `{code}`"

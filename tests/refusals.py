@@ -10,8 +10,6 @@ from wsgi_sessions.errors import (
     TooManyTriesError,
 )
 
-__all__ = ["error_classes", "make_error"]
-
 
 def error_classes(kind: type[AnswerableError] = AnswerableError) -> list[type[AnswerableError]]:
     """Return the product's classes below one, without ``RefusedError``, which is their base."""

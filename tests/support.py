@@ -11,27 +11,6 @@ from wsgi_sessions import SessionRequest, SystemClock
 from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
 from wsgi_sessions_testing import Bench, Browser, FakeClock
 
-__all__ = [
-    "BEYOND_THE_WINDOW",
-    "BRANCH",
-    "DAY",
-    "NOW",
-    "PASSWORD",
-    "WAIT_SECONDS",
-    "Act",
-    "ShiftedClock",
-    "Stage",
-    "change_of",
-    "confirm_next",
-    "in_parallel",
-    "make_account",
-    "make_session",
-    "make_user",
-    "new_clock",
-    "rotate",
-    "sign_up",
-]
-
 T = TypeVar("T")
 NOW = 1_800_000_000_000
 DAY = 86_400_000

@@ -30,8 +30,8 @@ from wsgi_sessions import (
     SocialProvider,
     StoreUnavailableError,
 )
-from wsgi_sessions.accounts import PasswordHasher
 from wsgi_sessions.accounts.oidc.provider_keys import KeyStore
+from wsgi_sessions.accounts.passwords import PasswordHasher
 from wsgi_sessions.clock import SystemClock
 from wsgi_sessions.events import Events
 from wsgi_sessions.storage.connections import Connections

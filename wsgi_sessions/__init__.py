@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from .clock import Clock, SystemClock
 from .config.keywords import SessionSettings
-from .config.providers import SocialProvider, apple, google, microsoft, oidc
-from .config.settings import (
+from .config.parts import (
     CookieCacheConfig,
     CookieConfig,
     MultiSessionConfig,
     PasswordConfig,
-    SessionConfig,
     ThrottleConfig,
 )
+from .config.providers import SocialProvider, apple, google, microsoft, oidc
+from .config.settings import SessionConfig
 from .errors import (
     AccountNotLinkedError,
     ConfigurationError,

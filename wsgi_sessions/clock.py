@@ -6,16 +6,6 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-__all__ = [
-    "Clock",
-    "SystemClock",
-    "datetime_from_ms",
-    "has_passed",
-    "monotonic_ms",
-    "ms_from_datetime",
-    "ms_from_duration",
-]
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 

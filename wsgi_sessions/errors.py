@@ -4,45 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = [
-    "AccountNotLinkedError",
-    "AnswerableError",
-    "BodyTooLargeError",
-    "ConfigurationError",
-    "CrossSiteNavigationError",
-    "EmailCanNotBeUpdatedError",
-    "EmailMissingError",
-    "EmailNotVerifiedError",
-    "FieldNotAllowedError",
-    "IdTokenNotSupportedError",
-    "InvalidCallbackUrlError",
-    "InvalidCredentialsError",
-    "InvalidEmailError",
-    "InvalidIdTokenError",
-    "InvalidOriginError",
-    "InvalidPasswordError",
-    "InvalidValueError",
-    "MethodNotAllowedError",
-    "MissingOriginError",
-    "NotSignedInError",
-    "PasswordTooLongError",
-    "PasswordTooShortError",
-    "PathNotFoundError",
-    "ProviderNotFoundError",
-    "ProviderUnavailableError",
-    "RefusedError",
-    "ResponseStartedError",
-    "ServerBusyError",
-    "SessionDataLostError",
-    "SessionLimitReached",
-    "SessionNotFreshError",
-    "StoreUnavailableError",
-    "TooManyTriesError",
-    "UnsupportedMediaTypeError",
-    "UserAlreadyExistsError",
-    "WsgiSessionsError",
-]
-
 
 class WsgiSessionsError(Exception):
     """Root of everything this package raises on purpose."""

@@ -17,8 +17,6 @@ from .records import EndReason
 if TYPE_CHECKING:
     from .storage.outages import Outages
 
-__all__ = ["EVENT_KINDS", "EventKind", "EventName", "Events", "SessionEvent"]
-
 logger = logging.getLogger("wsgi_sessions")
 
 EventName = Literal[

@@ -11,14 +11,6 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-__all__ = [
-    "HasLocks",
-    "first_process_id",
-    "leave_to_parent",
-    "notice_fork",
-    "renew_locks_in_child",
-]
-
 
 class HasLocks(Protocol):
     """Whatever holds locks of this process."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from .config.keywords import SessionSettings
 
-__all__ = ["SessionManager", "SignIn"]
-
 
 class SessionManager:
     """Sessions and accounts in one database.

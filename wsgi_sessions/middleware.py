@@ -12,8 +12,6 @@ from .wsgi.middleware import Middleware
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["SessionMiddleware"]
-
 
 class SessionMiddleware(Middleware):
     """Wraps any WSGI app and puts the session into its environ.

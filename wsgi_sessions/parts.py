@@ -10,7 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from .accounts import AccountService, SocialAccounts
+from .accounts.service import AccountService
+from .accounts.social import SocialAccounts
 from .clock import Clock
 from .config.settings import SessionConfig
 from .errors import ConfigurationError, StoreUnavailableError
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     import peewee
 
     from .config.keywords import SessionSettings
-
-__all__ = ["MAX_COOKIE_LIFE", "Parts", "build_parts", "check_database", "connect", "read_config"]
 
 logger = logging.getLogger("wsgi_sessions")
 

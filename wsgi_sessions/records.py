@@ -10,26 +10,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, NoReturn
 
-__all__ = [
-    "NO_FACTS",
-    "UNSET",
-    "Account",
-    "CachedCopy",
-    "Change",
-    "Decision",
-    "EndReason",
-    "FeedPage",
-    "Offer",
-    "Outcome",
-    "PresentedToken",
-    "ReadOptions",
-    "RequestFacts",
-    "SessionRecord",
-    "Unset",
-    "UserRecord",
-    "refuse_to_pickle",
-]
-
 
 def refuse_to_pickle(self: object) -> NoReturn:
     """Raise ``TypeError``, as the ``__reduce__`` of what holds a secret.

@@ -48,10 +48,11 @@ if TYPE_CHECKING:
         assert_remembered_as_asked,
     )
     from .bench import Bench
-    from .browser.browser import Browser, PreparedRequest
+    from .browser.browser import Browser
     from .browser.cookie import Cookie, RefusedCookie
     from .browser.history import Exchange
     from .browser.jar import CookieJar
+    from .browser.sender import PreparedRequest
     from .factories import Factories
     from .fakes.clock import START, FakeClock, SkewedClock
     from .fakes.faults import Faults, WorkerKilled

@@ -34,17 +34,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from typing_extensions import Self
 
-__all__ = [
-    "MEMORY",
-    "Bench",
-    "assembled_manager",
-    "check_app",
-    "config_for_tests",
-    "database_for_tests",
-    "default_base_url",
-    "wrap",
-]
-
 MEMORY = "sqlite:///:memory:"
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["from_extra"]
-
 
 @contextmanager
 def from_extra(extra: str, package: str, user: str) -> Iterator[None]:

@@ -16,17 +16,15 @@ import peewee
 from wsgi_sessions.accounts.passwords import PasswordHasher
 from wsgi_sessions.accounts.service import CREDENTIAL, normalize_email
 from wsgi_sessions.clock import ms_from_duration
-from wsgi_sessions.manager import SessionManager, SignIn
+from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.records import Account, EndReason, RequestFacts, UserRecord
 from wsgi_sessions.sessions.policy import absolute_end_ms, first_expiry_ms
-from wsgi_sessions.sessions.session import User
+from wsgi_sessions.sessions.session import SignIn, User
 from wsgi_sessions.sessions.tokens import new_branch, new_id
 
 from .browser.reasons import end_reason
 from .browser.user_agents import find_user_agent
 from .fakes.instrumentation import unwatched
-
-__all__ = ["Factories"]
 
 _NOW = timedelta(0)
 

@@ -10,15 +10,6 @@ import pytest
 if TYPE_CHECKING:
     from wsgi_sessions import SessionEvent, SessionManager
 
-__all__ = [
-    "NO_APP",
-    "EventRecorder",
-    "app_or_none",
-    "check_returned",
-    "checked_app",
-    "marker_settings",
-]
-
 NO_APP = """\
 These tests need your application. Write into conftest.py:
 

@@ -19,8 +19,8 @@ import peewee
 
 from wsgi_sessions.clock import SystemClock
 from wsgi_sessions.config.settings import SessionConfig
-from wsgi_sessions.manager import SessionManager, SignIn
-from wsgi_sessions.sessions.session import User
+from wsgi_sessions.manager import SessionManager
+from wsgi_sessions.sessions.session import SignIn, User
 
 from .bench import wrap
 from .extras import from_extra
@@ -31,8 +31,6 @@ from .fakes.wrapping import find_session_middleware
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
-
-__all__ = ["LiveServer", "manager_for_processes"]
 
 PATIENCE_SECONDS = 20
 

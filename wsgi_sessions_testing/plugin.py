@@ -20,9 +20,9 @@ from .fixture_values import (
 )
 from .plugin_hooks import (
     MEMORY_URLS,
-    pytest_addoption,
-    pytest_configure,
-    pytest_report_header,
+    pytest_addoption,  # noqa: F401  these three are for pytest to find
+    pytest_configure,  # noqa: F401
+    pytest_report_header,  # noqa: F401
 )
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from .fakes.workers import Workers
     from .live import LiveServer
     from .schedules import Schedules
-
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_report_header"]
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from .browser.browser import Browser
     from .live import LiveServer
 
-__all__ = ["MEMORY_URLS", "pytest_addoption", "pytest_configure", "pytest_report_header"]
-
 MEMORY_URLS = ("sqlite:", "sqlite://", "sqlite:///:memory:")
 _MARKER = "sessions(**settings): change settings of wsgi_sessions for this test"
 _SPLINTER = ("pytest-splinter", "pytest_splinter.plugin", "splinter")

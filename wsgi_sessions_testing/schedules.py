@@ -22,8 +22,6 @@ from .fakes.instrumentation import paused_by
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["Schedules", "TooManySchedules"]
-
 Request = Callable[[], Any]
 Story = Callable[[Bench], Generator[Sequence[Request], list[Any], Any]]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wsgi_sessions.config.settings import PasswordConfig, SessionConfig
+from wsgi_sessions.config.parts import PasswordConfig
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.config.sources import read_settings
-
-__all__ = ["CHEAP_PASSWORDS", "TEST_SECRET", "settings_for_tests", "with_changes"]
 
 TEST_SECRET = "for-tests-alone:everybody-knows-this"
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator, MutableMapping
 from html import escape
 from typing import Any
 
-__all__ = ["account", "count_visit", "entrance", "error", "stream"]
-
 _FRAME = """\
 <!doctype html>
 <html lang="en">

@@ -28,8 +28,6 @@ from . import pages
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["site"]
-
 MAX_FORM_BYTES = 16 * 1024
 MAX_READ_ON_BYTES = 1024 * 1024
 MAX_FORM_FIELDS = 10

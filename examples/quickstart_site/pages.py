@@ -14,8 +14,6 @@ from wsgi_sessions import EndReason, Session
 
 from .words import instant_in_words, span_in_words, time_ago
 
-__all__ = ["Problem", "show_entrance", "show_message", "show_sessions"]
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:

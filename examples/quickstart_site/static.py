@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["with_static_files"]
-
 _FOLDER = Path(__file__).parent
 _FILES = {
     "/style.css": (_FOLDER / "style.css", "text/css; charset=utf-8"),

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-__all__ = ["instant_in_words", "span_in_words", "time_ago"]
-
 
 def span_in_words(span: timedelta) -> str:
     """Say a duration in its largest unit, rounded.

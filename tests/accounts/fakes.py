@@ -9,11 +9,10 @@ from typing import TypeVar
 import argon2
 import pytest
 
-from wsgi_sessions.config.settings import PasswordConfig, SessionConfig, ThrottleConfig
+from wsgi_sessions.config.parts import PasswordConfig, ThrottleConfig
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.errors import UserAlreadyExistsError
 from wsgi_sessions.records import Account, UserRecord
-
-__all__ = ["CHEAP", "FakeStore", "Work", "count_work", "make_config"]
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsgi_sessions.accounts import PasswordHasher
-from wsgi_sessions.config.settings import PasswordConfig
+from wsgi_sessions.accounts.passwords import PasswordHasher
+from wsgi_sessions.config.parts import PasswordConfig
 from wsgi_sessions.errors import (
     InvalidValueError,
     PasswordTooLongError,

@@ -11,9 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import new_clock
-from wsgi_sessions.accounts import AccountService, normalize_email
-from wsgi_sessions.accounts.service import MAX_PASSWORD_CHECKS, CheckedPassword
-from wsgi_sessions.config.settings import PasswordConfig, SessionConfig, ThrottleConfig
+from wsgi_sessions.accounts.service import (
+    MAX_PASSWORD_CHECKS,
+    AccountService,
+    CheckedPassword,
+    normalize_email,
+)
+from wsgi_sessions.config.parts import PasswordConfig, ThrottleConfig
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.errors import (
     EmailNotVerifiedError,
     InvalidCredentialsError,

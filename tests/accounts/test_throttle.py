@@ -7,9 +7,8 @@ from typing import cast
 
 import pytest
 
-from wsgi_sessions.accounts import Throttle
-from wsgi_sessions.accounts.throttle import throttle_keys
-from wsgi_sessions.config.settings import ThrottleConfig
+from wsgi_sessions.accounts.throttle import Throttle, throttle_keys
+from wsgi_sessions.config.parts import ThrottleConfig
 from wsgi_sessions.errors import TooManyTriesError
 from wsgi_sessions.storage.store import Store
 

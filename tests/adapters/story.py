@@ -10,8 +10,6 @@ import pytest
 from wsgi_sessions import SessionManager, StoreUnavailableError
 from wsgi_sessions_testing import FakeClock
 
-__all__ = ["EMAIL", "PASSWORD", "Answer", "Site", "Story"]
-
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
 

@@ -8,8 +8,6 @@ import webtest  # type: ignore[import-untyped, unused-ignore]
 
 from .test_flask import Said
 
-__all__ = ["WebTestSite"]
-
 
 class WebTestSite:
     """One browser; ``name`` is the framework's."""

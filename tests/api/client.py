@@ -24,17 +24,6 @@ from wsgi_sessions_testing import Browser, FakeClock
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = [
-    "EMAIL",
-    "ORIGIN",
-    "PASSWORD",
-    "Answer",
-    "Client",
-    "documented_answers",
-    "lose_database",
-    "make_manager",
-]
-
 ORIGIN = "http://app.example.org"
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
 CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions import SessionConfig
-from wsgi_sessions.config.settings import CookieConfig
+from wsgi_sessions.config.parts import CookieConfig
 from wsgi_sessions.transport.environ import read_facts
 from wsgi_sessions_testing import Bench, Browser, settings_for_tests
 from wsgi_sessions_testing.strategies import (

@@ -12,7 +12,7 @@ import peewee
 import pytest
 
 from wsgi_sessions import ConfigurationError, SessionConfig
-from wsgi_sessions.config.settings import CookieCacheConfig, CookieConfig, ThrottleConfig
+from wsgi_sessions.config.parts import CookieCacheConfig, CookieConfig, ThrottleConfig
 
 from .configs import DURATIONS, SECRET, make
 

@@ -16,7 +16,7 @@ import pytest
 from wsgi_sessions import ConfigurationError, SessionManager
 from wsgi_sessions.storage import dialects, urls
 from wsgi_sessions.storage.connections import Connections
-from wsgi_sessions.storage.dialects import SQLite
+from wsgi_sessions.storage.dialects.sqlite import SQLite
 from wsgi_sessions.storage.store import Store
 
 from .databases import Place

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BASE_URL", "DOCS", "PAGES", "ROOT", "Block", "blocks_of", "python_of", "text_of"]
-
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(

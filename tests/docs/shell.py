@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-__all__ = ["SHOWN_URL", "run_curls"]
-
 SHOWN_URL = "http://127.0.0.1:8000"
 
 

@@ -75,7 +75,9 @@ def test_every_exported_name_of_the_companion_is_described_once() -> None:
     assert sorted(shown) == sorted([*wsgi_sessions_testing.__all__, "strategies"])
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize(
+    "name", [name for name in dir(errors) if name.endswith(("Error", "Reached"))]
+)
 def test_every_error_is_in_a_table(name: str) -> None:
     error = getattr(errors, name)
     rows = [line for line in ERRORS.splitlines() if line.startswith(f"| `{name}` |")]

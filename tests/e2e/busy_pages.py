@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["answer_busily", "is_busy_path"]
-
 STREAM_SECONDS = 0.5
 TAB = """<!doctype html><title>%(path)s</title><link rel="icon" href="data:,">
 <p>%(email)s <a href="/tab/%(next)d">on</a> <iframe src="/frame"></iframe>

@@ -16,8 +16,6 @@ import wsgi_sessions_testing.assertions.session_ends
 import wsgi_sessions_testing.bench
 import wsgi_sessions_testing.schedules  # noqa: F401
 
-__all__ = ["APP", "BARE", "EXAMPLES", "WRAPPED", "Project", "need"]
-
 APP = """
     import pytest
 

@@ -27,8 +27,6 @@ from .honest_states import (
 from .relative import Bench, Row, Ruling, Token, describe
 from .search import Step
 
-__all__ = ["HonestWorld"]
-
 _NAMES = {SENT: "request", STREAM: "stream"}
 
 

@@ -7,20 +7,6 @@ from typing import NamedTuple
 
 from .relative import Names, Row, Token, is_what_was_judged
 
-__all__ = [
-    "ANSWERED",
-    "READ",
-    "SENT",
-    "SLEEPING",
-    "STREAM",
-    "WORKING",
-    "Flight",
-    "HonestBounds",
-    "Truth",
-    "World",
-    "canonical",
-]
-
 SENT, READ, WORKING, ANSWERED, STREAM, SLEEPING = range(6)
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from .ledger import GRACE
 from .stepping import Flight
 
-__all__ = ["Jar", "Sent", "parsed"]
-
 SECOND = 1000
 MAX_FLIGHT = 30 * SECOND
 MAX_UPLOAD = 470 * SECOND

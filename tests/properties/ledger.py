@@ -10,8 +10,6 @@ from itertools import pairwise
 
 from wsgi_sessions.records import Change, SessionRecord
 
-__all__ = ["GRACE", "SKEWS", "UPDATE_AGE", "UPLOAD_GRACE", "WINDOW", "Ledger", "Theft"]
-
 SECOND = 1000
 GRACE = 60 * SECOND
 WINDOW = 3 * GRACE

@@ -27,8 +27,6 @@ from .jars import Jar, Sent, parsed
 from .ledger import GRACE, SKEWS, Ledger, Theft
 from .stepping import Flight, stepped_manager
 
-__all__ = ["CachedInvariantMachine", "InvariantMachine"]
-
 SECOND = 1000
 DAY = 86_400 * SECOND
 SURE_FOR = 5 * DAY

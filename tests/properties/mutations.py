@@ -12,8 +12,6 @@ from wsgi_sessions.sessions import policy
 
 from .relative import Judge
 
-__all__ = ["MUTATIONS", "mutated_judge"]
-
 _SETTLES_ON_A_SIBLING = "return Outcome.REPLAY if record.is_settled else Outcome.SETTLE"
 _OWN_TOKEN_DOES_NOT_SETTLE = (
     "            return Outcome.SETTLE\n        if may_catch_up and",

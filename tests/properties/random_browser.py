@@ -21,8 +21,6 @@ from wsgi_sessions.sessions.policy import judge
 
 from .relative import judged_names
 
-__all__ = ["Pace", "RandomBrowser", "SignedOut"]
-
 SECOND = 1000
 _VISITS_APART = 400 * SECOND
 _JUDGED = judged_names()

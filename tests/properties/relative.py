@@ -21,23 +21,6 @@ from wsgi_sessions.records import (
 )
 from wsgi_sessions.storage.session_columns import judged_values
 
-__all__ = [
-    "FAR",
-    "FRESH",
-    "UNIT_MS",
-    "UNNAMED",
-    "Bench",
-    "Effect",
-    "Names",
-    "Row",
-    "Ruling",
-    "Settings",
-    "Token",
-    "describe",
-    "is_what_was_judged",
-    "judged_names",
-]
-
 Judge = Callable[..., Decision]
 
 UNIT_MS = 1000

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Found", "Step", "search"]
-
 
 class Step(NamedTuple):
     """Something that can happen next: the state it leads to, or the invariant that it breaks."""

@@ -18,8 +18,6 @@ from .relative import Bench, Row, Settings, is_what_was_judged
 from .search import Found, search
 from .thief import ThiefBounds, ThiefWorld
 
-__all__ = ["ALTERNATIVES", "LIMITS", "RULES", "Search", "all_searches"]
-
 
 class Search(NamedTuple):
     """One search; its bounds tell whether it is of an honest browser (I1) or a thief (I2)."""

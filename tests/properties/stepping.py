@@ -163,6 +163,3 @@ def stepped_manager(manager: SessionManager, on_landed: Landed) -> SessionMiddle
     manager.parts.validator._store = store
     manager.parts.feed._store = store
     return SessionMiddleware(tell_session, manager)
-
-
-__all__ = ["Flight", "stepped_manager", "tell_session"]

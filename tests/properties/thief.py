@@ -15,8 +15,6 @@ from typing import NamedTuple
 from .relative import Bench, Names, Row, Ruling, Token, describe
 from .search import Step
 
-__all__ = ["ThiefBounds", "ThiefWorld"]
-
 FOR_EVER = 6
 """Visits of the owner after which nobody believes any more that the thief will be found."""
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FAULTS", "Fault"]
-
 
 class Fault(NamedTuple):
     """Replace ``old`` by ``new`` in a module, wherever it stands there.

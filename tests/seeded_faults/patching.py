@@ -16,8 +16,6 @@ import wsgi_sessions
 from .catalog import Fault
 from .hunt import MAX_SECONDS
 
-__all__ = ["Hunted", "hunt", "patched"]
-
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(wsgi_sessions.__file__).parent
 MAX_WAIT_SECONDS = MAX_SECONDS * 20

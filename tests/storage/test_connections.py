@@ -15,7 +15,8 @@ import pytest
 from tests.support import in_parallel
 from wsgi_sessions import SessionManager, StoreUnavailableError
 from wsgi_sessions.errors import InvalidValueError
-from wsgi_sessions.storage.connections import Connections, IntegrityConflict
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.driver_errors import IntegrityConflict
 
 from .probes import SECRET, count, idle_one, noted, put
 

@@ -16,7 +16,8 @@ from tests.contract.databases import fresh_server_database, run_on_server
 from tests.support import in_parallel
 from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.errors import InvalidValueError
-from wsgi_sessions.storage.connections import Connections, IntegrityConflict
+from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.driver_errors import IntegrityConflict
 
 from .probes import connection_id, count, idle_one, opened_by_app, put
 

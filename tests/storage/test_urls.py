@@ -11,7 +11,7 @@ import pytest
 
 from wsgi_sessions import ConfigurationError, SessionManager
 from wsgi_sessions.storage.connections import Connections
-from wsgi_sessions.storage.dialects import SQLite
+from wsgi_sessions.storage.dialects.sqlite import SQLite
 
 from .probes import SECRET
 

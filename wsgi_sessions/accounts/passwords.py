@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from ..config.settings import PasswordConfig
+from ..config.parts import PasswordConfig
 from ..errors import (
     InvalidValueError,
     PasswordTooLongError,
@@ -21,8 +21,6 @@ from ..errors import (
     ServerBusyError,
 )
 from ..fork_safety import notice_fork, renew_locks_in_child
-
-__all__ = ["PasswordHasher"]
 
 # The time to normalise grows with the square of the length. At most four code points become one
 # (Greek letters with three marks), so a text of more than four times the limit is too long anyway.

@@ -21,14 +21,6 @@ from ..storage.store import Store
 from .passwords import PasswordHasher
 from .throttle import Throttle
 
-__all__ = [
-    "CREDENTIAL",
-    "MAX_PASSWORD_CHECKS",
-    "AccountService",
-    "CheckedPassword",
-    "normalize_email",
-]
-
 CREDENTIAL = "credential"
 """The ``provider_id`` of an account that has a password."""
 

@@ -25,8 +25,6 @@ from .oidc.id_tokens import IdentityClaims, clean_text, verify_id_token
 from .oidc.provider_keys import KeyStore
 from .service import normalize_email
 
-__all__ = ["SocialAccounts"]
-
 
 class SocialAccounts:
     """The users of one database whom providers vouch for."""

@@ -11,12 +11,10 @@ import threading
 from collections.abc import Sequence
 
 from ..clock import has_passed
-from ..config.settings import ThrottleConfig
+from ..config.parts import ThrottleConfig
 from ..errors import TooManyTriesError
 from ..fork_safety import notice_fork, renew_locks_in_child
 from ..storage.store import Store
-
-__all__ = ["Throttle", "throttle_keys"]
 
 # An internet provider usually gives one customer a /64 or more (RFC 6177).
 _IPV6_PREFIX = 64

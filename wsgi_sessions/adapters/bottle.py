@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
 
-__all__ = [
-    "SessionsPlugin",
-    "check_form",
-    "current_session",
-    "current_user",
-    "fresh_login_required",
-    "install",
-    "login_required",
-    "next_url",
-    "session_request",
-]
-
 _REACHED = "wsgi_sessions.is_reached"
 
 

@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
 
-__all__ = [
-    "SessionsMiddleware",
-    "fresh_login_required",
-    "get_manager",
-    "login_required",
-    "next_url",
-]
-
 _BRIDGE_KEY = "wsgi_sessions.django"
 _NOT_COPIED = frozenset({"set-cookie", "content-length"})
 

@@ -17,8 +17,6 @@ from ..wsgi.refusals import Refusal, refusal_of
 if TYPE_CHECKING:
     from falcon import Request, Response
 
-__all__ = ["SessionsMiddleware", "fresh_login_required", "install", "login_required"]
-
 
 def install(app: Any, manager: SessionManager) -> SessionMiddleware:
     """Add middleware and error handlers; return the wrapped application, to be served instead.

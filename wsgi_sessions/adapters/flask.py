@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
 
-__all__ = [
-    "FlaskSessions",
-    "check_form",
-    "current_session",
-    "current_user",
-    "fresh_login_required",
-    "login_required",
-    "next_url",
-    "session_request",
-]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -13,8 +13,6 @@ from ..middleware import SessionMiddleware
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["filter_app_factory"]
-
 
 def filter_app_factory(
     app: WSGIApplication, global_conf: Mapping[str, str], **local_conf: str

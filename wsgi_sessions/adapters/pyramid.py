@@ -30,8 +30,6 @@ from .views import is_program
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["SessionSecurityPolicy", "add_wsgi_sessions", "includeme"]
-
 _PREFIX = "wsgi_sessions."
 _BRIDGE_KEY = "wsgi_sessions.pyramid"
 _TWEEN = "wsgi_sessions.adapters.pyramid.sessions_tween"

@@ -9,13 +9,6 @@ from ..api.guard import check_callback_url, check_origin
 from ..errors import RefusedError
 from ..transport.environ import asks_for_json, find_environ, get_request
 
-__all__ = [
-    "check_form_origin",
-    "is_program",
-    "path_and_query",
-    "safe_next",
-]
-
 # RFC 3986, sections 3.3 and 3.4; a query comes encoded already.
 _PATH_SAFE = "/:@!$&'()*+,;="
 _QUERY_SAFE = _PATH_SAFE + "?%"

@@ -33,8 +33,6 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["JsonApi"]
-
 _MAX_QUERY_FIELDS = 50
 
 

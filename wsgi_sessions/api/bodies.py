@@ -12,8 +12,6 @@ from ..errors import InvalidValueError, RefusedError
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["MAX_DISCARDED_BYTES", "announced_bytes", "discard_body", "discarding_body"]
-
 MAX_DISCARDED_BYTES = 8 * 1024 * 1024
 """Of a larger body the rest stays unread: the client may see a reset and no answer."""
 

@@ -13,24 +13,6 @@ from ..sessions.tokens import is_session_id
 from ..wsgi.request import SessionRequest
 from .wire import session_fields, user_fields
 
-__all__ = [
-    "Call",
-    "change_password",
-    "delete_user",
-    "get_ok",
-    "get_session",
-    "list_sessions",
-    "revoke_other_sessions",
-    "revoke_session",
-    "revoke_sessions",
-    "sign_in_email",
-    "sign_in_social",
-    "sign_out",
-    "sign_up_email",
-    "update_session",
-    "update_user",
-]
-
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),

@@ -23,17 +23,6 @@ from .bodies import announced_bytes
 if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, WSGIEnvironment
 
-__all__ = [
-    "MAX_BODY_BYTES",
-    "check_callback_url",
-    "check_origin",
-    "cors_headers",
-    "is_trusted_origin",
-    "preflight_headers",
-    "read_body",
-    "read_json",
-]
-
 MAX_BODY_BYTES = 64 * 1024
 
 HeaderLines = list[tuple[str, str]]

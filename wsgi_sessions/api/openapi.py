@@ -23,8 +23,6 @@ from .schemas import answer_schemas, body_schemas, ref
 if TYPE_CHECKING:
     from .routes import Route
 
-__all__ = ["describe"]
-
 _VERSION = "1"
 """Of the wire format, which changes less often than this package."""
 

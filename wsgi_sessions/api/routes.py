@@ -34,8 +34,6 @@ from . import endpoints
 from .endpoints import Call
 from .openapi import describe
 
-__all__ = ["ROUTES", "Route"]
-
 
 @dataclass(frozen=True, slots=True)
 class Route:

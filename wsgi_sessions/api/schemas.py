@@ -6,8 +6,6 @@ from typing import Any
 
 from ..config.settings import SessionConfig
 
-__all__ = ["answer_schemas", "body_schemas", "ref"]
-
 Schema = dict[str, Any]
 
 _ID: Schema = {"type": "string"}

@@ -14,8 +14,6 @@ from ..clock import ms_from_datetime
 from ..errors import InvalidValueError
 from ..sessions.session import Session, User
 
-__all__ = ["decode_object", "encode", "session_fields", "user_fields"]
-
 JsonObject = dict[str, Any]
 
 

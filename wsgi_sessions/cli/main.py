@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 from ..sessions.tokens import new_server_secret
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""

@@ -20,29 +20,6 @@ from .networks import Network, normal_network
 from .providers import SocialProvider
 from .public_suffixes import covers_public_suffix, is_public_suffix
 
-__all__ = [
-    "DEFAULT_TABLE_PREFIX",
-    "cookie_domain",
-    "cookie_name",
-    "cookie_path",
-    "exempt_paths",
-    "idle_timeout",
-    "mount_path",
-    "networks",
-    "origins",
-    "page_url",
-    "patience",
-    "providers",
-    "secrets",
-    "session_fields",
-    "table_prefix",
-    "templates",
-    "title",
-    "user_attributes",
-    "user_model",
-    "version",
-]
-
 DEFAULT_TABLE_PREFIX = "wsgi_sessions_"
 _MIN_SECRET_LENGTH = 32
 _MAX_TITLE_LENGTH = 100

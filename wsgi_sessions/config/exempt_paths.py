@@ -9,8 +9,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["is_exempt", "is_prefix", "lies_within"]
-
 # An application, or a server behind this one, may resolve these to a path elsewhere.
 # Encoded once more than a server decodes, or with what URL parsers take out (tabs, ends of lines).
 _AMBIGUOUS = re.compile(

@@ -13,25 +13,6 @@ from typing import Any, NoReturn, get_args
 
 from ..errors import ConfigurationError
 
-__all__ = [
-    "Duration",
-    "Kind",
-    "Setting",
-    "check_settings",
-    "choice",
-    "count",
-    "duration",
-    "each",
-    "flag",
-    "in_ms",
-    "kind",
-    "put",
-    "read_flag",
-    "setting",
-    "settings_of",
-    "text",
-]
-
 Duration = timedelta | int
 Check = Callable[[str, Any], Any]
 

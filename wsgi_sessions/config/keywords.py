@@ -21,8 +21,6 @@ from .parts import (
 from .providers import SocialProvider
 from .settings import IpBinding, OnDatabaseError, OnIpMismatch, OnLostData, OnReplay
 
-__all__ = ["SessionSettings"]
-
 Fields = Mapping[str, Any]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-__all__ = ["MAPPED_PREFIX", "Network", "normal_network"]
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAPPED_PREFIX = 96

@@ -9,14 +9,6 @@ from ..errors import ConfigurationError
 from . import checks
 from .fields import Duration, check_settings, choice, count, duration, flag, in_ms, setting
 
-__all__ = [
-    "CookieCacheConfig",
-    "CookieConfig",
-    "MultiSessionConfig",
-    "PasswordConfig",
-    "ThrottleConfig",
-]
-
 OnLimit = Literal["evict", "reject"]
 SameSite = Literal["Lax", "Strict", "None"]
 

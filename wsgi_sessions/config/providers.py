@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 
-__all__ = ["SocialProvider", "apple", "google", "microsoft", "oidc"]
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-__all__ = ["covers_public_suffix", "is_public_suffix"]
-
 Labels = tuple[str, ...]
 """The labels of a name, the last one first."""
 

@@ -13,8 +13,6 @@ from .fields import put
 if TYPE_CHECKING:
     from .settings import SessionConfig
 
-__all__ = ["check_relations", "fill_in"]
-
 _WINDOW_IN_GRACES = 3
 """Two slowest round trips and the time that browsers keep cookies off the disk."""
 

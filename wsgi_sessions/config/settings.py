@@ -43,15 +43,6 @@ if TYPE_CHECKING:
 
     from .keywords import SessionSettings
 
-__all__ = [
-    "CookieCacheConfig",
-    "CookieConfig",
-    "MultiSessionConfig",
-    "PasswordConfig",
-    "SessionConfig",
-    "ThrottleConfig",
-]
-
 OnReplay = Literal["revoke", "reject"]
 IpBinding = Literal["off", "subnet", "exact"]
 OnIpMismatch = Literal["reject", "revoke"]

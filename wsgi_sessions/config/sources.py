@@ -14,16 +14,6 @@ from typing import Any
 from ..errors import ConfigurationError
 from .fields import Kind, Setting, read_flag, settings_of
 
-__all__ = [
-    "all_settings",
-    "is_production",
-    "naming_variables",
-    "part",
-    "read_environment",
-    "read_settings",
-    "variable_of",
-]
-
 _PREFIX = "WSGI_SESSIONS_"
 _ENVIRONMENTS = ("production", "development", "testing")
 _OUTER_KEY = "session"

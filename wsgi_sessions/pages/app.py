@@ -42,8 +42,6 @@ from .rows import row_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["SessionsPage"]
-
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _MAX_FIELDS = 20
 _ICON = "/icon.svg"

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta, timezone
 from ..sessions.session import Session
 from ..transport.devices import UNKNOWN_DEVICE
 
-__all__ = ["SessionRow", "instant_in_words", "row_of", "time_ago"]
-
 _MAX_AGENT_LENGTH = 120
 _NEW_FOR = timedelta(days=1)
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))

@@ -17,8 +17,6 @@ from ..storage.time_budget import limited_to
 from .database_clock import ClockCheck
 from .revocation_feed import feed_age_ms
 
-__all__ = ["Purger"]
-
 _PATIENCE_MS = 2000
 """How long a batch waits for the database; the next response does another."""
 

@@ -18,8 +18,6 @@ from ..clock import has_passed
 from ..records import CachedCopy, SessionRecord, UserRecord
 from .signing import KeyRing
 
-__all__ = ["CookieCache"]
-
 _MAX_COPY_CHARACTERS = 4096
 _SESSION_FIELDS = (
     "generation",

@@ -14,8 +14,6 @@ from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
-__all__ = ["CreatedSession", "Ended", "Replaced", "SessionCreation"]
-
 Ended = tuple[tuple[str, EndReason], ...]
 
 

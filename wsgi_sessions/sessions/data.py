@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
-__all__ = ["SessionData"]
-
 DataLoader = Callable[[], "tuple[str, int] | None"]
 
 _MAX_NUMBER_BITS = 1024

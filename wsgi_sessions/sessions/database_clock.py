@@ -7,8 +7,6 @@ from ..config.settings import SessionConfig
 from ..events import Events
 from ..records import SessionRecord
 
-__all__ = ["ClockCheck", "Moment", "put_clock_right"]
-
 _MAX_DRIFT_MS = 1000
 _MAX_TRUST_MS = 3_600_000
 

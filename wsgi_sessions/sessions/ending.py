@@ -15,8 +15,6 @@ from ..storage.store import Store
 from .revocation_feed import RevocationFeed
 from .tokens import is_session_id, new_database_secret
 
-__all__ = ["SessionEnding"]
-
 
 class SessionEnding:
     """Ends the sessions of one database."""

@@ -10,18 +10,6 @@ from ..config.settings import SessionConfig
 from ..records import Change, Decision, EndReason, Offer, Outcome, PresentedToken, SessionRecord
 from ..transport.client_address import is_same_network
 
-__all__ = [
-    "absolute_end_ms",
-    "cached_copy_end_ms",
-    "cookie_lifetime_ms",
-    "end_reason_at",
-    "first_expiry_ms",
-    "is_bound_elsewhere",
-    "is_live",
-    "judge",
-    "touch_interval_ms",
-]
-
 _HOUR_MS = 3_600_000
 
 _UNKNOWN = Decision(Outcome.UNKNOWN, is_accepted=False)

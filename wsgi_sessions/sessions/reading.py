@@ -11,12 +11,11 @@ from ..records import NO_FACTS, ReadOptions, SessionRecord, UserRecord
 from ..storage.store import Store
 from ..transport.cookies import SessionCookies
 from ..transport.environ import find_cookies, read_facts
+from .data import SessionData
 from .policy import is_live
-from .session import Session, SessionData, User
+from .session import Session, User
 from .tokens import is_session_id
 from .validation import Validator
-
-__all__ = ["SessionReader"]
 
 
 class SessionReader:

@@ -14,8 +14,6 @@ from ..storage.store import Store
 from .database_clock import ClockCheck, Moment
 from .tokens import new_database_secret
 
-__all__ = ["FeedReading", "RevocationFeed", "feed_age_ms"]
-
 _MIN_PAUSE_MS = 1000
 
 

@@ -12,8 +12,6 @@ from ..records import SessionRecord, UserRecord, refuse_to_pickle
 from ..transport.devices import device_in_words
 from .data import SessionData
 
-__all__ = ["Session", "SessionData", "SignIn", "User"]
-
 
 class User:
     """The person a session belongs to.

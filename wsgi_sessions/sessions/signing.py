@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-__all__ = ["SIGNATURE_BYTES", "KeyRing"]
-
 SIGNATURE_BYTES = 24
 """HMAC-SHA-256 cut to 192 bits: RFC 2104 section 5 allows any cut of at least half."""
 

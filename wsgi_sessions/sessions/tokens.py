@@ -11,17 +11,6 @@ from hashlib import sha256
 from ..records import PresentedToken
 from .signing import KeyRing
 
-__all__ = [
-    "TokenSigner",
-    "is_session_id",
-    "mint_secret",
-    "new_branch",
-    "new_database_secret",
-    "new_id",
-    "new_server_secret",
-    "session_id_from",
-]
-
 _SECRET_BYTES = 24
 _ID_BYTES = 18
 _BRANCH_BYTES = 6

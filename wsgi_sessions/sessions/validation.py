@@ -29,8 +29,6 @@ from .database_clock import ClockCheck, put_clock_right
 from .policy import end_reason_at, is_bound_elsewhere, judge
 from .revocation_feed import FeedReading, RevocationFeed
 
-__all__ = ["Validation", "Validator", "of_stored_branch"]
-
 _MAX_JUDGEMENTS = 10
 _NEEDS_FEED = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
 """All other reasons here are limits of the session, which its copies have, too."""

@@ -7,14 +7,12 @@ from typing import Any
 from peewee import JOIN
 
 from ..records import Account, UserRecord
-from .connections import IntegrityConflict
+from .driver_errors import IntegrityConflict
 from .models import Models
 from .runner import Runner
 from .statements import Statement, computed_once, records_of, slot
 from .user_columns import EmailSearch, UserColumns, has_email
 from .users import UserStore
-
-__all__ = ["CREDENTIAL", "AccountStore"]
 
 CREDENTIAL = "credential"
 """The provider of an account that has a password."""

@@ -8,8 +8,6 @@ from .models import Models
 from .runner import Runner
 from .statements import Statement, computed_once, slot
 
-__all__ = ["AttemptStore"]
-
 
 class AttemptStore:
     """The attempts that a throttle counts by their keys."""

@@ -21,8 +21,6 @@ from .pool import Pool, PooledConnection
 from .time_budget import current_budget, left_ms, spending
 from .urls import find_database, open_url
 
-__all__ = ["SHORT_MS", "ConnectionSource"]
-
 _PREPARING_MS = 60_000
 """Outside of a request, others who make the tables are waited for that long."""
 

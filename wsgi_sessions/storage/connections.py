@@ -12,11 +12,9 @@ import peewee
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
 from .connection_source import SHORT_MS, ConnectionSource
-from .driver_errors import IntegrityConflict, Meaning
+from .driver_errors import Meaning
 from .time_budget import current_budget, left_ms, limited_to, spending
 from .urls import DEFAULT_TIMEOUT_MS
-
-__all__ = ["Connections", "IntegrityConflict"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

@@ -10,8 +10,6 @@ import peewee
 
 from ..errors import ConfigurationError, InvalidValueError, StoreUnavailableError
 
-__all__ = ["IntegrityConflict", "Meaning", "meaning_of", "translate"]
-
 
 class Meaning(Enum):
     """What went wrong, whatever number or text an engine has for it."""

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from ..errors import StoreUnavailableError
 from .time_budget import left_ms
 
-__all__ = ["FirstUse", "Work"]
-
 Work = Callable[[], "bool | None"]
 
 

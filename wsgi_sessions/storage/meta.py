@@ -6,8 +6,6 @@ from .models import Models
 from .runner import Runner
 from .statements import Statement, computed_once, slot
 
-__all__ = ["DATABASE_SECRET", "MetaStore"]
-
 DATABASE_SECRET = "database_secret"  # noqa: S105 - the name of one
 """The name of a part of the key of cached copies: all are void once it is replaced."""
 

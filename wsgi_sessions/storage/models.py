@@ -18,8 +18,6 @@ from ..errors import ConfigurationError
 from .dialects import find_dialect
 from .urls import find_database
 
-__all__ = ["Models", "build_models", "plain_key"]
-
 USER_ATTRIBUTES = ("email", "email_verified", "name", "image", "created_at", "updated_at")
 
 

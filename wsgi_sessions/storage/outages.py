@@ -12,8 +12,6 @@ from urllib.parse import quote
 
 from ..clock import monotonic_ms
 
-__all__ = ["Outages"]
-
 logger = logging.getLogger("wsgi_sessions")
 
 _MAX_TEXT = 600

@@ -14,10 +14,8 @@ import peewee
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
 from ..fork_safety import first_process_id, leave_to_parent, notice_fork
-from .dialects import Dialect
+from .dialects.dialect import Dialect
 from .time_budget import is_spending, left_ms
-
-__all__ = ["PeeweeConnections", "pool_errors"]
 
 _openings: weakref.WeakKeyDictionary[peewee.Database, Any] = weakref.WeakKeyDictionary()
 """In which process a thread's connection to a database was opened."""

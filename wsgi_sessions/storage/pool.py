@@ -14,8 +14,6 @@ from ..errors import StoreUnavailableError
 from ..fork_safety import leave_to_parent, notice_fork
 from .time_budget import left_ms
 
-__all__ = ["Pool", "PooledConnection"]
-
 
 class PooledConnection:
     """A connection, how long it waits for a lock, and which file it has open."""

@@ -14,8 +14,6 @@ from .runner import Runner
 from .server_clock import ServerClock
 from .statements import Statement, computed_once, slot
 
-__all__ = ["RevocationStore"]
-
 
 class RevocationStore:
     """The rows of the feed.

@@ -10,8 +10,6 @@ from .connections import Connections, Row
 from .driver_errors import Meaning
 from .statements import Statement, compile_query
 
-__all__ = ["Runner"]
-
 T = TypeVar("T")
 
 _MAX_TRIES = 8

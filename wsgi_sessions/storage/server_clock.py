@@ -10,8 +10,6 @@ from ..clock import Clock, SystemClock
 from .runner import Runner
 from .statements import Statement, computed_once
 
-__all__ = ["ServerClock"]
-
 
 class ServerClock:
     """The clock of the database's server, or the process's own where that is the same."""

@@ -11,8 +11,6 @@ from .models import Models
 from .statements import slot
 from .user_columns import UserColumns
 
-__all__ = ["SessionColumns", "judged_values", "session_fields"]
-
 _COMPARED = ("generation", "branch", "is_settled", "expires_at_ms", "last_seen_at_ms")
 """What a session has to have kept, beside its id, since it was judged."""
 

@@ -20,8 +20,6 @@ from .sessions import MAX_LISTED_SESSIONS
 from .statements import Statement, computed_once, slot
 from .users import UserStore
 
-__all__ = ["EndedSessions", "SessionEnds"]
-
 _MAX_BATCH_IDS = 200
 """Rows of one INSERT, ids of one IN."""
 

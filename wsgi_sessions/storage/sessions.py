@@ -21,8 +21,6 @@ from .statements import Statement, computed_once, slot
 from .user_columns import is_exactly, is_spelled_alike
 from .users import UserStore
 
-__all__ = ["MAX_LISTED_SESSIONS", "FoundSession", "SessionStore"]
-
 MAX_LISTED_SESSIONS = 1000
 """No list of sessions has more rows."""
 _MAX_ADDRESS_LENGTH = 45

@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 
 import peewee
 
-__all__ = ["Statement", "compile_query", "computed_once", "records_of", "slot"]
-
 T = TypeVar("T")
 
 

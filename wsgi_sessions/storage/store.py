@@ -10,7 +10,8 @@ from ..errors import ConfigurationError, StoreUnavailableError, UserAlreadyExist
 from ..records import Account, EndReason, UserRecord
 from .accounts import CREDENTIAL, AccountStore
 from .attempts import AttemptStore
-from .connections import Connections, IntegrityConflict
+from .connections import Connections
+from .driver_errors import IntegrityConflict
 from .meta import MetaStore
 from .models import Models
 from .outages import Outages
@@ -23,8 +24,6 @@ from .sessions import SessionStore
 from .tables import Tables
 from .user_columns import UserColumns
 from .users import UserStore
-
-__all__ = ["Store"]
 
 T = TypeVar("T")
 

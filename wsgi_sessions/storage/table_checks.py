@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
 from .connections import Connections
-from .dialects import Dialect
-
-__all__ = ["FoundTables"]
+from .dialects.dialect import Dialect
 
 _WIDTHS = {"bool": 1, "tinyint": 1, "smallint": 2, "mediumint": 3, "bigint": 8, "bigserial": 8}
 

@@ -10,8 +10,6 @@ from .meta import MetaStore
 from .models import Models
 from .table_checks import FoundTables
 
-__all__ = ["Tables", "refuse_other_users"]
-
 _USER_MODEL = "user_model"
 """The name in ``meta`` under which is kept whose sessions these are."""
 

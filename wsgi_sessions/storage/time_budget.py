@@ -11,17 +11,6 @@ from contextvars import ContextVar, Token
 
 from ..clock import monotonic_ms
 
-__all__ = [
-    "Budget",
-    "begin_budget",
-    "current_budget",
-    "end_budget",
-    "is_spending",
-    "left_ms",
-    "limited_to",
-    "spending",
-]
-
 
 class Budget:
     """What is left, in milliseconds; only time spent on the database is taken from it.

@@ -11,8 +11,6 @@ import peewee
 
 from ..clock import datetime_from_ms, ms_from_datetime
 
-__all__ = ["ms_from_column", "ms_to_column", "slack_ms"]
-
 _HOUR_MS = 3_600_000
 _MAX_SECONDS = 100_000_000_000
 """As seconds the year 5138, as milliseconds 1973."""

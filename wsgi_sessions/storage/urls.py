@@ -15,8 +15,6 @@ import peewee
 
 from ..errors import ConfigurationError
 
-__all__ = ["DEFAULT_TIMEOUT_MS", "SCHEMES", "find_database", "open_url"]
-
 DEFAULT_TIMEOUT_MS = 5000
 """How long a caller waits for the database by default."""
 

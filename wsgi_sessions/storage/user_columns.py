@@ -18,8 +18,6 @@ from .runner import Runner
 from .statements import Statement, computed_once, slot
 from .timestamps import ms_from_column, ms_to_column, slack_ms
 
-__all__ = ["EmailSearch", "UserColumns", "is_exactly", "is_spelled_alike"]
-
 
 class UserColumns:
     """Converts between records and rows of the user table, which may be the application's."""

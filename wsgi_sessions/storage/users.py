@@ -12,8 +12,6 @@ from .runner import Runner
 from .statements import Statement, computed_once, slot
 from .user_columns import EmailSearch, UserColumns, has_email, is_exactly, is_spelled_alike
 
-__all__ = ["UserStore"]
-
 
 class UserStore:
     """The users of one database."""

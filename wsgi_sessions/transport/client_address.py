@@ -13,15 +13,6 @@ from typing import Any, NamedTuple
 
 from ..config.networks import Network
 
-__all__ = [
-    "Client",
-    "ForwardedElement",
-    "is_same_network",
-    "read_address_and_scheme",
-    "read_client",
-    "read_elements",
-]
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAX_HOPS = 32

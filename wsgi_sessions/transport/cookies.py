@@ -15,8 +15,6 @@ from ..records import PresentedToken
 if TYPE_CHECKING:
     from ..sessions.tokens import TokenSigner
 
-__all__ = ["PresentedCookies", "SessionCookies", "Siblings", "newest_of_each_session"]
-
 Siblings = tuple[PresentedToken, ...]
 """Tokens of one session and generation, as one request presents them; mostly one."""
 

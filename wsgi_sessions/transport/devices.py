@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["UNKNOWN_DEVICE", "device_in_words"]
-
 UNKNOWN_DEVICE = "Unknown device"
 
 _MAX_USER_AGENT_CHARACTERS = 512

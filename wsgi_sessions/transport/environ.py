@@ -17,28 +17,6 @@ if TYPE_CHECKING:
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
 
-__all__ = [
-    "END_REASON_KEY",
-    "ENVIRON_KEYS",
-    "MAX_SHORT_BODY_BYTES",
-    "REQUEST_KEY",
-    "SESSION_KEY",
-    "USER_KEY",
-    "asks_for_json",
-    "find_cookies",
-    "find_environ",
-    "find_handle",
-    "find_source",
-    "get_end_reason",
-    "get_request",
-    "get_session",
-    "get_user",
-    "inject",
-    "mount_path",
-    "read_facts",
-    "without_sessions",
-]
-
 SESSION_KEY = "wsgi_sessions.session"
 USER_KEY = "wsgi_sessions.user"
 REQUEST_KEY = "wsgi_sessions.request"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["HeaderLines", "with_our_headers"]
-
 HeaderLines = list[tuple[str, str]]
 
 # A directive up to the next comma that stands outside of a quoted string (RFC 9110, 5.6.4).

@@ -11,8 +11,6 @@ from ..config.settings import SessionConfig
 from ..errors import ConfigurationError
 from ..manager import SessionManager
 
-__all__ = ["check_app", "check_manager"]
-
 
 def check_app(app: Any, *, call: str) -> None:
     """Raise ``ConfigurationError`` unless something can be called like a WSGI application.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ResponseStartedError, StoreUnavailableError
 from ..records import EndReason, ReadOptions
 from ..sessions.creation import Replaced
-from ..sessions.session import Session, SessionData, SignIn, User
+from ..sessions.data import SessionData
+from ..sessions.session import Session, SignIn, User
 from ..sessions.validation import Validation
 from ..transport.environ import asks_for_json, inject, read_facts
 from ..transport.response_headers import HeaderLines
@@ -22,8 +23,6 @@ from .response_cookies import ResponseCookies
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
-
-__all__ = ["Exchange"]
 
 _AGAIN = ReadOptions(authoritative=True, allow_refresh=False)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["FILE_WRAPPER_KEY", "FileWatch"]
-
 FILE_WRAPPER_KEY = "wsgi.file_wrapper"
 
 

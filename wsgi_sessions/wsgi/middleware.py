@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from .request import SessionRequest
 
-__all__ = ["Endpoints", "Middleware"]
-
 _AS_USUAL = ReadOptions()
 _CALL = "SessionMiddleware(app, manager)"
 

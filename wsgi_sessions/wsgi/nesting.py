@@ -11,8 +11,6 @@ from ..transport.environ import REQUEST_KEY, find_handle
 if TYPE_CHECKING:
     from .exchange import Exchange
 
-__all__ = ["find_exchange", "is_served", "share_session"]
-
 
 def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchange | None:
     """Return the exchange of a manager in an environ, also inside that of another manager."""

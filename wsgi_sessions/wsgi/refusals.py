@@ -9,8 +9,6 @@ from http import HTTPStatus
 from ..errors import AnswerableError, MethodNotAllowedError, StoreUnavailableError
 from ..transport.response_headers import HeaderLines
 
-__all__ = ["Refusal", "refusal_of"]
-
 _UNAVAILABLE = "The service is away for a moment; please try again."
 _PHRASES = {one.value: one.phrase for one in HTTPStatus}
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..manager import SessionManager
     from .exchange import Exchange
 
-__all__ = ["SessionRequest"]
-
 
 class SessionRequest:
     """One request's session, and what can be done with it.

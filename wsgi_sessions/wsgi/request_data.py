@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import ResponseStartedError, SessionDataLostError, StoreUnavailableError
 from ..records import SessionRecord
-from ..sessions.session import Session, SessionData
+from ..sessions.data import SessionData
+from ..sessions.session import Session
 
 if TYPE_CHECKING:
     from .exchange import Exchange
-
-__all__ = ["RequestData", "Unsaved"]
 
 Operations = Mapping[str, str | None]
 Unsaved = tuple[SessionRecord, str]

@@ -12,8 +12,6 @@ from ..sessions.validation import Validation
 from ..transport.cookies import PresentedCookies
 from ..transport.response_headers import HeaderLines
 
-__all__ = ["ResponseCookies"]
-
 
 class _Copy(NamedTuple):
     """What a cached copy is sealed from, and the token that it stands beside."""

@@ -21,12 +21,6 @@ from .steps import fail, plant_token, require_session, session_seen_by_app, star
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = [
-    "assert_bound_to_address",
-    "assert_forged_token_refused",
-    "assert_no_session_fixation",
-]
-
 ELSEWHERE = ("203.0.113.66", "198.51.100.66", "2001:db8:66::66")
 """Addresses that documentation may use (RFC 5737, RFC 3849)."""
 

@@ -19,8 +19,6 @@ from .steps import (
     visit,
 )
 
-__all__ = ["assert_cached_copy_is_bounded"]
-
 
 def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) -> None:
     """Assert that a cached copy is not used beside another token, nor beyond any limit.

@@ -31,13 +31,6 @@ from .steps import (
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = [
-    "assert_limits_are_kept",
-    "assert_sensitive_calls_are_guarded",
-    "assert_throttle_opens_again",
-    "assert_trusted_proxies_are_believed",
-]
-
 _MAX_VISITS = 200
 _MAX_TRIES = 20
 """How many times ``throttle.tries`` wrong passwords are tried before one must be refused."""

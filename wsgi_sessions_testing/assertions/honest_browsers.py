@@ -10,8 +10,6 @@ from .rotation_scenario import RotationScenario, is_given_cookie
 from .sessions import assert_rotated
 from .steps import plant_token
 
-__all__ = ["check_honest_browsers"]
-
 _MOMENT_MS = 1000
 _CRASHES_AFTER_MS = 5000
 

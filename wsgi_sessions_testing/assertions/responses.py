@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wsgi_sessions.config.settings import CookieConfig
+from wsgi_sessions.config.parts import CookieConfig
 
 from ..browser.browser import Browser
 from ..browser.caching import reasons_to_store, varies_by_cookie
@@ -17,15 +17,6 @@ from .steps import fail
 
 if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
-
-__all__ = [
-    "CookieFlags",
-    "assert_cookie_flags",
-    "assert_not_shared_cacheable",
-    "find_cache_fault",
-    "find_cookie_faults",
-    "is_session_cookie",
-]
 
 AS_CONFIGURED = "as configured"
 

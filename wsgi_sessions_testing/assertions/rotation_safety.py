@@ -12,6 +12,7 @@ from wsgi_sessions.sessions.policy import absolute_end_ms
 from wsgi_sessions.sessions.session import Session
 
 from ..browser.browser import Browser
+from ..fakes.clock import fake_clock
 from .honest_browsers import check_honest_browsers
 from .rotation_scenario import (
     WINDOW_IN_GRACES,
@@ -21,10 +22,8 @@ from .rotation_scenario import (
     time_left_ms,
 )
 from .sessions import assert_rotated, assert_signed_in, assert_signed_out
-from .steps import fail, fake_clock, live_session, page_for, session_seen_by_app, visit, wait_in_use
+from .steps import fail, live_session, page_for, session_seen_by_app, visit, wait_in_use
 from .thieves import check_thieves
-
-__all__ = ["assert_rotation_safe"]
 
 _MOMENT_MS = 1000
 

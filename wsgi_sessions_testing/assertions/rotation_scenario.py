@@ -20,14 +20,6 @@ from ..fakes.instrumentation import WRITE, StoreCall, WatchedStore
 from .responses import is_session_cookie
 from .steps import advance, fail, session_seen_by_app, wait_in_use
 
-__all__ = [
-    "WINDOW_IN_GRACES",
-    "RotationScenario",
-    "is_given_cookie",
-    "rotation_interval_ms",
-    "time_left_ms",
-]
-
 WINDOW_IN_GRACES = 3
 """How long after a confirmation any sibling is accepted, in units of ``rotation_grace``."""
 _UNSAVED_MS = 30_000

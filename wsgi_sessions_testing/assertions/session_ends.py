@@ -9,17 +9,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.errors import InvalidCredentialsError, SessionLimitReached
-from wsgi_sessions.manager import SignIn
+from wsgi_sessions.sessions.session import SignIn
 
 from ..bench import Bench
 from ..browser.browser import Browser
+from ..fakes.clock import fake_clock
 from ..fakes.managers import sibling
 from ..schedules import Schedules
 from .sessions import assert_signed_out
 from .steps import (
     advance,
     fail,
-    fake_clock,
     live_session,
     page_for,
     passwords_for,
@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
     from ..fakes.workers import Worker
-
-__all__ = [
-    "assert_logout_is_final",
-    "assert_password_change_is_final",
-    "assert_revocation_is_final",
-    "assert_revocation_within",
-]
 
 MAX_STEPS = 8
 """A request has fewer points than this at which another can run before it goes on."""

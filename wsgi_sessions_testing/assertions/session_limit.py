@@ -18,8 +18,6 @@ from .steps import advance
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["assert_limit_holds"]
-
 ROUNDS = 10
 
 

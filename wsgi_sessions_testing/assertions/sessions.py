@@ -13,13 +13,6 @@ from ..fakes.network import Fate
 from ..schedules import Schedules
 from .steps import fail, require_session
 
-__all__ = [
-    "assert_rotated",
-    "assert_session_data_is_kept",
-    "assert_signed_in",
-    "assert_signed_out",
-]
-
 _ITEMS, _COUNT = "assert_session_data_is_kept: items", "assert_session_data_is_kept: count"
 _FIRST, _SECOND = "assert_session_data_is_kept: first", "assert_session_data_is_kept: second"
 _TURNS = (_FIRST, _SECOND)

@@ -16,23 +16,6 @@ from ..fakes.clock import fake_clock
 if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = [
-    "advance",
-    "fail",
-    "fake_clock",
-    "live_session",
-    "page_for",
-    "passwords_for",
-    "plant",
-    "plant_copy",
-    "plant_token",
-    "require_session",
-    "session_seen_by_app",
-    "start_anonymous",
-    "visit",
-    "wait_in_use",
-]
-
 MAX_VISITS = 5000
 _NOT_SIGNED_IN = "the browser was not signed in before"
 

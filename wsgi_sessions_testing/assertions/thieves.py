@@ -16,8 +16,6 @@ from .rotation_scenario import RotationScenario
 from .sessions import assert_signed_out
 from .steps import plant_token, session_seen_by_app
 
-__all__ = ["check_thieves"]
-
 STOLEN, OFFERED, CAUGHT_UP = "stolen", "offered", "caught up"
 """What the thief presents: see ``_ThiefScenario.thief_asks``."""
 SIGNED_OUT = "a browser was signed out by its own rotation"

@@ -23,13 +23,6 @@ from .steps import (
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = [
-    "assert_doubled_cookies_do_no_harm",
-    "assert_freshness_ends",
-    "assert_older_secrets_are_good",
-    "assert_purge_is_safe",
-]
-
 _NEWEST, _UNKNOWN = "the-newest-secret-of-all-" * 2, "a-secret-that-nobody-knows-" * 2
 
 

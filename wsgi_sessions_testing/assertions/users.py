@@ -17,12 +17,6 @@ from .steps import advance, fail, page_for, passwords_for, session_seen_by_app, 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = [
-    "assert_data_follows_its_owner",
-    "assert_ends_reach_whom_they_should",
-    "assert_remembered_as_asked",
-]
-
 OWNER, STRANGER = "owner@example.org", "stranger@example.org"
 _KEPT = "assert_data_follows_its_owner"
 

@@ -12,9 +12,8 @@ from urllib.parse import urljoin
 import peewee
 from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
-from wsgi_sessions.manager import SignIn
 from wsgi_sessions.sessions.policy import cookie_lifetime_ms
-from wsgi_sessions.sessions.session import Session, User
+from wsgi_sessions.sessions.session import Session, SignIn, User
 
 from ..factories import Factories
 from ..fakes.network import LostResponse
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..fakes.workers import Worker
-
-__all__ = ["Browser", "PreparedRequest", "RequestOptions"]
 
 
 class RequestOptions(TypedDict, total=False):

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = ["reasons_to_store", "varies_by_cookie"]
-
 _CACHEABLE_BY_DEFAULT = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
 """Heuristically cacheable status codes (RFC 9110, section 15.1)."""
 _DIRECTIVE = re.compile(r'\s*([^\s=,"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?\s*(?:,|$)')

@@ -9,8 +9,6 @@ from wsgi_sessions.clock import has_passed
 from .cookie_rules import PREFIXES, is_trustworthy, matches_domain, matches_path, split_url
 from .set_cookie import UnreadableCookieError
 
-__all__ = ["Cookie", "CookieKey", "RefusedCookie", "check_prefix"]
-
 CookieKey = tuple[str, str, bool, str]
 """Name, domain, whether it is for the host alone, and path: a jar holds one cookie of each."""
 

@@ -11,19 +11,6 @@ from urllib.parse import urlsplit
 
 from .set_cookie import SetCookie, UnreadableCookieError
 
-__all__ = [
-    "PREFIXES",
-    "cookie_domain",
-    "default_path",
-    "is_same_site",
-    "is_trustworthy",
-    "matches_domain",
-    "matches_path",
-    "site_of",
-    "split_url",
-]
-
-
 PREFIXES = ("__Host-Http-", "__Http-", "__Host-", "__Secure-")
 """Prefixes of cookie names that demand attributes; a prefix of another one comes after it."""
 

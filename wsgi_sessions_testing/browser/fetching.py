@@ -13,8 +13,6 @@ from wsgi_sessions.transport.environ import MAX_SHORT_BODY_BYTES
 
 from .cookie_rules import is_same_site, is_trustworthy
 
-__all__ = ["Draft", "Form", "encode_form", "header_lines"]
-
 Form = Mapping[str, str] | Sequence[tuple[str, str]]
 
 

@@ -16,8 +16,6 @@ from wsgi_sessions.events import Events, SessionEvent
 from ..fakes.network import Fate
 from .cookie import RefusedCookie
 
-__all__ = ["EventLog", "Exchange", "Note", "render_history", "shorten"]
-
 _OMITTED = frozenset({"purge_done"})
 _SLOW_MS = 1000
 """A shorter time between a request and its answer is not shown."""

@@ -20,8 +20,6 @@ from .cookie_rules import (
 )
 from .set_cookie import SetCookie, UnreadableCookieError, parse_set_cookie
 
-__all__ = ["CookieJar"]
-
 _MAX_LIFE_S = 400 * 24 * 3600
 _LONG_AGO_MS = -1
 _MAX_OF_A_SITE = 180

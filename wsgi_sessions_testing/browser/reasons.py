@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .cookie import Cookie
     from .sender import Sender
 
-__all__ = ["Standing", "end_reason", "find_standing", "tokens_held", "why_signed_out"]
-
 _REFUSED_AS = {
     Outcome.IP_MISMATCH: EndReason.IP_MISMATCH,
     Outcome.REPLAY: EndReason.REPLAYED,

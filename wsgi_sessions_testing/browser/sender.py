@@ -34,8 +34,6 @@ from .wsgi_client import call_app
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["PreparedRequest", "Sender"]
-
 T = TypeVar("T")
 
 

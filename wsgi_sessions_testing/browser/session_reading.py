@@ -15,8 +15,6 @@ from wsgi_sessions.transport.environ import read_facts
 
 from ..fakes.instrumentation import unwatched
 
-__all__ = ["find_and_judge", "is_secure_for", "read_session"]
-
 
 def read_session(manager: SessionManager, environ: Mapping[str, Any]) -> Session | None:
     """Return the live session of an environ by the product's own judgement, or None.

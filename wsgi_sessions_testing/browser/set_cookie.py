@@ -9,8 +9,6 @@ from typing import Any
 
 from wsgi_sessions.clock import ms_from_datetime
 
-__all__ = ["SetCookie", "UnreadableCookieError", "parse_cookie_date_ms", "parse_set_cookie"]
-
 _MAX_PAIR_BYTES = 4096
 _MAX_ATTRIBUTE_BYTES = 1024
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["USER_AGENTS", "find_user_agent"]
-
 USER_AGENTS = {
     "Firefox on Linux": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
     "Firefox on Windows": (

@@ -10,8 +10,6 @@ from wsgiref.validate import validator
 
 from webob import Request, Response  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = ["call_app"]
-
 _calls_under_way = 0
 
 

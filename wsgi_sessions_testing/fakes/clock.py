@@ -12,8 +12,6 @@ from typing import Any
 
 from wsgi_sessions.clock import datetime_from_ms, ms_from_datetime
 
-__all__ = ["START", "FakeClock", "SkewedClock", "fake_clock", "real_ns"]
-
 START = datetime(2030, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 """Where every ``FakeClock`` starts unless told otherwise: a Tuesday noon, UTC."""
 

@@ -18,11 +18,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.storage.connections import Connections
-from wsgi_sessions.storage.dialects import MySQL
+from wsgi_sessions.storage.dialects.mysql import MySQL
 
 from ..settings import settings_for_tests
-
-__all__ = ["ServerDatabase", "added_rows_removed"]
 
 _COLUMNS = """
     SELECT table_name, column_name, data_type FROM information_schema.columns

@@ -18,8 +18,6 @@ from wsgi_sessions.manager import SessionManager
 from .clock import FakeClock
 from .instrumentation import READ, WRITE, StoreCall, WatchedStore
 
-__all__ = ["Faults", "WorkerKilled"]
-
 _BOTH = (READ, WRITE)
 
 

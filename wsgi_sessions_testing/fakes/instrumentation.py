@@ -13,21 +13,6 @@ from typing import Any, Protocol, TypeVar, cast
 from wsgi_sessions.sessions.revocation_feed import FeedReading, RevocationFeed
 from wsgi_sessions.storage.store import Store
 
-__all__ = [
-    "READ",
-    "RESPOND",
-    "UNWATCHED",
-    "WRITE",
-    "SessionReads",
-    "StoreCall",
-    "WatchedStore",
-    "Watcher",
-    "pause_at",
-    "paused_by",
-    "unwatched",
-    "watch_feed",
-]
-
 READ = "read"
 WRITE = "write"
 UNWATCHED = "unwatched"

@@ -16,8 +16,6 @@ from wsgi_sessions.transport.response_headers import HeaderLines
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Interception", "inner_app"]
-
 _KEY = "wsgi_sessions_testing.interception"
 
 

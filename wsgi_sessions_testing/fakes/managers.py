@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from wsgi_sessions.storage.store import Store
 
-__all__ = ["manager_of", "running_with", "sibling"]
-
 
 def manager_of(parts: Parts, kind: type[SessionManager] = SessionManager) -> SessionManager:
     """Return a manager made of given parts."""

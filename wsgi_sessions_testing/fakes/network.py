@@ -14,8 +14,6 @@ from wsgi_sessions.clock import Clock
 
 from .clock import fake_clock
 
-__all__ = ["Fate", "HeldResponse", "LostResponse", "Network", "Trouble"]
-
 Meanwhile = Callable[[], object] | timedelta | float
 """What happens while something is slow: a call, or so much time (a number is seconds) passes."""
 

@@ -15,8 +15,6 @@ from wsgi_sessions import Clock, SocialProvider, SystemClock, oidc
 
 from ..extras import from_extra
 
-__all__ = ["LocalIssuer"]
-
 CLIENT_ID = "client-of-tests"
 _MINUTES_15 = 900
 

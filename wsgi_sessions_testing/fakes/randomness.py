@@ -14,8 +14,6 @@ from wsgi_sessions.sessions import tokens
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["SeededRandomness"]
-
 
 class SeededRandomness:
     """Makes everything in ``wsgi_sessions`` draw from a seed, until the block ends.

@@ -24,8 +24,6 @@ from .wrapping import find_session_middleware, rewrapped
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["Worker", "Workers"]
-
 
 class Worker:
     """One worker process: ``app`` is the application around a ``middleware`` of its own.

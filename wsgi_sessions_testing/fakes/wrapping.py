@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 from wsgi_sessions.middleware import SessionMiddleware
 
-__all__ = ["find_session_middleware", "rewrapped"]
-
 _NAMES_OF_INNER_APPS = ("app", "wsgi_app", "application", "wrapped")
 _MAX_LAYERS = 100
 

@@ -29,8 +29,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["DEVICES", "KEYS", "PLACES", "MachineBase", "standing_of"]
-
 DEVICES = ("Firefox on Linux", "Safari on iPhone", "Chrome on Windows")
 PLACES = (
     *("127.0.0.1", "127.0.0.77", "203.0.113.66"),

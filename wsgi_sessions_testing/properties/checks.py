@@ -19,8 +19,6 @@ from .reference_model import AGAIN, CATCH_UP, Expected, ReferenceSession, Shown
 if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
-__all__ = ["MachineChecks"]
-
 
 class MachineChecks(MachineBase):
     """Sends requests, and checks each answer against the reference model."""

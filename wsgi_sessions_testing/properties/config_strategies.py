@@ -10,15 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 from wsgi_sessions.clock import ms_from_duration
-from wsgi_sessions.config.settings import CookieConfig, SessionConfig
+from wsgi_sessions.config.parts import CookieConfig
+from wsgi_sessions.config.settings import SessionConfig
 
 from ..extras import from_extra
 from ..settings import settings_for_tests, with_changes
 
 with from_extra("testing", "Hypothesis", "wsgi_sessions_testing.strategies"):
     from hypothesis import strategies as st
-
-__all__ = ["configs"]
 
 _DAY_S = 86_400
 _MAX_MS = 60 * _DAY_S * 1000

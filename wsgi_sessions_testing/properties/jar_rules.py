@@ -15,8 +15,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import precondition, rule
 
-__all__ = ["JarRules"]
-
 
 class JarRules(MachineChecks):
     """What happens to a jar, and how its requests reach the app."""

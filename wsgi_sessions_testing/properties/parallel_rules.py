@@ -15,8 +15,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import rule
 
-__all__ = ["ParallelRules"]
-
 ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
     [[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]
 )

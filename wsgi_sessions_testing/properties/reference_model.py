@@ -11,16 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from wsgi_sessions.config.settings import SessionConfig
 
-__all__ = [
-    "AGAIN",
-    "CATCH_UP",
-    "NEXT",
-    "Expected",
-    "ReferenceSession",
-    "Shown",
-    "Standing",
-]
-
 NEXT, AGAIN, CATCH_UP = "the next", "the same again", "a catch-up"
 """The kinds of offers."""
 

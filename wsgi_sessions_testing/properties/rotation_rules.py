@@ -18,8 +18,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import rule
 
-__all__ = ["MOMENTS", "OFF_BY", "RotationRules"]
-
 MOMENTS = ("grace", "window", "upload", "pause", "early", "due", "refresh")
 """See ``MachineBase._come_to``."""
 

@@ -25,8 +25,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import precondition, rule
 
-__all__ = ["SessionMachine"]
-
 MAX_VISITS = 40
 
 

@@ -8,8 +8,6 @@ from wsgi_sessions.config.settings import SessionConfig
 
 from .reference_model import Shown, Standing
 
-__all__ = ["Theft"]
-
 
 @dataclass(slots=True)
 class Theft:

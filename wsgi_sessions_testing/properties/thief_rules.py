@@ -13,8 +13,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import precondition, rule
 
-__all__ = ["ThiefRules"]
-
 MAX_LOOT = 6
 VISITS = st.sampled_from(["o", "oo", "ot", "to", "oot", "oto", "too", "t", "tt", "tot"])
 """Who sends requests one after the other: the owner (o) or the thief (t)."""

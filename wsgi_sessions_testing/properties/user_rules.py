@@ -14,8 +14,6 @@ with from_extra("testing", "Hypothesis", "SessionMachine"):
     from hypothesis import strategies as st
     from hypothesis.stateful import precondition, rule
 
-__all__ = ["EMAILS", "UserRules"]
-
 EMAILS = ("ada@example.org", "bob@example.org")
 
 

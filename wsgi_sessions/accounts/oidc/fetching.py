@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-__all__ = ["Deadline", "fetch_json"]
-
 TIMEOUT_SECONDS = 5
 MAX_ANSWER_BYTES = 256 * 1024
 

@@ -19,8 +19,6 @@ from ...config.providers import SocialProvider
 from ...errors import InvalidIdTokenError
 from .provider_keys import KeyStore
 
-__all__ = ["IdentityClaims", "clean_text", "verify_id_token"]
-
 LEEWAY_MS = 60_000
 """How far the clocks of a provider and of this server may differ."""
 

@@ -18,8 +18,6 @@ from ...errors import IdTokenNotSupportedError, ProviderUnavailableError
 from ...events import Events
 from ...fork_safety import notice_fork, renew_locks_in_child
 
-__all__ = ["KeyStore", "KnownKeys"]
-
 FRESH_MS = 3_600_000
 """Keys younger than this are used without fetching them again."""
 

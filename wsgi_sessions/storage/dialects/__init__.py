@@ -13,8 +13,6 @@ from .mysql import MySQL
 from .postgres import Postgres
 from .sqlite import SQLite
 
-__all__ = ["DIALECTS", "Dialect", "MySQL", "Postgres", "SQLite", "find_dialect"]
-
 DIALECTS: tuple[Dialect, ...] = (SQLite(), Postgres(), MySQL())
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ..connections import Connections
 
-__all__ = ["Dialect", "execute", "is_readable"]
-
 
 class Dialect(ABC):
     """How one engine is spoken to. It has no state; the defaults are those of most servers."""

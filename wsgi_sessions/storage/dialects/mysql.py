@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ..connections import Connections
 
-__all__ = ["MySQL"]
-
 
 class MySQL(Dialect):
     """MariaDB and MySQL, over PyMySQL; an application's database may use other drivers."""

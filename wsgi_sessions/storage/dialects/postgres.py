@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ..connections import Connections
 
-__all__ = ["Postgres"]
-
 _TABLES_LOCK = int.from_bytes(b"wsgi_ses", "big")
 """The number of the lock that who creates tables takes."""
 

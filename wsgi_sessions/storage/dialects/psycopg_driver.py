@@ -12,8 +12,6 @@ from typing import Any
 from ...clock import monotonic_ms
 from ..time_budget import left_ms
 
-__all__ = ["connect", "limited"]
-
 _addresses_left: ContextVar[int] = ContextVar("wsgi_sessions_addresses_left", default=1)
 """How many addresses of a server may still be tried, the one that is tried now included."""
 

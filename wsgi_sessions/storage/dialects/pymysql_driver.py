@@ -11,8 +11,6 @@ from typing import Any
 from ...clock import monotonic_ms
 from ..time_budget import left_ms
 
-__all__ = ["connect", "limited"]
-
 _STEP_MS = 50
 """Time-outs are set in steps of this, so that most statements find theirs set already."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ..connections import Connections
 
-__all__ = ["SQLite"]
-
 
 class SQLite(Dialect):
     """SQLite: a file of this machine, which is locked as a whole."""
