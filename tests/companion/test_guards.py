@@ -161,8 +161,8 @@ def test_a_throttle_that_stays_as_it_is_is_shown(
 
 def test_a_proxy_that_is_not_believed_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "wsgi_sessions.transport.environ.read_address_and_scheme",
-        lambda environ, proxies: ("203.0.113.66", False),
+        "wsgi_sessions.transport.environ.read_client",
+        lambda environ, proxies: ("203.0.113.66", False, None),
     )
     with pytest.raises(AssertionError, match="the scheme by X-Forw"):
         check_wrapped(assert_trusted_proxies_are_believed, trusted_proxies=PROXIES)

@@ -11,7 +11,6 @@ from wsgi_sessions import SessionConfig
 from wsgi_sessions.transport.client_address import (
     is_same_network,
     normal_address,
-    read_address_and_scheme,
     read_client,
     read_elements,
 )
@@ -20,7 +19,7 @@ PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/
 
 
 def read(environ: dict[str, Any], proxies: Any = PROXIES) -> tuple[str | None, bool]:
-    return read_address_and_scheme({"wsgi.url_scheme": "http", **environ}, proxies)
+    return read_client({"wsgi.url_scheme": "http", **environ}, proxies)[:2]
 
 
 def test_without_proxies_headers_are_not_believed() -> None:

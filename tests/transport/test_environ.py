@@ -54,6 +54,14 @@ class TestFacts:
             None, None, False, "GET", ""
         )
 
+    @pytest.mark.parametrize("sent", [{}, {"HTTP_X_FORWARDED_FOR": "203.0.113.9"}])
+    def test_without_proxies_the_server_alone_is_believed(self, sent: dict[str, str]) -> None:
+        environ = {"REMOTE_ADDR": "::ffff:192.0.2.1", "wsgi.url_scheme": "wss", **sent}
+
+        facts = read_facts(environ, SessionConfig(secret=SECRET))
+
+        assert (facts.address, facts.is_https) == ("192.0.2.1", True)
+
     def test_trusted_proxy_is_heard(self) -> None:
         config = SessionConfig(secret=SECRET, trusted_proxies=cast(Any, ["10.0.0.0/8"]))
         environ = {

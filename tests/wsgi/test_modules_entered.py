@@ -22,7 +22,6 @@ PATH_OF_A_VALIDATED_REQUEST = {
     "wsgi/request.py",
     "wsgi/request_data.py",
     "transport/environ.py",
-    "transport/client_address.py",
     "transport/cookies.py",
     "transport/response_headers.py",
     "sessions/tokens.py",

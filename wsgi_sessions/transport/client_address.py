@@ -54,19 +54,6 @@ class _Hop(NamedTuple):
     host: str | None
 
 
-def read_address_and_scheme(
-    environ: Mapping[str, Any], trusted_proxies: Sequence[Network]
-) -> tuple[str | None, bool]:
-    """Return the client's address in normal form (None if unknown), and whether it used https.
-
-    Without trusted proxies both come from the server alone; with them see ``read_client``.
-    """
-    if not trusted_proxies:
-        is_https = environ.get("wsgi.url_scheme") in ("https", "wss")
-        return normal_address(environ.get("REMOTE_ADDR") or ""), is_https
-    return read_client(environ, trusted_proxies)[:2]
-
-
 def read_client(environ: Mapping[str, Any], trusted_proxies: Sequence[Network]) -> Client:
     """Return who sent a request, by what trusted proxies say.
 

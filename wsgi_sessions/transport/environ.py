@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..config.settings import SessionConfig
 from ..records import EndReason, RequestFacts
-from .client_address import read_address_and_scheme
+from .client_address import normal_address, read_client
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -39,7 +39,12 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFacts:
     """Collect what a request says of itself; nothing a client sends makes this fail."""
-    address, is_https = read_address_and_scheme(environ, config.trusted_proxies)
+    if config.trusted_proxies:
+        address, is_https, _ = read_client(environ, config.trusted_proxies)
+    else:
+        # Both come from the server alone.
+        address = normal_address(environ.get("REMOTE_ADDR") or "")
+        is_https = environ.get("wsgi.url_scheme") in ("https", "wss")
     user_agent = environ.get("HTTP_USER_AGENT")
     if user_agent is not None:
         user_agent = user_agent[:_MAX_USER_AGENT_CHARACTERS]
