@@ -32,7 +32,9 @@ from .settings import settings_for_tests
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from wsgi_sessions.config.keywords import SessionSettings
 
 MEMORY = "sqlite:///:memory:"
 
@@ -95,7 +97,7 @@ class Bench:
         config: SessionConfig | None = None,
         database: str | peewee.Database | None = None,
         clock: FakeClock | None = None,
-        **settings: Any,
+        **settings: Unpack[SessionSettings],
     ) -> None:
         self._inner_app = app
         self._config = config_for_tests(app) if config is None else config

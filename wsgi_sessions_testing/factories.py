@@ -196,12 +196,7 @@ class Factories:
         )
 
     def token_of(
-        self,
-        token: str,
-        *,
-        generation: int,
-        branch: str | None = None,
-        is_catch_up: bool = False,
+        self, token: str, *, generation: int, branch: str | None = None, is_catch_up: bool = False
     ) -> str:
         """Return another token of the same session, properly signed.
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsgi_sessions.config.parts import PasswordConfig
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.config.sources import read_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from wsgi_sessions.config.keywords import SessionSettings
 
 TEST_SECRET = "for-tests-alone:everybody-knows-this"
 
@@ -15,7 +20,9 @@ CHEAP_PASSWORDS = {"time_cost": 1, "parallelism": 1, "memory_cost_kib": 8}
 """The cheapest parameters argon2id has; lengths and limits stay as they are configured."""
 
 
-def settings_for_tests(config: SessionConfig | None = None, **changes: Any) -> SessionConfig:
+def settings_for_tests(
+    config: SessionConfig | None = None, **changes: Unpack[SessionSettings]
+) -> SessionConfig:
     """Return a configuration whose passwords are cheap to hash, otherwise as it was.
 
     Without ``config`` everything has its default, and the secret is ``TEST_SECRET``.

@@ -13,7 +13,7 @@ from wsgi_sessions import (
     get_session,
     get_user,
 )
-from wsgi_sessions_testing import Bench, Browser, FakeClock
+from wsgi_sessions_testing import Bench, Browser, FakeClock, settings_for_tests
 
 SECRET = "0123456789abcdef" * 2
 
@@ -69,3 +69,7 @@ def companion(bench: Bench, browser: Browser, clock: FakeClock) -> None:
     browser.get("/", json={})  # wrong: no such option
     browser.session_token = "made up"  # wrong: read alone
     bench.new_browser(5)  # wrong: a user agent is text
+    Bench(None, expire_in=60)  # wrong: expires_in
+    Bench(None, ip_binding="never")  # wrong: no such word
+    settings_for_tests(expire_in=60)  # wrong: expires_in
+    settings_for_tests(expires_in="soon")  # wrong: no duration

@@ -127,11 +127,7 @@ def assert_bound_to_address(browser: Browser, *, elsewhere: str | None = None) -
         far = (place for place in ELSEWHERE if _why_accepted(place, home, config) is None)
         near = (place for place in _next_to(home, config) if not _why_accepted(place, home, config))
         places = [*near, next(far)]
-    claims = {
-        "X-Forwarded-For": home,
-        "Forwarded": _forwarded(home),
-        "X-Real-IP": home,
-    }
+    claims = {"X-Forwarded-For": home, "Forwarded": _forwarded(home), "X-Real-IP": home}
     for place in places:
         assert place is not None
         for headers in ({}, *({name: value} for name, value in claims.items()), claims):

@@ -9,15 +9,7 @@ from wsgi_sessions.sessions.cookie_cache import CookieCache
 from ..browser.browser import Browser
 from ..fakes.instrumentation import SessionReads
 from ..fakes.managers import sibling
-from .steps import (
-    advance,
-    fail,
-    page_for,
-    plant_copy,
-    session_seen_by_app,
-    start_anonymous,
-    visit,
-)
+from .steps import advance, fail, page_for, plant_copy, session_seen_by_app, start_anonymous, visit
 
 
 def assert_cached_copy_is_bounded(browser: Browser, *, page: str | None = None) -> None:

@@ -19,14 +19,7 @@ from ..browser.browser import Browser
 from ..browser.cookie_rules import matches_path
 from .attacks import ELSEWHERE, addresses_of_proxies
 from .responses import CookieFlags, find_cookie_faults
-from .steps import (
-    advance,
-    fail,
-    passwords_for,
-    session_seen_by_app,
-    start_anonymous,
-    wait_in_use,
-)
+from .steps import advance, fail, passwords_for, session_seen_by_app, start_anonymous, wait_in_use
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -66,11 +66,7 @@ def assert_logout_is_final(
 
 
 def assert_revocation_within(
-    browser: Browser,
-    seconds: float,
-    *,
-    workers: Iterable[Worker] = (),
-    page: str | None = None,
+    browser: Browser, seconds: float, *, workers: Iterable[Worker] = (), page: str | None = None
 ) -> None:
     """Assert that a session revoked elsewhere is refused by each worker within so many seconds.
 

@@ -111,13 +111,13 @@ def assert_older_secrets_are_good(app: WSGIApplication) -> None:
     On a bench of its own, with a secret that is newer than those of the app.
     """
     before = config_for_tests(app)
-    older = before.secret if isinstance(before.secret, tuple) else (before.secret,)
-    with Bench(app, config=before, secret=(_NEWEST, *older)) as bench:
+    older = [before.secret] if isinstance(before.secret, str) else before.secret
+    with Bench(app, config=before, secret=[_NEWEST, *older]) as bench:
         browser = bench.new_browser()
         browser.sign_in("owner@example.org")
         page, newest = page_for(browser, None), TokenSigner([_NEWEST])
         for secret in older:
-            _resign(browser, str(secret))
+            _resign(browser, secret)
             visit(browser, page)
             if session_seen_by_app(browser) is None:
                 fail("a token under an older secret is refused", browser)

@@ -215,10 +215,7 @@ class Browser(Sender):
         self.cookies.restart()
 
     def crash(
-        self,
-        seconds_unsaved: float | timedelta = 30,
-        *,
-        keeps_session_cookies: bool = True,
+        self, seconds_unsaved: float | timedelta = 30, *, keeps_session_cookies: bool = True
     ) -> None:
         """Kill the browser and start it again, with the jar as it was on disk.
 

@@ -47,12 +47,7 @@ def varies_by_cookie(response: Response) -> bool:
 
 
 def _why_stored(
-    response: Response,
-    name: str,
-    *,
-    method: str,
-    is_authorized: bool,
-    has_expires: bool,
+    response: Response, name: str, *, method: str, is_authorized: bool, has_expires: bool
 ) -> str | None:
     """Return what in one field lets a shared cache store a response, or None."""
     directives = _parse(response, name)

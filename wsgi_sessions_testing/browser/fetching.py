@@ -22,12 +22,7 @@ def encode_form(form: Form) -> str:
 
 
 def header_lines(
-    method: str,
-    url: str,
-    *,
-    origin: str,
-    is_navigation: bool,
-    user_agent: str,
+    method: str, url: str, *, origin: str, is_navigation: bool, user_agent: str
 ) -> dict[str, str | None]:
     """Return the headers a browser adds by itself when a page of ``origin`` asks for a URL."""
     relation = _relation(origin, url)

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from .cookie import Cookie
     from .sender import Sender
 
-_REFUSED_AS = {
-    Outcome.IP_MISMATCH: EndReason.IP_MISMATCH,
-    Outcome.REPLAY: EndReason.REPLAYED,
-}
+_REFUSED_AS = {Outcome.IP_MISMATCH: EndReason.IP_MISMATCH, Outcome.REPLAY: EndReason.REPLAYED}
 
 
 class Standing(NamedTuple):

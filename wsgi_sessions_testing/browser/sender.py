@@ -332,11 +332,7 @@ class Sender:
         return urljoin(self.base_url + "/", self.manager.config.cookie.path)
 
     def _own_draft(
-        self,
-        method: str,
-        headers: Mapping[str, str] | None = None,
-        *,
-        jar: CookieJar | None = None,
+        self, method: str, headers: Mapping[str, str] | None = None, *, jar: CookieJar | None = None
     ) -> Draft:
         """Make a request to the path of session cookies, with those of another jar if given."""
         url = self._cookie_url

@@ -111,10 +111,7 @@ class ServerDatabase:
         # TRUNCATE takes longer on both servers for the few rows that a test leaves.
         quote = self._server.database.quote[0]
         for table in self._tables:
-            self._server.write(
-                f"DELETE FROM {quote}{self.name}{quote}.{quote}{table}{quote}",
-                (),
-            )
+            self._server.write(f"DELETE FROM {quote}{self.name}{quote}.{quote}{table}{quote}", ())
 
 
 def _machine_name() -> str:

@@ -62,10 +62,7 @@ class Interception:
         return self._middleware.app is interceptor
 
     def answer(
-        self,
-        app: WSGIApplication,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
+        self, app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Act, or call the app; 404 if the middleware has passed the request on untouched."""
 

@@ -30,12 +30,7 @@ class MachineChecks(MachineBase):
         self._look(self.browsers[which], worker)
 
     def _apply(
-        self,
-        session: ReferenceSession,
-        expected: Expected,
-        shown: Shown,
-        *,
-        is_thief: bool = False,
+        self, session: ReferenceSession, expected: Expected, shown: Shown, *, is_thief: bool = False
     ) -> None:
         """Add a validated request to the session's past, and check it by who has sent it."""
         if is_thief:
