@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
-from wsgi_sessions import SessionRequest, SystemClock
+from wsgi_sessions import SessionManager, SessionRequest, SystemClock
 from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
 from wsgi_sessions_testing import Bench, Browser, FakeClock
 
@@ -159,6 +159,10 @@ def change_of(judged: SessionRecord, **changes: Any) -> Change:
         authenticated_at_ms=judged.authenticated_at_ms,
     )
     return change._replace(**changes)
+
+
+def is_purge_due(manager: SessionManager) -> bool:
+    return manager.clock.now_ms() not in manager.parts.purger.rest_ms
 
 
 def in_parallel(work: Callable[[int], T], count: int) -> list[T]:

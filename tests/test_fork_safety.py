@@ -60,9 +60,9 @@ HOLDERS: dict[str, tuple[Callable[[SessionManager], Any], Callable[[SessionManag
 
 
 def purge(manager: SessionManager) -> bool:
-    manager.parts.purger._due_at_ms = 0
+    manager.parts.purger.rest_ms = range(0)
     manager.parts.purger.purge_if_due()
-    return manager.parts.purger._due_at_ms > 0
+    return len(manager.parts.purger.rest_ms) > 0
 
 
 def note_a_try(manager: SessionManager) -> bool:

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions.api.wire import decode_object, encode, session_fields, user_fields
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.errors import InvalidValueError
 from wsgi_sessions.records import SessionRecord, UserRecord
 from wsgi_sessions.sessions.session import Session, User
 
 CREATED = 1_767_323_045_006  # 2026-01-02T03:04:05.006Z
 
+CONFIG = SessionConfig(secret="s" * 32)
 USER = UserRecord(7, "ada@example.org", True, "Ada", None, CREATED, CREATED + 1_000)
 SESSION = SessionRecord(
     id="s" * 24,
@@ -55,7 +57,7 @@ def test_user_is_shown_as_the_client_reads_one() -> None:
 
 
 def test_session_is_shown_as_the_client_reads_one() -> None:
-    session = Session(SESSION, User(USER), judged_at_ms=CREATED, fresh_age_ms=1)
+    session = Session(SESSION, User(USER), config=CONFIG, judged_at_ms=CREATED)
     assert session_fields(session) == {
         "id": "s" * 24,
         "token": "s" * 24,
@@ -70,7 +72,7 @@ def test_session_is_shown_as_the_client_reads_one() -> None:
 
 
 def test_what_the_app_keeps_in_a_session_is_not_shown() -> None:
-    session = Session(SESSION, User(USER), judged_at_ms=CREATED, fresh_age_ms=1)
+    session = Session(SESSION, User(USER), config=CONFIG, judged_at_ms=CREATED)
     assert b"tea" not in encode(session_fields(session))
 
 

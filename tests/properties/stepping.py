@@ -160,6 +160,6 @@ def tell_session(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 def stepped_manager(manager: SessionManager, on_landed: Landed) -> SessionMiddleware:
     """Wrap a small app in a middleware whose validation stops at every step."""
     store: Any = SteppedStore(manager.parts.store, on_landed)
-    manager.parts.validator._store = store
+    manager.parts.validator.store = store
     manager.parts.feed._store = store
     return SessionMiddleware(tell_session, manager)

@@ -217,7 +217,7 @@ FAULTS = (
         "            session = self.parts.models.session\n"
         "            session.update({session.user_id: user.id}).where(session.id == Replaced.of(replaces).session_id).execute()\n"
         "            row, _ = self.parts.store.sessions.find(Replaced.of(replaces).session_id)\n"
-        "            return SignIn(User(user), self.parts.reader.to_session(row, user, now_ms=row.created_at_ms), None)\n"
+        "            return SignIn(User(user), Session(row, User(user), config=self.config, judged_at_ms=row.created_at_ms), None)\n"
         "        create = partial(\n",
     ),
     Fault(
@@ -334,12 +334,12 @@ FAULTS = (
     Fault(
         "a deleted user lives on in cached copies",
         "sessions/ending.py",
-        "is_deleted, ended = self._store.delete_user(\n"
+        "is_deleted, ended = self.store.delete_user(\n"
         "            user_id,\n"
-        "            now_ms=self._clock.now_ms(),\n"
-        "            skew_ms=self._config.rotation_grace_ms,\n"
+        "            now_ms=self.clock.now_ms(),\n"
+        "            skew_ms=self.config.rotation_grace_ms,\n"
         "        )",
-        "is_deleted, ended = self._store.users.delete(user_id), EndedSessions()",
+        "is_deleted, ended = self.store.users.delete(user_id), EndedSessions()",
     ),
     Fault(
         "a wrong password deletes the user",
@@ -350,8 +350,8 @@ FAULTS = (
     Fault(
         "a refresh makes a session fresh",
         "sessions/session.py",
-        "age_ms = self._judged_at_ms - self.record.authenticated_at_ms",
-        "age_ms = self._judged_at_ms - self.record.updated_at_ms",
+        "self.judged_at_ms - self.record.authenticated_at_ms",
+        "self.judged_at_ms - self.record.updated_at_ms",
     ),
     Fault(
         "a stale session is shown the list",
@@ -380,8 +380,8 @@ FAULTS = (
     Fault(
         "a sensitive call is content with a copy",
         "sessions/validation.py",
-        "may_use_copy = self._config.cookie_cache.enabled and not options.authoritative",
-        "may_use_copy = self._config.cookie_cache.enabled",
+        "may_use_copy = self.config.cookie_cache.enabled and not options.authoritative",
+        "may_use_copy = self.config.cookie_cache.enabled",
     ),
     Fault(
         "of several ends the feed is told one",
@@ -446,7 +446,7 @@ FAULTS = (
     Fault(
         "anybody ends anybody's session by its id",
         "sessions/ending.py",
-        "if found is None or not self._store.users.is_same(found.user_id, user_id):",
+        "if found is None or not self.store.users.is_same(found.user_id, user_id):",
         "if found is None:",
     ),
     Fault(
@@ -483,7 +483,7 @@ FAULTS = (
     Fault(
         "a list shows sessions past a limit",
         "sessions/reading.py",
-        "            if is_live(record, now_ms=now_ms, config=self._config)\n        ]",
+        "            if is_live(record, now_ms=now_ms, config=self.config)\n        ]",
         "        ]",
     ),
     Fault(

@@ -13,8 +13,7 @@ from wsgi_sessions.records import (
     PresentedToken,
     SessionRecord,
 )
-from wsgi_sessions.sessions.database_clock import put_clock_right
-from wsgi_sessions.sessions.policy import judge
+from wsgi_sessions.sessions.policy import judge, put_clock_right
 
 SECOND = 1000
 HOUR = 3600 * SECOND

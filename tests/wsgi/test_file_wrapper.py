@@ -10,6 +10,7 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 
 import pytest
 
+from tests.support import is_purge_due
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 
@@ -98,9 +99,9 @@ def test_a_file_is_not_wrapped_for_a_purge_that_is_due(
         return made[0]
 
     made: list[Any] = []
-    assert manager.parts.purger.is_due() is False
-    manager.parts.purger._due_at_ms = 0
-    assert manager.parts.purger.is_due()
+    assert not is_purge_due(manager)
+    manager.parts.purger.rest_ms = range(0)
+    assert is_purge_due(manager)
     answer = SessionMiddleware(app, manager)(environ_for(Server(kind), cookie), lambda *_: no_write)
     assert answer is made[0]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from ..clock import Clock, has_passed
+from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..errors import StoreUnavailableError
 from ..events import Events
@@ -43,20 +43,11 @@ class Purger:
         self._clock_check = clock_check
         self.renew_locks()
         renew_locks_in_child(self)
-        self._due_at_ms = clock.now_ms() + config.purge_interval_ms
+        self._rest()
 
     def renew_locks(self) -> None:
         """Replace the lock by a free one: in a forked child nobody is cleaning up."""
         self._lock = threading.Lock()
-
-    def is_due(self) -> bool:
-        """Return whether ``purge_interval`` has passed since this process last cleaned up.
-
-        Also if it would have to wait for longer than that: then the clock was ahead.
-        """
-        now_ms = self._clock.now_ms()
-        longest_ms = self._config.purge_interval_ms + self._config.clock_difference_ms
-        return has_passed(self._due_at_ms, now_ms) or self._due_at_ms - now_ms > longest_ms
 
     def purge(self, *, batch_rows: int = 500) -> int:
         """Delete at most a batch of each kind; return how many rows, 0 when done."""
@@ -80,7 +71,7 @@ class Purger:
         While there is more to delete, the next response does another batch, so no request waits
         for all of it.
         """
-        if not self.is_due():
+        if self._clock.now_ms() in self.rest_ms:
             return
         notice_fork()
         if not self._lock.acquire(blocking=False):
@@ -90,14 +81,19 @@ class Purger:
                 row_count = self.purge()
         except StoreUnavailableError as error:
             self._events.emit("database_error", details={"error": error})
-            self._wait()
+            self._rest()
         else:
             if row_count:
                 self._events.emit("purge_done", details={"row_count": row_count})
             else:
-                self._wait()
+                self._rest()
         finally:
             self._lock.release()
 
-    def _wait(self) -> None:
-        self._due_at_ms = self._clock.now_ms() + self._config.purge_interval_ms
+    def _rest(self) -> None:
+        """Clean up again after ``purge_interval``; before that, if the clock was ahead."""
+        now_ms = self._clock.now_ms()
+        self.rest_ms = range(
+            now_ms - self._config.clock_difference_ms, now_ms + self._config.purge_interval_ms
+        )
+        """The instants, by the clock, at which no clean-up is due."""

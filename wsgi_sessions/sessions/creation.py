@@ -51,22 +51,20 @@ class Replaced:
         return cls(given, reason=reason)
 
 
+@dataclass(eq=False)
 class SessionCreation:
     """Creates sessions in one database."""
 
-    def __init__(
-        self, store: Store, signer: TokenSigner, config: SessionConfig, clock: Clock
-    ) -> None:
-        self._store = store
-        self._signer = signer
-        self._config = config
-        self._clock = clock
+    store: Store
+    signer: TokenSigner
+    config: SessionConfig
+    clock: Clock
 
     def make_record(
         self, user_id: Any, *, facts: RequestFacts, remember: bool, data: str = "{}"
     ) -> tuple[SessionRecord, str]:
         """Return the row of a new session and its first token; nothing is written yet."""
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         secret = mint_secret()
         record = SessionRecord(
             id=session_id_from(secret),
@@ -81,7 +79,7 @@ class SessionCreation:
             authenticated_at_ms=now_ms,
             updated_at_ms=now_ms,
             last_seen_at_ms=now_ms,
-            expires_at_ms=first_expiry_ms(now_ms=now_ms, remember=remember, config=self._config),
+            expires_at_ms=first_expiry_ms(now_ms=now_ms, remember=remember, config=self.config),
             remember=remember,
             ip_address=facts.address,
             user_agent=facts.user_agent,
@@ -90,7 +88,7 @@ class SessionCreation:
             ended_at_ms=None,
             end_reason=None,
         )
-        return record, self._signer.write(secret, 0, record.branch)
+        return record, self.signer.write(secret, 0, record.branch)
 
     def create(
         self, user: UserRecord, *, remember_me: bool, facts: RequestFacts, replaced: Replaced
@@ -109,12 +107,12 @@ class SessionCreation:
         ``on_limit="reject"``.
         """
         # First of all, so that parallel sign-ins of a user come one after the other.
-        if not self._store.users.lock(record.user_id):
+        if not self.store.users.lock(record.user_id):
             raise LookupError(f"there is no user with the id {record.user_id!r}")
         ended, data = self._end_replaced(replaced, by=record)
         session = record._replace(data=data)
         # Inserted before the list is locked: then it waits for no other user's list.
-        self._store.sessions.insert(session)
+        self.store.sessions.insert(session)
         return session, ended + self._make_room(session)
 
     def _end_replaced(self, replaced: Replaced, *, by: SessionRecord) -> tuple[Ended, str]:
@@ -122,7 +120,7 @@ class SessionCreation:
         ended: Ended = ()
         data = by.data
         for session_id in (replaced.session_id, replaced.elsewhere_id):
-            if session_id is None or not self._store.session_ends.end(
+            if session_id is None or not self.store.session_ends.end(
                 session_id, reason=replaced.reason, now_ms=by.created_at_ms
             ):
                 continue
@@ -134,7 +132,7 @@ class SessionCreation:
 
     def _data_to_carry_over(self, session_id: str, *, to: SessionRecord) -> str:
         """Return the data of an anonymous session or one of the same user, but of no other's."""
-        found = self._store.sessions.find(session_id)
+        found = self.store.sessions.find(session_id)
         if found is None:
             return to.data
         session, user = found
@@ -148,20 +146,18 @@ class SessionCreation:
         One that expired within the grace is ended too: a worker whose clock is behind would
         still count it.
         """
-        multi = self._config.multi_session
+        multi = self.config.multi_session
         limit = multi.maximum_sessions if multi.enabled else 1
         if limit is None:
             return ()
         may_evict = multi.on_limit != "reject" or not multi.enabled
         reason = EndReason.EVICTED if multi.enabled else EndReason.REVOKED
         now_ms = created.created_at_ms
-        since_ms = now_ms - self._config.rotation_grace_ms
+        since_ms = now_ms - self.config.rotation_grace_ms
         max_count = limit + MAX_LISTED_SESSIONS
         ended: Ended = ()
         while True:
-            listed = self._store.sessions.list_locked(
-                created.user_id, since_ms, max_count=max_count
-            )
+            listed = self.store.sessions.list_locked(created.user_id, since_ms, max_count=max_count)
             live, going = self._divide(listed, beside=created)
             if len(live) >= limit and not may_evict:
                 raise SessionLimitReached(
@@ -173,10 +169,10 @@ class SessionCreation:
             if evicted and is_all:
                 going.setdefault(reason, []).extend(evicted)
             for why, session_ids in going.items():
-                gone = self._store.session_ends.end_each(session_ids, reason=why, now_ms=now_ms)
+                gone = self.store.session_ends.end_each(session_ids, reason=why, now_ms=now_ms)
                 ended += tuple((session_id, why) for session_id in gone)
             if evicted and not is_all:
-                rest = self._store.session_ends.end_all_but(
+                rest = self.store.session_ends.end_all_but(
                     created.user_id,
                     [created.id, *kept],
                     reason=reason,
@@ -196,6 +192,6 @@ class SessionCreation:
         for session in listed:
             if session.id == beside.id:
                 continue
-            reason = end_reason_at(session, now_ms=beside.created_at_ms, config=self._config)
+            reason = end_reason_at(session, now_ms=beside.created_at_ms, config=self.config)
             (live if reason is None else past.setdefault(reason, [])).append(session.id)
         return live, past

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..clock import Clock, SystemClock, monotonic_ms
 from ..config.settings import SessionConfig
 from ..events import Events
-from ..records import SessionRecord
 
 _MAX_DRIFT_MS = 1000
 _MAX_TRUST_MS = 3_600_000
@@ -60,35 +59,3 @@ class ClockCheck:
             )
         self._is_known_to_be_off = is_off
         return not is_off
-
-
-def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> SessionRecord:
-    """Return a record with no instant further in the future than clocks may differ.
-
-    The record itself if there is none. Otherwise a clock that was a month ahead, and is right
-    again, would leave a grace that lasts a month, no rotation, refresh or touch for as long, and
-    limits that are never reached. When such an instant really was is unknown, so it counts as now.
-    """
-    latest_ms = now_ms + max(config.clock_difference_ms, config.rotation_grace_ms)
-    lifetime_ms = config.expires_in_ms if record.remember else config.short_expires_in_ms
-    if (
-        record.last_seen_at_ms <= latest_ms
-        and record.confirmed_at_ms <= latest_ms
-        and record.authenticated_at_ms <= latest_ms
-        and record.expires_at_ms <= latest_ms + lifetime_ms
-    ):
-        return record
-
-    def put_right(instant_ms: int) -> int:
-        return now_ms if instant_ms > latest_ms else instant_ms
-
-    expires_at_ms = record.expires_at_ms
-    if expires_at_ms > latest_ms + lifetime_ms:
-        # So that a refresh is due, which sends the browser its cookie again.
-        expires_at_ms = now_ms + lifetime_ms - (config.update_age_ms if record.remember else 0)
-    return record._replace(
-        last_seen_at_ms=put_right(record.last_seen_at_ms),
-        confirmed_at_ms=put_right(record.confirmed_at_ms),
-        authenticated_at_ms=put_right(record.authenticated_at_ms),
-        expires_at_ms=expires_at_ms,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
@@ -16,29 +17,22 @@ from .revocation_feed import RevocationFeed
 from .tokens import is_session_id, new_database_secret
 
 
+@dataclass(eq=False)
 class SessionEnding:
     """Ends the sessions of one database."""
 
-    def __init__(
-        self,
-        store: Store,
-        feed: RevocationFeed,
-        events: Events,
-        clock: Clock,
-        config: SessionConfig,
-    ) -> None:
-        self._store = store
-        self._feed = feed
-        self._events = events
-        self._clock = clock
-        self._config = config
+    store: Store
+    feed: RevocationFeed
+    events: Events
+    clock: Clock
+    config: SessionConfig
 
     def end(self, session_id: str, *, reason: EndReason) -> bool:
         """End one session; return whether it was live."""
         if not is_session_id(session_id):
             return False
-        has_ended = self._store.session_ends.end(
-            session_id, reason=reason, now_ms=self._clock.now_ms()
+        has_ended = self.store.session_ends.end(
+            session_id, reason=reason, now_ms=self.clock.now_ms()
         )
         if has_ended:
             self.report([session_id], user_id=None, reason=reason)
@@ -48,7 +42,7 @@ class SessionEnding:
         """Revoke one session, if it is a given user's; return whether it was live."""
         if user_id is not None:
             found = self._find(session_id)
-            if found is None or not self._store.users.is_same(found.user_id, user_id):
+            if found is None or not self.store.users.is_same(found.user_id, user_id):
                 return False
         return self.end(session_id, reason=EndReason.REVOKED)
 
@@ -70,11 +64,11 @@ class SessionEnding:
         self, user_id: Any, *, reason: EndReason, except_id: str | None = None
     ) -> EndedSessions:
         """End a user's sessions within a transaction, after which the caller reports them."""
-        return self._store.session_ends.end_all_of(
+        return self.store.session_ends.end_all_of(
             user_id,
             reason=reason,
-            now_ms=self._clock.now_ms(),
-            skew_ms=self._config.rotation_grace_ms,
+            now_ms=self.clock.now_ms(),
+            skew_ms=self.config.rotation_grace_ms,
             except_id=except_id,
         )
 
@@ -83,12 +77,12 @@ class SessionEnding:
 
         def end_all() -> int:
             # No copy made before this can be opened after it, whatever clock made it.
-            self._store.meta.replace(DATABASE_SECRET, new_database_secret())
-            return self._store.session_ends.end_all(now_ms=self._clock.now_ms())
+            self.store.meta.replace(DATABASE_SECRET, new_database_secret())
+            return self.store.session_ends.end_all(now_ms=self.clock.now_ms())
 
-        count = self._store.atomically(end_all)
-        self._feed.invalidate()
-        self._events.emit(
+        count = self.store.atomically(end_all)
+        self.feed.invalidate()
+        self.events.emit(
             "session_ended", reason=EndReason.REVOKED, details={"session_count": count}
         )
         return count
@@ -96,24 +90,22 @@ class SessionEnding:
     def delete_user(self, user_id: Any) -> bool:
         """Delete a user with their accounts and sessions; return whether they existed."""
         reason = EndReason.USER_DELETED
-        is_deleted, ended = self._store.delete_user(
+        is_deleted, ended = self.store.delete_user(
             user_id,
-            now_ms=self._clock.now_ms(),
-            skew_ms=self._config.rotation_grace_ms,
+            now_ms=self.clock.now_ms(),
+            skew_ms=self.config.rotation_grace_ms,
         )
         self.report(ended.session_ids, user_id=user_id, reason=reason)
         if is_deleted:
-            self._events.emit("user_deleted", user_id=user_id, reason=reason)
+            self.events.emit("user_deleted", user_id=user_id, reason=reason)
         return is_deleted
 
     def _find(self, session_id: str) -> SessionRecord | None:
-        found = self._store.sessions.find(session_id) if is_session_id(session_id) else None
+        found = self.store.sessions.find(session_id) if is_session_id(session_id) else None
         return None if found is None else found[0]
 
     def report(self, session_ids: Iterable[str], *, user_id: Any, reason: EndReason) -> None:
         """Report sessions that have ended, once that is committed."""
-        self._feed.invalidate()
+        self.feed.invalidate()
         for session_id in session_ids:
-            self._events.emit(
-                "session_ended", session_id=session_id, user_id=user_id, reason=reason
-            )
+            self.events.emit("session_ended", session_id=session_id, user_id=user_id, reason=reason)

@@ -13,18 +13,7 @@ from ..transport.client_address import is_same_network
 _HOUR_MS = 3_600_000
 
 _UNKNOWN = Decision(Outcome.UNKNOWN, is_accepted=False)
-_ACCEPTED = frozenset(
-    {
-        Outcome.CONFIRM,
-        Outcome.CURRENT,
-        Outcome.SETTLE,
-        Outcome.GRACE,
-        Outcome.LATE,
-        Outcome.CATCH_UP,
-        Outcome.TAKE_OVER,
-    }
-)
-_ACCEPTED_AS_IS = {outcome: Decision(outcome, is_accepted=True) for outcome in _ACCEPTED}
+_ACCEPTED_AS_IS = {outcome: Decision(outcome, is_accepted=True) for outcome in Outcome}
 
 
 def judge(
@@ -172,10 +161,16 @@ def _accept(
         if offer is None:
             return _ACCEPTED_AS_IS[outcome]
         return Decision(outcome, is_accepted=True, offer=offer)
+    branch_before = record.branch_before
+    if confirms:
+        # Of the generation before, the settled sibling alone is taken from now on. None, which
+        # stands for any, where the write that settles was lost.
+        follows = record.is_settled and token.generation == record.generation + 1
+        branch_before = record.branch if follows else None
     change = Change(
         generation=token.generation if confirms else record.generation,
         branch=token.branch if confirms or takes_over or settles else record.branch,
-        branch_before=_branch_before(record, token) if confirms else record.branch_before,
+        branch_before=branch_before,
         is_settled=settles or (bool(record.is_settled) and not (confirms or takes_over)),
         caught_up=takes_over or (bool(record.caught_up) and not confirms),
         confirmed_at_ms=now_ms if confirms or takes_over else record.confirmed_at_ms,
@@ -188,16 +183,6 @@ def _accept(
         authenticated_at_ms=record.authenticated_at_ms,
     )
     return Decision(outcome, is_accepted=True, change=change, offer=offer)
-
-
-def _branch_before(record: SessionRecord, token: PresentedToken) -> str | None:
-    """Return which branch is taken of the generation before, once this token is confirmed.
-
-    The settled one, so no other sibling. None, which stands for any, where the write that
-    settles was lost.
-    """
-    follows = record.is_settled and token.generation == record.generation + 1
-    return record.branch if follows else None
 
 
 def _rotation_due_ms(record: SessionRecord, *, config: SessionConfig) -> int | None:
@@ -264,6 +249,38 @@ def _is_repeat_due(
 
 def _over(outcome: Outcome, reason: EndReason) -> Decision:
     return Decision(outcome, is_accepted=False, end_reason=reason, must_end=True)
+
+
+def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> SessionRecord:
+    """Return a record with no instant further in the future than clocks may differ.
+
+    The record itself if there is none. Otherwise a clock that was a month ahead, and is right
+    again, would leave a grace that lasts a month, no rotation, refresh or touch for as long, and
+    limits that are never reached. When such an instant really was is unknown, so it counts as now.
+    """
+    latest_ms = now_ms + max(config.clock_difference_ms, config.rotation_grace_ms)
+    lifetime_ms = config.expires_in_ms if record.remember else config.short_expires_in_ms
+    if (
+        record.last_seen_at_ms <= latest_ms
+        and record.confirmed_at_ms <= latest_ms
+        and record.authenticated_at_ms <= latest_ms
+        and record.expires_at_ms <= latest_ms + lifetime_ms
+    ):
+        return record
+
+    def put_right(instant_ms: int) -> int:
+        return now_ms if instant_ms > latest_ms else instant_ms
+
+    expires_at_ms = record.expires_at_ms
+    if expires_at_ms > latest_ms + lifetime_ms:
+        # So that a refresh is due, which sends the browser its cookie again.
+        expires_at_ms = now_ms + lifetime_ms - (config.update_age_ms if record.remember else 0)
+    return record._replace(
+        last_seen_at_ms=put_right(record.last_seen_at_ms),
+        confirmed_at_ms=put_right(record.confirmed_at_ms),
+        authenticated_at_ms=put_right(record.authenticated_at_ms),
+        expires_at_ms=expires_at_ms,
+    )
 
 
 def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> EndReason | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
@@ -18,22 +19,15 @@ from .tokens import is_session_id
 from .validation import Validator
 
 
+@dataclass(eq=False)
 class SessionReader:
     """Reads the sessions of one database; nothing is written."""
 
-    def __init__(
-        self,
-        store: Store,
-        cookies: SessionCookies,
-        validator: Validator,
-        config: SessionConfig,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._cookies = cookies
-        self._validator = validator
-        self._config = config
-        self._clock = clock
+    store: Store
+    cookies: SessionCookies
+    validator: Validator
+    config: SessionConfig
+    clock: Clock
 
     def read(
         self, source: Mapping[str, Any], *, authoritative: bool, is_https: bool | None
@@ -41,62 +35,51 @@ class SessionReader:
         """Return the live session of the cookies in an environ, or in other headers."""
         facts, is_environ = NO_FACTS, "wsgi.url_scheme" in source
         if is_environ:
-            facts = read_facts(source, self._config)
-        is_secure = self._cookies.is_secure_for(
+            facts = read_facts(source, self.config)
+        is_secure = self.cookies.is_secure_for(
             is_https=facts.is_https if is_https is None else is_https
         )
-        presented = self._cookies.read(find_cookies(source), is_secure=is_secure)
+        presented = self.cookies.read(find_cookies(source), is_secure=is_secure)
         if not presented.tokens:
             return None
         options = ReadOptions(
             authoritative=authoritative, allow_refresh=False, knows_address=is_environ
         )
-        found = self._validator.validate(presented, facts=facts, options=options)
+        found = self.validator.validate(presented, facts=facts, options=options)
         if found.session is None:
             return None
-        return self.to_session(
-            found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
-        )
+        return self._to_session(found.session, found.user, found.now_ms)
 
     def find_live(self, session_id: str) -> Session | None:
         """Return a session if it is not ended, within its limits, and its user still exists."""
-        found = self._store.sessions.find(session_id) if is_session_id(session_id) else None
+        found = self.store.sessions.find(session_id) if is_session_id(session_id) else None
         if found is None:
             return None
         record, user = found
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         if user is None and record.user_id is not None:
             return None
-        if not is_live(record, now_ms=now_ms, config=self._config):
+        if not is_live(record, now_ms=now_ms, config=self.config):
             return None
-        return self.to_session(record, user, now_ms=now_ms, open_data=self.open_data)
+        return self._to_session(record, user, now_ms)
 
     def list_live(self, user_id: Any) -> list[Session]:
         """Return a user's live sessions, the latest seen first; at most 1000."""
-        now_ms = self._clock.now_ms()
-        user = self._store.users.find(user_id)
+        now_ms = self.clock.now_ms()
+        user = self.store.users.find(user_id)
         return [
-            self.to_session(record, user, now_ms=now_ms)
-            for record in self._store.sessions.list_live(user_id, now_ms)
-            if is_live(record, now_ms=now_ms, config=self._config)
+            self._to_session(record, user, now_ms)
+            for record in self.store.sessions.list_live(user_id, now_ms)
+            if is_live(record, now_ms=now_ms, config=self.config)
         ]
 
-    def to_session(
-        self,
-        record: SessionRecord,
-        user: UserRecord | None,
-        *,
-        now_ms: int,
-        open_data: Callable[[Session], SessionData] | None = None,
-    ) -> Session:
-        """Return a record as the ``Session`` that applications hold."""
+    def _to_session(self, record: SessionRecord, user: UserRecord | None, now_ms: int) -> Session:
         return Session(
             record,
             None if user is None else User(user),
+            config=self.config,
             judged_at_ms=now_ms,
-            fresh_age_ms=self._config.fresh_age_ms,
-            clock_difference_ms=self._config.clock_difference_ms,
-            open_data=open_data,
+            open_data=self.open_data,
         )
 
     def open_data(self, session: Session) -> SessionData:
@@ -107,7 +90,7 @@ class SessionReader:
         return SessionData(known, load=lambda: self._load_data(record.id))
 
     def _load_data(self, session_id: str) -> tuple[str, int] | None:
-        found = self._store.sessions.find(session_id)
+        found = self.store.sessions.find(session_id)
         if found is None or found[0].ended_at_ms is not None:
             return None
         return found[0].data, found[0].data_version

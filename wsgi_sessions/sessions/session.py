@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ..clock import datetime_from_ms
+from ..config.settings import SessionConfig
 from ..records import SessionRecord, UserRecord, refuse_to_pickle
 from ..transport.devices import device_in_words
 from .data import SessionData
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class User:
     """The person a session belongs to.
 
@@ -20,10 +22,7 @@ class User:
     A name that the app's own user model does not map reads as None.
     """
 
-    __slots__ = ("record",)
-
-    def __init__(self, record: UserRecord) -> None:
-        self.record = record
+    record: UserRecord
 
     @property
     def id(self) -> Any:
@@ -63,39 +62,20 @@ class User:
         return f"User(id={self.record.id!r})"
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Session:
     """A live session: one browser or device, signed in as one user, or anonymous.
 
     ``id`` is public and gives no access: it may be shown, logged and used to revoke.
     """
 
-    __slots__ = (
-        "_clock_difference_ms",
-        "_data",
-        "_fresh_age_ms",
-        "_judged_at_ms",
-        "_open_data",
-        "record",
-        "user",
-    )
-
-    def __init__(
-        self,
-        record: SessionRecord,
-        user: User | None,
-        *,
-        judged_at_ms: int,
-        fresh_age_ms: int,
-        clock_difference_ms: int = 0,
-        open_data: Callable[[Session], SessionData] | None = None,
-    ) -> None:
-        self._clock_difference_ms = clock_difference_ms
-        self.record = record
-        self.user = user
-        self._judged_at_ms = judged_at_ms
-        self._fresh_age_ms = fresh_age_ms
-        self._open_data = open_data
-        self._data: SessionData | None = None
+    record: SessionRecord
+    user: User | None
+    _: KW_ONLY
+    config: SessionConfig
+    judged_at_ms: int
+    open_data: Callable[[Session], SessionData] | None = None
+    _data: SessionData | None = field(default=None, init=False)
 
     @property
     def id(self) -> str:
@@ -162,8 +142,8 @@ class Session:
 
         False if it lies in the future by more than clocks may differ: that clock was wrong.
         """
-        age_ms = self._judged_at_ms - self.record.authenticated_at_ms
-        return not self.is_anonymous and -self._clock_difference_ms <= age_ms < self._fresh_age_ms
+        age_ms, config = self.judged_at_ms - self.record.authenticated_at_ms, self.config
+        return not self.is_anonymous and -config.clock_difference_ms <= age_ms < config.fresh_age_ms
 
     @property
     def data(self) -> SessionData:
@@ -173,17 +153,11 @@ class Session:
         session from ``SessionManager`` it is a copy to read.
         """
         if self._data is None:
-            if self._open_data is None:
+            if self.open_data is None:
                 self._data = SessionData((self.record.data, self.record.data_version))
             else:
-                self._data = self._open_data(self)
+                self._data = self.open_data(self)
         return self._data
-
-    def _renew(self, record: SessionRecord, user: UserRecord | None, *, judged_at_ms: int) -> None:
-        """Replace what a cached copy said of this session by what the database says."""
-        self.record = record
-        self.user = None if user is None else User(user)
-        self._judged_at_ms = judged_at_ms
 
     def __repr__(self) -> str:
         return f"Session(id={self.record.id!r}, user_id={self.record.user_id!r})"

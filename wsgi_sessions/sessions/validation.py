@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -25,8 +26,8 @@ from ..records import (
 from ..storage.store import Store
 from ..transport.cookies import PresentedCookies, Siblings, newest_of_each_session
 from .cookie_cache import CookieCache
-from .database_clock import ClockCheck, put_clock_right
-from .policy import end_reason_at, is_bound_elsewhere, judge
+from .database_clock import ClockCheck
+from .policy import end_reason_at, is_bound_elsewhere, judge, put_clock_right
 from .revocation_feed import FeedReading, RevocationFeed
 
 _MAX_JUDGEMENTS = 10
@@ -55,27 +56,17 @@ class Validation(NamedTuple):
     elsewhere_id: str | None = None
 
 
+@dataclass(eq=False, kw_only=True)
 class Validator:
     """Validates presented cookies against one database."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        cache: CookieCache,
-        feed: RevocationFeed,
-        events: Events,
-        clock: Clock,
-        clock_check: ClockCheck,
-        config: SessionConfig,
-    ) -> None:
-        self._store = store
-        self._clock_check = clock_check
-        self._cache = cache
-        self._feed = feed
-        self._events = events
-        self._clock = clock
-        self._config = config
+    store: Store
+    cache: CookieCache
+    feed: RevocationFeed
+    events: Events
+    clock: Clock
+    clock_check: ClockCheck
+    config: SessionConfig
 
     def validate(
         self,
@@ -88,8 +79,8 @@ class Validator:
 
         Raises ``StoreUnavailableError`` when the database must be asked and does not answer.
         """
-        now_ms = self._clock.now_ms()
-        may_use_copy = self._config.cookie_cache.enabled and not options.authoritative
+        now_ms = self.clock.now_ms()
+        may_use_copy = self.config.cookie_cache.enabled and not options.authoritative
         if (
             presented.cached_texts
             and may_use_copy
@@ -123,7 +114,7 @@ class Validator:
     ) -> CachedCopy | None:
         """Return a presented copy that belongs to the token and has not ended, if any."""
         for text in presented.cached_texts:
-            copy = self._cache.open(
+            copy = self.cache.open(
                 text,
                 database_secret=reading.database_secret,
                 token_text=token_text,
@@ -141,13 +132,13 @@ class Validator:
         options: ReadOptions,
         now_ms: int,
     ) -> Validation | None:
-        config = self._config
-        latest = self._feed.latest
+        config = self.config
+        latest = self.feed.latest
         copies = [] if latest is None else self._open_copies(presented, latest, now_ms)
         # A cookie that we have not signed must cause no reading.
         if not copies and not presented.tokens:
             return None
-        reading = self._feed.current()
+        reading = self.feed.current()
         if reading is None:
             return None
         if latest is None or latest.database_secret != reading.database_secret:
@@ -184,7 +175,7 @@ class Validator:
         now_ms: int,
     ) -> Validation:
         address = facts.address
-        find_session = self._store.sessions.find
+        find_session = self.store.sessions.find
         before: object = None
         token = tokens[0]
         for _ in range(_MAX_JUDGEMENTS):
@@ -192,11 +183,11 @@ class Validator:
             self._note_answer()
             # Somebody was faster, and the application's transaction does not see with what.
             is_unseen = (
-                found is not None and found == before and self._store.is_within_app_transaction
+                found is not None and found == before and self.store.is_within_app_transaction
             )
             before = found
             # A second reading must see what has changed since the first.
-            find_session = partial(self._store.sessions.find, anew=True)
+            find_session = partial(self.store.sessions.find, anew=True)
             record, user = (None, None) if found is None else found
             if record is not None and not options.knows_address:
                 address = record.ip_address
@@ -207,7 +198,7 @@ class Validator:
                 token,
                 now_ms=now_ms,
                 address=address,
-                config=self._config,
+                config=self.config,
                 has_long_body=facts.has_long_body,
                 allow_refresh=options.allow_refresh,
                 is_user_missing=(
@@ -271,7 +262,7 @@ class Validator:
         assert found.session is not None
         for tokens in others:
             try:
-                other = self._store.sessions.find(tokens[0].session_id)
+                other = self.store.sessions.find(tokens[0].session_id)
             except StoreUnavailableError:
                 return
             if other is None or (other[1] is None and other[0].user_id is not None):
@@ -281,12 +272,12 @@ class Validator:
                 of_stored_branch(tokens, other[0]),
                 now_ms=found.now_ms,
                 address=facts.address if options.knows_address else other[0].ip_address,
-                config=self._config,
+                config=self.config,
                 has_long_body=facts.has_long_body,
                 allow_refresh=False,
             )
             if decision.is_accepted:
-                self._events.emit(
+                self.events.emit(
                     "two_sessions_presented",
                     session_id=found.session.id,
                     user_id=found.session.user_id,
@@ -296,20 +287,20 @@ class Validator:
 
     def _put_right(self, record: SessionRecord, *, now_ms: int) -> SessionRecord:
         """Return a record with what a clock that was ahead wrote put right, if ours is right."""
-        judged = put_clock_right(record, now_ms=now_ms, config=self._config)
+        judged = put_clock_right(record, now_ms=now_ms, config=self.config)
         if judged is record:
             return record
-        if not self._clock_check.is_needed:
+        if not self.clock_check.is_needed:
             return judged
-        asked_at_ms = self._clock.now_ms()
+        asked_at_ms = self.clock.now_ms()
         try:
-            said_ms = self._store.clock.read_ms()
+            said_ms = self.store.clock.read_ms()
         except StoreUnavailableError:
             return record
-        return judged if self._clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
+        return judged if self.clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
 
     def _note_answer(self) -> None:
-        outages = self._events.outages
+        outages = self.events.outages
         if outages is not None and outages.is_away:
             outages.end()
 
@@ -324,7 +315,7 @@ class Validator:
         if change is None:
             return record
         try:
-            is_written = self._store.sessions.apply(record, change)
+            is_written = self.store.sessions.apply(record, change)
         except StoreUnavailableError:
             if not change.may_fail:
                 raise
@@ -334,9 +325,9 @@ class Validator:
             return None if _settles(decision) or not change.may_fail else record
         about = {"session_id": record.id, "user_id": record.user_id, "address": address}
         if change.generation != record.generation:
-            self._events.emit("session_rotated", **about, details={"generation": change.generation})
+            self.events.emit("session_rotated", **about, details={"generation": change.generation})
         if change.expires_at_ms != record.expires_at_ms:
-            self._events.emit("session_refreshed", **about)
+            self.events.emit("session_refreshed", **about)
         return change.applied_to(record)
 
     def _refuse(
@@ -345,7 +336,7 @@ class Validator:
         """End the session if the decision says so; False if the row has changed meanwhile."""
         reason = decision.end_reason
         if decision.must_end and reason is not None:
-            ended = self._store.session_ends.end(
+            ended = self.store.session_ends.end(
                 record.id,
                 reason=reason,
                 now_ms=now_ms,
@@ -354,14 +345,14 @@ class Validator:
             )
             if not ended:
                 return False
-            self._feed.invalidate()
+            self.feed.invalidate()
         about = {"session_id": record.id, "user_id": record.user_id, "address": address}
         if decision.outcome is Outcome.REPLAY:
-            self._events.emit("session_replayed", **about)
+            self.events.emit("session_replayed", **about)
         elif decision.outcome is Outcome.IP_MISMATCH:
-            self._events.emit("ip_mismatch", **about)
+            self.events.emit("ip_mismatch", **about)
         if decision.must_end:
-            self._events.emit("session_ended", **about, reason=reason)
+            self.events.emit("session_ended", **about, reason=reason)
         return True
 
 

@@ -6,11 +6,10 @@ Applications get a ``SessionRequest`` instead, so that they cannot break their o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseStartedError, StoreUnavailableError
-from ..records import EndReason, ReadOptions
+from ..records import EndReason, ReadOptions, SessionRecord, UserRecord
 from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
 from ..sessions.session import Session, SignIn, User
@@ -50,6 +49,7 @@ class Exchange:
     __slots__ = (
         "_cookie_header",
         "_cookies",
+        "_data",
         "_elsewhere_id",
         "_environ",
         "_has_acted",
@@ -57,7 +57,6 @@ class Exchange:
         "_other_environs",
         "_presented",
         "_states",
-        "data",
         "end_reason",
         "facts",
         "handle",
@@ -67,6 +66,7 @@ class Exchange:
         "is_hidden",
         "is_secure",
         "is_serving",
+        "is_streaming",
         "manager",
         "outer",
         "parts",
@@ -99,7 +99,7 @@ class Exchange:
         self._presented = parts.cookies.read(self._cookie_header, is_secure=self.is_secure)
         self._cookies: ResponseCookies | None = None
         self._states: tuple[_State, ...] = ()
-        self.data = RequestData(self)
+        self._data: RequestData | None = None
         self._elsewhere_id: str | None = None
         self._has_acted = False
         self.has_begun = False
@@ -107,6 +107,8 @@ class Exchange:
         self.is_hidden = False
         """Whether the browser holds a session that may live on, and this request may not see."""
         self._is_unasked = False
+        self.is_streaming = False
+        """Whether a change of data is saved as it is made: nothing of ours runs at the end."""
 
     @property
     def is_program(self) -> bool:
@@ -117,6 +119,13 @@ class Exchange:
     def is_from_database(self) -> bool:
         """Whether the database was asked for the session, and not a cached copy alone."""
         return not self._is_unasked
+
+    @property
+    def data(self) -> RequestData:
+        """The session's data in this request; most requests do not ask for it."""
+        if self._data is None:
+            self._data = RequestData(self)
+        return self._data
 
     # Before the app
 
@@ -137,7 +146,7 @@ class Exchange:
             self.is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
             if found.session is not None:
                 self._is_unasked = found.token is None
-                self.session = self._to_session(found)
+                self.session = self.to_session(found.session, found.user, found.now_ms)
                 if found.offer is not None or self.parts.config.cookie_cache.enabled:
                     self.cookies_to_send().add_validated(found, self._presented)
         self.show()
@@ -159,10 +168,11 @@ class Exchange:
                 self.session, self.end_reason = None, found.end_reason
                 self.data.close()
         elif before is not None and before.id == record.id:
-            before._renew(record, found.user, judged_at_ms=found.now_ms)
+            now = self.to_session(record, found.user, found.now_ms)
+            before.record, before.user, before.judged_at_ms = now.record, now.user, now.judged_at_ms
         else:
             self.data.close()
-            self.session = self._to_session(found)
+            self.session = self.to_session(record, found.user, found.now_ms)
         if record is not None and not self.has_begun:
             self.cookies_to_send().add_validated(found, self._presented)
         self.show()
@@ -189,7 +199,7 @@ class Exchange:
 
     def restart(self, environ: dict[str, Any]) -> None:
         """Begin anew, with what was done so far."""
-        self.has_begun = self.data.is_streaming = False
+        self.has_begun = self.is_streaming = False
         self.join(environ)
 
     def is_within(self, environ: Mapping[str, Any]) -> bool:
@@ -205,8 +215,8 @@ class Exchange:
         not know of this one: what would only be repeated here is not sent.
         """
         self._settle_with_table()
-        if self.data.opened is not None:
-            self.data.save_with_headers(self.data.opened)
+        if self._data is not None:
+            self._data.save_with_headers()
         self.has_begun = True
         if self._cookies is None or (not self._has_acted and self._sets_our_token(app_headers)):
             return []
@@ -246,17 +256,21 @@ class Exchange:
         return self.cookies_now()
 
     def release(self) -> None:
-        """Note that nothing of ours will run when the application's body ends."""
-        self.is_serving = False
-        self.data.is_streaming = True
-        if self.data.opened is not None:
-            self.data.opened.on_change = self.data.save
+        """Save; nothing of ours will run when the application's body ends."""
+        self.is_serving, self.is_streaming = False, True
+        if self._data is not None:
+            self._data.save_streamed()
 
     def finish(self) -> None:
         """Do what is left when the response is out: save, and purge if that is due."""
         self.is_serving = False
-        self.data.save_streamed()
+        self.save_streamed()
         self.parts.purger.purge_if_due()
+
+    def save_streamed(self) -> None:
+        """Save what a streamed body has set."""
+        if self._data is not None:
+            self._data.save_streamed()
 
     # What the application does to the session
 
@@ -272,18 +286,16 @@ class Exchange:
         """Make a new session this browser's own, so that its data is saved with the response."""
         if made.session is None or made.token is None:
             return made
-        record, user = made.session.record, made.user.record
         self.before_act()
         self._drop_session()
-        self.session = self.parts.reader.to_session(
-            record, user, now_ms=record.created_at_ms, open_data=self.data.open
-        )
+        self.session = made.session
+        self.session.open_data = self.open_data
         self.end_reason = None
         self._cookies = None
-        self.cookies_to_send().add_session(record, user, made.token)
+        self.cookies_to_send().add_session(made.session.record, made.user.record, made.token)
         self.after_act()
         self.show()
-        return replace(made, session=self.session)
+        return made
 
     def sign_out(self, reason: EndReason, *, ended_ids: tuple[str, ...]) -> None:
         """Clear this browser's cookies: its sessions have ended."""
@@ -392,8 +404,16 @@ class Exchange:
         for environ in self._other_environs:
             inject(environ, session=session, request=self.handle, end_reason=end_reason)
 
-    def _to_session(self, found: Validation) -> Session:
-        assert found.session is not None
-        return self.parts.reader.to_session(
-            found.session, found.user, now_ms=found.now_ms, open_data=self.data.open
+    def to_session(self, record: SessionRecord, user: UserRecord | None, now_ms: int) -> Session:
+        """Return a record as what the application holds; its data is this request's."""
+        return Session(
+            record,
+            None if user is None else User(user),
+            config=self.parts.config,
+            judged_at_ms=now_ms,
+            open_data=self.open_data,
         )
+
+    def open_data(self, session: Session) -> SessionData:
+        """Return a session's data when the application first asks for it."""
+        return self.data.open(session)

@@ -194,9 +194,9 @@ class Middleware:
             if held:
                 finishing.take_first_step()
             return finishing
-        exchange.data.save_streamed()
         exchange.release()
-        if exchange.parts.purger.is_due() and not is_file:
+        parts = exchange.parts
+        if not is_file and parts.clock.now_ms() not in parts.purger.rest_ms:
             return _Finishing(iterable, exchange, start_response, held)
         return iterable
 
@@ -301,7 +301,7 @@ class _Finishing:
             _start_held(self._held)
             # Not only at close(): a server marks a chunked body's end before it calls that,
             # and this client's next request must find what the body has set.
-            self._exchange.data.save_streamed()
+            self._exchange.save_streamed()
         except AnswerableError as error:
             if isinstance(error, StoreUnavailableError):
                 self._exchange.parts.events.emit("database_error", details={"error": error})

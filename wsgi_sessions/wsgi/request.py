@@ -5,6 +5,7 @@ The database part of a call happens at once; its cookie is sent with the headers
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotSignedInError, SessionNotFreshError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class SessionRequest:
     """One request's session, and what can be done with it.
 
@@ -24,10 +26,7 @@ class SessionRequest:
     cookie raises ``ResponseStartedError`` after ``start_response``.
     """
 
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     # Reading
 

@@ -22,7 +22,7 @@ Unsaved = tuple[SessionRecord, str]
 class RequestData:
     """What an application has set in ``session.data`` during a request."""
 
-    __slots__ = ("_exchange", "_is_refused", "_uncertain", "is_streaming", "opened", "unsaved")
+    __slots__ = ("_exchange", "_is_refused", "_uncertain", "opened", "unsaved")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -30,8 +30,6 @@ class RequestData:
         self._is_refused = False
         self.opened: SessionData | None = None
         self.unsaved: Unsaved | None = None
-        self.is_streaming = False
-        """Whether each change is saved as it is made: nothing of ours runs when the body ends."""
 
     def open(self, session: Session) -> SessionData:
         """Return a session's data when the application first asks for it."""
@@ -43,7 +41,7 @@ class RequestData:
         data = exchange.parts.reader.open_data(session) if is_ours else SessionData(("{}", 0))
         if is_ours or self.opened is None:
             self.opened, self._is_refused = data, not is_ours
-            if self.is_streaming or (exchange.has_begun and self.unsaved is not None):
+            if exchange.is_streaming or (exchange.has_begun and self.unsaved is not None):
                 data.on_change = self.save
         return data
 
@@ -56,9 +54,7 @@ class RequestData:
                 None, facts=exchange.facts, remember=True
             )
             self.unsaved = (record, token)
-            exchange.session = exchange.parts.reader.to_session(
-                record, None, now_ms=record.created_at_ms, open_data=self.open
-            )
+            exchange.session = exchange.to_session(record, None, record.created_at_ms)
             exchange.show()
         return exchange.session
 
@@ -88,8 +84,11 @@ class RequestData:
             data.mark_stored(stored)
             self._note_uncertain(data, operations)
 
-    def save_with_headers(self, data: SessionData) -> None:
+    def save_with_headers(self) -> None:
         """Save before the headers go out, also what the application's transaction has undone."""
+        data = self.opened
+        if data is None:
+            return
         try:
             self.save(also=self._undone_operations(data))
         except TypeError as error:
@@ -102,11 +101,12 @@ class RequestData:
 
     def save_streamed(self) -> None:
         """Save what a streamed body has set; the response is under way, so nothing may fail."""
-        if self.opened is not None:
-            try:
-                self.save()
-            except (StoreUnavailableError, ResponseStartedError, TypeError) as error:
-                self.report_dropped(type(error).__name__)
+        try:
+            self.save()
+        except (StoreUnavailableError, ResponseStartedError, TypeError) as error:
+            self.report_dropped(type(error).__name__)
+        if self.opened is not None and self._exchange.is_streaming:
+            self.opened.on_change = self.save
 
     def save_before_sign_in(self) -> str | None:
         """Save what a sign-in carries over; return the id of the session that it replaces."""
