@@ -6,10 +6,11 @@ Applications get a ``SessionRequest`` instead, so that they cannot break their o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseStartedError, StoreUnavailableError
-from ..records import EndReason, ReadOptions, SessionRecord, UserRecord
+from ..records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
 from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
 from ..sessions.session import Session, SignIn, User
@@ -22,6 +23,8 @@ from .response_cookies import ResponseCookies
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
+    from ..parts import Parts
+    from ..transport.cookies import PresentedCookies
 
 _AGAIN = ReadOptions(authoritative=True, allow_refresh=False)
 
@@ -43,82 +46,55 @@ class _State(NamedTuple):
     is_user_changed: bool = False
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Exchange:
     """The session of one request: looked up, changed by the application, sent as cookies."""
 
-    __slots__ = (
-        "_cookie_header",
-        "_cookies",
-        "_data",
-        "_elsewhere_id",
-        "_environ",
-        "_has_acted",
-        "_is_unasked",
-        "_other_environs",
-        "_presented",
-        "_states",
-        "end_reason",
-        "facts",
-        "handle",
-        "has_begun",
-        "has_inner",
-        "is_database_away",
-        "is_hidden",
-        "is_secure",
-        "is_serving",
-        "is_streaming",
-        "manager",
-        "outer",
-        "parts",
-        "session",
-    )
+    manager: SessionManager
+    environ: InitVar[dict[str, Any]]
+    outer: SessionRequest | None = None
+    has_inner: bool = False
+    """Whether another manager's middleware serves the request within this one."""
+    session: Session | None = None
+    end_reason: EndReason | None = None
+    is_database_away: bool = False
+    is_from_database: bool = True
+    """Whether the database was asked for the session, and not a cached copy alone."""
+    is_serving: bool = False
+    has_begun: bool = False
+    """Whether the response has begun, so that no cookie can be added."""
+    is_streaming: bool = False
+    """Whether a change of data is saved as it is made: nothing of ours runs at the end."""
+    is_hidden: bool = False
+    """Whether the browser holds a session that may live on, and this request may not see."""
+    _elsewhere_id: str | None = None
+    _has_acted: bool = False
+    _cookies: ResponseCookies | None = None
+    _data: RequestData | None = None
+    _states: tuple[_State, ...] = ()
+    parts: Parts = field(init=False)
+    handle: SessionRequest = field(init=False)
+    facts: RequestFacts = field(init=False)
+    is_secure: bool = field(init=False)
+    _environs: tuple[dict[str, Any], ...] = field(init=False)
+    _cookie_header: str | None = field(init=False)
+    _presented: PresentedCookies = field(init=False)
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        environ: dict[str, Any],
-        *,
-        outer: SessionRequest | None = None,
-    ) -> None:
-        self.manager = manager
-        self.parts = parts = manager.parts
+    def __post_init__(self, environ: dict[str, Any]) -> None:
+        self.parts = parts = self.manager.parts
         self.handle = SessionRequest(self)
-        self.session: Session | None = None
-        self.end_reason: EndReason | None = None
         self.facts = read_facts(environ, parts.config)
         self.is_secure = parts.cookies.is_secure_for(is_https=self.facts.is_https)
-        self.is_database_away = False
-        self.is_serving = False
-        self.outer = outer
-        self.has_inner = False
-        if outer is not None:
-            outer._exchange.has_inner = True
-        self._environ = environ
-        self._other_environs: tuple[dict[str, Any], ...] = ()
+        self._environs = (environ,)
         self._cookie_header = environ.get("HTTP_COOKIE")
         self._presented = parts.cookies.read(self._cookie_header, is_secure=self.is_secure)
-        self._cookies: ResponseCookies | None = None
-        self._states: tuple[_State, ...] = ()
-        self._data: RequestData | None = None
-        self._elsewhere_id: str | None = None
-        self._has_acted = False
-        self.has_begun = False
-        """Whether the response has begun, so that no cookie can be added."""
-        self.is_hidden = False
-        """Whether the browser holds a session that may live on, and this request may not see."""
-        self._is_unasked = False
-        self.is_streaming = False
-        """Whether a change of data is saved as it is made: nothing of ours runs at the end."""
+        if self.outer is not None:
+            self.outer._exchange.has_inner = True
 
     @property
     def is_program(self) -> bool:
         """Whether the request asks for JSON rather than for a page."""
-        return asks_for_json(self._environ)
-
-    @property
-    def is_from_database(self) -> bool:
-        """Whether the database was asked for the session, and not a cached copy alone."""
-        return not self._is_unasked
+        return asks_for_json(self._environs[0])
 
     @property
     def data(self) -> RequestData:
@@ -139,13 +115,14 @@ class Exchange:
             try:
                 found = self._look_up(options)
             except StoreUnavailableError:
-                self.is_database_away = self._is_unasked = self.is_hidden = True
+                self.is_database_away = self.is_hidden = True
+                self.is_from_database = False
                 self.show()
                 raise
             self.end_reason = found.end_reason
             self.is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
             if found.session is not None:
-                self._is_unasked = found.token is None
+                self.is_from_database = found.token is not None
                 self.session = self.to_session(found.session, found.user, found.now_ms)
                 if found.offer is not None or self.parts.config.cookie_cache.enabled:
                     self.cookies_to_send().add_validated(found, self._presented)
@@ -157,10 +134,10 @@ class Exchange:
         Also where the database was away. Nothing is written; a session that is not live is
         removed from this request. Raises ``StoreUnavailableError``.
         """
-        if not self._is_unasked:
+        if self.is_from_database:
             return
         found = self._look_up(_AGAIN)
-        self._is_unasked = self.is_database_away = False
+        self.is_from_database, self.is_database_away = True, False
         self.is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
         before, record = self.session, found.session
         if record is None:
@@ -184,8 +161,8 @@ class Exchange:
 
     def join(self, environ: dict[str, Any]) -> None:
         """Show the session in another environ of the same request, now and when it changes."""
-        if not any(known is environ for known in (self._environ, *self._other_environs)):
-            self._other_environs = (*self._other_environs, environ)
+        if not any(known is environ for known in self._environs):
+            self._environs = (*self._environs, environ)
         self.show()
 
     def may_restart(self, environ: Mapping[str, Any]) -> bool:
@@ -399,10 +376,8 @@ class Exchange:
 
     def show(self) -> None:
         """Set the environ's keys to what is true now."""
-        session, end_reason = self.session, self.end_reason
-        inject(self._environ, session=session, request=self.handle, end_reason=end_reason)
-        for environ in self._other_environs:
-            inject(environ, session=session, request=self.handle, end_reason=end_reason)
+        for environ in self._environs:
+            inject(environ, session=self.session, request=self.handle, end_reason=self.end_reason)
 
     def to_session(self, record: SessionRecord, user: UserRecord | None, now_ms: int) -> Session:
         """Return a record as what the application holds; its data is this request's."""
