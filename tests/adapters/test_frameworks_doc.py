@@ -15,6 +15,7 @@ from wsgi_sessions import NotSignedInError, SessionManager, SessionMiddleware, g
 from .story import CREDENTIALS, EMAIL, PASSWORD
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "frameworks.md").read_text(encoding="utf-8")
+INTRODUCTION = PAGE.partition("\n## ")[0]
 
 
 def code_of(heading: str) -> list[str]:
@@ -30,6 +31,13 @@ def run(code: str, **names: Any) -> SimpleNamespace:
     namespace: dict[str, Any] = {"__name__": "example", **names}
     exec(compile(code, "docs/how-to/frameworks.md", "exec"), namespace)
     return SimpleNamespace(**namespace)
+
+
+def test_the_manager_of_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSGI_SESSIONS_SECRET", "s" * 32)
+    [code] = re.findall(r"^```python\n(.*?)^```$", INTRODUCTION, re.MULTILINE | re.DOTALL)
+    assert isinstance(run(code).manager, SessionManager)
 
 
 def test_flask(manager: SessionManager) -> None:
@@ -143,7 +151,8 @@ def test_anything_else(manager: SessionManager) -> None:
 def test_every_block_is_run_here() -> None:
     headings = ["Flask", "Django", "Pyramid", "Bottle", "Falcon", "Anything else"]
 
-    assert sum(len(code_of(heading)) for heading in headings) == PAGE.count("```python\n")
+    blocks = sum(len(code_of(heading)) for heading in headings)
+    assert blocks + INTRODUCTION.count("```python\n") == PAGE.count("```python\n")
 
 
 def check_account(client: Any, text: str) -> None:
