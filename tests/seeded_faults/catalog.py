@@ -313,7 +313,7 @@ FAULTS = (
     Fault(
         "an answer that breaks off loses the cookie of a sign-in",
         "wsgi/middleware.py",
-        "with_our_headers(headers, exchange.begin_without_app())",
+        "with_our_headers(headers, self.exchange.begin_without_app())",
         "with_our_headers(headers, [])",
     ),
     # The third 25, invented before anybody looked at what finds them; docs/explanation/seeded-faults.md has the rate.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..config.exempt_paths import is_exempt
@@ -103,153 +104,144 @@ class Middleware:
                 exchange.restart(environ)
             else:
                 exchange = None
+        is_new = exchange is None
         if exchange is None:
             exchange = Exchange(self.manager, environ, outer=outer)
+        response = _Response(exchange, start_response)
+        if is_new:
             try:
                 exchange.validate(options)
             except StoreUnavailableError as error:
-                self.manager.events.emit("database_error", details={"error": error})
                 if not runs_without_database:
-                    return _answer(error, exchange, start_response)
-        return self._serve(app, exchange, environ, start_response)
-
-    def _serve(
-        self,
-        app: WSGIApplication,
-        exchange: Exchange,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        files = FileWatch(environ) if FILE_WRAPPER_KEY in environ else None
-        has_begun = False
-        held: list[_HeldHeaders] = []
-
-        def begin(status: str, headers: HeaderLines, exc_info: Any = None) -> Any:
-            nonlocal has_begun
-            if exc_info is not None:
-                # The app's transaction may have undone something since the first headers.
-                exchange.undo_begin()
-            ours = exchange.begin(headers)
-            has_begun = True
-            if exc_info is None:
-                if held:
-                    held.pop().start()  # a second start: the server raises
-                elif ours and exchange.has_dated_cookies:
-                    held.append(_HeldHeaders(status, headers, exchange, start_response))
-                    return held[0].write
-                try:
-                    return start_response(status, with_our_headers(headers, ours))
-                except BaseException:
-                    exchange.undo_begin()
-                    raise
-            try:
-                write = start_response(status, with_our_headers(headers, ours), exc_info)
-                if held:
-                    held.pop().replace_by(write)
-                return write
-            finally:
-                exc_info = None  # PEP 3333: no circular reference through the traceback
-
-        exchange.is_serving = True
-        is_returned = False
-        try:
-            iterable = app(environ, begin)
-            answer = self._finish(exchange, iterable, start_response, has_begun, files, held=held)
-            is_returned = True
-            return answer
-        except AnswerableError as error:
-            if isinstance(error, StoreUnavailableError):
-                self.manager.events.emit("database_error", details={"error": error})
-            # exc_info only replaces headers that were given before (PEP 3333); without such some
-            # servers and test clients raise it.
-            has_started = has_begun and not (held and held[0].is_waiting)
-            exc_info = sys.exc_info() if has_started else None
-            return _answer(error, exchange, start_response, exc_info=exc_info)
-        finally:
-            if not is_returned:
-                exchange.is_serving = False
-
-    def _finish(
-        self,
-        exchange: Exchange,
-        iterable: Iterable[bytes],
-        start_response: StartResponse,
-        has_begun: bool,
-        files: FileWatch | None,
-        *,
-        held: list[_HeldHeaders],
-    ) -> Iterable[bytes]:
-        """Return the app's iterable, wrapped only if something of ours remains to be done.
-
-        A body that runs code can still change the session's data; a list cannot. A server may
-        need the app's own object, as it does to send a file.
-        """
-        is_done = isinstance(iterable, (list, tuple))
-        is_file = not is_done and files is not None and files.is_file(iterable)
-        runs_code = not (is_done or is_file)
-        if not runs_code:
-            _start_held(held)
-        if not has_begun or held or (runs_code and exchange.session is not None):
-            finishing = _Finishing(iterable, exchange, start_response, held)
-            if held:
-                finishing.take_first_step()
-            return finishing
-        exchange.release()
-        parts = exchange.parts
-        if not is_file and parts.clock.now_ms() not in parts.purger.rest_ms:
-            return _Finishing(iterable, exchange, start_response, held)
-        return iterable
+                    return response.refuse(error)
+                response.report(error)
+        return response.run(app, environ)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.app!r})"
 
 
-class _HeldHeaders:
-    """Headers held until the first bytes of the body, with which a server sends them (PEP 3333).
+@dataclass(slots=True, eq=False)
+class _Response:
+    """What an app answers to one request, on its way to the server.
 
-    That can take minutes, after which a cookie that was decided before must not be sent.
+    Headers with a cookie that has a date are held until the first bytes of the body, with which a
+    server sends them (PEP 3333). That can take minutes, after which the cookie must not be sent.
     """
 
-    __slots__ = ("_exchange", "_headers", "_start_response", "_status", "_write")
+    exchange: Exchange
+    start_response: StartResponse
+    has_begun: bool = False
+    """Whether the app has given headers."""
+    held: tuple[str, HeaderLines] | None = None
+    _write: Callable[[bytes], object] | None = None
+    """What the server returned for headers that were held."""
 
-    def __init__(
-        self,
-        status: str,
-        headers: HeaderLines,
-        exchange: Exchange,
-        start_response: StartResponse,
-    ) -> None:
-        self._status = status
-        self._headers = list(headers)
-        self._exchange = exchange
-        self._start_response = start_response
-        self._write: Callable[[bytes], object] | None = None
+    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Call the app; a refusal that it raises is answered in its place."""
+        files = FileWatch(environ) if FILE_WRAPPER_KEY in environ else None
+        self.exchange.is_serving = True
+        is_returned = False
+        try:
+            answer = self._finish(app(environ, self.start), files)
+            is_returned = True
+            return answer
+        except AnswerableError as error:
+            # exc_info only replaces headers that were given before (PEP 3333); without such some
+            # servers and test clients raise it.
+            has_started = self.has_begun and self.held is None
+            return self.refuse(error, sys.exc_info() if has_started else None)
+        finally:
+            if not is_returned:
+                self.exchange.is_serving = False
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the server does not have them yet; writing anything sends them."""
-        return self._write is None
+    def start(self, status: str, headers: HeaderLines, exc_info: Any = None) -> Any:
+        """Take the app's headers, as its ``start_response``, and add ours."""
+        exchange = self.exchange
+        if exc_info is not None:
+            # The app's transaction may have undone something since the first headers.
+            exchange.undo_begin()
+        ours = exchange.begin(headers)
+        self.has_begun = True
+        if exc_info is None:
+            if self.held is not None:
+                self.send_held()  # a second start: the server raises
+            elif ours and self._write is None and exchange.has_dated_cookies:
+                self.held = status, list(headers)
+                return self._write_held
+            try:
+                return self.start_response(status, with_our_headers(headers, ours))
+            except BaseException:
+                exchange.undo_begin()
+                raise
+        try:
+            write = self.start_response(status, with_our_headers(headers, ours), exc_info)
+            # In place of those that were held; the app may still call our ``write``.
+            self.held, self._write = None, write
+            return write
+        finally:
+            exc_info = None  # PEP 3333: no circular reference through the traceback
 
-    def start(self) -> Callable[[bytes], object]:
-        """Give the headers to the server, unless that was done; return its ``write``."""
-        if self._write is None:
-            headers = with_our_headers(self._headers, self._exchange.cookies_now())
-            self._write = self._start_response(self._status, headers)
-        return self._write
+    def send_held(self) -> None:
+        """Give the server the headers that were held, if any."""
+        if self.held is not None:
+            status, headers = self.held
+            self.held = None
+            headers = with_our_headers(headers, self.exchange.cookies_now())
+            self._write = self.start_response(status, headers)
 
-    def replace_by(self, write: Callable[[bytes], object]) -> None:
-        """Note that other headers were given instead; the app may still call our ``write``."""
-        self._write = write
+    def _write_held(self, data: bytes) -> None:
+        self.send_held()
+        assert self._write is not None
+        self._write(data)
 
-    def write(self, data: bytes) -> None:
-        """Write as what a server's ``start_response`` returns."""
-        self.start()(data)
+    def _finish(self, iterable: Iterable[bytes], files: FileWatch | None) -> Iterable[bytes]:
+        """Return the app's iterable, wrapped only if something of ours remains to be done.
 
+        A body that runs code can still change the session's data; a list cannot. A server may
+        need the app's own object, as it does to send a file.
+        """
+        exchange, parts = self.exchange, self.exchange.parts
+        is_done = isinstance(iterable, (list, tuple))
+        is_file = not is_done and files is not None and files.is_file(iterable)
+        runs_code = not (is_done or is_file)
+        if not runs_code:
+            self.send_held()
+        if self.held is not None:
+            finishing = _Finishing(iterable, self)
+            finishing.take_first_step()
+            return finishing
+        if not self.has_begun or (runs_code and exchange.session is not None):
+            return _Finishing(iterable, self)
+        exchange.release()
+        if not is_file and parts.clock.now_ms() not in parts.purger.rest_ms:
+            return _Finishing(iterable, self)
+        return iterable
 
-def _start_held(held: list[_HeldHeaders]) -> None:
-    """Send the headers that were held, if any."""
-    if held:
-        held.pop().start()
+    def report(self, error: AnswerableError) -> None:
+        """Report that the database did not answer, if that is the error."""
+        if isinstance(error, StoreUnavailableError):
+            self.exchange.parts.events.emit("database_error", details={"error": error})
+
+    def refuse(self, error: AnswerableError, exc_info: Any = None) -> Iterable[bytes]:
+        """Answer in the app's place, with the cookies of what it did before it failed."""
+        self.report(error)
+        refusal = refusal_of(error)
+        kind, body = refusal.body(is_program=self.exchange.is_program)
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *refusal.headers]
+        headers = with_our_headers(headers, self.exchange.begin_without_app())
+        try:
+            if exc_info is None:
+                self.start_response(refusal.status_line, headers)
+            else:
+                self.start_response(refusal.status_line, headers, exc_info)
+        except SystemError as failure:
+            # uWSGI takes the headers, and then leaves the exception set that it was handed.
+            if exc_info is None or failure.__cause__ is not exc_info[1]:
+                raise
+        finally:
+            exc_info = None  # PEP 3333: no circular reference through the traceback
+        return [] if self.exchange.facts.method == "HEAD" else [body]
 
 
 class _Finishing:
@@ -258,19 +250,11 @@ class _Finishing:
     Held headers are given to the server before the first bytes.
     """
 
-    __slots__ = ("_exchange", "_held", "_inner", "_start_response", "_steps", "_taken")
+    __slots__ = ("_inner", "_response", "_steps", "_taken")
 
-    def __init__(
-        self,
-        inner: Iterable[bytes],
-        exchange: Exchange,
-        start_response: StartResponse,
-        held: list[_HeldHeaders],
-    ) -> None:
+    def __init__(self, inner: Iterable[bytes], response: _Response) -> None:
         self._inner = inner
-        self._exchange = exchange
-        self._start_response = start_response
-        self._held = held
+        self._response = response
         self._taken: list[bytes] = []
         self._steps: Iterator[bytes] | None = None
 
@@ -292,24 +276,21 @@ class _Finishing:
         return itertools.chain(self._taken, self._steps)
 
     def _run(self) -> Iterator[bytes]:
-        has_sent = False
+        response, has_sent = self._response, False
         try:
             for chunk in self._inner:
-                _start_held(self._held)
+                response.send_held()
                 has_sent = has_sent or bool(chunk)
                 yield chunk
-            _start_held(self._held)
+            response.send_held()
             # Not only at close(): a server marks a chunked body's end before it calls that,
             # and this client's next request must find what the body has set.
-            self._exchange.save_streamed()
+            response.exchange.save_streamed()
         except AnswerableError as error:
-            if isinstance(error, StoreUnavailableError):
-                self._exchange.parts.events.emit("database_error", details={"error": error})
             if has_sent:
+                response.report(error)
                 raise
-            is_waiting = self._held and self._held[0].is_waiting
-            exc_info = None if is_waiting else sys.exc_info()
-            yield from _answer(error, self._exchange, self._start_response, exc_info=exc_info)
+            yield from response.refuse(error, sys.exc_info() if response.held is None else None)
 
     def close(self) -> None:
         try:
@@ -317,30 +298,4 @@ class _Finishing:
             if close is not None:
                 close()
         finally:
-            self._exchange.finish()
-
-
-def _answer(
-    error: AnswerableError,
-    exchange: Exchange,
-    start_response: StartResponse,
-    *,
-    exc_info: Any = None,
-) -> Iterable[bytes]:
-    """Answer in the app's place, with the cookies of what it did before it failed."""
-    refusal = refusal_of(error)
-    kind, body = refusal.body(is_program=exchange.is_program)
-    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *refusal.headers]
-    headers = with_our_headers(headers, exchange.begin_without_app())
-    try:
-        if exc_info is None:
-            start_response(refusal.status_line, headers)
-        else:
-            start_response(refusal.status_line, headers, exc_info)
-    except SystemError as failure:
-        # uWSGI takes the headers, and then leaves the exception set that it was handed.
-        if exc_info is None or failure.__cause__ is not exc_info[1]:
-            raise
-    finally:
-        exc_info = None  # PEP 3333: no circular reference through the traceback
-    return [] if exchange.facts.method == "HEAD" else [body]
+            self._response.exchange.finish()
