@@ -20,9 +20,9 @@ def count(connections: Connections) -> Any:
 
 def idle_one(connections: Connections) -> Any:
     """Return the connection that is taken next."""
-    if not connections.source.pool._idle:
+    if not connections.source.pool.idle:
         connections.read_row("SELECT 1", ())
-    return connections.source.pool._idle[-1].connection
+    return connections.source.pool.idle[-1].connection
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class TestOwned:
         found = in_parallel(lambda _: count(owned), 3)
 
         assert found == [2, 2, 2]
-        assert first in [entry.connection for entry in owned.source.pool._idle]
+        assert first in [entry.connection for entry in owned.source.pool.idle]
 
     def test_connection_taken_by_a_thread_outlives_it(self, owned: Connections) -> None:
         thread = threading.Thread(target=lambda: count(owned))

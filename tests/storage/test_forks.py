@@ -25,8 +25,8 @@ class TestFork:
                 Gone.closed += 1
                 raise OSError("the server is gone")
 
-        owned.source.pool._idle[-1].connection.close()
-        owned.source.pool._idle[-1].connection = Gone()
+        owned.source.pool.idle[-1].connection.close()
+        owned.source.pool.idle[-1].connection = Gone()
         owned.close()
 
         assert Gone.closed == 1

@@ -15,6 +15,16 @@ class Interrupted(BaseException):
     """As a greenlet's time-out interrupts whoever waits."""
 
 
+class Emptied(list[PooledConnection]):
+    """Has one when it is looked at, which another thread has taken when it is to be taken."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def pop(self, index: Any = -1) -> PooledConnection:
+        raise IndexError("pop from empty list")
+
+
 class Connection:
     def close(self) -> None:
         pass
@@ -70,3 +80,22 @@ def test_what_was_handed_to_who_is_interrupted_goes_back(
         pool.take()
 
     assert (pool.take() is taken) is is_given
+
+
+def test_idle_one_that_another_thread_was_faster_to_take_is_not_missed(pool: Pool) -> None:
+    pool.idle = Emptied()
+
+    assert isinstance(pool.take(), PooledConnection)
+
+
+def test_who_waits_is_not_forgotten_where_an_idle_one_is_taken_by_another(pool: Pool) -> None:
+    taken = pool.take()
+    waiter = pool_module._Waiter()
+    pool.waiters.append(waiter)
+    pool.idle = Emptied()
+
+    pool.serve()
+    pool.idle = []
+    pool.give(taken)
+
+    assert waiter.entry is taken

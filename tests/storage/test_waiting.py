@@ -128,7 +128,7 @@ class Site:
 
     def answer(self, environ: Any, start_response: Any) -> list[bytes]:
         pool = self.manager.parts.connections.source.pool
-        self.in_use.append(len(pool._all) - len(pool._idle))
+        self.in_use.append(len(pool._all) - len(pool.idle))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"user" if environ["wsgi_sessions.user"] else b"visitor"]
 

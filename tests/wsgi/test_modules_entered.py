@@ -28,9 +28,6 @@ PATH_OF_A_VALIDATED_REQUEST = {
     "sessions/policy.py",
     "storage/sessions.py",
     "storage/connections.py",
-    "storage/connection_source.py",
-    "storage/time_budget.py",
-    "storage/pool.py",
 }
 
 

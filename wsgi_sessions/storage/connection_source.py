@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from .driver_errors import Meaning
 from .first_use import FirstUse, Work
 from .peewee_connections import PeeweeConnections, pool_errors
 from .pool import Pool, PooledConnection
-from .time_budget import current_budget, left_ms, spending
+from .time_budget import left_ms, spending
 from .urls import find_database, open_url
 
 _PREPARING_MS = 60_000
@@ -86,10 +85,10 @@ class ConnectionSource:
             UnicodeEncodeError,
             OverflowError,
         )
-        self._threads = _Threads()
+        self.threads = _Threads()
         self._is_memory = self.dialect.is_in_memory(found)
-        self._path = self.dialect.file_of(found) if self.is_owned else None
-        self._file_id: tuple[int, int] | None = None
+        self.path = self.dialect.file_of(found) if self.is_owned else None
+        self.file_id: tuple[int, int] | None = None
         if self.is_owned:
             self.dialect.use_time_limits(found)
         self.peewee_connections = PeeweeConnections(found, self.dialect)
@@ -112,33 +111,6 @@ class ConnectionSource:
         if self.thread().connection is None and not self.database.is_closed():
             self.database.close()
         self.pool.close_idle()
-
-    def take_quickly(self) -> PooledConnection | None:
-        """Return an idle connection to a file of our own that needs no preparation, if any."""
-        if self._path is None:
-            return None
-        state = self._threads.state
-        if (
-            state.process_id != os.getpid()
-            or state.connection is not None
-            or self.first_use.work is not None
-            or not self.database._state.closed
-        ):
-            return None
-        budget = current_budget()
-        if budget is not None and budget.left_ms < self.timeout_ms - SHORT_MS:
-            return None
-        try:
-            found = os.stat(self._path)  # noqa: PTH116  a Path takes five times as long
-        except OSError:
-            return None
-        if (found.st_dev, found.st_ino) != self._file_id:
-            return None
-        entry = self.pool.take_idle()
-        if entry is not None and entry.lock_ms != self.timeout_ms:
-            self.pool.give(entry)
-            return None
-        return entry
 
     @contextmanager
     def taken(self, *, is_preparing: bool = False) -> Iterator[Any]:
@@ -202,7 +174,7 @@ class ConnectionSource:
         except Exception:
             # Closed meanwhile.
             is_usable = False
-        if is_usable and entry.file_id == self._file_id:
+        if is_usable and entry.file_id == self.file_id:
             self.pool.give(entry)
         else:
             self.pool.discard(entry)
@@ -232,9 +204,9 @@ class ConnectionSource:
         except BaseException:
             connection.close()
             raise
-        if self._path is not None:
-            self._file_id = _file_id(self._path)
-        return PooledConnection(connection, lock_ms=self.timeout_ms, file_id=self._file_id)
+        if self.path is not None:
+            self.file_id = _file_id(self.path)
+        return PooledConnection(connection, lock_ms=self.timeout_ms, file_id=self.file_id)
 
     def _limit_lock_waits(self, entry: PooledConnection) -> None:
         if self.dialect.is_server:
@@ -272,19 +244,19 @@ class ConnectionSource:
 
     def _check_file(self) -> None:
         """Notice, before a connection is taken, that the file is not there or is another one."""
-        known = self._file_id
-        if self._path is None or known is None:
+        known = self.file_id
+        if self.path is None or known is None:
             return
         try:
-            found = _file_id(self._path)
+            found = _file_id(self.path)
         except FileNotFoundError:
             self.pool.close_idle()
             raise StoreUnavailableError(
-                f"the database file {self._path} was deleted while it was in use; put it back, "
+                f"the database file {self.path} was deleted while it was in use; put it back, "
                 "or start the application anew to have an empty one"
             ) from None
         if found != known:
-            self._file_id = found
+            self.file_id = found
             self.first_use.repeat()
             self.pool.close_idle()
 
@@ -324,9 +296,9 @@ class ConnectionSource:
     def thread(self) -> _ThreadState:
         """Return the state of this thread, after letting go of a parent process's connection."""
         process_id = notice_fork()
-        state = self._threads.state
+        state = self.threads.state
         if state.process_id != process_id:
-            state = self._threads.state = _ThreadState(process_id)
+            state = self.threads.state = _ThreadState(process_id)
             if not self._is_memory and self.peewee_connections.leave_to_parent(process_id):
                 state.was_open = not self.is_owned
         return state

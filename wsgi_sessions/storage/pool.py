@@ -54,23 +54,23 @@ class Pool:
         self._open_one = open_one
         self._is_full = is_full
         self._all: set[PooledConnection] = set()
-        self._idle: list[PooledConnection] = []
+        self.idle: list[PooledConnection] = []
         self._begin()
         weakref.finalize(self, _close_all, self._all, self._owner)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
-        self._waiters: deque[_Waiter] = deque()
+        self.waiters: deque[_Waiter] = deque()
         self._count = 0
         self._process_id = os.getpid()
         self._owner = [self._process_id]
 
     def leave_to_parent(self) -> bool:
         """In a forked child: begin with no connection; tell whether one had been in use."""
-        was_in_use = len(self._idle) < len(self._all)
-        leave_to_parent((list(self._all), self._idle))
+        was_in_use = len(self.idle) < len(self._all)
+        leave_to_parent((list(self._all), self.idle))
         self._all.clear()
-        self._idle = []
+        self.idle = []
         owner = self._owner
         self._begin()
         owner[:] = [self._process_id]
@@ -89,32 +89,21 @@ class Pool:
         """
         if os.getpid() != self._process_id:
             notice_fork()
-        entry = self.take_idle()
-        if entry is not None:
-            return entry
         with self._lock:
-            if self._idle and not self._waiters:
-                return self._idle.pop()
+            if not self.waiters:
+                with suppress(IndexError):
+                    return self.idle.pop()
             may_open = self._count < self.size
             if may_open:
                 self._count += 1
         return self._open() if may_open else self._wait()
 
-    def take_idle(self) -> PooledConnection | None:
-        """Return a connection that is idle, unless others wait for one."""
-        if self._waiters:
-            return None
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
-
     def give(self, entry: PooledConnection) -> None:
         """Give back a connection that the next thread can use as it is."""
         # In this order: a thread that begins to wait looks for an idle one after that.
-        self._idle.append(entry)
-        if self._waiters:
-            self._serve()
+        self.idle.append(entry)
+        if self.waiters:
+            self.serve()
 
     def discard(self, entry: PooledConnection) -> None:
         """Close a connection that is of no more use."""
@@ -124,12 +113,9 @@ class Pool:
 
     def close_idle(self) -> None:
         """Close every connection that nobody uses."""
-        while self._idle:
-            try:
-                entry = self._idle.pop()
-            except IndexError:
-                return
-            self.discard(entry)
+        with suppress(IndexError):
+            while True:
+                self.discard(self.idle.pop())
 
     def _open(self) -> PooledConnection:
         try:
@@ -148,8 +134,8 @@ class Pool:
     def _wait(self) -> PooledConnection:
         waiter = _Waiter()
         with self._lock:
-            self._waiters.append(waiter)
-        self._serve()
+            self.waiters.append(waiter)
+        self.serve()
         patience_ms = left_ms()
         try:
             waiter.event.wait(None if patience_ms is None else patience_ms / 1000)
@@ -158,8 +144,8 @@ class Pool:
             self._leave(waiter)
             raise
         with self._lock:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
                 raise StoreUnavailableError(
                     f"all {self._count} connections to the database are in use; raise "
                     "max_connections, or have fewer threads"
@@ -169,27 +155,30 @@ class Pool:
     def _leave(self, waiter: _Waiter) -> None:
         """Wait no longer, and give back what was given meanwhile."""
         with self._lock:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
                 return
         if waiter.entry is not None:
             self.give(waiter.entry)
         else:
             self._free_room()
 
-    def _serve(self) -> None:
-        with self._lock:
-            while self._waiters and self._idle:
-                waiter = self._waiters.popleft()
-                waiter.entry = self._idle.pop()
+    def serve(self) -> None:
+        """Give idle connections to those who wait."""
+        # No look at ``idle`` before: who reads quickly takes from it without the lock.
+        with self._lock, suppress(IndexError):
+            while self.waiters:
+                entry = self.idle.pop()
+                waiter = self.waiters.popleft()
+                waiter.entry = entry
                 waiter.event.set()
 
     def _free_room(self, *, may_be_used: bool = True) -> None:
         with self._lock:
             self._count -= 1
-            if may_be_used and self._waiters and self._count < self.size:
+            if may_be_used and self.waiters and self._count < self.size:
                 self._count += 1
-                self._waiters.popleft().event.set()
+                self.waiters.popleft().event.set()
 
 
 def _close(entry: PooledConnection) -> None:

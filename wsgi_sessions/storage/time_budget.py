@@ -7,55 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 from ..clock import monotonic_ms
 
 
+@dataclass(slots=True)
 class Budget:
     """What is left, in milliseconds; only time spent on the database is taken from it.
 
     ``deadline_ms`` is the monotonic instant at which what is being done now has to be over.
     """
 
-    __slots__ = ("deadline_ms", "left_ms")
-
-    def __init__(self, total_ms: int) -> None:
-        self.left_ms = total_ms
-        self.deadline_ms: int | None = None
+    left_ms: int
+    deadline_ms: int | None = None
 
 
 # Not a thread's own: greenlets have one each, and so have the threads of a framework's pool.
-_budget: ContextVar[Budget | None] = ContextVar("wsgi_sessions_budget", default=None)
-
-
-def begin_budget(total_ms: int) -> Token[Budget | None] | None:
-    """Begin the budget of a request; None where one has begun already, which then holds."""
-    if _budget.get() is not None:
-        return None
-    return _budget.set(Budget(total_ms))
-
-
-def end_budget(token: Token[Budget | None] | None) -> None:
-    """End what ``begin_budget`` has begun."""
-    if token is not None:
-        _budget.reset(token)
-
-
-def current_budget() -> Budget | None:
-    """Return the budget of the request that is being served, or None outside of any."""
-    return _budget.get()
+request_budget: ContextVar[Budget | None] = ContextVar("wsgi_sessions_budget", default=None)
+"""The budget of the request that is being served; None outside of any."""
 
 
 def is_spending() -> bool:
     """Return whether this package is using the database now."""
-    budget = _budget.get()
+    budget = request_budget.get()
     return budget is not None and budget.deadline_ms is not None
 
 
 def left_ms() -> int | None:
     """Return how long a wait that begins now may last, at least 0; None for no limit."""
-    budget = _budget.get()
+    budget = request_budget.get()
     if budget is None:
         return None
     if budget.deadline_ms is None:
@@ -70,14 +52,14 @@ def spending(default_ms: int) -> Iterator[None]:
     Outside of a request the block has a budget of its own, of ``default_ms``. A block within
     another one shares that one's.
     """
-    budget = _budget.get()
+    budget = request_budget.get()
     if budget is not None and budget.deadline_ms is not None:
         yield
         return
     token = None
     if budget is None:
         budget = Budget(default_ms)
-        token = _budget.set(budget)
+        token = request_budget.set(budget)
     began_ms = monotonic_ms()
     budget.deadline_ms = began_ms + budget.left_ms
     try:
@@ -85,19 +67,20 @@ def spending(default_ms: int) -> Iterator[None]:
     finally:
         budget.deadline_ms = None
         budget.left_ms -= monotonic_ms() - began_ms
-        end_budget(token)
+        if token is not None:
+            request_budget.reset(token)
 
 
 @contextmanager
 def limited_to(limit_ms: int) -> Iterator[None]:
     """Limit the waits of a block to this, however much is left."""
-    outer = _budget.get()
+    outer = request_budget.get()
     left = left_ms()
     began_ms = monotonic_ms()
-    token = _budget.set(Budget(limit_ms if left is None else min(limit_ms, left)))
+    token = request_budget.set(Budget(limit_ms if left is None else min(limit_ms, left)))
     try:
         yield
     finally:
-        _budget.reset(token)
+        request_budget.reset(token)
         if outer is not None and outer.deadline_ms is None:
             outer.left_ms -= monotonic_ms() - began_ms

@@ -13,7 +13,7 @@ from ..errors import AnswerableError, StoreUnavailableError
 from ..manager import SessionManager
 from ..parts import check_database
 from ..records import ReadOptions
-from ..storage.time_budget import begin_budget, end_budget
+from ..storage.time_budget import Budget, request_budget
 from ..transport.environ import REQUEST_KEY, without_sessions
 from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager
@@ -68,11 +68,13 @@ class Middleware:
         exempt_paths = self.manager.parts.config.exempt_paths
         if exempt_paths and is_exempt(path, exempt_paths):
             return self.app(without_sessions(environ), start_response)
-        budget = begin_budget(self.manager.parts.config.database_patience_ms)
+        if request_budget.get() is not None:  # that of an outer middleware holds
+            return self._answer_within_budget(environ, start_response, path)
+        token = request_budget.set(Budget(self.manager.parts.config.database_patience_ms))
         try:
             return self._answer_within_budget(environ, start_response, path)
         finally:
-            end_budget(budget)
+            request_budget.reset(token)
 
     def _answer_within_budget(
         self, environ: WSGIEnvironment, start_response: StartResponse, path: str
