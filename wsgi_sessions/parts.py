@@ -104,12 +104,7 @@ def build_parts(
     events = Events(clock)
     events.outages = Outages(connections.database)
     signer = TokenSigner(config.secret)
-    cache = CookieCache(
-        config.secret,
-        version=config.cookie_cache.version,
-        max_age_ms=config.cookie_cache.max_age_ms,
-        clock_difference_ms=config.clock_difference_ms,
-    )
+    cache = CookieCache(config)
     clock_check = ClockCheck(clock, config, events)
     feed = RevocationFeed(store, clock, config, clock_check)
     cookies = SessionCookies(config, signer)

@@ -206,11 +206,11 @@ def test_a_copy_of_another_version_that_is_taken_is_shown(monkeypatch: pytest.Mo
     opened = CookieCache.open
 
     def open_any(cache: CookieCache, text: str, **options: Any) -> CachedCopy | None:
-        kept = cache._version
-        for version in (kept, f"{kept}, the one before"):
-            cache._version = version
+        kept = cache._config
+        for version in ("1", "1, the one before"):
+            cache._config = kept.replace(cookie_cache={"version": version})
             found = opened(cache, text, **options)
-            cache._version = kept
+            cache._config = kept
             if found is not None:
                 return found
         return None

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.sessions.cookie_cache import CookieCache
 from wsgi_sessions.sessions.tokens import TokenSigner, mint_secret, new_branch
 from wsgi_sessions_testing import FakeClock
@@ -215,12 +216,7 @@ NAMES = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def cookie_headers(victim: Victim) -> st.SearchStrategy[str]:
-    stranger = CookieCache(
-        ["another server's secret, not ours!"],
-        version="1",
-        max_age_ms=10**15,
-        clock_difference_ms=0,
-    )
+    stranger = CookieCache(SessionConfig(secret="another server's secret, not ours!"))
     found = victim.manager.parts.store.sessions.find(victim.session_id)
     assert found is not None
     foreign_copy = stranger.seal(

@@ -153,14 +153,14 @@ FAULTS = (
     Fault(
         "the cache is not bound to its token",
         "sessions/cookie_cache.py",
-        'payload["v"] != self._version or payload["t"] != _digest(token_text)',
-        'payload["v"] != self._version',
+        'payload["v"] != settings.version or payload["t"] != _digest(token_text)',
+        'payload["v"] != settings.version',
     ),
     Fault(
         "the cache outlives its end",
         "sessions/cookie_cache.py",
-        'if has_passed(payload["e"], now_ms):',
-        'if has_passed(payload["e"] + 86_400_000, now_ms):',
+        'has_passed(payload["e"], now_ms)',
+        'has_passed(payload["e"] + 86_400_000, now_ms)',
     ),
     Fault(
         "the cache outlives the session's expiry",
@@ -374,7 +374,7 @@ FAULTS = (
     Fault(
         "a copy of another version is taken",
         "sessions/cookie_cache.py",
-        'if payload["v"] != self._version or payload["t"] != _digest(token_text):',
+        'if payload["v"] != settings.version or payload["t"] != _digest(token_text):',
         'if payload["t"] != _digest(token_text):',
     ),
     Fault(
@@ -712,14 +712,14 @@ FAULTS = (
     Fault(
         "a cookie that was decided long ago is sent",
         "wsgi/response_cookies.py",
-        "            self._lines = [_Line(header, self._good_until_ms(found.now_ms))]\n",
-        "            self._lines = [_Line(header)]\n",
+        "            self._lines = (_Line(header, self._good_until_ms(found.now_ms)),)\n",
+        "            self._lines = (_Line(header),)\n",
     ),
     Fault(
         "a copy that was decided long ago is sent",
         "wsgi/response_cookies.py",
-        "self._lines.append(_Line(header, self._good_until_ms(copy.now_ms), self._clearing))",
-        "self._lines.append(_Line(header))",
+        "self._add(header, self._good_until_ms(copy.now_ms), self._clearing)",
+        "self._add(header)",
     ),
     Fault(
         "a cookie lasts as long as what is left of its session",

@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from tests.support import NOW, make_session, make_user
+from wsgi_sessions.config.parts import CookieCacheConfig
+from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.records import CachedCopy, UserRecord
 from wsgi_sessions.sessions.cookie_cache import CookieCache
 from wsgi_sessions.sessions.signing import KeyRing
@@ -23,10 +25,11 @@ DIFFERENCE_MS = 30_000
 
 def make_cache(*secrets: str, version: str = "1") -> CookieCache:
     return CookieCache(
-        secrets or [SECRET],
-        version=version,
-        max_age_ms=MAX_AGE_MS,
-        clock_difference_ms=DIFFERENCE_MS,
+        SessionConfig(
+            secret=secrets or [SECRET],
+            cookie_cache=CookieCacheConfig(version=version, max_age=MAX_AGE_MS // 1000),
+            clock_difference=DIFFERENCE_MS // 1000,
+        )
     )
 
 

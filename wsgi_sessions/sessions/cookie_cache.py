@@ -8,34 +8,20 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from ..clock import has_passed
+from ..config.settings import SessionConfig
 from ..records import CachedCopy, SessionRecord, UserRecord
 from .signing import KeyRing
 
 _MAX_COPY_CHARACTERS = 4096
-_SESSION_FIELDS = (
-    "generation",
-    "branch",
-    "branch_before",
-    "is_settled",
-    "caught_up",
-    "confirmed_at_ms",
-    "created_at_ms",
-    "authenticated_at_ms",
-    "updated_at_ms",
-    "last_seen_at_ms",
-    "expires_at_ms",
-    "remember",
-    "ip_address",
-    "user_agent",
-)
-_USER_FIELDS = ("email", "email_verified", "name", "image", "created_at_ms", "updated_at_ms")
+_NOT_COPIED = {"id", "user_id", "data", "data_version", "ended_at_ms", "end_reason"}
+_SESSION_FIELDS = [name for name in SessionRecord._fields if name not in _NOT_COPIED]
+_USER_FIELDS = [name for name in UserRecord._fields if name not in _NOT_COPIED]
 """In the order of the copy, after the ids. A copy is kept short, so it holds no names."""
 
 _session_values = attrgetter(*_SESSION_FIELDS)
@@ -49,26 +35,8 @@ class CookieCache:
     for one database only, and neither secret alone is enough to make one.
     """
 
-    __slots__ = (
-        "_clock_difference_ms",
-        "_known_ring",
-        "_max_age_ms",
-        "_server_secrets",
-        "_version",
-    )
-
-    def __init__(
-        self,
-        server_secrets: Sequence[str],
-        *,
-        version: str,
-        max_age_ms: int,
-        clock_difference_ms: int,
-    ) -> None:
-        self._server_secrets = tuple(server_secrets)
-        self._version = version
-        self._max_age_ms = max_age_ms
-        self._clock_difference_ms = clock_difference_ms
+    def __init__(self, config: SessionConfig) -> None:
+        self._config = config
         self._known_ring: tuple[str, KeyRing] | None = None
 
     def seal(
@@ -90,7 +58,7 @@ class CookieCache:
         if user_id is None and session.user_id is not None:
             return None
         payload = {
-            "v": self._version,
+            "v": self._config.cookie_cache.version,
             "t": _digest(token_text),
             "i": issued_at_ms,
             "e": ends_at_ms,
@@ -124,15 +92,16 @@ class CookieCache:
         if self._ring_for(database_secret).verify(payload_text, signature) != 0:
             return None
         # From here on the text is our own, though perhaps of another release.
+        settings = self._config.cookie_cache
         try:
             payload = json.loads(urlsafe_b64decode(payload_text))
-            if payload["v"] != self._version or payload["t"] != _digest(token_text):
+            if payload["v"] != settings.version or payload["t"] != _digest(token_text):
                 return None
-            if has_passed(payload["e"], now_ms):
-                return None
-            if payload["e"] - payload["i"] > self._max_age_ms:
-                return None
-            if payload["i"] - now_ms > self._clock_difference_ms:
+            if (
+                has_passed(payload["e"], now_ms)
+                or payload["e"] - payload["i"] > settings.max_age_ms
+                or payload["i"] - now_ms > self._config.clock_difference_ms
+            ):
                 return None
             session_id, plain_id, *values = payload["s"]
             user_id = _native_id(plain_id)
@@ -156,12 +125,9 @@ class CookieCache:
     def _ring_for(self, database_secret: str) -> KeyRing:
         known = self._known_ring
         if known is None or known[0] != database_secret:
-            ring = KeyRing(self._server_secrets, "cookie cache v1", mixed_in=database_secret)
+            ring = KeyRing(self._config.secret, "cookie cache v1", mixed_in=database_secret)
             self._known_ring = known = (database_secret, ring)
         return known[1]
-
-    def __repr__(self) -> str:
-        return f"CookieCache(version={self._version!r})"
 
 
 def _digest(token_text: str) -> str:

@@ -6,7 +6,7 @@ Applications get a ``SessionRequest`` instead, so that they cannot break their o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseStartedError, StoreUnavailableError
@@ -333,7 +333,7 @@ class Exchange:
     def _state(self) -> _State:
         session, data = self.session, self.data
         user = None if session is None else session.user
-        cookies = None if self._cookies is None else self._cookies.copy()
+        cookies = None if self._cookies is None else replace(self._cookies)
         return _State(session, user, self.end_reason, cookies, data.opened, data.unsaved)
 
     def _settle_with_table(self) -> None:
@@ -371,7 +371,7 @@ class Exchange:
     def cookies_to_send(self) -> ResponseCookies:
         """Return the cookies of the response; most requests need none."""
         if self._cookies is None:
-            self._cookies = ResponseCookies(self.parts, is_secure=self.is_secure)
+            self._cookies = ResponseCookies(self.parts, self.is_secure)
         return self._cookies
 
     def show(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..parts import Parts
@@ -29,7 +30,12 @@ class _Line(NamedTuple):
     good_until_ms: int | None = None
     instead: tuple[str, str] | None = None
 
+    def header_at(self, now_ms: int) -> tuple[str, str] | None:
+        is_good = self.good_until_ms is None or now_ms < self.good_until_ms
+        return self.header if is_good else self.instead
 
+
+@dataclass(slots=True, eq=False, repr=False)
 class ResponseCookies:
     """``Set-Cookie`` lines for one browser; a later one takes the place of what it undoes.
 
@@ -37,20 +43,11 @@ class ResponseCookies:
     when the browser holds a later token, and would put its jar back.
     """
 
-    __slots__ = ("_copied_token", "_is_outdated", "_is_secure", "_lines", "_parts")
-
-    def __init__(self, parts: Parts, *, is_secure: bool) -> None:
-        self._lines: list[_Line] = []
-        self._parts = parts
-        self._is_secure = is_secure
-        self._copied_token: str | None = None
-        self._is_outdated = False
-
-    def copy(self) -> ResponseCookies:
-        """Return a copy with the same cookies, which changes apart from this one."""
-        twin = ResponseCookies(self._parts, is_secure=self._is_secure)
-        twin._lines, twin._copied_token = list(self._lines), self._copied_token
-        return twin
+    parts: Parts
+    is_secure: bool
+    _lines: tuple[_Line, ...] = ()
+    _copied_token: str | None = None
+    _is_outdated: bool = False
 
     @property
     def has_dated_lines(self) -> bool:
@@ -59,15 +56,8 @@ class ResponseCookies:
 
     def lines_now(self) -> HeaderLines:
         """Return what goes with an answer that starts now."""
-        if not self._lines:
-            return []
-        now_ms = self._parts.clock.now_ms()
-        headers = [
-            line.header
-            if line.good_until_ms is None or now_ms < line.good_until_ms
-            else line.instead
-            for line in self._lines
-        ]
+        now_ms = self.parts.clock.now_ms()
+        headers = [line.header_at(now_ms) for line in self._lines]
         return [header for header in headers if header is not None]
 
     def add_validated(self, found: Validation, presented: PresentedCookies) -> None:
@@ -77,21 +67,21 @@ class ResponseCookies:
             return
         if offer is not None:
             branch = offer.branch or new_branch(is_catch_up=offer.is_catch_up)
-            text = self._parts.signer.write(token.secret, offer.generation, branch)
+            text = self.parts.signer.write(token.secret, offer.generation, branch)
             header = self._token_header(record, text, now_ms=found.now_ms)
-            self._lines = [_Line(header, self._good_until_ms(found.now_ms))]
+            self._lines = (_Line(header, self._good_until_ms(found.now_ms)),)
         elif found.may_be_copied:
             self._copied_token = token.text
             copy = _Copy(record, found.user, token.text, found.now_ms)
             if self._has_cache and not self._is_there(presented, copy):
                 self._add_copy(copy)
                 if not self._lines and self._is_outdated:
-                    self._add_copy_clearing()
+                    self._add(self._clearing)
 
     def add_session(self, record: SessionRecord, user: UserRecord | None, token_text: str) -> None:
         """Add the first token of a session that has just begun, and its copy."""
         header = self._token_header(record, token_text, now_ms=record.created_at_ms)
-        self._lines = [_Line(header)]
+        self._lines = (_Line(header),)
         self._copied_token = token_text
         if user is not None and self._has_cache:
             copy = _Copy(record, user, token_text, record.created_at_ms)
@@ -101,30 +91,30 @@ class ResponseCookies:
         """Replace the browser's copy, or clear it where its token is about to change."""
         if not self._has_cache:
             return
-        name = self._parts.cookies.cache_name(is_secure=self._is_secure)
-        self._lines = [line for line in self._lines if not line.header[1].startswith(f"{name}=")]
-        kept = len(self._lines)
+        name = self.parts.cookies.cache_name(is_secure=self.is_secure)
+        kept = tuple([one for one in self._lines if not one.header[1].startswith(f"{name}=")])
+        self._lines = kept
         if self._copied_token is not None:
-            self._add_copy(_Copy(record, user, self._copied_token, self._parts.clock.now_ms()))
-        if len(self._lines) == kept:
-            self._add_copy_clearing()
+            self._add_copy(_Copy(record, user, self._copied_token, self.parts.clock.now_ms()))
+        if self._lines == kept:
+            self._add(self._clearing)
 
     def add_clearing(self) -> None:
         """Clear both cookies."""
-        cleared = self._parts.cookies.clear(is_secure=self._is_secure)
-        self._lines = [_Line(header) for header in cleared]
+        cleared = self.parts.cookies.clear(is_secure=self.is_secure)
+        self._lines = tuple([_Line(header) for header in cleared])
 
     @property
     def _has_cache(self) -> bool:
-        return self._parts.config.cookie_cache.enabled
+        return self.parts.config.cookie_cache.enabled
 
     def _is_there(self, presented: PresentedCookies, copy: _Copy) -> bool:
         if not presented.cached_texts:
             return False
-        reading = self._parts.feed.current()
+        reading = self.parts.feed.current()
         if reading is None:
             return True  # as far as anybody can tell now
-        found = self._parts.validator.find_good_copy(
+        found = self.parts.validator.find_good_copy(
             presented, copy.token_text, reading=reading, now_ms=copy.now_ms
         )
         if found is None or reading.is_revoked(found.session.id, found.issued_at_ms):
@@ -132,18 +122,18 @@ class ResponseCookies:
         self._is_outdated = _shown(found.session, found.user) != _shown(copy.record, copy.user)
         return not self._is_outdated
 
-    def _add_copy_clearing(self) -> None:
-        self._lines.append(_Line(self._clearing))
+    def _add(self, *line: Any) -> None:
+        self._lines = (*self._lines, _Line(*line))
 
     @property
     def _clearing(self) -> tuple[str, str]:
-        return self._parts.cookies.clear_cached_copy(is_secure=self._is_secure)
+        return self.parts.cookies.clear_cached_copy(is_secure=self.is_secure)
 
     def _good_until_ms(self, decided_at_ms: int) -> int:
-        return decided_at_ms + self._parts.config.rotation_grace_ms
+        return decided_at_ms + self.parts.config.rotation_grace_ms
 
     def _add_copy(self, copy: _Copy, *, is_of_act: bool = False) -> None:
-        parts, record = self._parts, copy.record
+        parts, record = self.parts, copy.record
         ends_at_ms = cached_copy_end_ms(record, now_ms=copy.now_ms, config=parts.config)
         if ends_at_ms <= copy.now_ms:
             return
@@ -161,23 +151,20 @@ class ResponseCookies:
         if text is None:
             return
         max_age_s = -((copy.now_ms - ends_at_ms) // 1000) if record.remember else None
-        header = parts.cookies.set_cached_copy(text, is_secure=self._is_secure, max_age_s=max_age_s)
+        header = parts.cookies.set_cached_copy(text, is_secure=self.is_secure, max_age_s=max_age_s)
         if header is None:
             parts.events.emit_once("cookie_cache_too_large", session_id=record.id)
         elif is_of_act:
-            self._lines.append(_Line(header))
+            self._add(header)
         else:
             # The browser's own copy may be outdated, and none at all is always right.
-            self._lines.append(_Line(header, self._good_until_ms(copy.now_ms), self._clearing))
+            self._add(header, self._good_until_ms(copy.now_ms), self._clearing)
 
     def _token_header(self, record: SessionRecord, text: str, *, now_ms: int) -> tuple[str, str]:
-        parts = self._parts
+        parts = self.parts
         lifetime_ms = cookie_lifetime_ms(record, now_ms=now_ms, config=parts.config)
         max_age_s = None if lifetime_ms is None else -(-lifetime_ms // 1000)
-        return parts.cookies.set_token(text, is_secure=self._is_secure, max_age_s=max_age_s)
-
-    def __repr__(self) -> str:
-        return f"ResponseCookies(<{len(self._lines)} cookies>)"
+        return parts.cookies.set_token(text, is_secure=self.is_secure, max_age_s=max_age_s)
 
 
 def _shown(record: SessionRecord, user: UserRecord | None) -> tuple[Any, ...]:

@@ -68,12 +68,8 @@ def _assert_refused_of_other_version(browser: Browser) -> None:
         fail("the browser is signed out right after a sign-in", browser)
     if reading is None:
         return  # the clock is wrong or the database down, so no copies are sealed
-    cache = CookieCache(
-        config.secret,
-        version=f"{config.cookie_cache.version}, the one before",
-        max_age_ms=config.cookie_cache.max_age_ms,
-        clock_difference_ms=config.clock_difference_ms,
-    )
+    version = f"{config.cookie_cache.version}, the one before"
+    cache = CookieCache(config.replace(cookie_cache={"version": version}))
     now_ms = manager.clock.now_ms()
     text = cache.seal(
         session.record,
