@@ -5,8 +5,12 @@ Run it after a change of a declaration: ``python docs/write_settings.py``. A tes
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
+from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +76,7 @@ def row(name: str, declared: Setting) -> str:
     variable = f"`{variable_of(name)}`" if declared.is_in_environment else "given in Python alone"
     takes = declared.kind.takes.replace("whole number", f"whole number of {declared.kind.unit}")
     takes = takes.replace("`", "&#96;")  # the character itself, not the mark of code
-    cells = [f"`{name}`<br>{variable}", takes, default_of(name, declared), declared.doc]
+    cells = [f"`{name}`<br>{variable}", takes, default_of(name, declared), meaning_of(name)]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
@@ -93,10 +97,35 @@ def default_of(name: str, declared: Setting) -> str:
     return f"{shown}; {none}" if none else shown
 
 
-def _declared_default(name: str) -> Any:
+def meaning_of(name: str) -> str:
+    """Return the docstring of a setting, as one line."""
+    config, field_name = _owner(name)
+    return _docstrings(config)[field_name]
+
+
+def _docstrings(config: type) -> Mapping[str, str]:
+    """Return the strings that stand below the fields of a class."""
+    [found] = ast.parse(inspect.getsource(config)).body
+    assert isinstance(found, ast.ClassDef)
+    return {
+        field.target.id: " ".join(ast.literal_eval(below.value).split())
+        for field, below in pairwise(found.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+    }
+
+
+def _owner(name: str) -> tuple[type[Any], str]:
+    """Return the dataclass that declares a setting, and its name there."""
     part, _, field_name = name.rpartition(".")
     config = all_settings(SessionConfig)[part].kind.part if part else SessionConfig
     assert config is not None
+    return config, field_name
+
+
+def _declared_default(name: str) -> Any:
+    config, field_name = _owner(name)
     [field] = [f for f in dataclasses.fields(config) if f.name == field_name]
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()

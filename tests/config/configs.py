@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wsgi_sessions import SessionConfig
+from wsgi_sessions.config.sources import all_settings
 
 SECRET = "0123456789abcdef" * 2
 
@@ -13,10 +14,8 @@ def make(**settings: Any) -> SessionConfig:
     return SessionConfig(**{"secret": SECRET, **settings})
 
 
-DURATIONS = (
-    *["expires_in", "update_age", "idle_timeout", "absolute_timeout", "fresh_age"],
-    *["short_expires_in", "rotation_grace", "touch_interval", "revocation_lag"],
-    *["purge_interval", "keep_ended", "cookie_cache.max_age", "throttle.window"],
-    *["database_patience", "rotation_interval", "upload_grace"],
-    *["clock_difference", "longest_transaction"],
+DURATIONS = tuple(
+    name
+    for name, declared in all_settings(SessionConfig).items()
+    if declared.kind.unit == "seconds"
 )

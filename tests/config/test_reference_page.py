@@ -39,7 +39,8 @@ def test_row_is_complete(name: str) -> None:
     assert (variable_of(name) in spelled) is declared.is_in_environment
     assert takes
     assert default
-    assert meaning == declared.doc
+    assert meaning == SCRIPT["meaning_of"](name).replace("|", "\\|")
+    assert meaning.endswith(".")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,16 +16,17 @@ from typing import Any, Literal
 
 from ..errors import ConfigurationError
 from .exempt_paths import is_prefix
-from .fields import Kind, choice, duration, each, kind, text
-from .networks import Network, normal_network
+from .fields import Kind, choice, duration, kind, text
 from .providers import SocialProvider
 from .public_suffixes import covers_public_suffix, is_public_suffix
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 DEFAULT_TABLE_PREFIX = "wsgi_sessions_"
 _MIN_SECRET_LENGTH = 32
-_MAX_TITLE_LENGTH = 100
+_MAPPED_PREFIX = 96
+"""Bits; an IPv6 network with a longer prefix can lie within ``::ffff:0:0/96``, which is IPv4."""
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([A-Za-z0-9*._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIELD_TYPE = choice(Literal["string", "number", "boolean"])
 _OWN_FIELDS = [
@@ -59,38 +61,18 @@ def secrets(name: str, value: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _check_idle_timeout(name: str, value: timedelta) -> None:
-    if value < timedelta(seconds=1):
-        raise ConfigurationError(f"{name} is {value}; give at least 1 second, or None")
-
-
-idle_timeout = duration(bounds="at least 1 second, or None", also=_check_idle_timeout)
-
-
-def _check_patience(name: str, value: timedelta) -> None:
+idle_timeout = duration(bounds="at least 1 second, or None").refusing(
+    lambda value: value < timedelta(seconds=1), "; give at least 1 second, or None"
+)
+patience = duration(bounds="more than 0, at most a day").refusing(
     # Servers and drivers take no much longer time limits.
-    if value > timedelta(days=1):
-        raise ConfigurationError(
-            f"{name} is {value} but at most a day is taken; a request that waits for longer is "
-            "answered to nobody"
-        )
-
-
-patience = duration(bounds="more than 0, at most a day", also=_check_patience)
-
-
+    lambda value: value > timedelta(days=1),
+    " but at most a day is taken; a request that waits for longer is answered to nobody",
+)
 version = text(r"(?s).*", "a string such as '2'")
 
 
 # Cookies
-
-
-def _refuse_prefix(name: str, value: str) -> None:
-    if value.lower().startswith(("__host-", "__secure-", "__http-")):
-        raise ConfigurationError(
-            f"{name} is {value!r}; leave the prefix away, it is added where browsers take it"
-        )
-
 
 cookie_name = text(
     # RFC 9110 section 5.6.2, which RFC 6265 section 4.1.1 takes for cookie names.
@@ -99,7 +81,9 @@ cookie_name = text(
     # They drop one whose name and value have over 4096 bytes (RFC 6265bis, section 5.6).
     max_length=256,
     or_else="the cookie is too large for browsers, which drop it",
-    also=_refuse_prefix,
+).refusing(
+    lambda name: name.lower().startswith(("__host-", "__secure-", "__http-")),
+    "; leave the prefix away, it is added where browsers take it",
 )
 cookie_path = text(
     r"/[\x21-\x3a\x3c-\x7e]*",
@@ -107,69 +91,70 @@ cookie_path = text(
     max_length=1024,
     or_else="browsers pass over it",
 )
-
-
-def _refuse_public_suffix(name: str, value: str) -> None:
-    if is_public_suffix(value.removeprefix(".")):
-        raise ConfigurationError(
-            f"{name} is {value!r}, below which anybody can have a host, so browsers refuse "
-            "the cookie; give the domain of your site, or None for the host of the request alone"
-        )
-
-
 cookie_domain = text(
     rf"(?=.{{1,253}}\Z)\.?{_LABEL}(\.{_LABEL})*",
     "a host name such as 'example.org', without scheme, port or path, or None",
-    also=_refuse_public_suffix,
+).refusing(
+    lambda domain: is_public_suffix(domain.removeprefix(".")),
+    ", below which anybody can have a host, so browsers refuse the cookie; give the domain of "
+    "your site, or None for the host of the request alone",
 )
 
 
 # Requests
 
 
-@each("networks or addresses, such as '10.0.0.0/8'")
-def networks(name: str, value: Any) -> Network:
+def _is_network(value: Any) -> bool:
     try:
-        network = ipaddress.ip_network(value, strict=False) if isinstance(value, str) else value
+        return isinstance(value, Network) or (
+            isinstance(value, str) and bool(ipaddress.ip_network(value, strict=False))
+        )
     except ValueError:
-        network = None
-    if not isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
-        networks.refuse_item(name, value)
-    return normal_network(network)
+        return False
 
 
-@each(
-    "scheme and host without a path, such as 'https://app.example.org' or 'https://*.example.org'"
+@kind("networks or addresses, such as '10.0.0.0/8'", fits=_is_network, is_list=True)
+def networks(_: str, value: str | Network) -> Network:
+    """Return the IPv4 network that a mapped IPv6 one means, and any other as it is."""
+    network = ipaddress.ip_network(value, strict=False)
+    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_PREFIX:
+        return network
+    mapped = network.network_address.ipv4_mapped
+    if mapped is None:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
+
+
+def _may_be_of_anybody(origin: str) -> bool:
+    host = re.sub(r":[0-9]+\Z", "", origin.partition("://")[2])
+    return "" in host.split(".") or ("*" in host and covers_public_suffix(host))
+
+
+origins = replace(
+    text(
+        r"[a-z][a-z0-9+.-]*://([A-Za-z0-9*._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?",
+        "scheme and host without a path, such as 'https://app.example.org' or "
+        "'https://*.example.org'",
+    ),
+    is_list=True,
+).refusing(
+    _may_be_of_anybody,
+    ", which could be a host of anybody's; let what a * stands for be part of a domain of yours, "
+    "such as 'https://*.example.org', and list hosts below a public suffix such as 'github.io' "
+    "one by one",
 )
-def origins(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
-        origins.refuse_item(name, value)
-    host = re.sub(r":[0-9]+\Z", "", value.partition("://")[2])
-    if "" in host.split(".") or ("*" in host and covers_public_suffix(host)):
-        raise ConfigurationError(
-            f"{name} holds {value!r}, which could be a host of anybody's; let what a * stands "
-            "for be part of a domain of yours, such as 'https://*.example.org', and list hosts "
-            "below a public suffix such as 'github.io' one by one"
-        )
-    return value
-
-
-@each("the beginning of a path, such as '/static/' or '/health', not a pattern or URL")
-def exempt_paths(name: str, value: Any) -> str:
-    if isinstance(value, str) and "%" in value:
-        raise ConfigurationError(
-            f"{name} holds {value!r}; give the path as it reads decoded, without '%'"
-        )
-    if not isinstance(value, str) or not is_prefix(value):
-        exempt_paths.refuse_item(name, value)
-    if value == "/":
-        raise ConfigurationError(
-            f"{name} holds '/', and so every path; leave SessionMiddleware away instead, or "
-            "name what is to be exempt"
-        )
-    return value
-
-
+exempt_paths = (
+    Kind(
+        takes="the beginning of a path, such as '/static/' or '/health', not a pattern or URL",
+        fits=lambda value: isinstance(value, str) and ("%" in value or is_prefix(value)),
+        is_list=True,
+    )
+    .refusing(lambda path: "%" in path, "; give the path as it reads decoded, without '%'")
+    .refusing(
+        lambda path: path == "/",
+        ", and so every path; leave SessionMiddleware away instead, or name what is to be exempt",
+    )
+)
 mount_path = text(
     # Browsers resolve "." and "..", so nothing would ever be asked for under them.
     r"(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+",
@@ -180,40 +165,29 @@ mount_path = text(
 # The sessions page
 
 
-@kind("a folder that exists, with the templates in it that take the place of ours, or None")
-def templates(name: str, value: Any) -> Any:
+def _is_folder(value: Any) -> bool:
     try:
-        is_folder = Path(value).is_dir()
+        return Path(value).is_dir()
     except TypeError:
-        is_folder = False
-    if not is_folder:
-        templates.refuse(name, value)
-    return value
+        return False
 
 
-@kind(f"a line of 1 to {_MAX_TITLE_LENGTH} characters such as 'Example', or None")
-def title(name: str, value: Any) -> Any:
-    is_line = isinstance(value, str) and value.strip() and value.isprintable()
-    if not is_line or len(value) > _MAX_TITLE_LENGTH:
-        title.refuse(name, value)
-    return value
-
-
+templates = Kind(
+    takes="a folder that exists, with the templates in it that take the place of ours, or None",
+    fits=_is_folder,
+)
+title = Kind(
+    takes="a line of 1 to 100 characters such as 'Example', or None",
+    fits=lambda value: (
+        isinstance(value, str) and value.isprintable() and bool(value.strip()) and len(value) <= 100
+    ),
+)
 page_url = text(
     r"(/(?![/\\])|(?i:https?)://)[!-\[\]-~]*", "a path such as '/sign-in', or an http(s) URL"
 )
 
 
 # Users and tables
-
-
-def _refuse_sqlite(name: str, value: str) -> None:
-    if value.lower().startswith("sqlite_"):
-        raise ConfigurationError(
-            f"{name} is {value!r}, and SQLite keeps names that begin so to itself; give "
-            f"another, such as {DEFAULT_TABLE_PREFIX!r}"
-        )
-
 
 table_prefix = text(
     r"[A-Za-z_][A-Za-z0-9_]*|",
@@ -222,9 +196,12 @@ table_prefix = text(
     # With our longest name of an index it makes 62 bytes; PostgreSQL cuts names at 63.
     max_length=32,
     or_else="the names of indexes are too long for PostgreSQL",
-    also=_refuse_sqlite,
+).refusing(
+    lambda prefix: prefix.lower().startswith("sqlite_"),
+    ", and SQLite keeps names that begin so to itself; give another, such as "
+    f"{DEFAULT_TABLE_PREFIX!r}",
 )
-user_model = Kind(takes="a Peewee model", check=lambda _, value: value)
+user_model = Kind(takes="a Peewee model")
 
 
 @kind(f"a mapping of names to yours; a name is {_USER_ATTRIBUTE.takes}")
@@ -239,10 +216,10 @@ def user_attributes(name: str, value: Any) -> Mapping[str, str | None]:
     return value
 
 
-@kind("names with types, such as {'theme': 'string'}")
-def session_fields(name: str, value: Any) -> Mapping[str, str]:
-    if not isinstance(value, Mapping):
-        session_fields.refuse(name, value)
+@kind(
+    "names with types, such as {'theme': 'string'}", fits=lambda value: isinstance(value, Mapping)
+)
+def session_fields(name: str, value: Mapping[Any, Any]) -> Mapping[str, str]:
     for field, field_type in value.items():
         if not isinstance(field, str) or not _FIELD.fullmatch(field) or field in _OWN_FIELDS:
             raise ConfigurationError(
@@ -253,12 +230,14 @@ def session_fields(name: str, value: Any) -> Mapping[str, str]:
     return dict(value)
 
 
-@kind("a list of google(…), apple(…), microsoft(…) or oidc(…)")
-def providers(name: str, values: Any) -> tuple[SocialProvider, ...]:
-    if not isinstance(values, (list, tuple)) or not all(
+def _are_providers(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(
         isinstance(value, SocialProvider) for value in values
-    ):
-        providers.refuse(name, values)
+    )
+
+
+@kind("a list of google(…), apple(…), microsoft(…) or oidc(…)", fits=_are_providers)
+def providers(name: str, values: list[SocialProvider]) -> tuple[SocialProvider, ...]:
     names = [provider.name for provider in values]
     for provider in names:
         if names.count(provider) > 1:

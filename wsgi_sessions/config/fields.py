@@ -1,20 +1,22 @@
-"""How a setting is declared: its default, what it takes, its unit and its documentation.
+"""How a setting is declared: its default, what it takes and its unit, with a docstring below it.
 
 The checks, what is read from text, and the reference page are made from the declarations.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
 from ..errors import ConfigurationError
 
 Duration = timedelta | int
 Check = Callable[[str, Any], Any]
+Test = Callable[[Any], bool]
 
 _MAX_DURATION = timedelta(days=36500)
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -25,23 +27,45 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 class Kind:
     """What a setting takes; ``takes`` says so, in messages and on the reference page.
 
-    ``check`` gets the setting's name and a value. It returns the value in its normal form, and
-    raises ``ConfigurationError`` for a wrong one. ``read`` returns what text stands for, which is
-    not checked yet; its ``ValueError`` says what to give.
+    ``fits`` says whether it takes a value. ``normal`` gets the setting's name and a value that
+    fits, and returns its normal form or raises an error of its own. ``read`` returns what text
+    stands for, which is not checked yet; its ``ValueError`` says what to give.
     """
 
     takes: str
-    check: Check
+    fits: Test = lambda _: True
+    normal: Check = lambda _, value: value
+    refusals: tuple[tuple[Test, str], ...] = ()
+    is_list: bool = False
+    """It takes a list, and all of this is said of its members."""
     read: Callable[[str], Any] = str.strip
     unit: str = ""
     part: type | None = None
     """The dataclass, if it is a part with settings of its own."""
 
-    def refuse(self, name: str, value: Any) -> NoReturn:
-        raise ConfigurationError(f"{name} is {value!r}; give {self.takes}")
+    def check(self, name: str, value: Any) -> Any:
+        """Return the normal form of a value. Raises ``ConfigurationError`` for a wrong one."""
+        if not self.is_list:
+            return self._check(name, value, verb="is")
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, (list, tuple, set, frozenset)):
+            raise ConfigurationError(f"{name} is {value!r}; give a list of strings")
+        return tuple(self._check(name, member, verb="holds") for member in value)
 
-    def refuse_item(self, name: str, item: Any) -> NoReturn:
-        raise ConfigurationError(f"{name} holds {item!r}; give {self.takes}")
+    def _check(self, name: str, value: Any, *, verb: str) -> Any:
+        if not self.fits(value):
+            raise ConfigurationError(f"{name} {verb} {value!r}; give {self.takes}")
+        value = self.normal(name, value)
+        for is_refused, why in self.refusals:
+            if is_refused(value):
+                shown = value if isinstance(value, timedelta) else repr(value)
+                raise ConfigurationError(f"{name} {verb} {shown}{why}")
+        return value
+
+    def refusing(self, test: Test, why: str) -> Kind:
+        """Return a kind that also refuses what a test is true of; ``why`` follows the value."""
+        return replace(self, refusals=(*self.refusals, (test, why)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +73,6 @@ class Setting:
     """A declaration; ``none`` says what None means, and is None itself where None is refused."""
 
     kind: Kind
-    doc: str
     none: str | None
     is_in_environment: bool
 
@@ -72,13 +95,12 @@ def setting(
     default: Any,
     kind: Kind,
     *,
-    doc: str,
     none: str | None = None,
     is_in_environment: bool = True,
     is_secret: bool = False,
 ) -> Any:
     """Declare a setting, as a field of a dataclass; see ``Setting``."""
-    metadata = {"setting": Setting(kind, doc, none, is_in_environment)}
+    metadata = {"setting": Setting(kind, none, is_in_environment)}
     if isinstance(default, dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, repr=not is_secret, metadata=metadata)
@@ -108,133 +130,90 @@ def put(config: Any, name: str, value: Any) -> None:
         object.__setattr__(config, f"{name}_ms", value_ms)
 
 
-def kind(takes: str, *, read: Callable[[str], Any] = str.strip) -> Callable[[Check], Kind]:
-    """Make a ``Kind`` of the check that is decorated."""
-    return lambda check: Kind(takes=takes, check=check, read=read)
+def kind(takes: str, **options: Any) -> Callable[[Check], Kind]:
+    """Make a ``Kind`` of the function that is decorated, which returns the normal form."""
+    return lambda normal: Kind(takes=takes, normal=normal, **options)
 
 
-def duration(*, may_be_zero: bool = False, bounds: str = "", also: Check | None = None) -> Kind:
-    """A ``timedelta`` or whole seconds; ``also`` refuses what is beyond further ``bounds``."""
+def duration(*, may_be_zero: bool = False, bounds: str = "") -> Kind:
+    """A ``timedelta`` or whole seconds; ``bounds`` is said where more will be refused."""
     bound = "0 or more" if may_be_zero else "more than 0"
-
-    def check(name: str, value: Any) -> timedelta:
-        if isinstance(value, bool) or not isinstance(value, (int, timedelta)):
-            raise ConfigurationError(
-                f"{name} is {value!r}; give a timedelta or whole seconds, such as 3600"
-            )
-        if isinstance(value, int) and abs(value) > _MAX_DURATION.total_seconds():
-            raise ConfigurationError(f"{name} is {value} seconds; at most 100 years are taken")
-        given = timedelta(seconds=value) if isinstance(value, int) else value
-        if given > _MAX_DURATION:
-            raise ConfigurationError(f"{name} is {given}; at most 100 years are taken")
-        if given < timedelta(milliseconds=0 if may_be_zero else 1):
-            raise ConfigurationError(
-                f"{name} is {given} but must be {bound}; give a longer duration"
-            )
-        if also is not None:
-            also(name, given)
-        return given
-
-    return Kind(
+    least = timedelta(milliseconds=0 if may_be_zero else 1)
+    any_length = Kind(
         takes=f"a timedelta or whole seconds, {bounds or bound}",
-        check=check,
+        normal=_as_timedelta,
         read=lambda text: _read_number(text, "whole seconds"),
         unit="seconds",
     )
+    return any_length.refusing(
+        lambda value: value > _MAX_DURATION, "; at most 100 years are taken"
+    ).refusing(lambda value: value < least, f" but must be {bound}; give a longer duration")
 
 
-def count(unit: str, *, at_least: int, at_most: int | None = None) -> Kind:
-    bounds = f"{at_least} or more" if at_most is None else f"between {at_least} and {at_most}"
+def _as_timedelta(name: str, value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not _is_whole(value):
+        raise ConfigurationError(
+            f"{name} is {value!r}; give a timedelta or whole seconds, such as 3600"
+        )
+    if abs(value) > _MAX_DURATION.total_seconds():
+        raise ConfigurationError(f"{name} is {value} seconds; at most 100 years are taken")
+    return timedelta(seconds=value)
 
-    def check(name: str, value: Any) -> int:
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        if not is_whole or value < at_least or (at_most is not None and value > at_most):
-            made.refuse(name, value)
-        number: int = value
-        return number
 
-    made = Kind(
+def count(unit: str, *, at_least: int, at_most: float = math.inf) -> Kind:
+    bounds = f"between {at_least} and {at_most}" if at_most < math.inf else f"{at_least} or more"
+    return Kind(
         takes=f"a whole number, {bounds}",
-        check=check,
+        fits=lambda value: _is_whole(value) and at_least <= value <= at_most,
         read=lambda text: _read_number(text, "a whole number"),
         unit=unit,
     )
-    return made
 
 
 def flag(also: str | None = None) -> Kind:
     """True or False, or the one word ``also``."""
-
-    @kind("True or False" if also is None else f'True, False or "{also}"', read=read_flag)
-    def made(name: str, value: Any) -> Any:
-        if not isinstance(value, bool) and (also is None or value != also):
-            made.refuse(name, value)
-        return value
-
-    return made
+    return Kind(
+        takes="True or False" if also is None else f'True, False or "{also}"',
+        fits=lambda value: isinstance(value, bool) or (also is not None and value == also),
+        read=read_flag,
+    )
 
 
 def choice(words: Any) -> Kind:
     """One of the words of a ``Literal``."""
     allowed = get_args(words)
-
-    @kind(f"one of {', '.join(repr(word) for word in allowed)}")
-    def made(name: str, value: Any) -> Any:
-        if not isinstance(value, str) or value not in allowed:
-            made.refuse(name, value)
-        return value
-
-    return made
+    return Kind(
+        takes=f"one of {', '.join(repr(word) for word in allowed)}",
+        fits=lambda value: isinstance(value, str) and value in allowed,
+    )
 
 
-def text(
-    pattern: str,
-    takes: str,
-    *,
-    max_length: int | None = None,
-    or_else: str = "",
-    also: Check | None = None,
-) -> Kind:
-    """Text that a pattern matches; ``or_else`` is what would come of more than ``max_length``.
+def text(pattern: str, takes: str, *, max_length: float = math.inf, or_else: str = "") -> Kind:
+    """Text that a pattern matches; ``or_else`` is what would come of more than ``max_length``."""
 
-    ``also`` refuses some of it for another reason.
-    """
-    compiled = re.compile(pattern)
-
-    @kind(takes)
-    def made(name: str, value: Any) -> Any:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            made.refuse(name, value)
-        if max_length is not None and len(value) > max_length:
+    def check_length(name: str, value: str) -> str:
+        if len(value) > max_length:
             raise ConfigurationError(
                 f"{name} has {len(value)} characters; give at most {max_length}, or {or_else}"
             )
-        if also is not None:
-            also(name, value)
         return value
 
-    return made
-
-
-def each(takes: str) -> Callable[[Check], Kind]:
-    """Make a ``Kind`` of the check that is decorated: a list of what it takes."""
-
-    def made(check_item: Check) -> Kind:
-        def check(name: str, value: Any) -> tuple[Any, ...]:
-            if isinstance(value, str):
-                value = [part.strip() for part in value.split(",") if part.strip()]
-            if not isinstance(value, (list, tuple, set, frozenset)):
-                raise ConfigurationError(f"{name} is {value!r}; give a list of strings")
-            return tuple(check_item(name, item) for item in value)
-
-        return Kind(takes=takes, check=check)
-
-    return made
+    return Kind(
+        takes=takes,
+        fits=lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)),
+        normal=check_length,
+    )
 
 
 def read_flag(text: str) -> Any:
     word = text.strip().lower()
     return word in _TRUE if word in _TRUE | _FALSE else text.strip()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _read_number(text: str, unit: str) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from os import PathLike
 from typing import Any, TypedDict
 
+from .checks import Network
 from .fields import Duration
-from .networks import Network
 from .parts import (
     CookieCacheConfig,
     CookieConfig,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import ConfigurationError
 from ..records import refuse_to_pickle
 from . import checks
+from .checks import Network
 from .fields import (
     Duration,
     check_settings,
@@ -26,7 +27,6 @@ from .fields import (
     setting,
     settings_of,
 )
-from .networks import Network
 from .parts import (
     CookieCacheConfig,
     CookieConfig,
@@ -70,241 +70,155 @@ class SessionConfig:
     (600000, 1200000)
     """
 
-    secret: str | tuple[str, ...] | list[str] = setting(
-        (),
-        checks.secrets,
-        is_secret=True,
-        doc="Signs tokens and copies. Of a list all verify, and the first signs.",
-    )
-    expires_in: Duration = setting(
-        7 * _DAY, duration(), doc="A session expires this long after its last refresh."
-    )
+    secret: str | tuple[str, ...] | list[str] = setting((), checks.secrets, is_secret=True)
+    """Signs tokens and copies. Of a list all verify, and the first signs."""
+    expires_in: Duration = setting(7 * _DAY, duration())
+    """A session expires this long after its last refresh."""
     expires_in_ms: int = in_ms()
-    update_age: Duration = setting(
-        _DAY, duration(), doc="A session in use is refreshed this long after its last refresh."
-    )
+    update_age: Duration = setting(_DAY, duration())
+    """A session in use is refreshed this long after its last refresh."""
     update_age_ms: int = in_ms()
-    idle_timeout: Duration | None = setting(
-        None,
-        checks.idle_timeout,
-        none="no limit",
-        doc="Ends a session between 80 % and 100 % of this after its last request.",
-    )
+    idle_timeout: Duration | None = setting(None, checks.idle_timeout, none="no limit")
+    """Ends a session between 80 % and 100 % of this after its last request."""
     idle_timeout_ms: int | None = in_ms()
-    absolute_timeout: Duration | None = setting(
-        None,
-        duration(),
-        none="no limit",
-        doc="Ends a session this long after its sign-in, whatever its use.",
-    )
+    absolute_timeout: Duration | None = setting(None, duration(), none="no limit")
+    """Ends a session this long after its sign-in, whatever its use."""
     absolute_timeout_ms: int | None = in_ms()
-    short_expires_in: Duration = setting(
-        _DAY,
-        duration(),
-        doc="Lifetime on the server without `remember_me`, when the cookie ends with the browser; "
-        "such a session is never refreshed.",
-    )
+    short_expires_in: Duration = setting(_DAY, duration())
+    """Lifetime on the server without `remember_me`, when the cookie ends with the browser; such a
+    session is never refreshed."""
     short_expires_in_ms: int = in_ms()
-    fresh_age: Duration = setting(
-        _DAY, duration(), doc="How long after authentication `session.is_fresh` holds."
-    )
+    fresh_age: Duration = setting(_DAY, duration())
+    """How long after authentication `session.is_fresh` holds."""
     fresh_age_ms: int = in_ms()
-    touch_interval: Duration = setting(
-        300,
-        duration(may_be_zero=True),
-        doc="At most one write of `last_seen_at` in this time; 0 writes it at every request.",
-    )
+    touch_interval: Duration = setting(300, duration(may_be_zero=True))
+    """At most one write of `last_seen_at` in this time; 0 writes it at every request."""
     touch_interval_ms: int = in_ms()
 
     rotate_tokens: bool | None = setting(
         None,
         flag(),
         none="True, unless sessions live too briefly and nothing else is said of rotation",
-        doc="Whether a token in use is followed by another now and then. Without that a stolen "
-        "one is good until its session ends.",
     )
+    """Whether a token in use is followed by another now and then. Without that a stolen one is good
+    until its session ends."""
     rotation_interval: Duration | None = setting(
-        None,
-        duration(),
-        none="`update_age`, at least 10 minutes",
-        doc="A token that was confirmed this long ago is followed by another.",
+        None, duration(), none="`update_age`, at least 10 minutes"
     )
+    """A token that was confirmed this long ago is followed by another."""
     rotation_interval_ms: int = in_ms()
     short_rotation_interval_ms: int | None = in_ms()
     """Of sessions that are not remembered; None: they live too briefly to be rotated."""
-    rotation_grace: Duration = setting(
-        60,
-        duration(),
-        doc="How long what is under way at a rotation is accepted: longer than your slowest round "
-        "trip and the difference of your servers' clocks together.",
-    )
+    rotation_grace: Duration = setting(60, duration())
+    """How long what is under way at a rotation is accepted: longer than your slowest round trip and
+    the difference of your servers' clocks together."""
     rotation_grace_ms: int = in_ms()
     rotation_window_ms: int = in_ms()
     upload_grace: Duration | None = setting(
-        None,
-        duration(),
-        none="10 minutes or what the other settings allow, at least three graces",
-        doc="The same for requests with a long body: two graces longer than your slowest upload.",
+        None, duration(), none="10 minutes or what the other settings allow, at least three graces"
     )
+    """The same for requests with a long body: two graces longer than your slowest upload."""
     upload_grace_ms: int = in_ms()
     rotation_notes: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     """What the log should say once of how the settings of rotation fit together."""
-    on_replay: OnReplay = setting(
-        "revoke",
-        choice(OnReplay),
-        doc="A replayed token ends its session, or only its request is refused. The latter leaves "
-        "the session to whoever settled first, who may be the thief.",
-    )
+    on_replay: OnReplay = setting("revoke", choice(OnReplay))
+    """A replayed token ends its session, or only its request is refused. The latter leaves the
+    session to whoever settled first, who may be the thief."""
     clock_difference: Duration | None = setting(
-        None,
-        duration(may_be_zero=True),
-        none="half of `rotation_grace`",
-        doc="How far the clocks of two servers may be apart; at most `rotation_grace`.",
+        None, duration(may_be_zero=True), none="half of `rotation_grace`"
     )
+    """How far the clocks of two servers may be apart; at most `rotation_grace`."""
     clock_difference_ms: int = in_ms()
-    longest_transaction: Duration = setting(
-        60,
-        duration(may_be_zero=True),
-        doc="How long a transaction in which a session ends may stay open before its commit.",
-    )
+    longest_transaction: Duration = setting(60, duration(may_be_zero=True))
+    """How long a transaction in which a session ends may stay open before its commit."""
     longest_transaction_ms: int = in_ms()
 
-    cookie_cache: CookieCacheConfig = setting(
-        CookieCacheConfig(),
-        part(CookieCacheConfig),
-        doc="A signed copy of session and user in a second cookie, which spares the database.",
-    )
-    revocation_lag: Duration = setting(
-        1,
-        duration(may_be_zero=True),
-        doc="How long a cached session may outlive its end, in every process; 0 asks the database "
-        "at every request.",
-    )
+    cookie_cache: CookieCacheConfig = setting(CookieCacheConfig(), part(CookieCacheConfig))
+    """A signed copy of session and user in a second cookie, which spares the database."""
+    revocation_lag: Duration = setting(1, duration(may_be_zero=True))
+    """How long a cached session may outlive its end, in every process; 0 asks the database at every
+    request."""
     revocation_lag_ms: int = in_ms()
 
-    multi_session: MultiSessionConfig = setting(
-        MultiSessionConfig(),
-        part(MultiSessionConfig),
-        doc="How many live sessions a user can have.",
-    )
-    ip_binding: IpBinding = setting(
-        "off", choice(IpBinding), doc="Binds a session to the network or address it began at."
-    )
-    ip_prefix_v4: int = setting(
-        24, count("bits", at_least=0, at_most=32), doc="What 'subnet' compares of IPv4 addresses."
-    )
-    ip_prefix_v6: int = setting(
-        64, count("bits", at_least=0, at_most=128), doc="What 'subnet' compares of IPv6 addresses."
-    )
-    on_ip_mismatch: OnIpMismatch = setting(
-        "reject",
-        choice(OnIpMismatch),
-        doc="Elsewhere the request has no session, or the session ends.",
-    )
-    trusted_proxies: tuple[Network, ...] = setting(
-        (), checks.networks, doc="Proxies whose `X-Forwarded-*` or `Forwarded` is believed."
-    )
+    multi_session: MultiSessionConfig = setting(MultiSessionConfig(), part(MultiSessionConfig))
+    """How many live sessions a user can have."""
+    ip_binding: IpBinding = setting("off", choice(IpBinding))
+    """Binds a session to the network or address it began at."""
+    ip_prefix_v4: int = setting(24, count("bits", at_least=0, at_most=32))
+    """What 'subnet' compares of IPv4 addresses."""
+    ip_prefix_v6: int = setting(64, count("bits", at_least=0, at_most=128))
+    """What 'subnet' compares of IPv6 addresses."""
+    on_ip_mismatch: OnIpMismatch = setting("reject", choice(OnIpMismatch))
+    """Elsewhere the request has no session, or the session ends."""
+    trusted_proxies: tuple[Network, ...] = setting((), checks.networks)
+    """Proxies whose `X-Forwarded-*` or `Forwarded` is believed."""
 
-    cookie: CookieConfig = setting(
-        CookieConfig(),
-        part(CookieConfig),
-        doc="Names and attributes of the cookies, always HttpOnly.",
-    )
+    cookie: CookieConfig = setting(CookieConfig(), part(CookieConfig))
+    """Names and attributes of the cookies, always HttpOnly."""
     throttle: ThrottleConfig | None = setting(
-        ThrottleConfig(),
-        part(ThrottleConfig, hint=", or None to turn it off"),
-        none="off",
-        doc="How many tries with a password are allowed, counted over all processes.",
+        ThrottleConfig(), part(ThrottleConfig, hint=", or None to turn it off"), none="off"
     )
-    password: PasswordConfig = setting(
-        PasswordConfig(), part(PasswordConfig), doc="Lengths and hashing of passwords."
-    )
-    auto_sign_in: bool = setting(True, flag(), doc="Whether a sign-up signs in.")
-    require_verified_email: bool = setting(
-        False, flag(), doc="Whether an address must be verified before it can sign in."
-    )
+    """How many tries with a password are allowed, counted over all processes."""
+    password: PasswordConfig = setting(PasswordConfig(), part(PasswordConfig))
+    """Lengths and hashing of passwords."""
+    auto_sign_in: bool = setting(True, flag())
+    """Whether a sign-up signs in."""
+    require_verified_email: bool = setting(False, flag())
+    """Whether an address must be verified before it can sign in."""
     user_model: Any = setting(
-        None,
-        checks.user_model,
-        none="the built-in table",
-        is_in_environment=False,
-        doc="Your own model of users, with one primary key.",
+        None, checks.user_model, none="the built-in table", is_in_environment=False
     )
+    """Your own model of users, with one primary key."""
     user_attributes: Mapping[str, str | None] = setting(
-        {},
-        checks.user_attributes,
-        is_in_environment=False,
-        doc="What your model calls its attributes; None for what it does not have.",
+        {}, checks.user_attributes, is_in_environment=False
     )
-    table_prefix: str = setting(
-        checks.DEFAULT_TABLE_PREFIX,
-        checks.table_prefix,
-        doc="What the names of the tables begin with; another one for each user model.",
-    )
+    """What your model calls its attributes; None for what it does not have."""
+    table_prefix: str = setting(checks.DEFAULT_TABLE_PREFIX, checks.table_prefix)
+    """What the names of the tables begin with; another one for each user model."""
     social_providers: tuple[SocialProvider, ...] | list[SocialProvider] = setting(
-        (), checks.providers, is_in_environment=False, doc="Whose ID tokens sign people in."
+        (), checks.providers, is_in_environment=False
     )
+    """Whose ID tokens sign people in."""
 
-    api_path: str | None = setting(
-        "/api/auth", checks.mount_path, none="off", doc="Where the JSON API answers."
-    )
-    session_fields: Mapping[str, str] = setting(
-        {},
-        checks.session_fields,
-        is_in_environment=False,
-        doc="Additional fields of a session in the JSON API; they live in `session.data`.",
-    )
-    trusted_origins: tuple[str, ...] = setting(
-        (), checks.origins, doc="Other origins that may send changes and read answers."
-    )
-    exempt_paths: tuple[str, ...] = setting(
-        (), checks.exempt_paths, doc="Paths that are passed on without a look-up."
-    )
-    pages_path: str | None = setting(
-        None, checks.mount_path, none="off", doc="Where the sessions page is; beside `api_path`."
-    )
+    api_path: str | None = setting("/api/auth", checks.mount_path, none="off")
+    """Where the JSON API answers."""
+    session_fields: Mapping[str, str] = setting({}, checks.session_fields, is_in_environment=False)
+    """Additional fields of a session in the JSON API; they live in `session.data`."""
+    trusted_origins: tuple[str, ...] = setting((), checks.origins)
+    """Other origins that may send changes and read answers."""
+    exempt_paths: tuple[str, ...] = setting((), checks.exempt_paths)
+    """Paths that are passed on without a look-up."""
+    pages_path: str | None = setting(None, checks.mount_path, none="off")
+    """Where the sessions page is; beside `api_path`."""
     pages_templates: str | os.PathLike[str] | None = setting(
-        None, checks.templates, none="built-in", doc="Templates of your own for the sessions page."
+        None, checks.templates, none="built-in"
     )
-    pages_title: str | None = setting(
-        None, checks.title, none="no title", doc="Whose site the sessions page says it is of."
-    )
-    pages_home_url: str = setting("/", checks.page_url, doc="The way back from the sessions page.")
-    sign_in_url: str = setting(
-        "/", checks.page_url, doc="Where visitors of the sessions page are sent."
-    )
-    change_password_url: str | None = setting(
-        None, checks.page_url, none="no link", doc="Where the sessions page has passwords changed."
-    )
+    """Templates of your own for the sessions page."""
+    pages_title: str | None = setting(None, checks.title, none="no title")
+    """Whose site the sessions page says it is of."""
+    pages_home_url: str = setting("/", checks.page_url)
+    """The way back from the sessions page."""
+    sign_in_url: str = setting("/", checks.page_url)
+    """Where visitors of the sessions page are sent."""
+    change_password_url: str | None = setting(None, checks.page_url, none="no link")
+    """Where the sessions page has passwords changed."""
 
-    on_database_error: OnDatabaseError = setting(
-        "unavailable",
-        choice(OnDatabaseError),
-        doc="While the database does not answer: 503 with `Retry-After`, or the application "
-        "without a session. Nobody is signed out.",
-    )
-    on_lost_data: OnLostData = setting(
-        "event",
-        choice(OnLostData),
-        doc="Data set in a session that has ended meanwhile is dropped with an event, or the "
-        "client is told, too, by 409.",
-    )
-    database_patience: Duration = setting(
-        5, checks.patience, doc="All that a request may wait for the database; then 503."
-    )
+    on_database_error: OnDatabaseError = setting("unavailable", choice(OnDatabaseError))
+    """While the database does not answer: 503 with `Retry-After`, or the application without a
+    session. Nobody is signed out."""
+    on_lost_data: OnLostData = setting("event", choice(OnLostData))
+    """Data set in a session that has ended meanwhile is dropped with an event, or the client is
+    told, too, by 409."""
+    database_patience: Duration = setting(5, checks.patience)
+    """All that a request may wait for the database; then 503."""
     database_patience_ms: int = in_ms()
-    max_connections: int = setting(
-        20,
-        count("connections", at_least=1, at_most=10_000),
-        doc="To a database given as a URL, in each process.",
-    )
-    purge_interval: Duration = setting(
-        3600, duration(may_be_zero=True), doc="At most one clean-up in this time and process."
-    )
+    max_connections: int = setting(20, count("connections", at_least=1, at_most=10_000))
+    """To a database given as a URL, in each process."""
+    purge_interval: Duration = setting(3600, duration(may_be_zero=True))
+    """At most one clean-up in this time and process."""
     purge_interval_ms: int = in_ms()
-    keep_ended: Duration = setting(
-        30 * _DAY, duration(may_be_zero=True), doc="How long ended sessions stay for the record."
-    )
+    keep_ended: Duration = setting(30 * _DAY, duration(may_be_zero=True))
+    """How long ended sessions stay for the record."""
     keep_ended_ms: int = in_ms()
 
     _filled_in: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -36,7 +36,7 @@ def part(config: type, *, hint: str = "") -> Kind:
         shown = "text" if isinstance(value, str) else repr(value)
         raise ConfigurationError(f"{name} is {shown}; give {takes}{hint}")
 
-    return Kind(takes=takes, check=check, read=read_flag, part=config)
+    return Kind(takes=takes, normal=check, read=read_flag, part=config)
 
 
 def _add_to_part(name: str, config: type, before: Any, value: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ..config.networks import Network
+from ..config.checks import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
