@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -181,10 +182,7 @@ class SessionManager:
             if not accounts.is_unchanged(checked):
                 return None
             return self.parts.creation.create(
-                checked.user,
-                remember_me=remember_me,
-                facts=facts,
-                replaced=Replaced.of(replaces),
+                checked.user, remember_me=remember_me, facts=facts, replaces=replaces
             )
 
         email = accounts.start_check(
@@ -285,7 +283,7 @@ class SessionManager:
         """
         accounts, now_ms = self.parts.accounts, self.parts.clock.now_ms()
         reason = EndReason.PASSWORD_CHANGED
-        replaced = Replaced.of(replaces, reason=reason)
+        replaced = replace(Replaced.of(replaces), reason=reason)
         accounts.check_new_password(new_password)
         checked = accounts.confirm_password(
             user_id, password=current_password, now_ms=now_ms, address=facts.address
@@ -300,7 +298,7 @@ class SessionManager:
                     checked.user.id, reason=reason, except_id=replaced.session_id
                 ).session_ids
             created = self.parts.creation.create(
-                checked.user, remember_me=remember_me, facts=facts, replaced=replaced
+                checked.user, remember_me=remember_me, facts=facts, replaces=replaced
             )
             ended = tuple((session_id, reason) for session_id in others)
             return created._replace(ended=ended + created.ended)
@@ -317,13 +315,11 @@ class SessionManager:
         facts: RequestFacts,
         replaces: Replaced | str | None,
     ) -> SignIn:
-        create = partial(
-            self.parts.creation.create,
-            user,
-            remember_me=remember_me,
-            facts=facts,
-            replaced=Replaced.of(replaces),
-        )
+        def create() -> CreatedSession:
+            return self.parts.creation.create(
+                user, remember_me=remember_me, facts=facts, replaces=replaces
+            )
+
         return self._report_created(user, self.parts.store.atomically(create), facts=facts)
 
     def _report_created(

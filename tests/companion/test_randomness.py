@@ -12,9 +12,9 @@ from wsgi_sessions_testing import SeededRandomness
 
 def test_one_seed_draws_the_same_each_time() -> None:
     with SeededRandomness(seed=7):
-        first = (tokens.mint_secret(), tokens.new_id(), tokens.new_server_secret())
+        first = (tokens.mint_secret(), tokens.new_id(), tokens.new_secret())
     with SeededRandomness(seed=7):
-        assert (tokens.mint_secret(), tokens.new_id(), tokens.new_server_secret()) == first
+        assert (tokens.mint_secret(), tokens.new_id(), tokens.new_secret()) == first
 
 
 def test_other_seeds_draw_something_else() -> None:
@@ -28,7 +28,7 @@ def test_what_is_drawn_has_its_usual_shape() -> None:
     with SeededRandomness():
         assert len(tokens.mint_secret()) == 24
         assert len(tokens.new_id()) == 24
-        assert len(tokens.new_server_secret()) == 43
+        assert len(tokens.new_secret()) == 43
 
 
 def test_real_randomness_is_back_after_the_block() -> None:

@@ -277,7 +277,7 @@ def test_process_whose_clock_is_off_ends_sessions_for_all_others_too(
     insert_many_like(server, session.id, others)
 
     assert wrong.manager.revoke_all_sessions("user-1") == count
-    right.manager.parts.feed._reading = None
+    right.manager.parts.feed.latest = None
     assert not right.is_from_copy(cookies)
     assert right.manager.list_sessions("user-1") == []
 

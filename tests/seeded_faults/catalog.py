@@ -212,13 +212,13 @@ FAULTS = (
     Fault(
         "a sign-in keeps the session that was there",
         "manager.py",
-        "        create = partial(\n",
+        "        def create() -> CreatedSession:\n",
         "        if Replaced.of(replaces).session_id:\n"
         "            session = self.parts.models.session\n"
         "            session.update({session.user_id: user.id}).where(session.id == Replaced.of(replaces).session_id).execute()\n"
         "            row, _ = self.parts.store.sessions.find(Replaced.of(replaces).session_id)\n"
         "            return SignIn(User(user), Session(row, User(user), config=self.config, judged_at_ms=row.created_at_ms), None)\n"
-        "        create = partial(\n",
+        "        def create() -> CreatedSession:\n",
     ),
     Fault(
         "a sign-in leaves the old session",

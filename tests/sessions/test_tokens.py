@@ -17,7 +17,7 @@ from wsgi_sessions.sessions.tokens import (
     mint_secret,
     new_branch,
     new_id,
-    new_server_secret,
+    new_secret,
     session_id_from,
 )
 
@@ -156,7 +156,7 @@ def test_token_of_one_purpose_is_nothing_to_another() -> None:
 def test_secrets_and_ids_are_drawn_anew() -> None:
     assert len({mint_secret() for _ in range(100)}) == 100
     assert len({new_id() for _ in range(100)}) == 100
-    assert len({new_server_secret() for _ in range(100)}) == 100
+    assert len({new_secret() for _ in range(100)}) == 100
 
 
 def test_session_id_has_twenty_four_characters() -> None:
@@ -236,7 +236,7 @@ def test_signature_covers_all_that_stands_before_it() -> None:
 
 def test_secret_has_twenty_four_bytes_and_a_server_secret_256_bits() -> None:
     assert len(mint_secret()) == 24
-    assert len(urlsafe_b64decode(new_server_secret() + "=")) == 32
+    assert len(urlsafe_b64decode(new_secret() + "=")) == 32
     assert len(new_id()) == 24
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..sessions.tokens import new_server_secret
+from ..sessions.tokens import new_secret
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,5 +15,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("secret", help="print a new server secret (256 bits)")
     parser.parse_args(arguments)
-    sys.stdout.write(new_server_secret() + "\n")
+    sys.stdout.write(new_secret() + "\n")
     return 0

@@ -42,13 +42,9 @@ class Replaced:
     reason: EndReason = EndReason.SIGNED_OUT
 
     @classmethod
-    def of(
-        cls, given: Replaced | str | None, *, reason: EndReason = EndReason.SIGNED_OUT
-    ) -> Replaced:
+    def of(cls, given: Replaced | str | None) -> Replaced:
         """Return what is replaced: as it is given, or by the id of a session."""
-        if isinstance(given, Replaced):
-            return cls(given.session_id, given.elsewhere_id, reason)
-        return cls(given, reason=reason)
+        return given if isinstance(given, Replaced) else cls(given)
 
 
 @dataclass(eq=False)
@@ -91,11 +87,16 @@ class SessionCreation:
         return record, self.signer.write(secret, 0, record.branch)
 
     def create(
-        self, user: UserRecord, *, remember_me: bool, facts: RequestFacts, replaced: Replaced
+        self,
+        user: UserRecord,
+        *,
+        remember_me: bool,
+        facts: RequestFacts,
+        replaces: Replaced | str | None,
     ) -> CreatedSession:
         """Create a user's session and its first token, as ``insert`` does."""
         record, token = self.make_record(user.id, facts=facts, remember=remember_me)
-        session, ended = self.insert(record, replaced=replaced)
+        session, ended = self.insert(record, replaced=Replaced.of(replaces))
         return CreatedSession(session, token, ended)
 
     def insert(self, record: SessionRecord, *, replaced: Replaced) -> tuple[SessionRecord, Ended]:

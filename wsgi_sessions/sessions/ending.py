@@ -14,7 +14,7 @@ from ..storage.meta import DATABASE_SECRET
 from ..storage.session_ends import EndedSessions
 from ..storage.store import Store
 from .revocation_feed import RevocationFeed
-from .tokens import is_session_id, new_database_secret
+from .tokens import is_session_id, new_secret
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class SessionEnding:
 
         def end_all() -> int:
             # No copy made before this can be opened after it, whatever clock made it.
-            self.store.meta.replace(DATABASE_SECRET, new_database_secret())
+            self.store.meta.replace(DATABASE_SECRET, new_secret())
             return self.store.session_ends.end_all(now_ms=self.clock.now_ms())
 
         count = self.store.atomically(end_all)

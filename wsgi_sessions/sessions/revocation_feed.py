@@ -12,7 +12,7 @@ from ..fork_safety import notice_fork, renew_locks_in_child
 from ..storage.meta import DATABASE_SECRET
 from ..storage.store import Store
 from .database_clock import ClockCheck, Moment
-from .tokens import new_database_secret
+from .tokens import new_secret
 
 _MIN_PAUSE_MS = 1000
 
@@ -68,18 +68,14 @@ class RevocationFeed:
         self._margin_ms = _margin_ms(config)
         self.renew_locks()
         renew_locks_in_child(self)
-        self._reading: FeedReading | None = None
+        self.latest: FeedReading | None = None
+        """The last reading, however old, or None before the first; it may miss revocations."""
         self._failed_at_ms: int | None = None
         self._version = object()
 
     def renew_locks(self) -> None:
         """Replace the lock by a free one: in a forked child nobody is reading."""
         self._lock = threading.Lock()
-
-    @property
-    def latest(self) -> FeedReading | None:
-        """The last reading, however old, or None before the first; it may miss revocations."""
-        return self._reading
 
     def current(self) -> FeedReading | None:
         """Return a reading that is at most ``revocation_lag`` old, to judge copies by.
@@ -88,7 +84,7 @@ class RevocationFeed:
         it (nobody waits for that, as it may be slow), or the clock is off.
         """
         now_ms = self._clock.now_ms()
-        reading = self._reading
+        reading = self.latest
         if reading is None or not self._is_current(reading, now_ms):
             reading = self._read_alone(now_ms)
         return reading if reading is not None and reading.is_clock_right else None
@@ -99,7 +95,7 @@ class RevocationFeed:
         An older one does, if the clock has not jumped since: whoever takes the copy looks at a
         current one.
         """
-        reading = self._reading
+        reading = self.latest
         if reading is None or not reading.is_clock_right:
             return self.current()
         if self._clock_check.is_needed and not reading.begun.is_trusted_at(self._clock.now_ms()):
@@ -119,14 +115,15 @@ class RevocationFeed:
 
     def _read_alone(self, now_ms: int) -> FeedReading | None:
         """Read, unless another thread does or a reading has just failed."""
-        if self._has_just_failed(now_ms):
+        pause_ms = max(self._lag_ms, _MIN_PAUSE_MS)
+        if self._failed_at_ms is not None and 0 <= now_ms - self._failed_at_ms < pause_ms:
             return None
         notice_fork()
         lock = self._lock
         if not lock.acquire(blocking=False):
             return None
         try:
-            reading = self._reading
+            reading = self.latest
             if reading is not None and self._is_current(reading, self._clock.now_ms()):
                 return reading
             return self._read()
@@ -137,18 +134,13 @@ class RevocationFeed:
         finally:
             lock.release()
 
-    def _has_just_failed(self, now_ms: int) -> bool:
-        failed_at_ms = self._failed_at_ms
-        pause_ms = max(self._lag_ms, _MIN_PAUSE_MS)
-        return failed_at_ms is not None and 0 <= now_ms - failed_at_ms < pause_ms
-
     def _read(self) -> FeedReading | None:
         version = self._version
         begun = Moment(self._clock)
         since_ms = begun.at_ms - self._age_ms
         page = self._store.revocations.find(since_ms)
         if page.database_secret is None:
-            self._store.meta.write_once(DATABASE_SECRET, new_database_secret())
+            self._store.meta.write_once(DATABASE_SECRET, new_secret())
             page = self._store.revocations.find(since_ms)
         if page.database_secret is None:
             return None
@@ -164,5 +156,5 @@ class RevocationFeed:
         )
         if not self._store.is_within_app_transaction:
             # There it may be old, or see what is rolled back later: good for this request alone.
-            self._reading = reading
+            self.latest = reading
         return reading if version is self._version else None

@@ -45,13 +45,8 @@ def new_id() -> str:
     return urlsafe_b64encode(secrets.token_bytes(_ID_BYTES)).decode()
 
 
-def new_database_secret() -> str:
-    """Draw what a database keeps for the key of cached copies: 43 characters, 256 bits."""
-    return secrets.token_urlsafe(32)
-
-
-def new_server_secret() -> str:
-    """Draw a server secret: 43 characters, 256 bits."""
+def new_secret() -> str:
+    """Draw a secret of a server, or of a database: 43 characters, 256 bits."""
     return secrets.token_urlsafe(32)
 
 
@@ -110,6 +105,3 @@ class TokenSigner:
         return PresentedToken(
             session_id_from(secret), int(digits), branch, secret, text, key_position == 0
         )
-
-    def __repr__(self) -> str:
-        return "TokenSigner(<keys hidden>)"
