@@ -45,7 +45,7 @@ def run_without(package: str, code: str) -> str:
         ("hypothesis", "from wsgi_sessions_testing import SessionMachine", TESTING),
         ("hypothesis", "from wsgi_sessions_testing import strategies", TESTING),
         ("hypothesis", "import wsgi_sessions_testing.strategies", TESTING),
-        ("hypothesis", "import wsgi_sessions_testing.properties.config_strategies", TESTING),
+        ("hypothesis", "import wsgi_sessions_testing.properties.base", TESTING),
         ("hypothesis", "import wsgi_sessions_testing.properties.user_rules", TESTING),
         ("hypothesis", "import wsgi_sessions_testing.properties.jar_rules", TESTING),
         ("greenlet", WALK, TESTING),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.records import PresentedToken, SessionRecord
@@ -17,24 +19,16 @@ from wsgi_sessions.storage.statements import compile_query
 from ..assertions.steps import plant_token
 from ..bench import Bench, config_for_tests
 from ..browser.browser import Browser
-from ..extras import from_extra
 from ..fakes.instrumentation import SessionReads, StoreCall, unwatched
 from ..settings import with_changes
 from .reference_model import Expected, ReferenceSession, Shown, Standing
+from .rules import PLACES
 from .theft import Theft
-
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 DEVICES = ("Firefox on Linux", "Safari on iPhone", "Chrome on Windows")
-PLACES = (
-    *("127.0.0.1", "127.0.0.77", "203.0.113.66"),
-    *("2001:db8:66::66", "2001:db8:66::77", "2001:db8:66:1::66"),
-)
-"""Addresses of browsers, where sessions are bound to addresses."""
 KEYS = ("session_machine: a", "session_machine: b")
 """The keys of session data that the machine writes; those of the app are left alone."""
 SKEW_MS = 2000
@@ -42,6 +36,16 @@ LATE_MS = 20_000
 """How long a response may be on its way; after that it is lost."""
 UNSAVED_MS = 30_000
 """The most that a browser which crashes has not yet written to disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A request to come with the token of a session: what it shows, and must come to."""
+
+    held: PresentedToken
+    session: ReferenceSession
+    shown: Shown
+    expected: Expected
 
 
 class Locks:
@@ -186,7 +190,9 @@ class MachineBase(RuleBasedStateMachine):
 
     def _come_to(self, which: int, moment: str, worker: int, off_by: int = 0) -> None:
         """Let time pass up to a moment in the life of a browser's token, if it is not over."""
-        config, session = self.config, self._reference(self._held(self.browsers[which]))
+        if moment == "now":
+            return
+        config, session = self.config, self._session_in(self.browsers[which])
         state = None if session is None else session.tell()
         due_ms = None if session is None or state is None else session.due_ms(state)
         begun_ms = self.clock.now_ms() if state is None else state.begun_at_ms
@@ -211,17 +217,16 @@ class MachineBase(RuleBasedStateMachine):
 
     def _text_in(self, jar: Browser, name: str | None = None) -> str | None:
         """Return the session token that a jar would send, or its cookie of another name."""
-        wanted = self.token_name if name is None else name
         sent = jar.cookies.find_all(self.cookie_url)
+        wanted = name or self.token_name
         return next((cookie.value for cookie in sent if cookie.name == wanted), None)
 
     def _plant(self, jar: Browser, text: str) -> None:
         """Replace the token in a jar."""
-        session = self._reference(self._held(jar))
+        session = self._session_in(jar)
         is_remembered = session is None or session.is_remembered
-        plant_token(
-            jar, text, max_age_s=self.config.expires_in_ms // 1000 if is_remembered else None
-        )
+        max_age_s = self.config.expires_in_ms // 1000 if is_remembered else None
+        plant_token(jar, text, max_age_s=max_age_s)
 
     def _held(self, browser: Browser) -> PresentedToken | None:
         token = self.bench.manager.parts.signer.read(self._text_in(browser) or "")
@@ -231,10 +236,9 @@ class MachineBase(RuleBasedStateMachine):
 
     def _meet(self, session_id: str) -> None:
         """Begin a reference of a session that the app itself began for a visitor."""
-        found = unwatched(self.bench.manager.parts.store).sessions.find(session_id)
-        if found is None or found[0].user_id is not None:
+        row = self._find_row(session_id)
+        if row is None or row.user_id is not None:
             return
-        row = found[0]
         self.sessions[session_id] = ReferenceSession(
             session_id,
             None,
@@ -251,6 +255,17 @@ class MachineBase(RuleBasedStateMachine):
     def _reference(self, held: PresentedToken | None) -> ReferenceSession | None:
         return None if held is None else self.sessions.get(held.session_id)
 
+    def _session_in(self, jar: Browser) -> ReferenceSession | None:
+        return self._reference(self._held(jar))
+
+    def _sessions_of(self, user_id: object) -> list[ReferenceSession]:
+        return [session for session in self.sessions.values() if session.user_id == user_id]
+
+    def _note_item(self, session_id: str, key: str) -> None:
+        """Note that session data has got one more item under a key."""
+        items = self.data[session_id].setdefault(key, [])
+        items.append(len(items))
+
     def _is_live(self, session: ReferenceSession) -> bool:
         return session.find_end(self.clock.now_ms()) is None
 
@@ -262,23 +277,37 @@ class MachineBase(RuleBasedStateMachine):
             latest = max(held.generation, session.tell().generation)
             self.thefts[session.id] = Theft(latest)
 
-    def _shown(self, held: PresentedToken, worker: int, *, has_long_body: bool = False) -> Shown:
-        at_ms = self.workers[worker].clock.now_ms()
-        is_older = not held.is_signed_by_newest
-        return Shown(held.generation, held.branch, at_ms, has_long_body, is_older)
+    def _turn(
+        self,
+        browser: Browser,
+        worker: int,
+        *,
+        held: PresentedToken | None = None,
+        place: str | None = None,
+        has_long_body: bool = False,
+    ) -> Turn | None:
+        """Return what a request of a browser now must come to, or None if it has no session.
 
-    def _expect(self, browser: Browser, worker: int, *, has_long_body: bool = False) -> Expected:
-        held = self._held(browser)
+        ``held`` is the token that it shows, if not the jar's, and ``place`` the address that it
+        comes from, if not the browser's.
+        """
+        held = held or self._held(browser)
         session = self._reference(held)
         if held is None or session is None:
-            return Expected(False)
-        is_elsewhere = session.is_elsewhere(browser.address)
-        shown = self._shown(held, worker, has_long_body=has_long_body)
-        return session.expect(shown, is_elsewhere=is_elsewhere)
+            return None
+        at_ms = self.workers[worker].clock.now_ms()
+        is_older = not held.is_signed_by_newest
+        shown = Shown(held.generation, held.branch, at_ms, has_long_body, is_older)
+        is_elsewhere = session.is_elsewhere(place or browser.address)
+        return Turn(held, session, shown, session.expect(shown, is_elsewhere=is_elsewhere))
+
+    def _is_let_in(self, browser: Browser, worker: int, *, has_long_body: bool = False) -> bool:
+        turn = self._turn(browser, worker, has_long_body=has_long_body)
+        return turn is not None and turn.expected.is_accepted
 
     def _lies(self, browser: Browser) -> dict[str, str]:
         """Return forged headers with the address that a session is bound to."""
-        session = self._reference(self._held(browser))
+        session = self._session_in(browser)
         place = ipaddress.ip_address(browser.address or PLACES[0])
         if not self.is_bound or session is None or session.bound_to is None:
             return {}

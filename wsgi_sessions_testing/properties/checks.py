@@ -13,8 +13,8 @@ from ..assertions.responses import CookieFlags, find_cache_fault, is_session_coo
 from ..browser.browser import Browser
 from ..browser.set_cookie import parse_set_cookie
 from ..fakes.network import LostResponse
-from .base import MachineBase
-from .reference_model import AGAIN, CATCH_UP, Expected, ReferenceSession, Shown
+from .base import MachineBase, Turn
+from .reference_model import AGAIN, CATCH_UP
 
 if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
@@ -29,10 +29,9 @@ class MachineChecks(MachineBase):
         self._look(self.browsers[which], worker)
         self._look(self.browsers[which], worker)
 
-    def _apply(
-        self, session: ReferenceSession, expected: Expected, shown: Shown, *, is_thief: bool = False
-    ) -> None:
+    def _apply(self, turn: Turn, *, is_thief: bool = False) -> None:
         """Add a validated request to the session's past, and check it by who has sent it."""
+        session, expected, shown = turn.session, turn.expected, turn.shown
         if is_thief:
             self.tampered.add(session.id)
         elif expected.is_replay and session.id not in self.tampered:
@@ -73,24 +72,17 @@ class MachineChecks(MachineBase):
         from, if it is not the browser's. ``leaves``: the request ends its own session.
         """
         browser = jar.through(self.workers[worker])
-        held = self._held(browser) if held is None else held
-        session = self._reference(held)
-        before = self._text_in(browser)
-        expected, shown = Expected(False), None
-        if held is not None and session is not None:
-            shown = self._shown(held, worker, has_long_body=has_long_body)
-            is_elsewhere = session.is_elsewhere(place or browser.address)
-            expected = session.expect(shown, is_elsewhere=is_elsewhere)
-        was_read = False
+        turn = self._turn(browser, worker, held=held, place=place, has_long_body=has_long_body)
+        before, was_read = self._text_in(browser), False
         self.reads.count = 0
 
         def look(handle: Any) -> Any:
             nonlocal before, was_read
             was_read, seen = self.reads.count > 0, handle.session
-            if session is not None and shown is not None:
-                self._check_seen(session, seen, expected, shown, was_read=was_read)
+            if turn is not None:
+                self._check_seen(turn, seen, was_read=was_read)
                 if was_read:
-                    self._apply(session, expected, shown, is_thief=is_thief)
+                    self._apply(turn, is_thief=is_thief)
             if seen is not None and act is not None:
                 act(handle)
                 before = self._text_in(browser)  # other tabs may have gone on
@@ -98,47 +90,36 @@ class MachineChecks(MachineBase):
 
         self.asking = browser
         network = browser.network if has_long_body else None
-        with nullcontext() if network is None else network.slow_uploads(_nothing, 1):
+        with nullcontext() if network is None else network.slow_uploads(lambda: None, 1):
             seen = browser._with_handle("look", look, network=network, headers=headers)
-        if session is None or shown is None:
-            assert seen is None, self._explain("a session came from nowhere")
-            return None
-        if was_read and not (leaves and seen is not None):
-            self._check_answer(browser, before, expected, shown)
+        assert turn is not None or seen is None, self._explain("a session came from nowhere")
+        if turn is not None and was_read and not (leaves and seen is not None):
+            self._check_answer(browser, before, turn)
         return seen
 
-    def _check_seen(
-        self,
-        session: ReferenceSession,
-        seen: Any,
-        expected: Expected,
-        shown: Shown,
-        *,
-        was_read: bool,
-    ) -> None:
+    def _check_seen(self, turn: Turn, seen: Any, *, was_read: bool) -> None:
         """Check which session the app gets."""
+        session, expected = turn.session, turn.expected
         assert seen is None or seen.id == session.id, self._explain("another session was given")
         if seen is not None:
-            assert seen.is_fresh == session.is_fresh(shown.at_ms), self._explain(
+            assert seen.is_fresh == session.is_fresh(turn.shown.at_ms), self._explain(
                 f"a session is {'fresh' if seen.is_fresh else 'not fresh'}, and should not be so"
             )
+            if not was_read:
+                self._check_cached(turn)
         if not was_read:
-            self._check_cached(session, seen, expected, shown)
             return
         assert (seen is not None) == expected.is_accepted, self._explain(
             f"{'let in' if seen else 'refused'}, and should have been "
             f"{'let in' if expected.is_accepted else f'refused as {expected.end_reason}'}"
         )
 
-    def _check_cached(
-        self, session: ReferenceSession, seen: Any, expected: Expected, shown: Shown
-    ) -> None:
+    def _check_cached(self, turn: Turn) -> None:
         """Check that a cached copy is that of a live session, or one that ended within the lag.
 
         It may be used for a token that was replaced, but for less time than a copy lasts.
         """
-        if seen is None:
-            return
+        session, shown = turn.session, turn.shown
         config, state = self.config, session.tell()
         age_ms = shown.at_ms - session.validated_at_ms
         assert age_ms < config.cookie_cache.max_age_ms, self._explain(
@@ -157,7 +138,9 @@ class MachineChecks(MachineBase):
             f"a cached copy was taken, and should have been refused as {reason}"
         )
         if (shown.generation, shown.branch) == (state.generation, state.branch):
-            assert expected.is_accepted, self._explain("a cached copy was taken where it must not")
+            assert turn.expected.is_accepted, self._explain(
+                "a cached copy was taken where it must not"
+            )
             return
         longest_ms = config.cookie_cache.max_age_ms - config.rotation_grace_ms + self.skew_ms
         assert shown.at_ms - state.begun_at_ms < longest_ms, self._explain(
@@ -165,17 +148,11 @@ class MachineChecks(MachineBase):
         )
 
     def _check_answer(
-        self,
-        browser: Browser,
-        before: str | None,
-        expected: Expected,
-        shown: Shown,
-        *,
-        has_arrived: bool = True,
+        self, browser: Browser, before: str | None, turn: Turn, *, has_arrived: bool = True
     ) -> None:
         """Check which cookies an answer brought, to a request that the database has judged."""
         self._check_cookie(browser)
-        session, now = self._reference(self._held(browser)), self._text_in(browser)
+        session, now, expected = self._session_in(browser), self._text_in(browser), turn.expected
         if not expected.is_accepted:
             is_visitor = session is not None and session.user_id is None
             assert now == before or is_visitor, self._explain("a refused browser got a cookie")
@@ -194,13 +171,13 @@ class MachineChecks(MachineBase):
         )
         wanted = before
         for token in tokens:
-            wanted = self._check_offer(token, expected, shown)
+            wanted = self._check_offer(token, turn)
         if has_arrived:
             assert now == wanted, self._explain("the browser does not hold what it was sent")
 
-    def _check_offer(self, token: PresentedToken | None, expected: Expected, shown: Shown) -> str:
+    def _check_offer(self, token: PresentedToken | None, turn: Turn) -> str:
         """Check a token that was sent, and return its text."""
-        session = self._reference(token)
+        session, expected = self._reference(token), turn.expected
         assert token is not None
         assert session is not None, self._explain("a token of another session was sent")
         assert token.is_signed_by_newest, self._explain("a token was sent under an older secret")
@@ -208,7 +185,9 @@ class MachineChecks(MachineBase):
             f"generation {token.generation} was sent, and should be {expected.generation}"
         )
         if expected.offer == AGAIN:
-            assert token.branch == shown.branch, self._explain("a token sent again has changed")
+            assert token.branch == turn.shown.branch, self._explain(
+                "a token sent again has changed"
+            )
         else:
             assert token.branch not in session.branches, self._explain("two offers are alike")
         session.branches.add(token.branch)
@@ -255,7 +234,3 @@ class MachineChecks(MachineBase):
         answer = answer.unseen if isinstance(answer, LostResponse) else answer
         fault = find_cache_fault(answer, self.config.cookie)
         assert fault is None, self._explain(str(fault))
-
-
-def _nothing() -> None:
-    """What happens during an upload that is long, but takes no time."""

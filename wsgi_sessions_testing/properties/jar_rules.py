@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
 from wsgi_sessions.sessions.tokens import TokenSigner
 
-from ..extras import from_extra
-from .base import PLACES
 from .checks import MachineChecks
-from .rotation_rules import MOMENTS, OFF_BY
-
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis import strategies as st
-    from hypothesis.stateful import precondition, rule
+from .rules import MOMENTS, PLACES, rule
 
 
 class JarRules(MachineChecks):
     """What happens to a jar, and how its requests reach the app."""
 
-    @rule(which=st.integers(0, 2))
+    @rule()
     def restart(self, which: int) -> None:
         """A browser is closed and opened: it keeps the cookies of remembered sessions alone."""
         browser = self.browsers[which]
-        before, session = self._text_in(browser), self._reference(self._held(browser))
+        before, session = self._text_in(browser), self._session_in(browser)
         browser.restart()
         if session is not None:
             kept = before if session.is_remembered else None
@@ -34,10 +31,7 @@ class JarRules(MachineChecks):
             )
 
     @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
         kind=st.sampled_from(["rubbish", "older", "sibling"]),
-        is_first=st.booleans(),
         moment=st.sampled_from(["now", "window", "due"]),
     )
     def double_a_cookie(
@@ -48,8 +42,7 @@ class JarRules(MachineChecks):
         A later generation counts more than an older one; of siblings the stored one counts.
         """
         self._be_signed_in(which)
-        if moment != "now":
-            self._come_to(which, moment, worker)
+        self._come_to(which, moment, worker)
         browser = self._browser_at(which, worker)
         held = self._held(browser)
         session = self._reference(held)
@@ -74,17 +67,11 @@ class JarRules(MachineChecks):
             self._note_theft(jar)
         self._look(jar, worker, headers={"Cookie": line}, held=counts, is_thief=counts is not held)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        moment=st.sampled_from(["now", "now", *MOMENTS]),
-        off_by=OFF_BY,
-    )
+    @rule(moment=st.sampled_from(["now", "now", *MOMENTS]))
     def come_with_older_secret(self, which: int, worker: int, moment: str, off_by: int) -> None:
         """A token that was signed by an older secret, or by one that is not in the settings."""
         self._be_signed_in(which)
-        if moment != "now":
-            self._come_to(which, moment, worker, off_by)
+        self._come_to(which, moment, worker, off_by)
         browser = self._browser_at(which, worker)
         held = self._held(browser)
         if held is None:
@@ -99,13 +86,7 @@ class JarRules(MachineChecks):
         self._look(jar, worker)
 
     @precondition(lambda self: self.is_bound and self.config.trusted_proxies)
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        place=st.integers(0, len(PLACES) - 1),
-        hops=st.integers(1, 2),
-        lies=st.booleans(),
-    )
+    @rule(hops=st.integers(1, 2))
     def come_through_proxy(
         self, which: int, worker: int, place: int, hops: int, lies: bool
     ) -> None:
@@ -115,7 +96,7 @@ class JarRules(MachineChecks):
         self._be_signed_in(which)
         network = self.config.trusted_proxies[0]
         proxies = [str(network[index % network.num_addresses]) for index in (1, 2)]
-        session = self._reference(self._held(self.browsers[which]))
+        session = self._session_in(self.browsers[which])
         hop_addresses = [PLACES[place], *proxies[1:hops]]
         if lies and session is not None and session.bound_to is not None:
             hop_addresses.insert(0, session.bound_to)

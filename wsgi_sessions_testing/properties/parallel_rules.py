@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..browser.browser import Browser
-from ..extras import from_extra
-from ..schedules import Schedules
-from .base import KEYS, standing_of
-from .checks import MachineChecks
-from .reference_model import CATCH_UP, Expected, ReferenceSession
+from hypothesis import strategies as st
 
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis import strategies as st
-    from hypothesis.stateful import rule
+from ..browser.browser import Browser
+from ..schedules import Schedules
+from .base import KEYS, Turn, standing_of
+from .checks import MachineChecks
+from .reference_model import CATCH_UP, ReferenceSession
+from .rules import rule
 
 ORDERS = st.lists(st.integers(0, 1), max_size=10) | st.sampled_from(
     [[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]
@@ -25,7 +23,6 @@ class ParallelRules(MachineChecks):
     """Requests of one browser, or of the holders of two tokens, at once."""
 
     @rule(
-        which=st.integers(0, 2),
         kind=st.sampled_from(["look", "revoke", "data"]),
         moment=st.sampled_from(["now", "due", "window"]),
         order=ORDERS,
@@ -33,17 +30,13 @@ class ParallelRules(MachineChecks):
     def in_parallel(self, which: int, kind: str, moment: str, order: list[int]) -> None:
         """Two requests at once, a step of the one and a step of the other."""
         self._be_signed_in(which)
-        if moment != "now":
-            self._come_to(which, moment, 0)
+        self._come_to(which, moment, 0)
         browser = self._browser_at(which, 0)
-        held = self._held(browser)
-        session = self._reference(held)
-        if held is None or session is None or not self._is_live(session):
+        turn = self._turn(browser, 0)
+        if turn is None or not self._is_live(turn.session) or not turn.expected.is_accepted:
             return
-        expected = self._expect(browser, 0)
-        if not expected.is_accepted:
-            return
-        row, sent_before = self._row(held.session_id), len(browser.history)
+        session = turn.session
+        row, sent_before = self._row(session.id), len(browser.history)
 
         def look() -> Any:
             return browser._with_handle("look", lambda handle: handle.session)
@@ -56,7 +49,7 @@ class ParallelRules(MachineChecks):
             return lambda: browser._with_handle(f"put {key}", act)
 
         def revoke() -> bool:
-            return self.workers[1].manager.revoke_session(held.session_id)
+            return self.workers[1].manager.revoke_session(session.id)
 
         requests = {
             "look": [look, look],
@@ -64,28 +57,23 @@ class ParallelRules(MachineChecks):
             "data": [put(KEYS[0]), put(KEYS[1])],
         }
         Schedules(self.app).run(*requests[kind], order=order)
-        after = self._row(held.session_id)
+        after = self._row(session.id)
         if kind == "revoke":
             assert after.ended_at_ms is not None, self._explain("a revoked session came back")
             session.end("revoked", self.clock.now_ms())
+        else:
+            assert after.ended_at_ms is None, self._explain("parallel requests ended a session")
         if kind == "data":
             for key in KEYS:
-                items = self.data[held.session_id].setdefault(key, [])
-                items.append(len(items))
-        if kind != "revoke":
-            assert after.ended_at_ms is None, self._explain("parallel requests ended a session")
+                self._note_item(session.id, key)
         assert after.generation >= row.generation, self._explain("a generation was taken back")
         assert after.expires_at_ms >= row.expires_at_ms, self._explain("a session was shortened")
         self._begin_again(session)
         for number in range(sent_before, len(browser.history)):
-            self._note_offers(browser, number, expected)
+            self._note_offers(browser, number, turn)
         self._check_cookie(browser)
 
-    @rule(
-        which=st.integers(0, 2),
-        kind=st.sampled_from(["confirm", "settle", "take over"]),
-        order=ORDERS,
-    )
+    @rule(kind=st.sampled_from(["confirm", "settle", "take over"]), order=ORDERS)
     def siblings_in_parallel(self, which: int, kind: str, order: list[int]) -> None:
         """Two tokens of one generation at once: offers to two tabs, or those of two holders."""
         self._be_signed_in(which)
@@ -104,7 +92,7 @@ class ParallelRules(MachineChecks):
             self._look(other, 0)
         jars, held = (browser, other), [self._held(jar) for jar in (browser, other)]
         session = self._reference(held[0])
-        if session is None or not all(self._expect(jar, 0).is_accepted for jar in jars):
+        if session is None or not all(self._is_let_in(jar, 0) for jar in jars):
             return
         state = session.tell()
         branches = {token.branch for token in held if token is not None}
@@ -142,8 +130,9 @@ class ParallelRules(MachineChecks):
         if session.end_reason is None:
             session.begin_again(standing_of(row), self.clock.now_ms())
 
-    def _note_offers(self, browser: Browser, number: int, expected: Expected) -> None:
+    def _note_offers(self, browser: Browser, number: int, turn: Turn) -> None:
         """Note what one of several answers to the same token has offered."""
+        expected = turn.expected
         tokens, _ = self._read_cookies(browser, number)
         for token in tokens:
             session = self._reference(token)

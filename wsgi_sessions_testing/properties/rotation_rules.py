@@ -9,32 +9,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from hypothesis import strategies as st
+
 from wsgi_sessions.errors import StoreUnavailableError
 
-from ..extras import from_extra
 from .checks import MachineChecks
+from .rules import MOMENT, MOMENTS, NOW_OR_LATER, OFF_BY, rule
 
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis import strategies as st
-    from hypothesis.stateful import rule
-
-MOMENTS = ("grace", "window", "upload", "pause", "early", "due", "refresh")
-"""See ``MachineBase._come_to``."""
-
-OFF_BY = st.sampled_from([-1, 0, 0, 1])
 WHO = st.sampled_from(["the browser", "the browser", "an upload", "the other tab"])
 
 
 class RotationRules(MachineChecks):
     """What can happen around a rotation, at the edges of each of its moments."""
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        moment=st.sampled_from(MOMENTS),
-        off_by=OFF_BY,
-        has_long_body=st.booleans(),
-    )
+    @rule()
     def come_at(
         self, which: int, worker: int, moment: str, off_by: int, has_long_body: bool
     ) -> None:
@@ -44,12 +32,7 @@ class RotationRules(MachineChecks):
         self._look(self.browsers[which], worker, has_long_body=has_long_body)
         self._look(self.browsers[which], worker)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        is_slow=st.booleans(),
-        uses=st.lists(st.tuples(WHO, st.sampled_from(MOMENTS), OFF_BY), min_size=1, max_size=4),
-    )
+    @rule(uses=st.lists(st.tuples(WHO, MOMENT, OFF_BY), min_size=1, max_size=4))
     def open_tabs(
         self, which: int, worker: int, is_slow: bool, uses: list[tuple[str, str, int]]
     ) -> None:
@@ -73,13 +56,7 @@ class RotationRules(MachineChecks):
             else:
                 self._look(browser, worker, has_long_body=who == "an upload")
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        moment=st.sampled_from(["grace", "grace", "window", "upload"]),
-        off_by=OFF_BY,
-        has_long_body=st.booleans(),
-    )
+    @rule(moment=st.sampled_from(["grace", "grace", "window", "upload"]))
     def upload_over_rotation(
         self, which: int, worker: int, moment: str, off_by: int, has_long_body: bool
     ) -> None:
@@ -110,8 +87,6 @@ class RotationRules(MachineChecks):
         )
 
     @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
         moment=st.sampled_from(["due", "due", "early", "window", "upload", "late"]),
         delay=st.sampled_from([0, 1, 2, 3]),
         visits=st.integers(0, 3),
@@ -131,20 +106,12 @@ class RotationRules(MachineChecks):
         self._look(browser, worker, work)
         self._look(browser, worker)
 
-    @rule(which=st.integers(0, 2), unsaved_s=st.integers(1, 30))
+    @rule(unsaved_s=st.integers(1, 30))
     def crash(self, which: int, unsaved_s: int) -> None:
         """A browser is killed before it has written its jar to disk, and starts again."""
         self._crash(which, min(unsaved_s * 1000, self.unsaved_ms))
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        is_confirmed=st.booleans(),
-        uses=st.lists(
-            st.tuples(st.sampled_from(["now", *MOMENTS]), OFF_BY), min_size=1, max_size=4
-        ),
-        is_stolen=st.booleans(),
-    )
+    @rule(uses=st.lists(st.tuples(NOW_OR_LATER, OFF_BY), min_size=1, max_size=4))
     def crash_at_rotation(
         self,
         which: int,
@@ -165,8 +132,7 @@ class RotationRules(MachineChecks):
         self._crash(which, self.unsaved_ms)
         thief = self.browsers[which].fork()
         for moment, off_by in uses:
-            if moment != "now":
-                self._come_to(which, moment, worker, off_by)
+            self._come_to(which, moment, worker, off_by)
             self._look(self.browsers[which], worker)
         if is_stolen:
             self._come_to(which, "grace", worker)
@@ -187,12 +153,7 @@ class RotationRules(MachineChecks):
             self.crashed.add(generation)
         browser.crash(unsaved)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        moment=st.sampled_from(MOMENTS),
-        visits=st.integers(0, 2),
-    )
+    @rule(visits=st.integers(0, 2))
     def lose_the_last_write(self, which: int, worker: int, moment: str, visits: int) -> None:
         """The database fails over to a standby that never got the write of a request."""
         self._be_signed_in(which)
@@ -200,8 +161,7 @@ class RotationRules(MachineChecks):
         browser = self.browsers[which]
         for _ in range(visits):
             self._look(browser, worker)
-        held = self._held(browser)
-        session = self._reference(held)
+        session = self._session_in(browser)
         if session is None or session.id in self.failed_over or not self._is_live(session):
             return
         before, count = self._row(session.id), len(session.requests)
@@ -231,10 +191,7 @@ class RotationRules(MachineChecks):
         manager.parts.connections.run(model.update(**stored).where(model.id == row.id).execute)
 
     @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        delay=st.integers(0, 4),
-        moments=st.lists(st.tuples(st.sampled_from(MOMENTS), OFF_BY), min_size=1, max_size=3),
+        delay=st.integers(0, 4), moments=st.lists(st.tuples(MOMENT, OFF_BY), min_size=1, max_size=3)
     )
     def confirm_later(
         self, which: int, worker: int, delay: int, moments: list[tuple[str, int]]
@@ -251,26 +208,18 @@ class RotationRules(MachineChecks):
             self._come_to(which, moment, worker, off_by)
             self._look(self.browsers[which], worker)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        moment=st.sampled_from(["now", "late", *MOMENTS]),
-        visits=st.integers(0, 2),
-    )
+    @rule(moment=st.sampled_from(["now", "late", *MOMENTS]), visits=st.integers(0, 2))
     def come_while_locked(self, which: int, worker: int, moment: str, visits: int) -> None:
         """A touch or a settling that can't be written is left to the next request."""
         self._be_signed_in(which)
         for _ in range(visits):
             self._look(self.browsers[which], worker)
-        if moment != "now":
-            self._come_to(which, moment, worker)
-        browser = self.browsers[which].through(self.workers[worker])
-        before, expected = self._text_in(browser), self._expect(browser, worker)
-        held = self._held(browser)
-        session = self._reference(held)
-        if held is None or session is None or not expected.is_accepted:
+        self._come_to(which, moment, worker)
+        browser = self._browser_at(which, worker)
+        before, turn = self._text_in(browser), self._turn(browser, worker)
+        if turn is None or not turn.expected.is_accepted:
             return
-        shown, seen = self._shown(held, worker), None
+        expected, seen = turn.expected, None
         self.reads.count = 0
         self.locks.are_held = True
         try:
@@ -284,12 +233,12 @@ class RotationRules(MachineChecks):
         assert not expected.needs_write, self._explain(
             "a request went on that could not be written"
         )
-        session.validated_at_ms = max(session.validated_at_ms, shown.at_ms)
+        turn.session.validated_at_ms = max(turn.session.validated_at_ms, turn.shown.at_ms)
         if expected.settles:
-            expected = replace(expected, offer=None, may_be_copied=False)
-        self._check_answer(browser, before, expected, shown)
+            turn = replace(turn, expected=replace(expected, offer=None, may_be_copied=False))
+        self._check_answer(browser, before, turn)
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), ahead=st.integers(1, 3))
+    @rule(ahead=st.integers(1, 3))
     def come_from_far_ahead(self, which: int, worker: int, ahead: int) -> None:
         """The database was restored from a backup, and has lost some rotations."""
         self._be_signed_in(which)
@@ -305,13 +254,7 @@ class RotationRules(MachineChecks):
         self.thefts.pop(session.id, None)
         self._look(browser, worker)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        rotations=st.integers(0, 2),
-        moment=st.sampled_from(["now", *MOMENTS]),
-        is_copied=st.booleans(),
-    )
+    @rule(rotations=st.integers(0, 2), moment=NOW_OR_LATER)
     def only_read(
         self, which: int, worker: int, rotations: int, moment: str, is_copied: bool
     ) -> None:
@@ -320,12 +263,11 @@ class RotationRules(MachineChecks):
         copied = self.browsers[which].fork()
         for _ in range(rotations):
             self._rotate(which, worker)
-        if moment != "now":
-            self._come_to(which, moment, worker)
+        self._come_to(which, moment, worker)
         jar = copied if is_copied else self.browsers[which]
         browser = jar.through(self.workers[worker])
-        expected = self._expect(browser, worker)
+        is_let_in = self._is_let_in(browser, worker)
         found = browser.manager.get_session(browser._environ(), authoritative=True)
-        assert (found is not None) == expected.is_accepted, self._explain(
+        assert (found is not None) == is_let_in, self._explain(
             f"{'shown' if found else 'not shown'} to who only reads, and should be otherwise"
         )

@@ -5,25 +5,22 @@ from __future__ import annotations
 import copy
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
 
 from wsgi_sessions.errors import SessionLimitReached
 
 from ..assertions.steps import plant_copy
 from ..browser.browser import Browser
-from ..extras import from_extra
 from ..fakes.managers import sibling
-from .base import PLACES
 from .jar_rules import JarRules
 from .parallel_rules import ParallelRules
 from .reference_model import ReferenceSession
 from .rotation_rules import RotationRules
+from .rules import PLACES, rule
 from .thief_rules import ThiefRules
 from .user_rules import EMAILS, UserRules
-
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis import strategies as st
-    from hypothesis.stateful import precondition, rule
 
 MAX_VISITS = 40
 
@@ -38,31 +35,27 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
     anybody in or out, nor clear what others keep in ``session.data``.
     """
 
-    settings: ClassVar[dict[str, Any]] = {}
-    page: ClassVar[str | None] = None
-
     # Signing in and out
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(EMAILS), remember=st.integers(0, 3))
+    @rule(who=st.sampled_from(EMAILS), remember=st.integers(0, 3))
     def sign_in(self, which: int, who: str, remember: int) -> None:
         self._lose_held()
         browser = self._browser_at(which, 0)
-        before = self._held(browser)
-        replaced = self._reference(before)
+        before, turn = self._held(browser), self._turn(browser, 0)
+        replaced = None if turn is None else turn.session
         user = self.bench.factories.find_or_make_user(who)
         away: ReferenceSession | None = None
         gone = replaced if replaced is not None and replaced.is_user_gone else None
         if gone is not None:
             replaced = None
-        if before is not None and replaced is not None:
-            expected = self._expect(browser, 0)
-            self._apply(replaced, expected, self._shown(before, 0))
-            if not expected.is_accepted:
+        if turn is not None and replaced is not None:
+            self._apply(turn)
+            if not turn.expected.is_accepted:
                 if replaced.end_reason is None and replaced.is_elsewhere(browser.address):
                     away = replaced  # the sign-in ends what it finds refused for its address
                 replaced = None
-        live = [one for one in self.sessions.values() if one.user_id == user.id]
-        live = [one for one in live if self._is_live(one) and one not in (replaced, away)]
+        theirs = self._sessions_of(user.id)
+        live = [one for one in theirs if self._is_live(one) and one not in (replaced, away)]
         now_ms = self.clock.now_ms()
         try:
             made = browser.sign_in(user, remember_me=remember > 0)
@@ -103,7 +96,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
 
     def _be_signed_in(self, which: int) -> None:
         """Sign in where nobody is: most of what can happen, happens to those who are."""
-        if not self._expect(self.browsers[which], 0).is_accepted:
+        if not self._is_let_in(self.browsers[which], 0):
             self.sign_in(which, EMAILS[0], 1)
 
     def _make_room(self, live: list[ReferenceSession], now_ms: int) -> None:
@@ -124,44 +117,34 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
             )
             one.end(str(self._row(one.id).end_reason), now_ms)
 
-    @rule(which=st.integers(0, 2))
+    @rule()
     def sign_out(self, which: int) -> None:
         browser = self._browser_at(which, 0)
-        held = self._held(browser)
-        thief = browser.fork()
-        expected = self._expect(browser, 0)
-        shown = None if held is None else self._shown(held, 0)
+        turn, thief = self._turn(browser, 0), browser.fork()
         browser.sign_out()
         assert self._text_in(browser) is None, self._explain("a sign-out left the cookie")
-        session = self._reference(held)
-        if shown is not None and session is not None:
-            if session.is_user_gone:
-                self._note_end_of_gone(session)
+        if turn is not None:
+            if turn.session.is_user_gone:
+                self._note_end_of_gone(turn.session)
             else:
-                self._apply(session, expected, shown)
+                self._apply(turn)
             # Also one that was refused for its address, or whose token was replaced.
-            session.end("signed_out", self.clock.now_ms())
+            turn.session.end("signed_out", self.clock.now_ms())
             assert thief.session is None, self._explain("a sign-out left the session")
 
-    @rule(whose=st.integers(0, 2), is_behind=st.booleans())
+    @rule()
     def revoke(self, whose: int, is_behind: bool) -> None:
         """End another device's session by another process, whose clock may be behind."""
         self._be_signed_in(whose)
-        victim = self._held(self.browsers[whose])
-        session = self._reference(victim)
-        if victim is None or session is None or not self._is_live(session):
+        session = self._session_in(self.browsers[whose])
+        if session is None or not self._is_live(session):
             return
         skew = timedelta(milliseconds=-self.skew_ms if is_behind else 0)
         other = sibling(self.bench.manager, clock=self.clock.skewed(skew))
-        other.revoke_session(victim.session_id)
+        other.revoke_session(session.id)
         session.end("revoked", self.clock.now_ms())
 
-    @rule(
-        whose=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        is_behind=st.booleans(),
-        off_by=st.sampled_from([0, 0, 1]),
-    )
+    @rule(off_by=st.sampled_from([0, 0, 1]))
     def revoke_in_use(self, whose: int, worker: int, is_behind: bool, off_by: int) -> None:
         """End a session that is in use, and use it when every process must know that."""
         self._be_signed_in(whose)
@@ -173,24 +156,16 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
 
     # Requests
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    @rule()
     def look(self, which: int, worker: int) -> None:
         """Send a request, and check which session the app gets."""
         self._look(self.browsers[which], worker)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        fate=st.sampled_from(["arrives", "lost", "delayed", "repeated"]),
-        lies=st.booleans(),
-    )
+    @rule(fate=st.sampled_from(["arrives", "lost", "delayed", "repeated"]))
     def open_page(self, which: int, worker: int, fate: str, lies: bool) -> None:
         """Open a page of the app; the response may be lost, late or repeated."""
         browser = self._browser_at(which, worker)
-        held, expected = self._held(browser), self._expect(browser, worker)
-        session = self._reference(held)
-        before = self._text_in(browser)
-        network = browser.network
+        turn, before, network = self._turn(browser, worker), self._text_in(browser), browser.network
         trouble = {
             "lost": network.losing_responses,
             "delayed": network.delaying_responses,
@@ -206,26 +181,18 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
         assert answer.status_int < 500, self._explain(f"the page was answered {answer.status}")
         self._check_caching(answer)
         self._check_cookie(browser)
-        if held is None or session is None or not self.reads_before_app:
-            return
-        shown = self._shown(held, worker)
-        self._apply(session, expected, shown)
-        has_arrived = fate in ("arrives", "repeated")
-        self._check_answer(browser, before, expected, shown, has_arrived=has_arrived)
+        if turn is not None and self.reads_before_app:
+            self._apply(turn)
+            has_arrived = fate in ("arrives", "repeated")
+            self._check_answer(browser, before, turn, has_arrived=has_arrived)
 
-    @rule(newest_first=st.booleans())
+    @rule()
     def deliver(self, newest_first: bool) -> None:
         """Deliver the late responses, in order or not."""
         self.bench.network.deliver(newest_first=newest_first)
         self.held_since_ms = None
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        moment=st.sampled_from(["", "window", "window", "upload"]),
-        off_by=st.sampled_from([-1, 0, 0, 1]),
-        has_long_body=st.booleans(),
-    )
+    @rule(moment=st.sampled_from(["", "window", "window", "upload"]))
     def rotate(
         self, which: int, worker: int, moment: str, off_by: int, has_long_body: bool
     ) -> None:
@@ -236,7 +203,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
             self._come_to(which, moment, worker, off_by)
             self._look(self.browsers[which], worker, has_long_body=has_long_body)
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    @rule()
     def come_every_day(self, which: int, worker: int) -> None:
         """Use a session all the time, beyond its first expiry."""
         self._be_signed_in(which)
@@ -248,7 +215,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
     # Copies
 
     @precondition(lambda self: self.is_cached)
-    @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
+    @rule()
     def swap_copies(self, which: int, whose: int, worker: int) -> None:
         """Put the cached copy of one browser beside the token of another."""
         self._be_signed_in(whose)
@@ -258,7 +225,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
             self._look_with_copy(self.browsers[which], copied, worker)
 
     @precondition(lambda self: self.is_cached)
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), off_by=st.sampled_from([0, 0, 1]))
+    @rule(off_by=st.sampled_from([0, 0, 1]))
     def keep_copy(self, which: int, worker: int, off_by: int) -> None:
         """Keep a cached copy beyond the time after which browsers forget it."""
         self._be_signed_in(which)
@@ -281,12 +248,7 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
     # Places
 
     @precondition(lambda self: self.is_bound)
-    @rule(
-        which=st.integers(0, 2),
-        place=st.integers(0, len(PLACES) - 1),
-        worker=st.integers(0, 1),
-        lies=st.booleans(),
-    )
+    @rule()
     def travel(self, which: int, place: int, worker: int, lies: bool) -> None:
         """A browser comes from another address, where sessions are bound to one."""
         self._be_signed_in(which)
@@ -302,24 +264,21 @@ class SessionMachine(UserRules, JarRules, RotationRules, ThiefRules, ParallelRul
                 *["absolute_timeout", "short_expires_in", "revocation_lag", "fresh_age"],
                 *["rotation_interval", "rotation_window", "upload_grace"],
             ]
-        ),
-        off_by=st.sampled_from([-1, 0, 0, 1]),
+        )
     )
     def wait(self, setting: str, off_by: int) -> None:
         """Let as much time pass as a setting says, or a millisecond more or less."""
         milliseconds = getattr(self.config, f"{setting}_ms")
         self._advance((milliseconds or 1000) + off_by)
 
-    @rule(which=st.integers(0, 2), off_by=st.sampled_from([-1, 0]), worker=st.integers(0, 1))
+    @rule(off_by=st.sampled_from([-1, 0]))
     def wait_for_the_end(self, which: int, off_by: int, worker: int) -> None:
         """Let time pass up to the expiry of a session."""
         self._be_signed_in(which)
-        held = self._held(self.browsers[which])
-        session = self._reference(held)
+        session = self._session_in(self.browsers[which])
         if session is None or not self._is_live(session):
             return
         skew_ms = worker * self.skew_ms
         rest_ms = session.tell().expires_at_ms - self.clock.now_ms() - skew_ms + off_by
-        if rest_ms > 0:
-            self._advance(rest_ms)
+        self._advance(rest_ms)
         self._look(self.browsers[which], worker)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
 from ..assertions.steps import session_seen_by_app
 from ..browser.browser import Browser
-from ..extras import from_extra
-from .base import PLACES
 from .checks import MachineChecks
-from .rotation_rules import MOMENTS, OFF_BY
-
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis import strategies as st
-    from hypothesis.stateful import precondition, rule
+from .rules import MOMENTS, OFF_BY, PLACES, rule
 
 MAX_LOOT = 6
 VISITS = st.sampled_from(["o", "oo", "ot", "to", "oot", "oto", "too", "t", "tt", "tot"])
@@ -21,7 +18,7 @@ VISITS = st.sampled_from(["o", "oo", "ot", "to", "oot", "oto", "too", "t", "tt",
 class ThiefRules(MachineChecks):
     """A request of a thief is judged by who sends it, whatever it presents: see ``Theft``."""
 
-    @rule(which=st.integers(0, 2), place=st.integers(0, len(PLACES) - 1))
+    @rule()
     def steal(self, which: int, place: int) -> None:
         """Copy a jar, to another address if sessions are bound to addresses."""
         self._be_signed_in(which)
@@ -31,23 +28,14 @@ class ThiefRules(MachineChecks):
         self._keep(thief)
 
     @precondition(lambda self: self.loot)
-    @rule(data=st.data(), worker=st.integers(0, 1), has_long_body=st.booleans())
+    @rule(data=st.data())
     def use_loot(self, data: st.DataObject, worker: int, has_long_body: bool) -> None:
         """A stolen jar is used, at any age of its token; the thief keeps the answer."""
         jar = data.draw(st.sampled_from(self.loot))
         for offered in self._use(jar, worker, has_long_body=has_long_body):
             self._keep(offered)
 
-    @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
-        behind=st.integers(1, 2),
-        asks_first=st.booleans(),
-        moment=st.sampled_from(["now", "grace", "window", "upload"]),
-        off_by=OFF_BY,
-        has_long_body=st.booleans(),
-        is_settled=st.booleans(),
-    )
+    @rule(behind=st.integers(1, 2), moment=st.sampled_from(["now", "grace", "window", "upload"]))
     def steal_before_rotation(
         self,
         *,
@@ -71,15 +59,12 @@ class ThiefRules(MachineChecks):
             self._look(thief, worker, is_thief=True)
         for _ in range(behind):
             self._rotate(which, worker)
-        if moment != "now":
-            self._come_to(which, moment, worker, off_by)
+        self._come_to(which, moment, worker, off_by)
         if is_settled:
             self._look(self.browsers[which], worker)
         self._look(thief, worker, has_long_body=has_long_body, is_thief=True)
 
     @rule(
-        which=st.integers(0, 2),
-        worker=st.integers(0, 1),
         plan=st.lists(
             st.tuples(
                 st.sampled_from(("due", "due", *MOMENTS)),
@@ -90,7 +75,7 @@ class ThiefRules(MachineChecks):
             ),
             min_size=3,
             max_size=8,
-        ),
+        )
     )
     def follow(self, which: int, worker: int, plan: list[tuple[str, int, str, int, bool]]) -> None:
         """A thief who keeps everything comes before or after the owner, at each moment that counts.
@@ -106,9 +91,7 @@ class ThiefRules(MachineChecks):
                     self._look(self.browsers[which], worker)
                     continue
                 good = [
-                    jar
-                    for jar in loot
-                    if self._expect(jar, worker, has_long_body=has_long_body).is_accepted
+                    jar for jar in loot if self._is_let_in(jar, worker, has_long_body=has_long_body)
                 ]
                 if good:
                     jar = good[choice % len(good)]
@@ -131,7 +114,7 @@ class ThiefRules(MachineChecks):
         self._look(used, worker, has_long_body=has_long_body, is_thief=True)
         return [used] if self._text_in(used) != self._text_in(jar) else []
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    @rule()
     def forge(self, which: int, worker: int) -> None:
         """Alter a token that was copied: its generation, or the branch."""
         self._be_signed_in(which)

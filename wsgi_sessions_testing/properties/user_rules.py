@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..extras import from_extra
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
 from ..fakes.managers import sibling
 from .base import KEYS
 from .checks import MachineChecks
 from .reference_model import ReferenceSession
-
-with from_extra("testing", "Hypothesis", "SessionMachine"):
-    from hypothesis import strategies as st
-    from hypothesis.stateful import precondition, rule
+from .rules import rule
 
 EMAILS = ("ada@example.org", "bob@example.org")
 
@@ -24,7 +23,7 @@ class UserRules(MachineChecks):
         """Sign a browser in; ``SessionMachine`` has the rule."""
         raise NotImplementedError
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), key=st.sampled_from(KEYS))
+    @rule(key=st.sampled_from(KEYS))
     def put_data(self, which: int, worker: int, key: str) -> None:
         """Write session data; a visitor gets a session by it."""
         browser = self._browser_at(which, worker)
@@ -45,11 +44,10 @@ class UserRules(MachineChecks):
                 return
             if session.end_reason is not None or session.is_user_gone:
                 return  # the request came from a copy, which can't know that
-        items = self.data[held.session_id].setdefault(key, [])
-        items.append(len(items))
+        self._note_item(held.session_id, key)
         self._compare_rows()
 
-    @rule(which=st.integers(0, 2), who=st.sampled_from(EMAILS), forgets=st.booleans())
+    @rule(who=st.sampled_from(EMAILS))
     def come_as_visitor(self, which: int, who: str, forgets: bool) -> None:
         """Write data before a sign-in, in an empty browser or in that of an earlier user."""
         if forgets:
@@ -58,13 +56,13 @@ class UserRules(MachineChecks):
         self.sign_in(which, who, 1)
         self.put_data(which, 0, KEYS[1])
 
-    @rule(which=st.integers(0, 2), whose=st.integers(0, 2), worker=st.integers(0, 1))
+    @rule()
     def try_anothers_session(self, which: int, whose: int, worker: int) -> None:
         """Try to end the session of somebody else by its id."""
         if which == whose:
             return
         for seat, who in ((whose, EMAILS[1]), (which, EMAILS[0])):
-            session = self._reference(self._held(self.browsers[seat]))
+            session = self._session_in(self.browsers[seat])
             user = self.bench.factories.find_or_make_user(who)
             if session is None or session.user_id != user.id or not self._is_live(session):
                 self.sign_in(seat, who, 1)
@@ -72,19 +70,18 @@ class UserRules(MachineChecks):
         if victim is None:
             return
         ended: list[bool] = []
-        self._look(
-            self.browsers[which],
-            worker,
-            lambda handle: ended.append(handle.revoke_session(victim.session_id)),
-        )
+
+        def revoke(handle: Any) -> None:
+            ended.append(handle.revoke_session(victim.session_id))
+
+        self._look(self.browsers[which], worker, revoke)
         assert not any(ended), self._explain("somebody ended the session of another user")
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1), is_everywhere=st.booleans())
+    @rule()
     def sign_out_elsewhere(self, which: int, worker: int, is_everywhere: bool) -> None:
         """End all other sessions of a user, or all of them."""
         self._be_signed_in(which)
-        held = self._held(self.browsers[which])
-        session = self._reference(held)
+        session = self._session_in(self.browsers[which])
         name = "revoke_all_sessions" if is_everywhere else "revoke_other_sessions"
         acted: list[Any] = []
 
@@ -95,21 +92,18 @@ class UserRules(MachineChecks):
         self._look(self.browsers[which], worker, act, leaves=is_everywhere)
         if session is None or not acted or session.end_reason is not None:
             return
-        kept = () if is_everywhere else (session.id,)
-        self._note_ends(
-            "revoked",
-            [one for one in self.sessions.values() if one.user_id == session.user_id],
-            kept=kept,
-        )
+        theirs = self._sessions_of(session.user_id)
+        kept = None if is_everywhere else session
+        self._note_ends("revoked", [one for one in theirs if one is not kept])
 
-    @rule(whose=st.integers(0, 2), by_app=st.booleans(), worker=st.integers(0, 1))
+    @rule()
     def delete_user(self, whose: int, by_app: bool, worker: int) -> None:
         """Delete a user, by the product or by the app alone; nobody is let in as them."""
         self._be_signed_in(whose)
-        session = self._reference(self._held(self.browsers[whose]))
+        session = self._session_in(self.browsers[whose])
         if session is None or session.user_id is None or not self._is_live(session):
             return
-        theirs = [one for one in self.sessions.values() if one.user_id == session.user_id]
+        theirs = self._sessions_of(session.user_id)
         manager = self.bench.manager
         if by_app:
             if manager.parts.models.has_own_user:
@@ -124,7 +118,7 @@ class UserRules(MachineChecks):
         self._advance(self.config.revocation_lag_ms)
         self._look(self.browsers[whose], worker)
 
-    @rule(which=st.integers(0, 2), worker=st.integers(0, 1))
+    @rule()
     def end_everything(self, which: int, worker: int) -> None:
         """End every session, and use one when each process must know."""
         self._be_signed_in(which)
@@ -135,10 +129,10 @@ class UserRules(MachineChecks):
         self._look(self.browsers[which], worker)
 
     @precondition(lambda self: self.sessions)
-    @rule(whose=st.integers(0, 2), worker=st.integers(0, 1), is_ending=st.booleans())
+    @rule()
     def purge(self, whose: int, worker: int, is_ending: bool) -> None:
         """Clean up, in some cases right after another process has ended a session."""
-        session = self._reference(self._held(self.browsers[whose]))
+        session = self._session_in(self.browsers[whose])
         if is_ending and session is not None and self._is_live(session):
             self._look(self.browsers[whose], worker)
             sibling(self.bench.manager).revoke_session(session.id)
@@ -156,15 +150,13 @@ class UserRules(MachineChecks):
         if row is not None and row.end_reason is not None:
             session.end(str(row.end_reason), self.clock.now_ms())
 
-    def _note_ends(
-        self, reason: str, sessions: list[ReferenceSession], *, kept: tuple[str, ...] = ()
-    ) -> None:
+    def _note_ends(self, reason: str, sessions: list[ReferenceSession]) -> None:
         """Check in the rows what was ended just now, and note it in the reference.
 
         A session past a limit may have been ended with the others, or not.
         """
         for session in sessions:
-            if session.end_reason is not None or session.id in kept:
+            if session.end_reason is not None:
                 continue
             row = self._find_row(session.id)
             ended_as = None if row is None else row.end_reason
