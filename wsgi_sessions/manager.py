@@ -252,11 +252,7 @@ class SessionManager:
         return self._create_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
 
     def update_user(
-        self,
-        user_id: Any,
-        *,
-        name: str | Unset = UNSET,
-        image: str | Unset | None = UNSET,
+        self, user_id: Any, *, name: str | Unset = UNSET, image: str | Unset | None = UNSET
     ) -> User:
         """Change a user's ``name`` or ``image`` (None removes the image); return the user.
 
@@ -369,10 +365,7 @@ class SessionManager:
         """
         if password is not None:
             self.parts.accounts.confirm_password(
-                user_id,
-                password=password,
-                now_ms=self.parts.clock.now_ms(),
-                address=facts.address,
+                user_id, password=password, now_ms=self.parts.clock.now_ms(), address=facts.address
             )
         return self.parts.ending.delete_user(user_id)
 

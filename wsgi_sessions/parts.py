@@ -168,9 +168,7 @@ def connect(
 ) -> Connections:
     """Return the connections to a database; none is opened yet."""
     return Connections(
-        database,
-        max_connections=config.max_connections,
-        timeout_ms=config.database_patience_ms,
+        database, max_connections=config.max_connections, timeout_ms=config.database_patience_ms
     )
 
 

@@ -91,9 +91,7 @@ class SessionEnding:
         """Delete a user with their accounts and sessions; return whether they existed."""
         reason = EndReason.USER_DELETED
         is_deleted, ended = self.store.delete_user(
-            user_id,
-            now_ms=self.clock.now_ms(),
-            skew_ms=self.config.rotation_grace_ms,
+            user_id, now_ms=self.clock.now_ms(), skew_ms=self.config.rotation_grace_ms
         )
         self.report(ended.session_ids, user_id=user_id, reason=reason)
         if is_deleted:

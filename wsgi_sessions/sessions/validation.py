@@ -69,11 +69,7 @@ class Validator:
     config: SessionConfig
 
     def validate(
-        self,
-        presented: PresentedCookies,
-        *,
-        facts: RequestFacts,
-        options: ReadOptions,
+        self, presented: PresentedCookies, *, facts: RequestFacts, options: ReadOptions
     ) -> Validation:
         """Find the session that the presented cookies stand for and do what is due to it.
 
@@ -105,32 +101,19 @@ class Validator:
         return refused
 
     def find_good_copy(
-        self,
-        presented: PresentedCookies,
-        token_text: str,
-        *,
-        reading: FeedReading,
-        now_ms: int,
+        self, presented: PresentedCookies, token_text: str, *, reading: FeedReading, now_ms: int
     ) -> CachedCopy | None:
         """Return a presented copy that belongs to the token and has not ended, if any."""
         for text in presented.cached_texts:
             copy = self.cache.open(
-                text,
-                database_secret=reading.database_secret,
-                token_text=token_text,
-                now_ms=now_ms,
+                text, database_secret=reading.database_secret, token_text=token_text, now_ms=now_ms
             )
             if copy is not None:
                 return copy
         return None
 
     def _from_copy(
-        self,
-        presented: PresentedCookies,
-        *,
-        facts: RequestFacts,
-        options: ReadOptions,
-        now_ms: int,
+        self, presented: PresentedCookies, *, facts: RequestFacts, options: ReadOptions, now_ms: int
     ) -> Validation | None:
         config = self.config
         latest = self.feed.latest
@@ -167,12 +150,7 @@ class Validator:
         ]
 
     def _from_database(
-        self,
-        tokens: Siblings,
-        *,
-        facts: RequestFacts,
-        options: ReadOptions,
-        now_ms: int,
+        self, tokens: Siblings, *, facts: RequestFacts, options: ReadOptions, now_ms: int
     ) -> Validation:
         address = facts.address
         find_session = self.store.sessions.find

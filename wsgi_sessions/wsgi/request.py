@@ -165,10 +165,7 @@ class SessionRequest:
         """
         self._exchange.require_unsent("sign in")
         made = self.manager.sign_in(
-            user_id,
-            remember_me=remember_me,
-            facts=self.facts,
-            replaces=self._exchange.replaced(),
+            user_id, remember_me=remember_me, facts=self.facts, replaces=self._exchange.replaced()
         )
         return self._exchange.sign_in(made)
 
