@@ -166,7 +166,6 @@ def read_config(config: SessionConfig | None, settings: SessionSettings) -> Sess
 def connect(
     database: str | peewee.Database | peewee.DatabaseProxy, config: SessionConfig
 ) -> Connections:
-    """Return the connections to a database; none is opened yet."""
     return Connections(
         database, max_connections=config.max_connections, timeout_ms=config.database_patience_ms
     )

@@ -50,7 +50,6 @@ class Purger:
         self._lock = threading.Lock()
 
     def purge(self, *, batch_rows: int = 500) -> int:
-        """Delete at most a batch of each kind; return how many rows, 0 when done."""
         throttle = self._config.throttle
         now_ms = self._clock.now_ms()
         if self._clock_check.is_needed and not self._clock_check.is_right(

@@ -49,8 +49,6 @@ class Replaced:
 
 @dataclass(eq=False)
 class SessionCreation:
-    """Creates sessions in one database."""
-
     store: Store
     signer: TokenSigner
     config: SessionConfig

@@ -19,8 +19,6 @@ from .tokens import is_session_id, new_secret
 
 @dataclass(eq=False)
 class SessionEnding:
-    """Ends the sessions of one database."""
-
     store: Store
     feed: RevocationFeed
     events: Events
@@ -28,7 +26,6 @@ class SessionEnding:
     config: SessionConfig
 
     def end(self, session_id: str, *, reason: EndReason) -> bool:
-        """End one session; return whether it was live."""
         if not is_session_id(session_id):
             return False
         has_ended = self.store.session_ends.end(
@@ -39,7 +36,6 @@ class SessionEnding:
         return has_ended
 
     def revoke(self, session_id: str, *, user_id: Any = None) -> bool:
-        """Revoke one session, if it is a given user's; return whether it was live."""
         if user_id is not None:
             found = self._find(session_id)
             if found is None or not self.store.users.is_same(found.user_id, user_id):
@@ -47,14 +43,12 @@ class SessionEnding:
         return self.end(session_id, reason=EndReason.REVOKED)
 
     def revoke_others(self, session_id: str) -> int:
-        """Revoke all other sessions of a session's user; return how many were live."""
         found = self._find(session_id)
         if found is None or found.user_id is None:
             return 0
         return self.revoke_all_of(found.user_id, except_id=session_id)
 
     def revoke_all_of(self, user_id: Any, *, except_id: str | None = None) -> int:
-        """Revoke a user's sessions; return how many were live."""
         reason = EndReason.REVOKED
         ended = self.end_unreported(user_id, reason=reason, except_id=except_id)
         self.report(ended.session_ids, user_id=user_id, reason=reason)
@@ -73,7 +67,6 @@ class SessionEnding:
         )
 
     def revoke_everything(self) -> int:
-        """Revoke every session there is; return how many were live."""
 
         def end_all() -> int:
             # No copy made before this can be opened after it, whatever clock made it.
@@ -88,7 +81,6 @@ class SessionEnding:
         return count
 
     def delete_user(self, user_id: Any) -> bool:
-        """Delete a user with their accounts and sessions; return whether they existed."""
         reason = EndReason.USER_DELETED
         is_deleted, ended = self.store.delete_user(
             user_id, now_ms=self.clock.now_ms(), skew_ms=self.config.rotation_grace_ms

@@ -21,8 +21,6 @@ from .validation import Validator
 
 @dataclass(eq=False)
 class SessionReader:
-    """Reads the sessions of one database; nothing is written."""
-
     store: Store
     cookies: SessionCookies
     validator: Validator
@@ -32,7 +30,6 @@ class SessionReader:
     def read(
         self, source: Mapping[str, Any], *, authoritative: bool, is_https: bool | None
     ) -> Session | None:
-        """Return the live session of the cookies in an environ, or in other headers."""
         facts, is_environ = NO_FACTS, "wsgi.url_scheme" in source
         if is_environ:
             facts = read_facts(source, self.config)
@@ -51,7 +48,6 @@ class SessionReader:
         return self._to_session(found.session, found.user, found.now_ms)
 
     def find_live(self, session_id: str) -> Session | None:
-        """Return a session if it is not ended, within its limits, and its user still exists."""
         found = self.store.sessions.find(session_id) if is_session_id(session_id) else None
         if found is None:
             return None
@@ -64,7 +60,6 @@ class SessionReader:
         return self._to_session(record, user, now_ms)
 
     def list_live(self, user_id: Any) -> list[Session]:
-        """Return a user's live sessions, the latest seen first; at most 1000."""
         now_ms = self.clock.now_ms()
         user = self.store.users.find(user_id)
         return [

@@ -55,8 +55,6 @@ class FeedReading(NamedTuple):
 
 
 class RevocationFeed:
-    """One process's view of the feed."""
-
     def __init__(
         self, store: Store, clock: Clock, config: SessionConfig, clock_check: ClockCheck
     ) -> None:

@@ -58,8 +58,6 @@ class Validation(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class Validator:
-    """Validates presented cookies against one database."""
-
     store: Store
     cache: CookieCache
     feed: RevocationFeed

@@ -34,7 +34,6 @@ def check_app(app: Any, *, call: str) -> None:
 
 
 def check_manager(manager: Any, *, call: str) -> None:
-    """Raise ``ConfigurationError`` unless something is a ``SessionManager``."""
     if isinstance(manager, SessionManager):
         return
     if isinstance(manager, type) and issubclass(manager, SessionManager):

@@ -93,7 +93,6 @@ class Exchange:
 
     @property
     def is_program(self) -> bool:
-        """Whether the request asks for JSON rather than for a page."""
         return asks_for_json(self._environs[0])
 
     @property
@@ -175,7 +174,6 @@ class Exchange:
         return self._has_acted and is_same_browser and is_unsent
 
     def restart(self, environ: dict[str, Any]) -> None:
-        """Begin anew, with what was done so far."""
         self.has_begun = self.is_streaming = False
         self.join(environ)
 
@@ -245,7 +243,6 @@ class Exchange:
         self.parts.purger.purge_if_due()
 
     def save_streamed(self) -> None:
-        """Save what a streamed body has set."""
         if self._data is not None:
             self._data.save_streamed()
 
@@ -369,7 +366,6 @@ class Exchange:
         self.show()
 
     def cookies_to_send(self) -> ResponseCookies:
-        """Return the cookies of the response; most requests need none."""
         if self._cookies is None:
             self._cookies = ResponseCookies(self.parts, self.is_secure)
         return self._cookies
@@ -390,5 +386,4 @@ class Exchange:
         )
 
     def open_data(self, session: Session) -> SessionData:
-        """Return a session's data when the application first asks for it."""
         return self.data.open(session)

@@ -18,7 +18,6 @@ from ..transport.environ import REQUEST_KEY, without_sessions
 from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager
 from .exchange import Exchange
-from .file_wrapper import FILE_WRAPPER_KEY, FileWatch
 from .nesting import find_exchange
 from .refusals import refusal_of
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from .request import SessionRequest
 
 _AS_USUAL = ReadOptions()
+_FILE_WRAPPER_KEY = "wsgi.file_wrapper"
 _CALL = "SessionMiddleware(app, manager)"
 
 
@@ -63,7 +63,6 @@ class Middleware:
         self._endpoints = tuple(make(manager) for make in endpoints)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
         path = environ.get("PATH_INFO", "")
         exempt_paths = self.manager.parts.config.exempt_paths
         if exempt_paths and is_exempt(path, exempt_paths):
@@ -134,14 +133,13 @@ class _Response:
     exchange: Exchange
     start_response: StartResponse
     has_begun: bool = False
-    """Whether the app has given headers."""
     held: tuple[str, HeaderLines] | None = None
     _write: Callable[[bytes], object] | None = None
     """What the server returned for headers that were held."""
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Call the app; a refusal that it raises is answered in its place."""
-        files = FileWatch(environ) if FILE_WRAPPER_KEY in environ else None
+        files = _FileWatch(environ) if _FILE_WRAPPER_KEY in environ else None
         self.exchange.is_serving = True
         is_returned = False
         try:
@@ -197,7 +195,7 @@ class _Response:
         assert self._write is not None
         self._write(data)
 
-    def _finish(self, iterable: Iterable[bytes], files: FileWatch | None) -> Iterable[bytes]:
+    def _finish(self, iterable: Iterable[bytes], files: _FileWatch | None) -> Iterable[bytes]:
         """Return the app's iterable, wrapped only if something of ours remains to be done.
 
         A body that runs code can still change the session's data; a list cannot. A server may
@@ -221,7 +219,6 @@ class _Response:
         return iterable
 
     def report(self, error: AnswerableError) -> None:
-        """Report that the database did not answer, if that is the error."""
         if isinstance(error, StoreUnavailableError):
             self.exchange.parts.events.emit("database_error", details={"error": error})
 
@@ -301,3 +298,29 @@ class _Finishing:
                 close()
         finally:
             self._response.exchange.finish()
+
+
+class _FileWatch:
+    """Files that a server sends by itself: what its ``wsgi.file_wrapper`` made (PEP 3333).
+
+    They are returned as they are, since the server needs the very object that its wrapper made.
+    Most servers give a type, so ``isinstance`` recognises what it made. uWSGI gives a function
+    that returns the file itself: there the app gets one that also remembers its results. A type
+    is left as it is, as applications ask ``isinstance(x, environ["wsgi.file_wrapper"])``.
+    """
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._wrap: Any = environ[_FILE_WRAPPER_KEY]
+        self._made: list[Any] = []
+        if callable(self._wrap) and not isinstance(self._wrap, type):
+            environ[_FILE_WRAPPER_KEY] = self._make
+
+    def is_file(self, iterable: Any) -> bool:
+        if isinstance(self._wrap, type):
+            return isinstance(iterable, self._wrap)
+        return any(made is iterable for made in self._made)
+
+    def _make(self, *args: Any, **kwargs: Any) -> Any:
+        made = self._wrap(*args, **kwargs)
+        self._made.append(made)
+        return made

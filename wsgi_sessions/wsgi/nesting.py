@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchange | None:
-    """Return the exchange of a manager in an environ, also inside that of another manager."""
     handle = find_handle(environ, manager.parts)
     return None if handle is None else handle._exchange
 

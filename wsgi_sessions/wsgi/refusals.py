@@ -34,7 +34,6 @@ class Refusal:
 
     @property
     def headers(self) -> HeaderLines:
-        """The headers of the answer, whatever form its body has."""
         headers = [("Cache-Control", "no-store")]
         if self.retry_after_seconds is not None:
             headers.append(("Retry-After", str(self.retry_after_seconds)))

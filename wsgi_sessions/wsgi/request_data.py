@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ResponseStartedError, SessionDataLostError, StoreUnavailableError
@@ -19,20 +20,17 @@ Unsaved = tuple[SessionRecord, str]
 """The record and the token of an anonymous session that has no row yet."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class RequestData:
     """What an application has set in ``session.data`` during a request."""
 
-    __slots__ = ("_exchange", "_is_refused", "_uncertain", "opened", "unsaved")
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._uncertain: tuple[tuple[SessionData, Operations], ...] = ()
-        self._is_refused = False
-        self.opened: SessionData | None = None
-        self.unsaved: Unsaved | None = None
+    _exchange: Exchange
+    opened: SessionData | None = None
+    unsaved: Unsaved | None = None
+    _is_refused: bool = False
+    _uncertain: tuple[tuple[SessionData, Operations], ...] = ()
 
     def open(self, session: Session) -> SessionData:
-        """Return a session's data when the application first asks for it."""
         exchange = self._exchange
         if session is exchange.session and self.unsaved is None:
             # A cached copy of a session does not entitle to its data.

@@ -55,7 +55,6 @@ class ResponseCookies:
         return any(line.good_until_ms is not None for line in self._lines)
 
     def lines_now(self) -> HeaderLines:
-        """Return what goes with an answer that starts now."""
         now_ms = self.parts.clock.now_ms()
         headers = [line.header_at(now_ms) for line in self._lines]
         return [header for header in headers if header is not None]
@@ -100,7 +99,6 @@ class ResponseCookies:
             self._add(self._clearing)
 
     def add_clearing(self) -> None:
-        """Clear both cookies."""
         cleared = self.parts.cookies.clear(is_secure=self.is_secure)
         self._lines = tuple([_Line(header) for header in cleared])
 
