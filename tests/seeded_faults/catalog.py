@@ -335,9 +335,7 @@ FAULTS = (
         "a deleted user lives on in cached copies",
         "sessions/ending.py",
         "is_deleted, ended = self.store.delete_user(\n"
-        "            user_id,\n"
-        "            now_ms=self.clock.now_ms(),\n"
-        "            skew_ms=self.config.rotation_grace_ms,\n"
+        "            user_id, now_ms=self.clock.now_ms(), skew_ms=self.config.rotation_grace_ms\n"
         "        )",
         "is_deleted, ended = self.store.users.delete(user_id), EndedSessions()",
     ),
