@@ -14,7 +14,7 @@ from .stores import feed_ids
 class TestPurge:
     def purge(self, store: Store, **options: Any) -> int:
         ages = {"keep_ended_ms": 10, "feed_age_ms": 20, "attempt_age_ms": 30}
-        return store.purge(NOW, **{**ages, **options})
+        return store.purge(NOW, **{**ages, "batch_rows": 500, **options})
 
     def test_ended_sessions_go_at_the_very_instant(self, store: Store) -> None:
         for session_id, ended_at_ms in (("over", NOW - 10), ("kept", NOW - 9)):

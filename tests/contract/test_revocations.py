@@ -195,7 +195,7 @@ class TestEndMany:
     def test_of_some_is_done_in_batches(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsgi_sessions.storage.session_ends._MAX_BATCH_IDS", 2)
+        monkeypatch.setattr("wsgi_sessions.storage.statements._MAX_BATCH_ROWS", 2)
         for session_id in "abcde":
             store.sessions.insert(make_session(session_id, user_id="user-1"))
 

@@ -19,7 +19,7 @@ from wsgi_sessions.records import (
     PresentedToken,
     SessionRecord,
 )
-from wsgi_sessions.storage.session_columns import judged_values
+from wsgi_sessions.storage.sessions import judged_values
 
 Judge = Callable[..., Decision]
 

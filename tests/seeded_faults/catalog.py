@@ -116,9 +116,9 @@ FAULTS = (
     Fault(
         "a revoked session is revived by a refresh",
         "storage/sessions.py",
-        "self._session.update(values).where(self._columns.is_judged)",
-        "self._session.update({**values, self._session.ended_at: None, self._session.end_reason: None})"
-        '.where(self._session.id == slot("id"))',
+        "self._columns.session.update(values).where(self._columns.is_judged)",
+        "(session := self._columns.session).update({**values, session.ended_at: None, session.end_reason: None})"
+        '.where(session.id == slot("id"))',
     ),
     Fault(
         "an end is written nowhere",
@@ -383,9 +383,9 @@ FAULTS = (
     ),
     Fault(
         "of several ends the feed is told one",
-        "storage/session_ends.py",
-        "if len(session_ids) == 1:\n            self._revocations.insert",
-        "if session_ids:\n            self._revocations.insert",
+        "storage/revocations.py",
+        "for batch in batches(session_ids):",
+        "for batch in batches(session_ids[:1]):",
     ),
     Fault(
         "the feed forgets before the copies end",
@@ -727,13 +727,13 @@ FAULTS = (
     ),
     Fault(
         "the branch is not compared at a write",
-        "storage/session_columns.py",
+        "storage/sessions.py",
         '_COMPARED = ("generation", "branch", "is_settled",',
         '_COMPARED = ("generation", "is_settled",',
     ),
     Fault(
         "whether it is settled is not compared at a write",
-        "storage/session_columns.py",
+        "storage/sessions.py",
         '_COMPARED = ("generation", "branch", "is_settled",',
         '_COMPARED = ("generation", "branch",',
     ),

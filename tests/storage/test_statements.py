@@ -10,8 +10,7 @@ import pytest
 
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.models import build_models
-from wsgi_sessions.storage.runner import Runner
-from wsgi_sessions.storage.statements import Statement, computed_once
+from wsgi_sessions.storage.statements import Runner, Statement, compiled_once
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
@@ -40,27 +39,36 @@ def test_a_query_is_compiled_when_it_is_first_run_and_no_more(
     connections.close()
 
 
-def test_what_is_computed_once_waits_for_no_other_thread() -> None:
+def test_what_is_compiled_once_waits_for_no_other_thread() -> None:
     """So that a child which is forked meanwhile waits for nobody who is not there."""
-    is_computing, may_end = Event(), Event()
+    is_compiling, may_end = Event(), Event()
+
+    class Counter:
+        """Compiles nothing, and tells how often."""
+
+        def __init__(self) -> None:
+            self.count = 0
+
+        def compile(self, query: str) -> Statement:
+            self.count += 1
+            return Statement(query, (self.count,))
 
     class Thing:
         def __init__(self, *, is_slow: bool) -> None:
             self.is_slow = is_slow
-            self.count = 0
+            self._runner = Counter()
 
-        @computed_once
-        def value(self) -> int:
+        @compiled_once
+        def statement(self) -> str:
             if self.is_slow:
-                is_computing.set()
+                is_compiling.set()
                 may_end.wait(30)
-            self.count += 1
-            return self.count
+            return "query"
 
     slow, quick = Thing(is_slow=True), Thing(is_slow=False)
-    first, second = (Thread(target=getattr, args=(thing, "value")) for thing in (slow, quick))
+    first, second = (Thread(target=getattr, args=(thing, "statement")) for thing in (slow, quick))
     first.start()
-    assert is_computing.wait(30)
+    assert is_compiling.wait(30)
     second.start()
     second.join(5)
     has_ended = not second.is_alive()
@@ -69,4 +77,5 @@ def test_what_is_computed_once_waits_for_no_other_thread() -> None:
     second.join()
 
     assert has_ended
-    assert (slow.value, slow.value, quick.value) == (1, 1, 1)
+    once = Statement("query", (1,))
+    assert (slow.statement, slow.statement, quick.statement) == (once, once, once)

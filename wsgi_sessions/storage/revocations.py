@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import peewee
@@ -10,11 +11,11 @@ import peewee
 from ..records import FeedPage
 from .meta import DATABASE_SECRET
 from .models import Models
-from .runner import Runner
 from .server_clock import ServerClock
-from .statements import Statement, computed_once, slot
+from .statements import Runner, batches, compiled_once, slot
 
 
+@dataclass(eq=False)
 class RevocationStore:
     """The rows of the feed.
 
@@ -22,36 +23,33 @@ class RevocationStore:
     however far behind the clock of the process is that writes it.
     """
 
-    def __init__(self, runner: Runner, models: Models, clock: ServerClock) -> None:
-        self._runner = runner
-        self._models = models
-        self._feed = models.revocation
-        self._clock = clock
+    _runner: Runner
+    _models: Models
+    _clock: ServerClock
 
     def find(self, since_ms: int) -> FeedPage:
         """Return the rows since an instant, and the database's secret and clock."""
         database_secret: str | None = None
         database_now_ms: int | None = None
         found = []
-        for session_id, before_ms, at_ms, secret in self._runner.read_rows(
-            self._find, since=since_ms
-        ):
+        rows = self._runner.read_rows(self._find, since=since_ms)
+        for session_id, before_ms, at_ms, secret in rows:
             if secret is None:
                 found.append((session_id, before_ms, at_ms))
             else:
                 database_secret, database_now_ms = secret, at_ms
         return FeedPage(found, database_secret, database_now_ms)
 
-    @computed_once
-    def _find(self) -> Statement:
-        feed, meta, nothing = self._feed, self._models.meta, peewee.SQL("NULL")
+    @compiled_once
+    def _find(self) -> Any:
+        feed, meta, nothing = self._models.revocation, self._models.meta, peewee.SQL("NULL")
         rows = feed.select(feed.session_id, feed.before, feed.created_at, nothing).where(
             feed.created_at >= slot("since")
         )
         terms = meta.select(nothing, nothing, self._clock.sql, meta.value).where(
             meta.name == DATABASE_SECRET
         )
-        return self._runner.compile(rows.union_all(terms))
+        return rows.union_all(terms)
 
     def insert(self, session_id: str, *, now_ms: int) -> None:
         """Add a row: this session has ended."""
@@ -61,26 +59,27 @@ class RevocationStore:
         """Add a row: every session that began before now has ended."""
         self._runner.write(self._insert, session_id=None, before=now_ms, now=now_ms)
 
-    @computed_once
-    def _insert(self) -> Statement:
-        feed = self._feed
+    @compiled_once
+    def _insert(self) -> Any:
+        feed = self._models.revocation
         values = {
             feed.session_id: slot("session_id"),
             feed.before: slot("before"),
             feed.created_at: self._clock.at_least(slot("now")),
         }
-        return self._runner.compile(feed.insert(values))
+        return feed.insert(values)
 
-    def insert_many(self, session_ids: Iterable[str], *, now_ms: int) -> None:
-        """Add a row for each session, by one statement."""
-        feed, now = self._feed, self._clock.at_least(now_ms)
-        rows = [(session_id, now) for session_id in session_ids]
-        insert = feed.insert_many(rows, [feed.session_id, feed.created_at])
-        self._runner.write(self._runner.compile(insert))
+    def insert_many(self, session_ids: Sequence[str], *, now_ms: int) -> None:
+        """Add a row for each session, many by one statement."""
+        feed, now = self._models.revocation, self._clock.at_least(now_ms)
+        for batch in batches(session_ids):
+            rows = [(session_id, now) for session_id in batch]
+            insert = feed.insert_many(rows, [feed.session_id, feed.created_at])
+            self._runner.write(self._runner.compile(insert))
 
     def insert_selected(self, session_ids: Any, **values: Any) -> None:
         """Add a row for each session of a SELECT of one column; ``values`` fill its slots."""
-        feed = self._feed
+        feed = self._models.revocation
         rows = session_ids.select_extend(self._clock.at_least(slot("now")))
         insert = feed.insert_from(rows, [feed.session_id, feed.created_at])
         self._runner.write(self._runner.compile(insert), **values)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from peewee import JOIN
+import peewee
 
 from ..records import Change, SessionRecord, UserRecord
-from .runner import Runner
+from .connections import Row
 from .server_clock import ServerClock
-from .session_columns import SessionColumns, judged_values
-from .statements import Statement, computed_once, slot
-from .user_columns import is_exactly, is_spelled_alike
+from .statements import Runner, Statement, compiled_once, slot
+from .user_columns import UserColumns, is_exactly, is_spelled_alike
 from .users import UserStore
 
 MAX_LISTED_SESSIONS = 1000
@@ -26,31 +26,24 @@ MAX_LISTED_SESSIONS = 1000
 _MAX_ADDRESS_LENGTH = 45
 _MAX_AGENT_LENGTH = 512
 _FIELD_COUNT = len(SessionRecord._fields)
+_COMPARED = ("generation", "branch", "is_settled", "expires_at_ms", "last_seen_at_ms")
+"""What a session has to have kept, beside its id, since it was judged."""
 
 FoundSession = tuple[SessionRecord, UserRecord | None]
 Data = tuple[str, int]
 """The JSON text of a session's data, and its version."""
+Operations = Mapping[str, str | None]
+"""What to write to the data: the JSON text of each key that changed, None for a deleted one."""
 
 
+@dataclass(eq=False)
 class SessionStore:
     """The sessions of one database."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        columns: SessionColumns,
-        *,
-        users: UserStore,
-        clock: ServerClock,
-    ) -> None:
-        self._runner = runner
-        self._connections = runner.connections
-        self._columns = columns
-        self._user_columns = columns.users
-        self._session = columns.session
-        self._users = users
-        self._clock = clock
-        self._has_own_users = columns.users.has_own_model
+    _runner: Runner
+    _columns: SessionColumns
+    _users: UserStore
+    _clock: ServerClock
 
     # Reading
 
@@ -60,94 +53,88 @@ class SessionStore:
         ``anew``: it was read before, and has changed since. A user who was made after the
         session had begun is another one, with the id of one who is gone.
         """
-        if anew and self._connections.may_read_stale_rows:
+        connections = self._runner.connections
+        if anew and connections.may_read_stale_rows:
             return self._find_locked(session_id)
         # Every validated request comes this way: no field is touched.
-        row = self._connections.read_row(self._find.sql, (session_id,))
-        if row is None:
-            return None
+        row = connections.read_row(self._find.sql, (session_id,))
         # First: the answer to another question may have any number of values.
-        if row[0] != session_id:
-            self._refuse_other(row[0], session_id)
+        if row is None or row[0] != session_id:
+            self._refuse_other(row, session_id)
             return None
         values = iter(row)
         session = SessionRecord._make(islice(values, _FIELD_COUNT))
         user = UserRecord._make(values)
-        if self._has_own_users:
+        if self._columns.users.has_own_model:
             return self._converted_with_user(session, user)
         return session, None if user.id is None else user
 
-    @computed_once
-    def _find(self) -> Statement:
-        session, users = self._session, self._user_columns
-        return self._runner.compile(
+    @compiled_once
+    def _find(self) -> Any:
+        session, users = self._columns.session, self._columns.users
+        return (
             session.select(*self._columns.fields.values(), *users.selected)
-            .join(users.user, JOIN.LEFT_OUTER, on=users.is_key(session.user_id))
+            .join(users.user, peewee.JOIN.LEFT_OUTER, on=users.is_key(session.user_id))
             .where(session.id == slot("id"))
         )
 
     def _find_locked(self, session_id: str) -> FoundSession | None:
         # Alone: who locked the user with it would meet a sign-in, which takes them in turn.
         row = self._runner.read_row(self._lock, id=session_id)
-        if row is None:
-            return None
-        if row[0] != session_id:
-            self._refuse_other(row[0], session_id)
+        if row is None or row[0] != session_id:
+            self._refuse_other(row, session_id)
             return None
         session = self._converted(row)
         user = None if session.user_id is None else self._users.find(session.user_id)
         return session, None if user is None or self._is_successor(user, session) else user
 
-    @computed_once
-    def _lock(self) -> Statement:
-        session = self._session
+    @compiled_once
+    def _lock(self) -> Any:
+        session = self._columns.session
         query = session.select(*self._columns.fields.values()).where(session.id == slot("id"))
-        return self._runner.compile(self._runner.dialect.for_update(query))
+        return self._runner.dialect.for_update(query)
 
-    def _refuse_other(self, found: object, wanted: str) -> None:
-        """Raise, unless a collation may have taken one id for the other.
+    def _refuse_other(self, row: Row | None, wanted: str) -> None:
+        """Raise for another session's row, unless a collation may have taken its id for this one.
 
         Any other row is the answer to another question: somebody else reads this connection.
         """
-        if not is_spelled_alike(found, wanted):
-            raise self._connections.refuse_other_row()
+        if row is not None and not is_spelled_alike(row[0], wanted):
+            raise self._runner.connections.refuse_other_row()
 
-    def list_live(
-        self, user_id: Any, now_ms: int, *, max_count: int = MAX_LISTED_SESSIONS
-    ) -> list[SessionRecord]:
+    def list_live(self, user_id: Any, now_ms: int) -> list[SessionRecord]:
         """Return a user's sessions that are not ended and not expired, the latest seen first."""
-        return self._list_by(self._list, user_id, now_ms, max_count)
+        return self._list_by(self._list, user_id, now_ms, MAX_LISTED_SESSIONS)
 
-    @computed_once
-    def _list(self) -> Statement:
-        session = self._session
+    @compiled_once
+    def _list(self) -> Any:
+        session = self._columns.session
         return self._listing(session.ended_at.is_null() & (session.expires_at > slot("now")))
 
     def list_locked(self, user_id: Any, now_ms: int, *, max_count: int) -> list[SessionRecord]:
         """List a locked user's live sessions as they are, not as they were at some first read."""
-        is_past = self._connections.may_read_stale_rows
+        is_past = self._runner.connections.may_read_stale_rows
         return self._list_by(self._lock_list if is_past else self._list, user_id, now_ms, max_count)
 
-    @computed_once
-    def _lock_list(self) -> Statement:
+    @compiled_once
+    def _lock_list(self) -> Any:
         columns = self._columns
-        is_live = columns.is_live & columns.expires_after(slot("now"))
-        return self._listing(is_live, is_locking=True)
+        listing = self._listing(columns.is_live & columns.expires_after(slot("now")))
+        return self._runner.dialect.for_update(listing)
 
-    def _listing(self, condition: Any, *, is_locking: bool = False) -> Statement:
-        session = self._session
-        query = (
+    def _listing(self, is_live: Any) -> Any:
+        session = self._columns.session
+        return (
             session.select(*self._columns.fields.values())
-            .where(self._columns.is_of_user & condition)
+            .where(self._columns.is_of_user & is_live)
             .order_by(session.last_seen_at.desc(), session.created_at.desc(), session.id)
             .limit(slot("max_count"))
         )
-        return self._runner.compile(self._runner.dialect.for_update(query) if is_locking else query)
 
     def _list_by(
         self, statement: Statement, user_id: Any, now_ms: int, max_count: int
     ) -> list[SessionRecord]:
-        wanted = self._user_columns.key_or_null(user_id)
+        wanted = self._columns.users.key_or_null(user_id)
         rows = self._runner.read_rows(statement, user_id=wanted, now=now_ms, max_count=max_count)
         return [self._converted(row) for row in rows]
 
@@ -156,17 +143,17 @@ class SessionStore:
     def insert(self, session: SessionRecord) -> None:
         """Add a session; whatever limits there are is for the caller to know."""
         values: dict[str, Any] = session._asdict()
-        values["user_id"] = self._user_columns.to_key(session.user_id)
+        values["user_id"] = self._columns.users.to_key(session.user_id)
         for name in ("remember", "is_settled", "caught_up"):
             values[name] = bool(values[name])
         values["user_agent"] = _clean(session.user_agent, max_length=_MAX_AGENT_LENGTH)
         values["ip_address"] = _clean(session.ip_address, max_length=_MAX_ADDRESS_LENGTH)
         self._runner.write(self._insert, **values)
 
-    @computed_once
-    def _insert(self) -> Statement:
+    @compiled_once
+    def _insert(self) -> Any:
         values = {field: slot(name) for name, field in self._columns.fields.items()}
-        return self._runner.compile(self._session.insert(values))
+        return self._columns.session.insert(values)
 
     def apply(self, judged: SessionRecord, change: Change) -> bool:
         """Write a change if the session still is what was judged; tell whether it landed.
@@ -174,26 +161,24 @@ class SessionStore:
         One that may fail and would have to wait for a lock raises ``StoreUnavailableError``.
         """
         values = {f"new_{name}": value for name, value in change._asdict().items()}
-        write = self._runner.write_compared
-        if change.may_fail:
-            # So nobody waits for it.
-            write = self._runner.write_unless_locked
+        runner = self._runner
+        # Nobody waits for what may fail.
+        write = runner.write_unless_locked if change.may_fail else runner.write_compared
         return write(self._apply, **values, **judged_values(judged)) > 0
 
-    @computed_once
-    def _apply(self) -> Statement:
+    @compiled_once
+    def _apply(self) -> Any:
         written = [name for name in Change._fields if name != "may_fail"]
         values = {self._columns.fields[name]: slot(f"new_{name}") for name in written}
-        return self._runner.compile(self._session.update(values).where(self._columns.is_judged))
+        return self._columns.session.update(values).where(self._columns.is_judged)
 
     def merge_data(
-        self, session_id: str, operations: Mapping[str, str | None], *, known: Data | None
+        self, session_id: str, operations: Operations, *, known: Data | None
     ) -> Data | None:
         """Merge changed keys into a live session's data; return the new text and version.
 
-        ``operations`` maps a key to its JSON text, None deletes it. Tried first on the known
-        text and version, then on what is stored, under a lock. None: the session has ended,
-        and nothing was written.
+        Tried first on the known text and version, then on what is stored, under a lock. None:
+        the session has ended, and nothing was written.
         """
         if known is not None:
             merged = self._write_merged(session_id, operations, *known)
@@ -207,43 +192,38 @@ class SessionStore:
         return self._runner.atomically(merge_locked)
 
     def _write_merged(
-        self, session_id: str, operations: Mapping[str, str | None], data: str, version: int
+        self, session_id: str, operations: Operations, data: str, version: int
     ) -> Data | None:
-        values = json.loads(data)
-        for key, text in operations.items():
-            if text is None:
-                values.pop(key, None)
-            else:
-                values[key] = json.loads(text)
-        merged = json.dumps(values, separators=(",", ":"), sort_keys=True)
+        merged = merged_data(data, operations)
         landed = self._runner.write(
             self._set_data, id=session_id, data=merged, version=version + 1, known_version=version
         )
         return (merged, version + 1) if landed else None
 
-    @computed_once
-    def _lock_data(self) -> Statement:
-        session = self._session
+    @compiled_once
+    def _lock_data(self) -> Any:
+        session = self._columns.session
         query = session.select(session.data, session.data_version).where(self._columns.is_live_row)
-        return self._runner.compile(self._runner.dialect.for_update(query))
+        return self._runner.dialect.for_update(query)
 
-    @computed_once
-    def _set_data(self) -> Statement:
-        session = self._session
+    @compiled_once
+    def _set_data(self) -> Any:
+        session = self._columns.session
         is_known = self._columns.is_live_row & (session.data_version == slot("known_version"))
         values = {session.data: slot("data"), session.data_version: slot("version")}
-        return self._runner.compile(session.update(values).where(is_known))
+        return session.update(values).where(is_known)
 
     # Conversion
 
     def _converted(self, row: tuple[Any, ...]) -> SessionRecord:
         session = SessionRecord._make(row)
-        if not self._has_own_users or session.user_id is None:
+        users = self._columns.users
+        if not users.has_own_model or session.user_id is None:
             return session
-        return session._replace(user_id=self._user_columns.from_key(session.user_id))
+        return session._replace(user_id=users.from_key(session.user_id))
 
     def _converted_with_user(self, session: SessionRecord, user: UserRecord) -> FoundSession:
-        record, owner = self._converted(session), self._user_columns.to_record(user)
+        record, owner = self._converted(session), self._columns.users.to_record(user)
         if owner is None or not is_exactly(owner.id, record.user_id):
             return record, None
         return record, None if self._is_successor(owner, record) else owner
@@ -253,10 +233,77 @@ class SessionStore:
 
         Nobody was made in the future: a clock that was ahead has written that, who knows when.
         """
-        slack_ms = self._user_columns.created_at_slack_ms
+        slack_ms = self._columns.users.created_at_slack_ms
         if slack_ms is None or user.created_at_ms <= session.authenticated_at_ms + slack_ms:
             return False
         return user.created_at_ms <= self._clock.now_ms() + slack_ms
+
+
+class SessionColumns:
+    """Conditions on rows of the session table; each with a slot names what fills it."""
+
+    def __init__(self, session: Any, users: UserColumns) -> None:
+        self.session = session
+        self.users = users
+        self.fields = session_fields(session)
+
+    @property
+    def is_live(self) -> Any:
+        """Not ended: written so that no planner takes the index of ``ended_at``.
+
+        MariaDB would lock a gap of it, and the ends of other sessions, or the sign-ins and
+        sign-ups of other users, would wait.
+        """
+        return peewee.fn.COALESCE(self.session.ended_at, 0) == 0
+
+    def expires_after(self, instant: Any) -> Any:
+        """Return what finds unexpired sessions; no planner takes the index of ``expires_at``."""
+        return peewee.fn.COALESCE(self.session.expires_at, 0) > instant
+
+    @property
+    def is_of_user(self) -> Any:
+        """Of one user: ``user_id``."""
+        return self.users.is_of_user(self.session.user_id)
+
+    @property
+    def is_live_row(self) -> Any:
+        """One session by its ``id``, unless it has ended."""
+        return (self.session.id == slot("id")) & self.is_live
+
+    @property
+    def is_judged(self) -> Any:
+        """A live session that still is what was judged: ``judged_values``."""
+        is_judged = self.is_live_row
+        for name in _COMPARED:
+            is_judged &= self.fields[name] == slot(f"judged_{name}")
+        return is_judged
+
+
+def session_fields(model: Any) -> dict[str, Any]:
+    """Return the fields of the session model by the names that ``SessionRecord`` gives them."""
+    return {name: getattr(model, name.removesuffix("_ms")) for name in SessionRecord._fields}
+
+
+def judged_values(judged: SessionRecord) -> dict[str, Any]:
+    """Return what fills the slots of ``is_judged``."""
+    compared = {f"judged_{name}": getattr(judged, name) for name in _COMPARED}
+    return {**compared, "id": judged.id, "judged_is_settled": bool(judged.is_settled)}
+
+
+def merged_data(data: str, operations: Operations) -> str:
+    """Return the JSON text of session data with some keys changed."""
+    values = json.loads(data)
+    for key, text in operations.items():
+        if text is None:
+            values.pop(key, None)
+        else:
+            values[key] = json.loads(text)
+    return encode_data(values)
+
+
+def encode_data(value: Any) -> str:
+    """Return JSON, the same text for equal values."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _clean(text: str | None, *, max_length: int) -> str | None:

@@ -1,15 +1,21 @@
-"""Queries written with Peewee, compiled once to SQL text with named slots for the parameters."""
+"""Queries written with Peewee: compiled once to SQL with named slots, and run for a store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import peewee
 
+from ..errors import StoreUnavailableError
+from .connections import Connections, Row
+from .driver_errors import Meaning
+
 T = TypeVar("T")
+
+_MAX_TRIES = 8
+_MAX_BATCH_ROWS = 200
 
 
 class _Slot(str):
@@ -38,33 +44,100 @@ class Statement:
         )
 
 
-def compile_query(query: Any) -> Statement:
-    """Compile a Peewee query for the database that it is bound to."""
-    sql, parameters = query.sql()
-    return Statement(sql, tuple(parameters))
+def batches(ids: Sequence[str]) -> list[Sequence[str]]:
+    """Return so many ids at a time as one INSERT or one IN takes."""
+    starts = range(0, len(ids), _MAX_BATCH_ROWS)
+    return [ids[start : start + _MAX_BATCH_ROWS] for start in starts]
 
 
-def records_of(row: tuple[Any, ...], *kinds: Any) -> tuple[Any, ...]:
-    """Return the named tuples of these kinds whose fields a row holds, one after the other."""
-    values = iter(row)
-    return tuple(kind._make(islice(values, len(kind._fields))) for kind in kinds)
+class compiled_once:  # noqa: N801  used as a decorator
+    """The query that a method returns, compiled by the store's ``_runner`` when first read.
 
-
-class computed_once(Generic[T]):  # noqa: N801  used as a decorator
-    """A property that is computed when it is first read, without a lock.
-
-    ``functools.cached_property`` holds one lock for all instances before Python 3.12; a child
-    that is forked while another thread computes would wait for it for ever.
+    Without a lock: ``functools.cached_property`` holds one for all instances before Python 3.12,
+    and a child that is forked while another thread compiles would wait for it for ever.
     """
 
-    def __init__(self, compute: Callable[[Any], T]) -> None:
-        self._compute = compute
-        self.__doc__ = compute.__doc__
+    def __init__(self, build: Callable[[Any], Any]) -> None:
+        self._build = build
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> T:
-        value: T = self._compute(instance)
-        instance.__dict__[self._name] = value
-        return value
+    def __get__(self, instance: Any, owner: type | None = None) -> Statement:
+        statement: Statement = instance._runner.compile(self._build(instance))
+        instance.__dict__[self._name] = statement
+        return statement
+
+
+class Runner:
+    """Compiles queries for one database and runs them there, alone or in a transaction."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+        self.dialect = connections.dialect
+
+    def compile(self, query: Any) -> Statement:
+        """Compile for this database, though the application's model may not be bound to it."""
+        sql, parameters = query.bind(self.connections.database).sql()
+        return Statement(sql, tuple(parameters))
+
+    def atomically(self, work: Callable[[], T]) -> T:
+        """Run statements all or none, again from the start after a conflict; nested calls join."""
+        return self.connections.atomically(work)
+
+    def read_row(self, statement: Statement, **values: Any) -> Row | None:
+        """Return the first row, or None."""
+        return self.connections.read_row(statement.sql, statement.fill(values))
+
+    def read_rows(self, statement: Statement, **values: Any) -> list[Row]:
+        return self.connections.read_rows(statement.sql, statement.fill(values))
+
+    def write(self, statement: Statement, **values: Any) -> int:
+        """Run a write and return how many rows it changed.
+
+        Alone, it is sent again where somebody was faster: under repeatable read PostgreSQL
+        refuses it then, instead of looking at the row once more.
+        """
+        parameters = statement.fill(values)
+        for _ in range(_MAX_TRIES):
+            try:
+                return self.connections.write(statement.sql, parameters)
+            except StoreUnavailableError as error:
+                if not self.was_overtaken(error) or self.connections.database.in_transaction():
+                    raise
+        return self.connections.write(statement.sql, parameters)
+
+    def write_compared(self, statement: Statement, **values: Any) -> int:
+        """Run a compare-and-set as ``write`` does; 0 also where the application can't see why.
+
+        Its transaction may be one that does not see what others have changed since it began;
+        a savepoint keeps it usable.
+        """
+        if not (self.dialect.refuses_unseen and self.connections.is_within_app_transaction):
+            return self.write(statement, **values)
+        try:
+            return self.atomically(lambda: self.write(statement, **values))
+        except StoreUnavailableError as error:
+            if not self.was_overtaken(error):
+                raise
+            return 0
+
+    def was_overtaken(self, error: StoreUnavailableError) -> bool:
+        """Return whether a write was refused because somebody else was faster."""
+        return self.dialect.meaning_of(error.__cause__) is Meaning.OVERTAKEN
+
+    def write_unless_locked(self, statement: Statement, **values: Any) -> int:
+        """Run an UPDATE; raise ``StoreUnavailableError`` at once where it would wait for a lock."""
+        return self.connections.write_unless_locked(statement.sql, statement.fill(values))
+
+    def insert(self, statement: Statement) -> Any:
+        """Run an INSERT; return the key of the row: what it returns, or the last one given."""
+        return self.connections.insert(statement.sql, statement.fill({}))
+
+    def delete_oldest(self, instant: Any, *, up_to_ms: int, row_count: int) -> int:
+        """Delete so many rows at most whose instant, a field, has come; return how many."""
+        model = instant.model
+        # The same edge as has_passed: the very instant counts as over.
+        oldest = model.select(model.id).where(instant <= up_to_ms).order_by(instant)
+        ids = [row_id for (row_id,) in self.read_rows(self.compile(oldest.limit(row_count)))]
+        return self.write(self.compile(model.delete().where(model.id.in_(ids)))) if ids else 0

@@ -16,11 +16,10 @@ from .meta import MetaStore
 from .models import Models
 from .outages import Outages
 from .revocations import RevocationStore
-from .runner import Runner
 from .server_clock import ServerClock
-from .session_columns import SessionColumns
 from .session_ends import EndedSessions, SessionEnds
-from .sessions import SessionStore
+from .sessions import SessionColumns, SessionStore
+from .statements import Runner
 from .tables import Tables
 from .user_columns import UserColumns
 from .users import UserStore
@@ -38,21 +37,17 @@ class Store:
         self._connections = connections
         self._models = models
         self._runner = runner = Runner(connections)
-        columns = UserColumns(runner, models)
-        session_columns = SessionColumns(models, columns)
+        columns = UserColumns(models, runner.dialect)
+        session_columns = SessionColumns(models.session, columns)
         self.clock = ServerClock(runner, clock)
-        self.meta = MetaStore(runner, models)
-        self.attempts = AttemptStore(runner, models)
+        self.meta = MetaStore(runner, models.meta)
+        self.attempts = AttemptStore(runner, models.attempt)
         self.revocations = RevocationStore(runner, models, self.clock)
         self.users = UserStore(runner, columns)
-        self.accounts = AccountStore(runner, models, columns, self.users)
-        self.sessions = SessionStore(runner, session_columns, users=self.users, clock=self.clock)
+        self.accounts = AccountStore(runner, models.account, columns, self.users)
+        self.sessions = SessionStore(runner, session_columns, self.users, self.clock)
         self.session_ends = SessionEnds(
-            runner,
-            session_columns,
-            users=self.users,
-            revocations=self.revocations,
-            clock=self.clock,
+            runner, session_columns, self.users, self.revocations, self.clock
         )
         self._tables = Tables(connections, models, self.meta)
         if connections.first_use.is_ready_for != self._tables.name:
@@ -176,7 +171,7 @@ class Store:
         keep_ended_ms: int,
         feed_age_ms: int,
         attempt_age_ms: int,
-        batch_rows: int = 500,
+        batch_rows: int,
     ) -> int:
         """Delete at most a batch of rows of each kind that has had its time; 0 means done."""
         session, revocation = self._models.session, self._models.revocation

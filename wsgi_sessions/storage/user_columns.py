@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from operator import eq
 from typing import Any
@@ -13,16 +13,16 @@ import peewee
 from ..errors import ConfigurationError
 from ..records import UserRecord
 from .connections import Row
+from .dialects.dialect import Dialect
 from .models import USER_ATTRIBUTES, Models, plain_key
-from .runner import Runner
-from .statements import Statement, computed_once, slot
+from .statements import slot
 from .timestamps import ms_from_column, ms_to_column, slack_ms
 
 
 class UserColumns:
     """Converts between records and rows of the user table, which may be the application's."""
 
-    def __init__(self, runner: Runner, models: Models) -> None:
+    def __init__(self, models: Models, dialect: Dialect) -> None:
         self.user = models.user
         self.fields = models.user_fields
         self.key: Any = models.user._meta.primary_key
@@ -31,12 +31,22 @@ class UserColumns:
         # What the key holds: where it is a foreign key, that is the key of another model.
         self._plain_key: Any = plain_key(self.key)
         is_text = isinstance(self._plain_key, (peewee.CharField, peewee.TextField))
-        dialect = runner.dialect
+        self._dialect = dialect
         self.may_fold = is_text and (models.has_own_user or dialect.may_fold_text)
         """Whether a statement may take another user's key for this one."""
         self._is_equal: Callable[[Any, Any], Any] = dialect.is_equal_text if is_text else eq
 
     # In SQL
+
+    @property
+    def users(self) -> Any:
+        """A query for users, in the order of ``UserRecord``."""
+        return self.user.select(*self.selected)
+
+    @property
+    def is_id(self) -> Any:
+        """One user by the key, or by one that a collation takes for it: ``user_id``."""
+        return self.key == slot("user_id")
 
     @property
     def selected(self) -> list[Any]:
@@ -53,6 +63,24 @@ class UserColumns:
         if not self.has_own_model:
             return self.key == column  # we give none that ends in spaces
         return self._is_equal(self.key, column)
+
+    def is_email(self, email: str) -> Any:
+        """Return what finds an address in lower case, and maybe others that are folded alike.
+
+        Raises ``ConfigurationError`` where the user model has no e-mail address.
+        """
+        field, dialect = self.fields["email"], self._dialect
+        if field is None:
+            raise ConfigurationError(
+                "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
+            )
+        if not self.has_own_model:
+            return field == peewee.Value(email, converter=False)
+        # An application's own users may have been stored as they were typed.
+        stored = peewee.fn.LOWER(field)
+        if email.isascii() or dialect.lowers_every_letter:
+            return stored == peewee.Value(email, converter=False)
+        return dialect.is_like(stored, peewee.Value(_pattern_of(email), converter=False))
 
     # Keys
 
@@ -100,20 +128,14 @@ class UserColumns:
             self._instant_ms("updated_at", updated_at),
         )
 
-    def to_values(self, user: UserRecord) -> dict[Any, Any]:
-        """Return what to insert for a user: the value of each field that the model has."""
-        values = user._asdict()
-        return {
-            field: self.instant_to_column(name, values[f"{name}_ms"])
-            if name.endswith("_at")
-            else values[name]
-            for name, field in self.fields.items()
-            if field is not None
-        }
-
-    def instant_to_column(self, name: str, instant_ms: int) -> Any:
-        """Return an instant in the form that the field of this attribute takes."""
-        return ms_to_column(self.fields[name], instant_ms)
+    def to_values(self, attributes: Mapping[str, Any]) -> dict[Any, Any]:
+        """Return what to write for attributes of a ``UserRecord``, as far as the model has them."""
+        values: dict[Any, Any] = {}
+        for name, value in attributes.items():
+            field = self.fields.get(name.removesuffix("_ms"))
+            if field is not None:
+                values[field] = ms_to_column(field, value) if name.endswith("_ms") else value
+        return values
 
     def _instant_ms(self, name: str, value: Any) -> int:
         field = self.fields[name]
@@ -124,44 +146,6 @@ class UserColumns:
         """How far off the instants may be at which users were made; None where nothing tells."""
         field = self.fields["created_at"]
         return slack_ms(field) if self.has_own_model and field is not None else None
-
-
-class EmailSearch:
-    """A query that has a user's columns first, for the rows of an e-mail address."""
-
-    def __init__(self, runner: Runner, columns: UserColumns, query: Any) -> None:
-        self._runner = runner
-        self._has_own_model = columns.has_own_model
-        self._field = columns.fields["email"]
-        self._query = query
-
-    def read_rows(self, email: str) -> list[Row]:
-        """Return the rows of an address in lower case; others may be among them, folded alike.
-
-        Raises ``ConfigurationError`` where the user model has no e-mail address.
-        """
-        if self._field is None:
-            raise ConfigurationError(
-                "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
-            )
-        is_lowered = email.isascii() or self._runner.dialect.lowers_every_letter
-        if self._has_own_model and not is_lowered:
-            return self._runner.read_rows(self._by_pattern, pattern=_pattern_of(email))
-        return self._runner.read_rows(self._by_email, email=email)
-
-    @property
-    def _stored(self) -> Any:
-        # An application's own users may have been stored as they were typed.
-        return peewee.fn.LOWER(self._field) if self._has_own_model else self._field
-
-    @computed_once
-    def _by_email(self) -> Statement:
-        return self._runner.compile(self._query.where(self._stored == slot("email")))
-
-    @computed_once
-    def _by_pattern(self) -> Statement:
-        is_like = self._runner.dialect.is_like(self._stored, slot("pattern"))
-        return self._runner.compile(self._query.where(is_like))
 
 
 def has_email(user: UserRecord, email: str) -> bool:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import peewee
 
 from ..errors import ConfigurationError, InvalidValueError
 from ..records import UNSET, Unset, UserRecord
-from .runner import Runner
-from .statements import Statement, computed_once, slot
-from .user_columns import EmailSearch, UserColumns, has_email, is_exactly, is_spelled_alike
+from .statements import Runner, compiled_once
+from .user_columns import UserColumns, has_email, is_exactly, is_spelled_alike
 
 
+@dataclass(eq=False)
 class UserStore:
     """The users of one database."""
 
-    def __init__(self, runner: Runner, columns: UserColumns) -> None:
-        self._runner = runner
-        self._columns = columns
-        self._user = columns.user
+    _runner: Runner
+    _columns: UserColumns
 
     def find(self, user_id: Any) -> UserRecord | None:
         """Return a user by primary key, or None.
@@ -40,9 +39,9 @@ class UserStore:
             raise self._runner.connections.refuse_other_row()
         return None
 
-    @computed_once
-    def _find(self) -> Statement:
-        return self._runner.compile(self._user.select(*self._columns.selected).where(self._is_it))
+    @compiled_once
+    def _find(self) -> Any:
+        return self._columns.users.where(self._columns.is_id)
 
     def find_by_email(self, email: str) -> UserRecord | None:
         """Return a user by the stored, lower-cased form of the e-mail address, or None.
@@ -54,13 +53,10 @@ class UserStore:
 
     def list_by_email(self, email: str) -> list[UserRecord]:
         """Return everybody whose stored address this is: several, where it is not unique."""
-        users = [self._columns.to_record(row) for row in self._by_email.read_rows(email)]
+        query = self._columns.users.where(self._columns.is_email(email))
+        rows = self._runner.read_rows(self._runner.compile(query))
+        users = [self._columns.to_record(row) for row in rows]
         return [user for user in users if user is not None and has_email(user, email)]
-
-    @computed_once
-    def _by_email(self) -> EmailSearch:
-        query = self._user.select(*self._columns.selected)
-        return EmailSearch(self._runner, self._columns, query)
 
     def is_same(self, one: Any, other: Any) -> bool:
         """Return whether two ids mean one user, as text from a URL and a number of the table do."""
@@ -70,8 +66,8 @@ class UserStore:
     def insert(self, user: UserRecord) -> UserRecord:
         """Add a user's row; return the user with the key that the database or the model gave."""
         key, database = self._columns.key, self._runner.connections.database
-        name = self._user.__name__
-        values = self._columns.to_values(user)
+        name = self._columns.user.__name__
+        values = self._columns.to_values(user._asdict())
         if key in values:  # the address itself, say
             pass
         elif key.default is not None:
@@ -84,7 +80,7 @@ class UserStore:
                 f"make the {name} yourself and sign in with sign_in(user_id), or give the field "
                 "a default"
             )
-        query = self._user.insert(values)
+        query = self._columns.user.insert(values)
         if database.returning_clause:
             query = query.returning(key)
         given = self._runner.insert(self._runner.compile(query))
@@ -109,19 +105,13 @@ class UserStore:
     ) -> bool:
         """Change a user's name or image; tell whether there is such a user."""
         columns = self._columns
-        values = {
-            columns.fields[attribute]: value
-            for attribute, value in (("name", name), ("image", image))
-            if value is not UNSET and columns.fields[attribute] is not None
-        }
-        updated_at = columns.fields["updated_at"]
-        if updated_at is not None:
-            values[updated_at] = columns.instant_to_column("updated_at", now_ms)
+        given = {"name": name, "image": image, "updated_at_ms": now_ms}
+        values = columns.to_values({key: new for key, new in given.items() if new is not UNSET})
         if (columns.may_fold or not values) and self.find(user_id) is None:
             return False
         if not values:
             return True
-        update = self._runner.compile(self._user.update(values).where(self._is_it))
+        update = self._runner.compile(columns.user.update(values).where(columns.is_id))
         # MariaDB counts changed rows, not found ones.
         is_changed = self._runner.write(update, user_id=columns.key_or_null(user_id)) > 0
         return is_changed or self.find(user_id) is not None
@@ -137,10 +127,12 @@ class UserStore:
         rows = self._runner.read_rows(self._lock, user_id=wanted)
         return any(self._columns.is_same_key(found, wanted) for (found,) in rows)
 
-    @computed_once
-    def _lock(self) -> Statement:
-        query = self._user.select(self._columns.key).where(self._is_it)
-        return self._runner.compile(self._runner.dialect.for_update(query))
+    @compiled_once
+    def _lock(self) -> Any:
+        columns = self._columns
+        return self._runner.dialect.for_update(
+            columns.user.select(columns.key).where(columns.is_id)
+        )
 
     def delete(self, user_id: Any) -> bool:
         """Delete a user's row, sessions and accounts left aside; tell whether it was there."""
@@ -148,10 +140,6 @@ class UserStore:
         wanted = self._columns.key_or_null(user_id)
         return self.lock(user_id) and self._runner.write(self._delete, user_id=wanted) > 0
 
-    @computed_once
-    def _delete(self) -> Statement:
-        return self._runner.compile(self._user.delete().where(self._is_it))
-
-    @property
-    def _is_it(self) -> Any:
-        return self._columns.key == slot("user_id")
+    @compiled_once
+    def _delete(self) -> Any:
+        return self._columns.user.delete().where(self._columns.is_id)

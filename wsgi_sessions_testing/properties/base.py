@@ -13,8 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from wsgi_sessions.errors import StoreUnavailableError
 from wsgi_sessions.records import PresentedToken, SessionRecord
-from wsgi_sessions.storage.session_columns import session_fields
-from wsgi_sessions.storage.statements import compile_query
+from wsgi_sessions.storage.sessions import session_fields
 
 from ..assertions.steps import plant_token
 from ..bench import Bench, config_for_tests
@@ -118,7 +117,7 @@ class MachineBase(RuleBasedStateMachine):
         self.token_name = bench.manager.parts.cookies.token_name(is_secure=self.is_secure)
         self.cache_name = bench.manager.parts.cookies.cache_name(is_secure=self.is_secure)
         session = bench.manager.parts.models.session
-        self._all_rows = compile_query(session.select(*session_fields(session).values()))
+        self._all_rows, _ = session.select(*session_fields(session).values()).sql()
         self.data: dict[str, dict[str, list[int]]] = {}
 
     def teardown(self) -> None:
@@ -336,7 +335,7 @@ class MachineBase(RuleBasedStateMachine):
 
     def _read_rows(self) -> dict[str, SessionRecord]:
         """Return all session rows by id; user ids are as the database stores them."""
-        found = self.bench.manager.parts.connections.read_rows(self._all_rows.sql, ())
+        found = self.bench.manager.parts.connections.read_rows(self._all_rows, ())
         return {row[0]: SessionRecord._make(row) for row in found}
 
     def _find_row(self, session_id: str) -> Any:
