@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
+from ..storage.sessions import encode_data
+
 DataLoader = Callable[[], "tuple[str, int] | None"]
 
 _MAX_NUMBER_BITS = 1024
@@ -146,7 +148,7 @@ def _updated(held: Any, *, to: Any) -> Any:
 
 def _encode(key: str, value: Any) -> str:
     _check(key, value)
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return encode_data(value)
 
 
 def _check(key: str, value: Any, depth: int = 0) -> None:

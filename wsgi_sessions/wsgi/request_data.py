@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +9,11 @@ from ..errors import ResponseStartedError, SessionDataLostError, StoreUnavailabl
 from ..records import SessionRecord
 from ..sessions.data import SessionData
 from ..sessions.session import Session
+from ..storage.sessions import Operations, merged_data
 
 if TYPE_CHECKING:
     from .exchange import Exchange
 
-Operations = Mapping[str, str | None]
 Unsaved = tuple[SessionRecord, str]
 """The record and the token of an anonymous session that has no row yet."""
 
@@ -169,8 +167,7 @@ class RequestData:
         exchange = self._exchange
         exchange.before_act()
         record, token = self.unsaved
-        values = {key: json.loads(text) for key, text in operations.items() if text is not None}
-        text = json.dumps(values, separators=(",", ":"), sort_keys=True)
+        text = merged_data("{}", operations)
         exchange.parts.store.sessions.insert(record._replace(data=text))
         self.unsaved = None
         data.mark_stored((text, record.data_version))
