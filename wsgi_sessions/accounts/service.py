@@ -26,9 +26,9 @@ CREDENTIAL = "credential"
 
 MAX_PASSWORD_CHECKS = 3
 """How often a sign-in checks a password that others change meanwhile."""
-_MAX_NAME_LENGTH = 255
-_MAX_IMAGE_LENGTH = 2048
-_MAX_EMAIL_LENGTH = 254
+MAX_NAME_LENGTH = 255
+MAX_IMAGE_LENGTH = 2048
+MAX_EMAIL_LENGTH = 254
 """RFC 5321, section 4.5.3.1.3, less the angle brackets; in any form, so that no work is done."""
 
 
@@ -67,9 +67,9 @@ class AccountService:
         Raises ``InvalidValueError``, ``InvalidEmailError``, ``PasswordTooShortError``,
         ``PasswordTooLongError``, ``TooManyTriesError`` or ``UserAlreadyExistsError``.
         """
-        check_text("name", name, max_length=_MAX_NAME_LENGTH)
+        check_text("name", name, max_length=MAX_NAME_LENGTH)
         if image is not None:
-            check_text("image", image, max_length=_MAX_IMAGE_LENGTH)
+            check_text("image", image, max_length=MAX_IMAGE_LENGTH)
         email = normalize_email(email)
         self._hasher.check_length(password)
         self._count_try(email, now_ms=now_ms, address=address)
@@ -94,9 +94,9 @@ class AccountService:
         Raises ``InvalidValueError``, or ``LookupError`` for an unknown user.
         """
         if name is not UNSET:
-            check_text("name", name, max_length=_MAX_NAME_LENGTH)
+            check_text("name", name, max_length=MAX_NAME_LENGTH)
         if image is not UNSET and image is not None:
-            check_text("image", image, max_length=_MAX_IMAGE_LENGTH)
+            check_text("image", image, max_length=MAX_IMAGE_LENGTH)
         self._store.users.update(user_id, name=name, image=image, now_ms=now_ms)
         user = self._store.users.find(user_id)
         if user is None:
@@ -258,10 +258,10 @@ def normalize_email(email: object) -> str:
     """
     if not isinstance(email, str):
         raise InvalidValueError(f"email is text, not {type(email).__name__}")
-    if len(email) > _MAX_EMAIL_LENGTH:
+    if len(email) > MAX_EMAIL_LENGTH:
         raise InvalidEmailError(
             f"this is not an e-mail address: it has {len(email)} characters; "
-            f"at most {_MAX_EMAIL_LENGTH} are taken"
+            f"at most {MAX_EMAIL_LENGTH} are taken"
         )
     # Costly to import and only needed by those who use passwords.
     from email_validator import EmailNotValidError, validate_email

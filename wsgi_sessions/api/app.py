@@ -47,13 +47,13 @@ class JsonApi:
     def read_options(self, environ: WSGIEnvironment) -> ReadOptions:
         """Return how to read the session: past the cookie cache for every change."""
         route = self._find_route(environ)
-        if route is None or not route.accepts(environ["REQUEST_METHOD"]):
+        if not (route and route.needs_database and route.accepts(environ["REQUEST_METHOD"])):
             return ReadOptions(allow_refresh=False)
         query = _query_of(environ) if route.method == "GET" else {}
         return ReadOptions(
             authoritative=route.is_authoritative or _is_true(query.get("disableCookieCache")),
-            allow_refresh=route.allows_refresh and not _is_true(query.get("disableRefresh")),
-            is_change=route.method == "POST" and not route.allows_refresh,
+            allow_refresh=not (route.replaces_session or _is_true(query.get("disableRefresh"))),
+            is_change=route.replaces_session,
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -88,6 +88,8 @@ class JsonApi:
         body = self._read_body(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
             raise StoreUnavailableError
+        if route.needs_user:
+            handle.require_user()
         value = route.answer(Call(handle, body, mount_path(environ)))
         response = _json(200, value)
         if isinstance(value, dict) and value.get("redirect"):

@@ -1,4 +1,7 @@
-"""The endpoints of the JSON API; each calls one use case of the request."""
+"""The endpoints of the JSON API; each calls one use case of the request.
+
+The first line of a docstring is the endpoint's title in the OpenAPI document.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,7 @@ from ..sessions.tokens import is_session_id
 from ..wsgi.request import SessionRequest
 from .wire import session_fields, user_fields
 
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "boolean": (bool,),
-}
+_TYPES: Mapping[str, set[Any]] = {"string": {str}, "number": {int, float}, "boolean": {bool}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +30,9 @@ class Call:
     body: Mapping[str, Any]
     mount_path: str = ""
 
-    @property
-    def declared_fields(self) -> Mapping[str, str]:
-        """The additional session fields of the configuration, with the type of each."""
-        return self.handle.manager.config.session_fields
-
     def session_fields(self, session: Session) -> dict[str, Any]:
         """Return a session as every answer shows it."""
-        return session_fields(session, self.declared_fields)
+        return session_fields(session, self.handle.manager.config.session_fields)
 
     def part(self, name: str) -> Call:
         """Return the same call with an object that must be in the body as its body."""
@@ -57,45 +51,45 @@ class Call:
     def optional_text(self, name: str) -> str | None:
         """Return a text field, or None when it is absent or null."""
         value = self.body.get(name)
-        if value is not None and not isinstance(value, str):
+        if not isinstance(value, str | None):
             raise InvalidValueError(f"{name} is text, not {type(value).__name__}")
         return value
 
-    def flag(self, name: str, *, default: bool) -> bool:
-        """Return a boolean field, or the default when it is absent or null."""
+    def flag(self, name: str) -> bool:
+        """Return a boolean field, which is true when it is absent or null."""
         value = self.body.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | None):
             raise InvalidValueError(f"{name} is true or false, not {type(value).__name__}")
-        return value
+        return value is not False
 
 
 def sign_up_email(call: Call) -> object:
-    """Create a user and sign them in."""
-    made = call.handle.sign_up_email(
-        name=call.text("name"),
-        email=call.text("email"),
-        password=call.text("password"),
-        image=call.optional_text("image"),
-        remember_me=call.flag("rememberMe", default=True),
+    """Create a user with an e-mail address and a password, and sign in."""
+    return _token_and_user(
+        call.handle.sign_up_email(
+            name=call.text("name"),
+            email=call.text("email"),
+            password=call.text("password"),
+            image=call.optional_text("image"),
+            remember_me=call.flag("rememberMe"),
+        )
     )
-    return _token_and_user(made)
 
 
 def sign_in_email(call: Call) -> object:
-    """Sign in; the client follows a callback URL itself, so it is returned (checked before)."""
+    """Sign in with an e-mail address and a password."""
     made = call.handle.sign_in_email(
         email=call.text("email"),
         password=call.text("password"),
-        remember_me=call.flag("rememberMe", default=True),
+        remember_me=call.flag("rememberMe"),
     )
+    # It was checked before; the client follows it by itself.
     url = call.optional_text("callbackURL")
     return {"redirect": bool(url), **({"url": url} if url else {}), **_token_and_user(made)}
 
 
 def sign_in_social(call: Call) -> object:
-    """Sign in by an ID token that the client already has from a provider."""
+    """Sign in with a provider's ID token."""
     provider = call.text("provider")
     # First: without such a provider no token helps.
     call.handle.manager.parts.social.find_provider(provider)
@@ -111,13 +105,19 @@ def sign_in_social(call: Call) -> object:
 
 
 def sign_out(call: Call) -> object:
-    """End the session and clear its cookies; the answer is the same without a session."""
+    """End the current session.
+
+    The answer is the same without one.
+    """
     call.handle.sign_out()
     return {"success": True}
 
 
 def get_session(call: Call) -> object:
-    """Return the session and its user; null for a visitor, also with an anonymous session."""
+    """Return the current session and user.
+
+    Null for a visitor, also with an anonymous session.
+    """
     session = call.handle.session
     if session is None or session.user is None:
         return None
@@ -125,14 +125,16 @@ def get_session(call: Call) -> object:
 
 
 def list_sessions(call: Call) -> object:
-    """Return the user's live sessions; needs a recent sign-in."""
+    """Return the user's live sessions."""
     call.handle.require_fresh()
     return [call.session_fields(session) for session in call.handle.list_sessions()]
 
 
 def revoke_session(call: Call) -> object:
-    """End one of the user's sessions; the answer is the same for an id that is not theirs."""
-    call.handle.require_user()
+    """End one of the user's sessions.
+
+    The answer is the same for an id that is not theirs.
+    """
     given = (call.optional_text(name) for name in ("token", "sessionId", "id"))
     session_id = next((text for text in given if text is not None), None)
     if session_id is None:
@@ -144,32 +146,29 @@ def revoke_session(call: Call) -> object:
 
 def revoke_other_sessions(call: Call) -> object:
     """End the user's other sessions."""
-    call.handle.require_user()
     call.handle.revoke_other_sessions()
     return {"status": True}
 
 
 def revoke_sessions(call: Call) -> object:
-    """End all the user's sessions."""
-    call.handle.require_user()
+    """End all of the user's sessions."""
     call.handle.revoke_all_sessions()
     return {"status": True}
 
 
 def change_password(call: Call) -> object:
-    """Set a new password and replace the session; the user's other sessions end by default."""
-    call.handle.require_user()
-    made = call.handle.change_password(
-        current_password=call.text("currentPassword"),
-        new_password=call.text("newPassword"),
-        revoke_other_sessions=call.flag("revokeOtherSessions", default=True),
+    """Change the password."""
+    return _token_and_user(
+        call.handle.change_password(
+            current_password=call.text("currentPassword"),
+            new_password=call.text("newPassword"),
+            revoke_other_sessions=call.flag("revokeOtherSessions"),
+        )
     )
-    return _token_and_user(made)
 
 
 def update_user(call: Call) -> object:
-    """Change the user's name or image; null removes the image."""
-    call.handle.require_user()
+    """Change the user's name or image."""
     if "email" in call.body:
         raise EmailCanNotBeUpdatedError("the e-mail address can't be changed here")
     name = call.optional_text("name")
@@ -181,38 +180,34 @@ def update_user(call: Call) -> object:
 
 
 def update_session(call: Call) -> object:
-    """Set additional fields of the session; null removes one."""
-    call.handle.require_user()
-    declared = call.declared_fields
+    """Set additional fields of the session."""
+    declared = call.handle.manager.config.session_fields
     for name, value in call.body.items():
         if name not in declared:
             raise FieldNotAllowedError(f"{name[:64]} is not among session_fields")
-        if value is not None and not isinstance(value, _TYPES[declared[name]]):
+        if value is not None and type(value) not in _TYPES[declared[name]]:
             raise InvalidValueError(f"{name} is a {declared[name]}, not {type(value).__name__}")
-        if declared[name] == "number" and isinstance(value, bool):
-            raise InvalidValueError(f"{name} is a number, not bool")
     if not call.body:
         raise InvalidValueError("there is nothing to update; send a field of session_fields")
     session = call.handle.session
     assert session is not None
     for name, value in call.body.items():
-        if value is not None:
-            session.data[name] = value
-        else:
+        if value is None:
             session.data.pop(name, None)
+        else:
+            session.data[name] = value
     call.handle.save_data()
     return {"session": call.session_fields(session)}
 
 
 def delete_user(call: Call) -> object:
-    """Delete the user; needs the password or a recent sign-in."""
-    call.handle.require_user()
+    """Delete the user."""
     call.handle.delete_user(password=call.optional_text("password"))
     return {"success": True, "message": "User deleted"}
 
 
 def get_ok(_call: Call) -> object:
-    """Answer that the process is up; the database is not asked."""
+    """Check that the server answers."""
     return {"ok": True}
 
 

@@ -83,14 +83,14 @@ def describe(
 
 def _path(path: str, route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": route.operation_id,
+        "operationId": route.name[0].lower() + route.name[1:],
         "summary": route.summary,
         "responses": {
             "200": _content("As asked.", ref(route.gives)),
             **{str(status): _refusal(status, codes) for status, codes in _refusals(route)},
         },
     }
-    if NotSignedInError in route.refuses:
+    if route.needs_user:
         operation["security"] = [{"session": []}]
     if route.takes is not None:
         operation["requestBody"] = {
@@ -113,6 +113,8 @@ def _path(path: str, route: Route) -> dict[str, Any]:
 
 def _refusals(route: Route) -> Iterable[tuple[int, list[str]]]:
     kinds: list[type[AnswerableError]] = [*route.refuses]
+    if route.needs_user:
+        kinds.insert(0, NotSignedInError)
     if route.method == "POST":
         kinds += _OF_EVERY_POST
     if route.needs_database:

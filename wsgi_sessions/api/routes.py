@@ -17,7 +17,6 @@ from ..errors import (
     InvalidEmailError,
     InvalidIdTokenError,
     InvalidPasswordError,
-    NotSignedInError,
     PasswordTooLongError,
     PasswordTooShortError,
     ProviderNotFoundError,
@@ -37,25 +36,41 @@ from .openapi import describe
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint; ``operation_id`` and ``summary`` are its name and title in the document.
+    """One endpoint: the function that answers, and how it is called and described.
 
-    ``is_authoritative``: its session is read past the cookie cache. ``allows_refresh``: False
-    where the session is replaced or ended anyway, so that a refresh would be one write in
-    vain. ``needs_database``: False for what can be answered while the database is away.
-    ``takes`` and ``gives`` name schemas of the OpenAPI document, ``refuses`` the refusals
-    of this endpoint beyond those of every POST.
+    Name and docstring of the function are its name and title in the OpenAPI document. ``gives``
+    names the schema of its answer there, ``refuses`` its refusals beyond those of every POST.
+    ``has_fields``: False where nothing in a body is read. ``is_authoritative``: its session is
+    read past the cookie cache. ``replaces_session``: the session is replaced or ended, so that
+    a refresh would be one write in vain. ``needs_database``: False for what can be answered
+    while the database is away.
     """
 
-    method: Literal["GET", "POST"]
-    operation_id: str
-    summary: str
     answer: Callable[[Call], object]
-    takes: str | None
     gives: str
     refuses: tuple[type[RefusedError], ...] = ()
+    method: Literal["GET", "POST"] = "POST"
+    has_fields: bool = True
+    needs_user: bool = False
     is_authoritative: bool = True
-    allows_refresh: bool = True
+    replaces_session: bool = False
     needs_database: bool = True
+
+    @property
+    def name(self) -> str:
+        """``SignUpEmail`` for ``sign_up_email``."""
+        return self.answer.__name__.title().replace("_", "")
+
+    @property
+    def summary(self) -> str:
+        return (self.answer.__doc__ or "").partition("\n")[0].removesuffix(".")
+
+    @property
+    def takes(self) -> str | None:
+        """The name of the schema of its body; None for a GET."""
+        if self.method == "GET":
+            return None
+        return self.name if self.has_fields else "Nothing"
 
     def accepts(self, method: str) -> bool:
         """Return whether the endpoint answers to a method; HEAD is a GET without the body."""
@@ -67,7 +82,8 @@ class Route:
         return "GET, HEAD, OPTIONS" if self.method == "GET" else "POST, OPTIONS"
 
 
-def _get_openapi(call: Call) -> object:
+def get_open_api(call: Call) -> object:
+    """Return this document."""
     manager = call.handle.manager
     return describe(
         ROUTES,
@@ -80,159 +96,72 @@ def _get_openapi(call: Call) -> object:
 _SIGN_IN = (EmailNotVerifiedError, SessionLimitReached)
 _PASSWORD = (TooManyTriesError, ServerBusyError)
 _NEW_PASSWORD = (PasswordTooShortError, PasswordTooLongError, *_PASSWORD)
+_SOCIAL = (
+    InvalidIdTokenError,
+    AccountNotLinkedError,
+    EmailMissingError,
+    ProviderNotFoundError,
+    IdTokenNotSupportedError,
+    ProviderUnavailableError,
+)
 
 ROUTES: Mapping[str, Route] = {
     "/sign-up/email": Route(
-        "POST",
-        "signUpEmail",
-        "Create a user with an e-mail address and a password, and sign in",
         endpoints.sign_up_email,
-        "SignUpEmail",
         "TokenAndUser",
         (InvalidEmailError, *_NEW_PASSWORD, UserAlreadyExistsError),
-        allows_refresh=False,
+        replaces_session=True,
     ),
     "/sign-in/email": Route(
-        "POST",
-        "signInEmail",
-        "Sign in with an e-mail address and a password",
         endpoints.sign_in_email,
-        "SignInEmail",
         "SignedIn",
         (InvalidEmailError, InvalidCredentialsError, *_SIGN_IN, *_PASSWORD),
-        allows_refresh=False,
+        replaces_session=True,
     ),
     "/sign-in/social": Route(
-        "POST",
-        "signInSocial",
-        "Sign in with a provider's ID token",
-        endpoints.sign_in_social,
-        "SignInSocial",
-        "SignedIn",
-        (
-            InvalidIdTokenError,
-            AccountNotLinkedError,
-            EmailMissingError,
-            ProviderNotFoundError,
-            IdTokenNotSupportedError,
-            ProviderUnavailableError,
-            *_SIGN_IN,
-        ),
-        allows_refresh=False,
+        endpoints.sign_in_social, "SignedIn", (*_SOCIAL, *_SIGN_IN), replaces_session=True
     ),
-    "/sign-out": Route(
-        "POST",
-        "signOut",
-        "End the current session",
-        endpoints.sign_out,
-        "Nothing",
-        "Success",
-        allows_refresh=False,
-    ),
+    "/sign-out": Route(endpoints.sign_out, "Success", has_fields=False, replaces_session=True),
     "/get-session": Route(
-        "GET",
-        "getSession",
-        "Return the current session and user",
-        endpoints.get_session,
-        None,
-        "SessionAndUser",
-        is_authoritative=False,
+        endpoints.get_session, "SessionAndUser", method="GET", is_authoritative=False
     ),
     "/list-sessions": Route(
-        "GET",
-        "listSessions",
-        "Return the user's live sessions",
-        endpoints.list_sessions,
-        None,
-        "Sessions",
-        (NotSignedInError, SessionNotFreshError),
+        endpoints.list_sessions, "Sessions", (SessionNotFreshError,), method="GET", needs_user=True
     ),
-    "/revoke-session": Route(
-        "POST",
-        "revokeSession",
-        "End one of the user's sessions",
-        endpoints.revoke_session,
-        "RevokeSession",
-        "Status",
-        (NotSignedInError,),
-    ),
+    "/revoke-session": Route(endpoints.revoke_session, "Status", needs_user=True),
     "/revoke-other-sessions": Route(
-        "POST",
-        "revokeOtherSessions",
-        "End the user's other sessions",
-        endpoints.revoke_other_sessions,
-        "Nothing",
-        "Status",
-        (NotSignedInError,),
+        endpoints.revoke_other_sessions, "Status", has_fields=False, needs_user=True
     ),
     "/revoke-sessions": Route(
-        "POST",
-        "revokeSessions",
-        "End all of the user's sessions",
         endpoints.revoke_sessions,
-        "Nothing",
         "Status",
-        (NotSignedInError,),
-        allows_refresh=False,
+        has_fields=False,
+        needs_user=True,
+        replaces_session=True,
     ),
     "/change-password": Route(
-        "POST",
-        "changePassword",
-        "Change the password",
         endpoints.change_password,
-        "ChangePassword",
         "TokenAndUser",
-        (NotSignedInError, InvalidPasswordError, *_NEW_PASSWORD, SessionLimitReached),
-        allows_refresh=False,
+        (InvalidPasswordError, *_NEW_PASSWORD, SessionLimitReached),
+        needs_user=True,
+        replaces_session=True,
     ),
     "/update-user": Route(
-        "POST",
-        "updateUser",
-        "Change the user's name or image",
-        endpoints.update_user,
-        "UpdateUser",
-        "Status",
-        (NotSignedInError, EmailCanNotBeUpdatedError),
+        endpoints.update_user, "Status", (EmailCanNotBeUpdatedError,), needs_user=True
     ),
     "/update-session": Route(
-        "POST",
-        "updateSession",
-        "Set additional fields of the session",
         endpoints.update_session,
-        "UpdateSession",
         "UpdatedSession",
-        (NotSignedInError, FieldNotAllowedError, SessionDataLostError),
+        (FieldNotAllowedError, SessionDataLostError),
+        needs_user=True,
     ),
     "/delete-user": Route(
-        "POST",
-        "deleteUser",
-        "Delete the user",
         endpoints.delete_user,
-        "DeleteUser",
         "Deleted",
-        (NotSignedInError, SessionNotFreshError, InvalidPasswordError, *_PASSWORD),
-        allows_refresh=False,
+        (SessionNotFreshError, InvalidPasswordError, *_PASSWORD),
+        needs_user=True,
+        replaces_session=True,
     ),
-    "/ok": Route(
-        "GET",
-        "getOk",
-        "Check that the server answers",
-        endpoints.get_ok,
-        None,
-        "Ok",
-        is_authoritative=False,
-        allows_refresh=False,
-        needs_database=False,
-    ),
-    "/openapi.json": Route(
-        "GET",
-        "getOpenApi",
-        "Return this document",
-        _get_openapi,
-        None,
-        "Document",
-        is_authoritative=False,
-        allows_refresh=False,
-        needs_database=False,
-    ),
+    "/ok": Route(endpoints.get_ok, "Ok", method="GET", needs_database=False),
+    "/openapi.json": Route(get_open_api, "Document", method="GET", needs_database=False),
 }
