@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 from ..config.checks import Network
@@ -23,15 +24,16 @@ _IS_HTTPS = {"https": True, "wss": True, "http": False, "ws": False}
 
 _PORT = r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?"
 # Some programs cut a bracket off; in Forwarded, which has a grammar, that is malformed.
-_BRACKETED = re.compile(rf"\[([^\[\]]+)(?:\]{_PORT})?")
-_WITH_PORT = re.compile(rf"([0-9.]+){_PORT}")
+_WITH_PORT = re.compile(rf"\[([^\[\]]*:[^\[\]]*)(?:\]{_PORT})?|([0-9.]+){_PORT}")
 
 # Forwarded: RFC 7239, sections 4 and 6, with RFC 9110, sections 5.6.2 and 5.6.4.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PAIR = re.compile(
-    rf"[ \t]*(?P<name>{_WORD})=(?:(?P<token>{_WORD})"
-    r'|"(?P<quoted>(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*)")[ \t]*'
+_PAIR = (
+    rf"[ \t]*({_WORD})=(?:({_WORD})"
+    r'|"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*)")[ \t]*'
 )
+# Any pair may be left out.
+_ELEMENT = re.compile(rf"(?:{_PAIR})?(?:;(?:{_PAIR})?)*")
 _QUOTE = re.compile(r'\\.|(")', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _NODE_ADDRESS = re.compile(rf"(?:[0-9.]+|\[[0-9A-Fa-f:.]+\]){_PORT}")
@@ -46,12 +48,12 @@ class Client(NamedTuple):
     host: str | None = None
 
 
-class _Hop(NamedTuple):
-    """What one proxy says of who connected to it; ``None`` for what it leaves out."""
+class Hop(NamedTuple):
+    """What one proxy says of who connected to it; None for what it leaves out or hides."""
 
-    address: str | None
-    is_https: bool | None
-    host: str | None
+    address: str | None = None
+    is_https: bool | None = None
+    host: str | None = None
 
 
 def read_client(environ: Mapping[str, Any], trusted_proxies: Sequence[Network]) -> Client:
@@ -69,10 +71,8 @@ def read_client(environ: Mapping[str, Any], trusted_proxies: Sequence[Network]) 
     if not trusted_proxies or (address is not None and not _is_within(address, trusted_proxies)):
         return Client(address, is_https)
     for hop in _hops(environ):
-        address = None if hop is None else hop.address
-        if hop is not None:
-            is_https = is_https if hop.is_https is None else hop.is_https
-            host = hop.host or host
+        address, host = hop.address, hop.host or host
+        is_https = is_https if hop.is_https is None else hop.is_https
         if address is None or not _is_within(address, trusted_proxies):
             break
     return Client(address, is_https, host)
@@ -107,10 +107,8 @@ def normal_address(text: str) -> str | None:
     (None, None, None)
     """
     text = _unquoted(text.strip())
-    if (found := _BRACKETED.fullmatch(text)) is not None:
-        text = found[1] if ":" in found[1] else ""
-    elif (found := _WITH_PORT.fullmatch(text)) is not None:
-        text = found[1]
+    if (found := _WITH_PORT.fullmatch(text)) is not None:
+        text = found[1] or found[2]
     host, percent, zone = text.partition("%")
     if percent and (":" not in host or not zone):
         return None
@@ -122,31 +120,22 @@ def normal_address(text: str) -> str | None:
     return str(mapped if mapped is not None else address)
 
 
-def _hops(environ: Mapping[str, Any]) -> Iterator[_Hop | None]:
-    """Yield what proxies wrote, the nearest first; None for what is malformed."""
+def _hops(environ: Mapping[str, Any]) -> Iterator[Hop]:
+    """Yield what proxies wrote, the nearest first."""
     addresses = environ.get("HTTP_X_FORWARDED_FOR")
     schemes = _split(environ.get("HTTP_X_FORWARDED_PROTO"))
     forwarded = environ.get("HTTP_FORWARDED")
     # A proxy that writes one of those two passes Forwarded on as the client sent it.
     if forwarded and not addresses and not schemes:
-        for element in read_elements(forwarded, at_most=_MAX_HOPS):
-            yield None if element is None else _hop_of(element)
+        yield from read_elements(forwarded)
         return
     hosts = _split(environ.get("HTTP_X_FORWARDED_HOST"))
     # A proxy that only gives the scheme: the client is the hop that the server saw.
     hops = _split(addresses) or [environ.get("REMOTE_ADDR") or ""]
-    for position, text in enumerate(hops):
-        # With fewer schemes than addresses, the last one holds for the rest.
-        scheme = schemes[position].lower() if position < len(schemes) else ""
-        host = hosts[position] if position < len(hosts) else None
-        yield _Hop(_short_address(text), _IS_HTTPS.get(scheme), host)
-
-
-def _hop_of(element: ForwardedElement) -> _Hop | None:
-    address = None if element.node is None else _short_address(element.node)
-    if element.node is not None and address is None:
-        return None
-    return _Hop(address, _IS_HTTPS.get(element.scheme or ""), element.host)
+    # With fewer schemes than addresses, the last one holds for the rest.
+    columns = zip_longest(hops, schemes, hosts, fillvalue="")
+    for text, scheme, host in islice(columns, len(hops)):
+        yield Hop(_short_address(text), _IS_HTTPS.get(scheme.lower()), host)
 
 
 def _short_address(text: str) -> str | None:
@@ -170,36 +159,24 @@ def _is_within(address: str, networks: Sequence[Network]) -> bool:
     return any(ipaddress.ip_address(address) in network for network in networks)
 
 
-class ForwardedElement(NamedTuple):
-    """What one proxy says of the request that reached it; None for what it leaves out.
+def read_elements(header: str) -> Iterator[Hop]:
+    """Yield what the elements of a ``Forwarded`` header say, the last one first.
 
-    ``node`` is an address, perhaps with a port; None too where it is hidden or unknown.
-    ``scheme`` is in lower case.
-    """
-
-    node: str | None
-    scheme: str | None
-    host: str | None
-
-
-def read_elements(header: str, *, at_most: int) -> Iterator[ForwardedElement | None]:
-    """Yield the elements of a ``Forwarded`` header, the last one first.
-
-    Yields None for a malformed one, and ends there: what a client has written stands to the
+    A malformed one says nothing, and ends the reading: what a client has written stands to the
     left, and changes nothing of what stands to the right of it.
 
     >>> header = 'for=192.0.2.1, for="[2001:db8::1]:47011";proto=https'
-    >>> [element.node for element in read_elements(header, at_most=8) if element is not None]
-    ['[2001:db8::1]:47011', '192.0.2.1']
-    >>> list(read_elements('for=192.0.2.1, for="[2001:db8::1', at_most=8))
-    [None]
+    >>> [hop.address for hop in read_elements(header)]
+    ['2001:db8::1', '192.0.2.1']
+    >>> list(read_elements('for=192.0.2.1, for="[2001:db8::1'))
+    [Hop(address=None, is_https=None, host=None)]
     """
     end = len(header)
-    for _ in range(at_most):
+    for _ in range(_MAX_HOPS):
         start = _find_start(header, end)
-        element = None if start is None else _parse_element(header[start:end])
-        yield element
-        if element is None or not start:
+        hop = None if start is None else _parse_element(header[start:end])
+        yield hop or Hop()
+        if hop is None or not start:
             return
         end = start - 1
 
@@ -211,41 +188,25 @@ def _find_start(header: str, end: int) -> int | None:
     """
     first = max(0, end - _MAX_ELEMENT_CHARACTERS)
     is_quoted, cut = False, end
-    while True:
-        comma = header.rfind(",", first, cut)
-        if comma < 0:
-            return 0 if first == 0 else None
-        if _QUOTE.findall(header, comma + 1, cut).count('"') % 2:
-            is_quoted = not is_quoted
+    while (comma := header.rfind(",", first, cut)) >= 0:
+        is_quoted ^= _QUOTE.findall(header, comma + 1, cut).count('"') % 2 == 1
         if not is_quoted:
             return comma + 1
         cut = comma
+    return 0 if first == 0 else None
 
 
-def _parse_element(text: str) -> ForwardedElement | None:
+def _parse_element(text: str) -> Hop | None:
     """Return what an element says, or None where it breaks the grammar of RFC 7239, section 4."""
-    pairs: dict[str, str] = {}
-    position = 0
-    while position < len(text):
-        if text[position] == ";":  # a pair may be left out
-            position += 1
-            continue
-        pair = _PAIR.match(text, position)
-        if pair is None:
-            return None
-        name, quoted = pair["name"].lower(), pair["quoted"]
-        if name in pairs:
-            return None
-        pairs[name] = pair["token"] if quoted is None else _ESCAPED.sub(r"\1", quoted)
-        position = pair.end()
-        if position < len(text) and text[position] != ";":
-            return None
-    node = pairs.get("for")
-    if node is not None and _NODE_ADDRESS.fullmatch(node) is None:
-        if _NODE_WITHOUT_ADDRESS.fullmatch(node) is None:
-            return None
-        node = None
-    if not pairs:
+    if _ELEMENT.fullmatch(text) is None:
         return None
-    scheme = pairs.get("proto")
-    return ForwardedElement(node, None if scheme is None else scheme.lower(), pairs.get("host"))
+    found = re.findall(_PAIR, text)
+    pairs = {name.lower(): word or _ESCAPED.sub(r"\1", quoted) for name, word, quoted in found}
+    if not pairs or len(pairs) < len(found):  # no pair may be there twice
+        return None
+    address, node = None, pairs.get("for", "unknown")
+    if _NODE_WITHOUT_ADDRESS.fullmatch(node) is None:
+        address = _short_address(node) if _NODE_ADDRESS.fullmatch(node) else None
+        if address is None:
+            return None
+    return Hop(address, _IS_HTTPS.get(pairs.get("proto", "").lower()), pairs.get("host"))
