@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..config.settings import SessionConfig
@@ -26,6 +27,7 @@ _MAX_COOKIE_BYTES = 4096
 """Browsers may ignore a cookie whose name and value are longer (RFC 6265bis, section 5.6)."""
 
 
+@dataclass(eq=False, slots=True)
 class PresentedCookies:
     """What a request presents: texts that may be tokens, and texts that may be cached copies.
 
@@ -34,18 +36,13 @@ class PresentedCookies:
     copy makes that unnecessary, as it is bound to its token.
     """
 
-    __slots__ = ("_signer", "_tokens", "cached_texts", "token_texts")
-
-    def __init__(
-        self, token_texts: Sequence[str], cached_texts: Sequence[str], signer: TokenSigner
-    ) -> None:
-        self.token_texts = token_texts
-        self.cached_texts = cached_texts
-        self._signer = signer
-        self._tokens: tuple[PresentedToken, ...] | None = None
+    token_texts: Sequence[str]
+    cached_texts: Sequence[str]
+    _signer: TokenSigner
+    _tokens: Siblings | None = None
 
     @property
-    def tokens(self) -> tuple[PresentedToken, ...]:
+    def tokens(self) -> Siblings:
         """The tokens that we signed, in the order of the header."""
         if self._tokens is None:
             read = self._signer.read
@@ -70,9 +67,7 @@ class SessionCookies:
         self._config = config
         self._signer = signer
         self._nothing = PresentedCookies((), (), signer)
-        self._named = {
-            is_secure: _NamedCookies(config, is_secure=is_secure) for is_secure in (True, False)
-        }
+        self._named = {flag: _NamedCookies(config, is_secure=flag) for flag in (True, False)}
 
     def is_secure_for(self, *, is_https: bool) -> bool:
         """Return whether cookies of a request with this scheme carry ``Secure``."""
@@ -80,11 +75,9 @@ class SessionCookies:
         return is_https if wanted == "auto" else bool(wanted)
 
     def token_name(self, *, is_secure: bool) -> str:
-        """Return the name of the token's cookie, prefix included."""
         return self._named[is_secure].token_name
 
     def cache_name(self, *, is_secure: bool) -> str:
-        """Return the name of the cached copy's cookie, prefix included."""
         return self._named[is_secure].cache_name
 
     def read(self, header: str | None, *, is_secure: bool) -> PresentedCookies:
@@ -97,13 +90,11 @@ class SessionCookies:
         if not header or named.token_name not in header:
             return self._nothing
         # Nearly every header: each name once, without quotes or other oddities.
-        token_text = _find_sole(header, named.token_assignment)
+        token_text = _find_sole(header, named.token_name)
         if token_text is not None:
-            if not self._config.cookie_cache.enabled:
+            if not self._config.cookie_cache.enabled or named.cache_name not in header:
                 return PresentedCookies((token_text,), (), self._signer)
-            if named.cache_name not in header:
-                return PresentedCookies((token_text,), (), self._signer)
-            cached_text = _find_sole(header, named.cache_assignment)
+            cached_text = _find_sole(header, named.cache_name)
             if cached_text is not None:
                 return PresentedCookies((token_text,), (cached_text,), self._signer)
         return self._read_in_full(header, named)
@@ -111,8 +102,7 @@ class SessionCookies:
     def _read_in_full(self, header: str, named: _NamedCookies) -> PresentedCookies:
         texts: dict[str, dict[str, None]] = {named.token_name: {}, named.cache_name: {}}
         for name, value in named.pattern.findall(header[:_MAX_HEADER_CHARACTERS]):
-            text = _unquoted(value.rstrip(" \t"))
-            if text:
+            if text := _unquoted(value.rstrip(" \t")):
                 texts[name][text] = None
         token_texts = self._choose_tokens(list(texts[named.token_name]), named)
         if not token_texts:
@@ -186,8 +176,9 @@ def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings
     return tuple(newest.values())
 
 
-def _find_sole(header: str, assignment: str) -> str | None:
+def _find_sole(header: str, name: str) -> str | None:
     """Return the value after ``name=`` if it stands there once, unquoted; None if in doubt."""
+    assignment = f"{name}="
     start = header.find(assignment)
     if start < 0 or (start > 0 and header[start - 2 : start] != "; "):
         return None
@@ -203,21 +194,10 @@ def _find_sole(header: str, assignment: str) -> str | None:
 
 def _unquoted(value: str) -> str:
     """Remove the quotes that some programs put around a value (RFC 6265, section 4.1.1)."""
-    is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
-    return value[1:-1] if is_quoted else value
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 class _NamedCookies:
-    __slots__ = (
-        "attributes",
-        "cache_assignment",
-        "cache_name",
-        "is_host_bound",
-        "pattern",
-        "token_assignment",
-        "token_name",
-    )
-
     def __init__(self, config: SessionConfig, *, is_secure: bool) -> None:
         cookie = config.cookie
         self.is_host_bound = is_secure and cookie.path == "/" and cookie.domain is None
@@ -226,8 +206,6 @@ class _NamedCookies:
             prefix = "__Host-" if self.is_host_bound else "__Secure-"
         self.token_name = prefix + cookie.name
         self.cache_name = prefix + cookie.cache_name
-        self.token_assignment = f"{self.token_name}="
-        self.cache_assignment = f"{self.cache_name}="
         names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
         # Spaces and tabs alone: for browsers other white space is part of a name, and they do
         # not protect the prefix of such a name.

@@ -2,63 +2,52 @@
 
 from __future__ import annotations
 
+from .environ import MAX_USER_AGENT_CHARACTERS
+
 UNKNOWN_DEVICE = "Unknown device"
 
-_MAX_USER_AGENT_CHARACTERS = 512
-
-# The first one found counts: browsers also name those that they are compatible with.
+# A name and its marks. The first one found counts: browsers also name those that they are
+# compatible with.
 _BROWSERS = (
-    ("Edg/", "Edge"),
-    ("EdgA/", "Edge"),
-    ("EdgiOS/", "Edge"),
-    ("Edge/", "Edge"),
-    ("OPR/", "Opera"),
-    ("OPT/", "Opera"),
-    ("OPiOS/", "Opera"),
-    ("Opera Mini/", "Opera Mini"),
-    ("Opera/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("YaBrowser/", "Yandex Browser"),
-    ("Vivaldi/", "Vivaldi"),
-    ("UCBrowser/", "UC Browser"),
-    ("MiuiBrowser/", "Mi Browser"),
-    ("HuaweiBrowser/", "Huawei Browser"),
-    ("HeyTapBrowser/", "HeyTap Browser"),
-    ("VivoBrowser/", "Vivo Browser"),
-    ("DuckDuckGo/", "DuckDuckGo"),
-    ("Ddg/", "DuckDuckGo"),
-    ("Whale/", "Whale"),
-    ("Silk/", "Silk"),
-    ("MicroMessenger/", "WeChat"),
-    ("Instagram ", "Instagram"),
-    ("FBAN/", "Facebook"),
-    ("FBAV/", "Facebook"),
-    ("Focus/", "Firefox Focus"),
-    ("SeaMonkey/", "SeaMonkey"),
-    ("PaleMoon/", "Pale Moon"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("Epiphany/", "GNOME Web"),
-    ("GSA/", "Google app"),
-    ("CriOS/", "Chrome"),
-    ("Chromium/", "Chromium"),
-    ("Chrome/", "Chrome"),
-    ("Trident/", "Internet Explorer"),
-    ("MSIE ", "Internet Explorer"),
-    ("Konqueror/", "Konqueror"),
-    ("Safari/", "Safari"),
-    ("Lynx/", "Lynx"),
-    ("w3m/", "w3m"),
-    ("curl/", "curl"),
-    ("Wget/", "Wget"),
-    ("PostmanRuntime/", "Postman"),
-    ("okhttp/", "OkHttp"),
-    ("Go-http-client/", "Go"),
-    ("python-requests/", "Python"),
-    ("python-httpx/", "Python"),
-    ("Python-urllib/", "Python"),
-    ("aiohttp/", "Python"),
-    ("node-fetch", "Node.js"),
+    ("Edge", "Edg/", "EdgA/", "EdgiOS/", "Edge/"),
+    ("Opera", "OPR/", "OPT/", "OPiOS/"),
+    ("Opera Mini", "Opera Mini/"),
+    ("Opera", "Opera/"),
+    ("Samsung Internet", "SamsungBrowser/"),
+    ("Yandex Browser", "YaBrowser/"),
+    ("Vivaldi", "Vivaldi/"),
+    ("UC Browser", "UCBrowser/"),
+    ("Mi Browser", "MiuiBrowser/"),
+    ("Huawei Browser", "HuaweiBrowser/"),
+    ("HeyTap Browser", "HeyTapBrowser/"),
+    ("Vivo Browser", "VivoBrowser/"),
+    ("DuckDuckGo", "DuckDuckGo/", "Ddg/"),
+    ("Whale", "Whale/"),
+    ("Silk", "Silk/"),
+    ("WeChat", "MicroMessenger/"),
+    ("Instagram", "Instagram "),
+    ("Facebook", "FBAN/", "FBAV/"),
+    ("Firefox Focus", "Focus/"),
+    ("SeaMonkey", "SeaMonkey/"),
+    ("Pale Moon", "PaleMoon/"),
+    ("Firefox", "Firefox/", "FxiOS/"),
+    ("GNOME Web", "Epiphany/"),
+    ("Google app", "GSA/"),
+    ("Chrome", "CriOS/"),
+    ("Chromium", "Chromium/"),
+    ("Chrome", "Chrome/"),
+    ("Internet Explorer", "Trident/", "MSIE "),
+    ("Konqueror", "Konqueror/"),
+    ("Safari", "Safari/"),
+    ("Lynx", "Lynx/"),
+    ("w3m", "w3m/"),
+    ("curl", "curl/"),
+    ("Wget", "Wget/"),
+    ("Postman", "PostmanRuntime/"),
+    ("OkHttp", "okhttp/"),
+    ("Go", "Go-http-client/"),
+    ("Python", "python-requests/", "python-httpx/", "Python-urllib/", "aiohttp/"),
+    ("Node.js", "node-fetch"),
 )
 _SYSTEMS = (
     ("Windows Phone", "Windows Phone"),
@@ -66,16 +55,15 @@ _SYSTEMS = (
     ("iPad", "iPad"),
     ("iPod", "iPod"),
     ("Android", "Android"),
-    ("KAIOS", "KaiOS"),
-    ("OpenHarmony", "HarmonyOS"),
-    ("CrOS", "ChromeOS"),
+    ("KaiOS", "KAIOS"),
+    ("HarmonyOS", "OpenHarmony"),
+    ("ChromeOS", "CrOS"),
     ("Xbox", "Xbox"),
     ("PlayStation", "PlayStation"),
     ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("Macintosh", "macOS"),
+    ("macOS", "Mac OS X", "Macintosh"),
     ("Tizen", "Tizen"),
-    ("Web0S", "webOS"),
+    ("webOS", "Web0S"),
     ("FreeBSD", "FreeBSD"),
     ("OpenBSD", "OpenBSD"),
     ("Linux", "Linux"),
@@ -90,9 +78,12 @@ def device_in_words(user_agent: str | None) -> str:
     >>> device_in_words("curl/8.5.0"), device_in_words("no browser at all"), device_in_words(None)
     ('curl', 'Unknown device', 'Unknown device')
     """
-    text = (user_agent or "")[:_MAX_USER_AGENT_CHARACTERS]
-    browser = next((name for mark, name in _BROWSERS if mark in text), None)
-    system = next((name for mark, name in _SYSTEMS if mark in text), None)
+    text = (user_agent or "")[:MAX_USER_AGENT_CHARACTERS]
+    browser, system = _first_in(text, _BROWSERS), _first_in(text, _SYSTEMS)
     if browser and system:
         return f"{browser} on {system}"
     return browser or system or UNKNOWN_DEVICE
+
+
+def _first_in(text: str, names: tuple[tuple[str, ...], ...]) -> str | None:
+    return next((name for name, *marks in names if any(mark in text for mark in marks)), None)

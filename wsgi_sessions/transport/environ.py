@@ -33,7 +33,7 @@ ENVIRON_KEYS: Mapping[str, str] = {
 MAX_SHORT_BODY_BYTES = 65_536
 """A request with a longer body may have been sent minutes ago."""
 
-_MAX_USER_AGENT_CHARACTERS = 512
+MAX_USER_AGENT_CHARACTERS = 512
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -47,15 +47,9 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
         is_https = environ.get("wsgi.url_scheme") in ("https", "wss")
     user_agent = environ.get("HTTP_USER_AGENT")
     if user_agent is not None:
-        user_agent = user_agent[:_MAX_USER_AGENT_CHARACTERS]
-    return RequestFacts(
-        address,
-        user_agent,
-        is_https,
-        environ.get("REQUEST_METHOD", "GET"),
-        environ.get("PATH_INFO", ""),
-        _has_long_body(environ),
-    )
+        user_agent = user_agent[:MAX_USER_AGENT_CHARACTERS]
+    method, path = environ.get("REQUEST_METHOD", "GET"), environ.get("PATH_INFO", "")
+    return RequestFacts(address, user_agent, is_https, method, path, _has_long_body(environ))
 
 
 def _has_long_body(environ: Mapping[str, Any]) -> bool:
@@ -164,15 +158,15 @@ def find_source(source: Any, headers: Any = None) -> Mapping[str, Any]:
     if source is not None and headers is not None:
         raise TypeError("give either a request or headers, not both")
     source = headers if source is None else source
-    pairs: Any = source
-    if not isinstance(source, (list, tuple)):
-        is_known = any(hasattr(source, name) for name in ("environ", "env", "META"))
-        items = getattr(source, "items", None)
-        if is_known or isinstance(source, (Mapping, type)) or not callable(items):
-            return find_environ(source)
-        pairs = list(source.items())
-    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+    try:
         return find_environ(source)
+    except TypeError:
+        items = None if isinstance(source, type) else getattr(source, "items", None)
+        pairs = list(items()) if callable(items) else source
+        if not isinstance(pairs, (list, tuple)) or not all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs
+        ):
+            raise
     return {"Cookie": _join_cookies(pairs)}
 
 

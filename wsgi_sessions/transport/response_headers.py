@@ -8,13 +8,6 @@ HeaderLines = list[tuple[str, str]]
 
 # A directive up to the next comma that stands outside of a quoted string (RFC 9110, 5.6.4).
 _DIRECTIVE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
-# Fields for shared caches alone. Whatever ends in -Cache-Control is one, too: it is named after
-# the caches that it is for (RFC 9213, section 2.1).
-_SHARED_CACHES_ALONE = {
-    "surrogate-control": "no-store",
-    "edge-control": "no-store",
-    "x-accel-expires": "0",
-}
 
 
 def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
@@ -49,15 +42,17 @@ def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
 
 
 def _without_shared_caching(line: tuple[str, str], name: str) -> tuple[str, str]:
-    """Return a header as it is, or with "no-store" if it is for shared caches alone."""
-    refusal = _SHARED_CACHES_ALONE.get(name)
-    if refusal is None:
-        return (line[0], "no-store") if name.endswith("-cache-control") else line
+    """Return a header as it is, or as a refusal if it is for shared caches alone.
+
+    Whatever ends in -Cache-Control is: it is named after its caches (RFC 9213, section 2.1).
+    """
     if name == "surrogate-control":
         # "content" says how to process the body (Edge Architecture, section 2.2): it stays.
         kept = [text for text in _directives(line[1]) if _name_of(text) == "content"]
-        refusal = ", ".join([refusal, *kept])
-    return line[0], refusal
+        return line[0], ", ".join(["no-store", *kept])
+    if name == "edge-control" or name.endswith("-cache-control"):
+        return line[0], "no-store"
+    return (line[0], "0") if name == "x-accel-expires" else line
 
 
 def _for_this_browser(cache_control: list[str]) -> str:
