@@ -336,7 +336,7 @@ def test_lock_of_a_database_that_is_being_opened_is_free_in_the_child(
 ) -> None:
     for given in (url, app_database(url)):
         connections = Connections(given)
-        with connections.database._lock, connections.first_use._lock:
+        with connections.database._lock, connections.first_use.lock:
             assert child_gets_there(partial(connections.read_row, "SELECT 1", ()), fork)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +15,62 @@ from ..errors import ConfigurationError, StoreUnavailableError
 from ..fork_safety import leave_to_parent, notice_fork, renew_locks_in_child
 from .dialects import find_dialect
 from .driver_errors import Meaning
-from .first_use import FirstUse, Work
-from .peewee_connections import PeeweeConnections, pool_errors
+from .peewee_connections import PeeweeConnections
 from .pool import Pool, PooledConnection
 from .time_budget import left_ms, spending
 from .urls import find_database, open_url
 
-_PREPARING_MS = 60_000
-"""Outside of a request, others who make the tables are waited for that long."""
+Work = Callable[[], "bool | None"]
 
 SHORT_MS = 50
 """Where every validated request passes, shorter waits are not taken from its budget."""
 
 
+class FirstUse:
+    """What is done once before a database is used, by one thread while the others wait."""
+
+    def __init__(self) -> None:
+        self.work: Work | None = None
+        """What is still to be done, None if nothing is; it stays if it returns False."""
+        self.is_ready_for: object = None
+        self.lock = threading.RLock()
+        self._done: Work | None = None
+
+    def do(self, work: Work | None = None) -> None:
+        """Do what is to be done, or this work in its place."""
+        left = left_ms()
+        if not self.lock.acquire(timeout=-1 if left is None else left / 1000):
+            raise StoreUnavailableError("another thread is still creating the tables; try again")
+        try:
+            work = work or self.work
+            if work is not None and work() is not False:
+                self._done, self.work = work, None
+        finally:
+            self.lock.release()
+
+    def repeat(self) -> None:
+        """Require the work again: another database is in the place of the first."""
+        self.work = self.work or self._done
+
+
+@dataclass(eq=False, slots=True)
 class _ThreadState:
     """What one thread of one process is doing with a database."""
 
-    __slots__ = ("connection", "has_begun", "is_atomic", "is_shared", "process_id", "was_open")
-
-    def __init__(self, process_id: int) -> None:
-        self.process_id = process_id
-        self.connection: Any = None
-        """The one it has taken."""
-        self.is_atomic = False
-        """Whether it is in a block of ``atomically``, and whether that began the transaction:"""
-        self.has_begun = False
-        self.is_shared = False
-        """Whether somebody else was found to use its connection."""
-        self.was_open = False
-        """Whether the application had a connection open before the fork."""
+    process_id: int
+    connection: Any = None
+    """The one it has taken."""
+    is_atomic: bool = False
+    """Whether it is in a block of ``atomically``, and whether that began the transaction:"""
+    has_begun: bool = False
+    must_drop: bool = False
+    """Whether its connection is of no use to the next."""
+    was_open: bool = False
+    """Whether the application had a connection open before the fork."""
 
 
 class _Threads(threading.local):
-    def __init__(self) -> None:
-        self.state = _ThreadState(0)
+    state = _ThreadState(0)  # of no process, so nothing is ever written to it
 
 
 class ConnectionSource:
@@ -79,12 +102,15 @@ class ConnectionSource:
         # A lone surrogate fits in no database, an integer of more than 64 bits not in SQLite.
         self.errors: tuple[type[Exception], ...] = (
             peewee.PeeweeException,
-            *pool_errors(found),
             *self.dialect.driver_errors(),
             OSError,
             UnicodeEncodeError,
             OverflowError,
         )
+        if hasattr(found, "_max_connections"):
+            from playhouse.pool import MaxConnectionsExceeded  # it loads every driver
+
+            self.errors += (MaxConnectionsExceeded,)
         self.threads = _Threads()
         self._is_memory = self.dialect.is_in_memory(found)
         self.path = self.dialect.file_of(found) if self.is_owned else None
@@ -92,8 +118,6 @@ class ConnectionSource:
         if self.is_owned:
             self.dialect.use_time_limits(found)
         self.peewee_connections = PeeweeConnections(found, self.dialect)
-        if not self.is_owned:
-            self.peewee_connections.limit_pool_checks()
         # One connection in memory is all there is, so its users take turns.
         self.pool = Pool(
             1 if self._is_memory else max_connections,
@@ -138,26 +162,26 @@ class ConnectionSource:
         state.connection = entry.connection
         if not was_open:
             in_peewee.set_connection(entry.connection)
-        is_broken = True
         try:
             self._limit_lock_waits(entry)
             yield entry.connection
-            is_broken = False
-        except Exception:
+        except BaseException as error:
             # An error that the server reports leaves a connection as good as it was.
-            is_broken = False
+            state.must_drop |= not isinstance(error, Exception)
             raise
         finally:
             state.connection = None
             if not was_open:
                 in_peewee.reset()
-            is_broken, state.is_shared = is_broken or state.is_shared, False
-            if not self._is_memory:
-                self._give_back(entry, is_broken=is_broken)
-            else:
+            must_drop, state.must_drop = state.must_drop, False
+            if self._is_memory:
                 if not was_open and entry.connection.in_transaction:
                     entry.connection.rollback()
                 self.pool.give(entry)
+            elif not must_drop and self._is_usable(entry):
+                self.pool.give(entry)
+            else:
+                self.pool.discard(entry)
 
     def _take_usable(self) -> PooledConnection:
         self._check_file()
@@ -168,16 +192,11 @@ class ConnectionSource:
                 return entry
             self.pool.discard(entry)
 
-    def _give_back(self, entry: PooledConnection, *, is_broken: bool) -> None:
+    def _is_usable(self, entry: PooledConnection) -> bool:
         try:
-            is_usable = not is_broken and self.dialect.is_idle(entry.connection)
+            return entry.file_id == self.file_id and self.dialect.is_idle(entry.connection)
         except Exception:
-            # Closed meanwhile.
-            is_usable = False
-        if is_usable and entry.file_id == self.file_id:
-            self.pool.give(entry)
-        else:
-            self.pool.discard(entry)
+            return False  # closed meanwhile
 
     @contextmanager
     def _of_peewee(self, state: _ThreadState) -> Iterator[Any]:
@@ -218,30 +237,6 @@ class ConnectionSource:
             self.dialect.limit_lock_waits(entry.connection, limit_ms)
             entry.lock_ms = limit_ms
 
-    # Before the first use
-
-    def prepare(self, work: Work | None = None) -> None:
-        """Do what comes before the first use, or this work in its place."""
-        self._prepare_within(max(self.timeout_ms, _PREPARING_MS), work)
-
-    def visit(self, look: Callable[[], bool]) -> None:
-        """Look at the database before the first use, and leave nothing behind: no file either."""
-        if self.dialect.is_missing(self.database):
-            return
-        was_closed = self.database.is_closed() and not self.pool.is_open
-        try:
-            self._prepare_within(self.timeout_ms, look)
-        finally:
-            if was_closed:
-                self.close()
-
-    def _prepare_within(self, limit_ms: int, work: Work | None) -> None:
-        try:
-            with spending(limit_ms), self.taken(is_preparing=True):
-                self.first_use.do(work)
-        except self.errors as error:
-            raise self.dialect.translate(error) from error
-
     def _check_file(self) -> None:
         """Notice, before a connection is taken, that the file is not there or is another one."""
         known = self.file_id
@@ -262,7 +257,7 @@ class ConnectionSource:
 
     # Connections that are of no more use
 
-    def reconnect(self, error: BaseException) -> bool:
+    def reconnect(self, error: BaseException | None) -> bool:
         """Make the next try find another connection; return whether it can."""
         if self.is_owned:
             if not self._is_memory:
@@ -281,16 +276,6 @@ class ConnectionSource:
             return False
         return True
 
-    def drop_shared(self) -> None:
-        """Drop the connection that gave a row nobody asked for: somebody else uses it, too."""
-        state = self.thread()
-        if state.connection is not None:
-            state.is_shared = True
-        elif self.is_owned:
-            self.pool.close_idle()
-        elif not self.database.in_transaction():
-            self.peewee_connections.drop()
-
     # Forks
 
     def thread(self) -> _ThreadState:
@@ -305,7 +290,7 @@ class ConnectionSource:
 
     def renew_locks(self) -> None:
         """In a forked child: no other thread is there, and no pooled connection is ours."""
-        self.first_use.renew_lock()
+        self.first_use.lock = threading.RLock()
         was_in_use = self.pool.leave_to_parent()
         if self.is_owned and self._is_memory and was_in_use:
             # A thread that is not there was in the middle of something: begin with an empty one.

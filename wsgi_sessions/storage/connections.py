@@ -12,7 +12,7 @@ import peewee
 
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
-from .connection_source import SHORT_MS, ConnectionSource
+from .connection_source import SHORT_MS, ConnectionSource, Work
 from .driver_errors import Meaning
 from .pool import PooledConnection
 from .time_budget import left_ms, limited_to, request_budget, spending
@@ -22,6 +22,8 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 _MAX_TRIES = 8
+_PREPARING_MS = 60_000
+"""Outside of a request, others who make the tables are waited for that long."""
 _OPTIONAL_WRITE_MS = 250
 """How long a write that may fail waits for a server to answer; for a lock it does not wait."""
 
@@ -39,17 +41,12 @@ class Connections:
         max_connections: int = 20,
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
     ) -> None:
-        self.source = ConnectionSource(
+        self.source = source = ConnectionSource(
             database, max_connections=max_connections, timeout_ms=timeout_ms
         )
-        self.database = self.source.database
-        self.dialect = self.source.dialect
-        self.is_owned = self.source.is_owned
-        self.first_use = self.source.first_use
-
-    def close(self) -> None:
-        """Close the connections to a database of our own that are not in use."""
-        self.source.close()
+        self.database, self.dialect = source.database, source.dialect
+        self.is_owned, self.first_use = source.is_owned, source.first_use
+        self.close = source.close
 
     @property
     def is_within_app_transaction(self) -> bool:
@@ -142,21 +139,19 @@ class Connections:
         Not after a time-out: whoever asks has waited long enough.
         """
         with spending(self.source.timeout_ms):
-            for attempt in (1, 2):
-                try:
-                    with self.source.taken() as connection:
-                        return self._send(connection, sql, parameters, _all_rows)
-                except self.source.errors as error:
-                    translated = self.dialect.translate(error)
-                    is_last = (
-                        attempt == 2
-                        or self.database.in_transaction()
-                        or not isinstance(translated, StoreUnavailableError)
-                        or self._is_time_over(error)
-                    )
-                    if is_last or not self.source.reconnect(error):
-                        raise translated from error
-        raise AssertionError("unreachable")
+            try:
+                with self.source.taken() as connection:
+                    return self._send(connection, sql, parameters, _all_rows)
+            except self.source.errors as error:
+                translated = self.dialect.translate(error)
+                if (
+                    self.database.in_transaction()
+                    or not isinstance(translated, StoreUnavailableError)
+                    or self._is_time_over(error)
+                    or not self.source.reconnect(error)
+                ):
+                    raise translated from error
+            return self._change(sql, parameters, _all_rows)
 
     def write(self, sql: str, parameters: Sequence[Any]) -> int:
         """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
@@ -175,10 +170,10 @@ class Connections:
             return self.dialect.write_unless_locked(self, sql, parameters)
 
     @contextmanager
-    def connection(self) -> Iterator[Any]:
+    def connection(self, *, is_preparing: bool = False) -> Iterator[Any]:
         """Use one connection of the driver for all that is done in a block."""
         try:
-            with self.source.taken() as connection:
+            with self.source.taken(is_preparing=is_preparing) as connection:
                 yield connection
         except self.source.errors as error:
             raise self.dialect.translate(error) from error
@@ -216,35 +211,38 @@ class Connections:
         failures: tuple[type[Exception], ...] = (*self.source.errors, StoreUnavailableError)
         with spending(self.source.timeout_ms):
             for attempt in range(1, _MAX_TRIES + 1):
-                has_begun = [False]
+                has_begun = False
                 try:
-                    return self._atomically_once(work, has_begun)
+                    with self.source.taken(), self._transaction():
+                        has_begun = True
+                        return work()
                 except failures as error:
                     cause = error.__cause__ if isinstance(error, StoreUnavailableError) else error
-                    # A try may itself wait for a lock, and whoever asked waits with it.
-                    is_last = attempt == _MAX_TRIES or self._is_time_over(cause)
-                    if self.database.in_transaction() or is_last:
+                    is_conflict = self.dialect.meaning_of(cause).is_conflict
+                    # Once begun it may have been committed, so it is not sent again.
+                    is_unsent = attempt == 1 and not has_begun and self._is_cut(cause)
+                    if (
+                        attempt == _MAX_TRIES
+                        or self.database.in_transaction()
+                        # A try may itself wait for a lock, and whoever asked waits with it.
+                        or self._is_time_over(cause)
+                        or not (is_conflict or (is_unsent and self.source.reconnect(cause)))
+                    ):
                         raise self._translated(error) from cause
-                    if not self.dialect.meaning_of(cause).is_conflict:
-                        # Once begun it may have been committed, so it is not sent again.
-                        is_unsent = attempt == 1 and not has_begun[0] and self._is_cut(cause)
-                        if cause is None or not (is_unsent and self.source.reconnect(cause)):
-                            raise self._translated(error) from cause
-                        continue
-                time.sleep(min(0.005 * 2**attempt, (left_ms() or 0) / 1000))
+                if is_conflict:
+                    time.sleep(min(0.005 * 2**attempt, (left_ms() or 0) / 1000))
         raise AssertionError("unreachable")
 
-    def _atomically_once(self, work: Callable[[], T], has_begun: list[bool]) -> T:
-        with self.source.taken():
-            state = self.source.thread()
-            is_inner = self.database.in_transaction()
-            state.is_atomic, state.has_begun = True, not is_inner
-            try:
-                with self.database.atomic(*() if is_inner else self.dialect.transaction_kind):
-                    has_begun[0] = True
-                    return work()
-            finally:
-                state.is_atomic = state.has_begun = False
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        state = self.source.thread()
+        is_inner = self.database.in_transaction()
+        state.is_atomic, state.has_begun = True, not is_inner
+        try:
+            with self.database.atomic(*() if is_inner else self.dialect.transaction_kind):
+                yield
+        finally:
+            state.is_atomic = state.has_begun = False
 
     def run(self, work: Callable[[], None], *, timeout_ms: int | None = None) -> None:
         """Run work that uses the Peewee database itself, on one connection.
@@ -254,11 +252,38 @@ class Connections:
         with spending(timeout_ms or self.source.timeout_ms), self.connection():
             work()
 
+    # Before the first use
+
+    def prepare(self, work: Work) -> None:
+        """Do this before the first use."""
+        limit_ms = max(self.source.timeout_ms, _PREPARING_MS)
+        with spending(limit_ms), self.connection(is_preparing=True):
+            self.first_use.do(work)
+
+    def visit(self, look: Work) -> None:
+        """Look at the database before the first use, and leave nothing behind: no file either."""
+        if self.dialect.is_missing(self.database):
+            return
+        was_closed = self.database.is_closed() and not self.source.pool.is_open
+        try:
+            with self.connection(is_preparing=True):
+                self.first_use.do(look)
+        finally:
+            if was_closed:
+                self.close()
+
     # Errors
 
     def refuse_other_row(self) -> StoreUnavailableError:
         """Drop a connection that gave a row nobody asked for; return what to raise."""
-        self.source.drop_shared()
+        source = self.source
+        state = source.thread()
+        if state.connection is not None:
+            state.must_drop = True
+        elif self.is_owned:
+            source.pool.close_idle()
+        elif not self.database.in_transaction():
+            source.peewee_connections.drop()
         return StoreUnavailableError(
             "the database answered another question than the one it was asked: the connection "
             "is shared with another process or thread, and was dropped"

@@ -6,6 +6,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +20,7 @@ from .dialects.dialect import Dialect
 from .time_budget import is_spending, left_ms
 
 _openings: weakref.WeakKeyDictionary[peewee.Database, Any] = weakref.WeakKeyDictionary()
-"""In which process a thread's connection to a database was opened."""
+"""For each database that is used: in which process a thread's connection to it was opened."""
 
 
 class PeeweeConnections:
@@ -27,7 +29,10 @@ class PeeweeConnections:
     def __init__(self, database: Any, dialect: Dialect) -> None:
         self._database = database
         self._dialect = dialect
-        self.opening = _note_openings(database)
+        if database not in _openings:
+            _openings[database] = _note_openings(database)
+            _limit_pool_checks(database, dialect)
+        self.opening = _openings[database]
 
     def open(self) -> bool:
         """Open the thread's connection in time if it is closed; tell whether it was.
@@ -111,39 +116,6 @@ class PeeweeConnections:
             database._pool_lock = threading.RLock()
             database._pool_available = threading.Condition(database._pool_lock)
 
-    def limit_pool_checks(self) -> None:
-        """Make a pool of Peewee's check its connections in time when this package takes one.
-
-        It asks the server whether a connection still lives before it hands it out, and rolls
-        back what was left open before it takes it back.
-        """
-        for name in ("_is_closed", "_can_reuse"):
-            check = getattr(self._database, name, None)
-            if check is not None and not isinstance(check, _LimitedCheck):
-                setattr(self._database, name, _LimitedCheck(check, self._dialect))
-
-
-class _LimitedCheck:
-    def __init__(self, check: Callable[[Any], bool], dialect: Dialect) -> None:
-        self._check = check
-        self._dialect = dialect
-
-    def __call__(self, connection: Any) -> bool:
-        # What the application asks of its pool takes as long as it takes.
-        if not is_spending():
-            return self._check(connection)
-        with self._dialect.limited(connection):
-            return self._check(connection)
-
-
-def pool_errors(database: Any) -> tuple[type[Exception], ...]:
-    """Return what a pool of Peewee's raises besides the errors of the driver."""
-    if not hasattr(database, "_max_connections"):
-        return ()
-    from playhouse.pool import MaxConnectionsExceeded  # it loads every driver
-
-    return (MaxConnectionsExceeded,)
-
 
 def _note_openings(database: Any) -> Any:
     """Note from now on in which process a thread's connection was opened.
@@ -152,9 +124,6 @@ def _note_openings(database: Any) -> Any:
     imported, it may be the parent's, and is taken for that; but for one within a transaction,
     which is the application's work of now.
     """
-    known = _openings.get(database)
-    if known is not None:
-        return known
     opening: Any = threading.local() if database.thread_safe else SimpleNamespace()
     connect = database._connect
 
@@ -173,8 +142,24 @@ def _note_openings(database: Any) -> Any:
     if not database.is_closed():
         is_begun_here = database.in_transaction()
         opening.process_id = os.getpid() if is_begun_here else first_process_id()
-    _openings[database] = opening
     return opening
+
+
+def _limit_pool_checks(database: Any, dialect: Dialect) -> None:
+    """Make a pool of Peewee's check its connections in time when this package takes one.
+
+    It asks the server whether a connection still lives before it hands it out, and rolls back
+    what was left open before it takes it back.
+    """
+
+    def limited(check: Callable[[Any], bool], connection: Any) -> bool:
+        # What the application asks of its pool takes as long as it takes.
+        with dialect.limited(connection) if is_spending() else nullcontext():
+            return check(connection)
+
+    for name in ("_is_closed", "_can_reuse"):
+        if hasattr(database, name):
+            setattr(database, name, partial(limited, getattr(database, name)))
 
 
 def _connect_of(database: Any) -> tuple[Any, float]:

@@ -8,28 +8,25 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StoreUnavailableError
-from ..fork_safety import leave_to_parent, notice_fork
+from ..fork_safety import leave_to_parent
 from .time_budget import left_ms
 
 
+@dataclass(eq=False, slots=True)
 class PooledConnection:
     """A connection, how long it waits for a lock, and which file it has open."""
 
-    __slots__ = ("connection", "file_id", "lock_ms")
-
-    def __init__(self, connection: Any, *, lock_ms: int, file_id: tuple[int, int] | None) -> None:
-        self.connection = connection
-        self.lock_ms = lock_ms
-        self.file_id = file_id
+    connection: Any
+    lock_ms: int
+    file_id: tuple[int, int] | None
 
 
 class _Waiter:
     """A thread that waits for a connection to be given back, or for room to open one."""
-
-    __slots__ = ("entry", "event")
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -54,27 +51,24 @@ class Pool:
         self._open_one = open_one
         self._is_full = is_full
         self._all: set[PooledConnection] = set()
-        self.idle: list[PooledConnection] = []
+        self._owner = [0]
+        """The id of the process whose connections these are."""
         self._begin()
         weakref.finalize(self, _close_all, self._all, self._owner)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
+        self.idle: list[PooledConnection] = []
         self.waiters: deque[_Waiter] = deque()
         self._count = 0
-        self._process_id = os.getpid()
-        self._owner = [self._process_id]
+        self._owner[0] = os.getpid()
 
     def leave_to_parent(self) -> bool:
         """In a forked child: begin with no connection; tell whether one had been in use."""
         was_in_use = len(self.idle) < len(self._all)
         leave_to_parent((list(self._all), self.idle))
         self._all.clear()
-        self.idle = []
-        owner = self._owner
         self._begin()
-        owner[:] = [self._process_id]
-        self._owner = owner
         return was_in_use
 
     @property
@@ -87,8 +81,6 @@ class Pool:
 
         Raises what opening one raises, and ``StoreUnavailableError`` when the time is over.
         """
-        if os.getpid() != self._process_id:
-            notice_fork()
         with self._lock:
             if not self.waiters:
                 with suppress(IndexError):
@@ -141,27 +133,25 @@ class Pool:
             waiter.event.wait(None if patience_ms is None else patience_ms / 1000)
         except BaseException:
             # A greenlet's time-out, say: what it may have been given goes back.
-            self._leave(waiter)
+            if self._was_served(waiter):
+                if waiter.entry is None:
+                    self._free_room()
+                else:
+                    self.give(waiter.entry)
             raise
-        with self._lock:
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
-                raise StoreUnavailableError(
-                    f"all {self._count} connections to the database are in use; raise "
-                    "max_connections, or have fewer threads"
-                )
-        return self._open() if waiter.entry is None else waiter.entry
+        if self._was_served(waiter):
+            return self._open() if waiter.entry is None else waiter.entry
+        raise StoreUnavailableError(
+            f"all {self._count} connections to the database are in use; raise max_connections, "
+            "or have fewer threads"
+        )
 
-    def _leave(self, waiter: _Waiter) -> None:
-        """Wait no longer, and give back what was given meanwhile."""
-        with self._lock:
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
-                return
-        if waiter.entry is not None:
-            self.give(waiter.entry)
-        else:
-            self._free_room()
+    def _was_served(self, waiter: _Waiter) -> bool:
+        """End a wait; return whether a connection, or room for one, was given meanwhile."""
+        with self._lock, suppress(ValueError):
+            self.waiters.remove(waiter)
+            return False
+        return True
 
     def serve(self) -> None:
         """Give idle connections to those who wait."""
@@ -194,4 +184,3 @@ def _close_all(entries: set[PooledConnection], owner: list[int]) -> None:
         return
     for entry in list(entries):
         _close(entry)
-    entries.clear()

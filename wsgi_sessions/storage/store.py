@@ -65,7 +65,7 @@ class Store:
         when the database does not answer.
         """
         try:
-            self._connections.source.prepare(self._tables.create)
+            self._connections.prepare(self._tables.create)
         except StoreUnavailableError as error:
             explained = Outages(self._connections.database).explain(error)
             raise StoreUnavailableError(explained) from error.__cause__
@@ -78,7 +78,7 @@ class Store:
         when the database does not answer.
         """
         self._tables.is_marked = False
-        self._connections.source.visit(self._tables.look)
+        self._connections.visit(self._tables.look)
         return self._tables.is_marked
 
     def atomically(self, work: Callable[[], T]) -> T:
