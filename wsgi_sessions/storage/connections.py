@@ -13,7 +13,7 @@ import peewee
 from ..clock import monotonic_ms
 from ..errors import StoreUnavailableError
 from .connection_source import SHORT_MS, ConnectionSource, Work
-from .driver_errors import Meaning
+from .driver_errors import Meaning, translate
 from .pool import PooledConnection
 from .time_budget import left_ms, limited_to, request_budget, spending
 from .urls import DEFAULT_TIMEOUT_MS
@@ -143,7 +143,7 @@ class Connections:
                 with self.source.taken() as connection:
                     return self._send(connection, sql, parameters, _all_rows)
             except self.source.errors as error:
-                translated = self.dialect.translate(error)
+                translated = self._translated(error)
                 if (
                     self.database.in_transaction()
                     or not isinstance(translated, StoreUnavailableError)
@@ -176,7 +176,7 @@ class Connections:
             with self.source.taken(is_preparing=is_preparing) as connection:
                 yield connection
         except self.source.errors as error:
-            raise self.dialect.translate(error) from error
+            raise self._translated(error) from error
 
     def _change(self, sql: str, parameters: Sequence[Any], read: Callable[[Any], T]) -> T:
         with self.connection() as connection:
@@ -290,7 +290,9 @@ class Connections:
         )
 
     def _translated(self, error: BaseException) -> BaseException:
-        return self.dialect.translate(error) if isinstance(error, self.source.errors) else error
+        if isinstance(error, self.source.errors):
+            return translate(error, self.dialect.meaning_of(error))
+        return error
 
     def _is_time_over(self, error: BaseException | None) -> bool:
         """Return whether whoever asks has waited for as long as they can."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -36,7 +35,7 @@ class Meaning(Enum):
         return self in (Meaning.OVERTAKEN, Meaning.LOCKED)
 
 
-_BY_CLASS = {
+BY_CLASS = {
     "IntegrityError": Meaning.REFUSED_ROW,
     "DataError": Meaning.INVALID_VALUE,
     # A lone surrogate fits in no database, an integer of more than 64 bits not in SQLite.
@@ -45,9 +44,7 @@ _BY_CLASS = {
     "MaxConnectionsExceeded": Meaning.POOL_IS_FULL,
 }
 _UNAVAILABLE = {
-    Meaning.MISSING_TABLE: (
-        "a table is missing; call manager.create_tables() once, before serving"
-    ),
+    Meaning.MISSING_TABLE: "a table is missing; call manager.create_tables() once, before serving",
     Meaning.POOL_IS_FULL: (
         "the application's connection pool has no connection left; raise its "
         "max_connections, or give it a timeout to wait for one"
@@ -70,35 +67,6 @@ class IntegrityConflict(Exception):  # noqa: N818  named after the driver's erro
         self.is_duplicate = is_duplicate
 
 
-def meaning_of(
-    error: BaseException | None,
-    *,
-    codes: Mapping[Meaning, tuple[int | str, ...]],
-    texts: Mapping[str, Meaning],
-) -> Meaning:
-    """Return what an error means by its code, its class or else its text.
-
-    ``codes`` are SQLSTATEs and error numbers, ``texts`` parts of what the driver says.
-    """
-    if error is None:
-        return Meaning.UNKNOWN
-    error = _driver_error(error)
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-    given = {getattr(error, "sqlstate", None), getattr(error, "pgcode", None), number} - {None}
-    names = [kind.__name__ for kind in type(error).__mro__]
-    found = [meaning for meaning in codes if not given.isdisjoint(codes[meaning])]
-    found += [_BY_CLASS[name] for name in names if name in _BY_CLASS]
-    if not given:
-        found += [texts[part] for part in texts if part in str(error)]
-    if found[:2] == [Meaning.REFUSED_ROW, Meaning.DUPLICATE]:
-        return Meaning.DUPLICATE
-    # What the drivers make of a socket's time-out.
-    is_timeout = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
-    if is_timeout and found in ([], [Meaning.CONNECTION_LOST]):
-        return Meaning.TIMED_OUT
-    return found[0] if found else Meaning.UNKNOWN
-
-
 def translate(error: BaseException, meaning: Meaning) -> Exception:
     """Return the error of ours that a driver's stands for.
 
@@ -119,7 +87,7 @@ def translate(error: BaseException, meaning: Meaning) -> Exception:
 
 def _refusal(error: BaseException) -> str:
     """Return what a driver says of a refused row, without the row."""
-    error = _driver_error(error)
+    error = driver_error(error)
     message = getattr(getattr(error, "diag", None), "message_primary", None)
     if message:  # PostgreSQL: the row is in the detail
         return str(message)
@@ -129,7 +97,7 @@ def _refusal(error: BaseException) -> str:
     return f"duplicate entry for key {key}" if is_duplicate else text
 
 
-def _driver_error(error: BaseException) -> BaseException:
+def driver_error(error: BaseException) -> BaseException:
     """Return the driver's own error where Peewee has put one of its own before it."""
     while isinstance(error, peewee.PeeweeException):
         inner: Any = error.__cause__ or error.__context__

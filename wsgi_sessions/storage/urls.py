@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from importlib import import_module
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,13 +72,9 @@ def _open_sqlite(_: str, rest: str) -> peewee.Database:
     name = rest[3:] or ":memory:"
     if "\0" in name:
         raise ConfigurationError("the database URL has a zero byte in the name of its file")
-    is_memory = name == ":memory:"
-    return (SqliteDatabase if is_memory else peewee.SqliteDatabase)(
-        name,
-        pragmas=_SQLITE_PRAGMAS,
-        check_same_thread=False,
-        timeout=DEFAULT_TIMEOUT_MS / 1000,
-    )
+    kind = SqliteDatabase if name == ":memory:" else peewee.SqliteDatabase
+    seconds = DEFAULT_TIMEOUT_MS / 1000
+    return kind(name, pragmas=_SQLITE_PRAGMAS, check_same_thread=False, timeout=seconds)
 
 
 class SqliteDatabase(peewee.SqliteDatabase):  # shown by its name, as one of a file is
@@ -113,26 +107,43 @@ def _is_closed(connection: sqlite3.Connection) -> bool:
 # Servers
 
 
-@dataclass(frozen=True, slots=True)
-class _Driver:
-    """What a URL becomes for one driver; ``defaults`` hold where the URL says nothing else."""
+def _open_postgres(scheme: str, rest: str) -> peewee.Database:
+    with _refusing(scheme, extra="postgres"):
+        import psycopg
 
-    module: str
-    extra: str
-    peewee_scheme: str
-    known_options: Callable[[Any], set[str]]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+        database = _parse(f"psycopg3:{rest}")
+    # What psycopg does not know itself it hands on to libpq.
+    of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    _check_options(database, of_libpq | signature(psycopg.connect).parameters.keys())
+    database.connect_params = {
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        **database.connect_params,
+    }
+    return database
 
 
-def _open_server(driver: _Driver, scheme: str, rest: str) -> peewee.Database:
+def _open_mysql(scheme: str, rest: str) -> peewee.Database:
+    with _refusing(scheme, extra="mysql"):
+        import pymysql
+
+        database = _parse(f"mysql:{rest}", charset="utf8mb4")
+    _check_options(database, signature(pymysql.Connection.__init__).parameters.keys())
+    return database
+
+
+@contextmanager
+def _refusing(scheme: str, *, extra: str) -> Iterator[None]:
+    """Raise ``ConfigurationError`` where a driver is missing, or a URL is not as it has to be."""
     try:
-        module = import_module(driver.module)
-        database = _parse(f"{driver.peewee_scheme}:{rest}", driver)
+        yield
     except ImportError as error:
         raise ConfigurationError(
             f"the driver for {scheme} databases is missing; "
-            f'install it with: pip install "wsgi-sessions[{driver.extra}]"'
+            f'install it with: pip install "wsgi-sessions[{extra}]"'
         ) from error
     except (RuntimeError, ValueError):
         # What the parser says holds pieces of the URL.
@@ -140,60 +151,35 @@ def _open_server(driver: _Driver, scheme: str, rest: str) -> peewee.Database:
             f"the {scheme} URL can't be read; give it as {scheme}://user@host:port/name, "
             "with %40 for @, %2F for / and %3A for : in user and password"
         ) from None
-    for name in database.connect_params.keys() - driver.known_options(module):
-        raise ConfigurationError(
-            f"the database URL has the option {name!r}, which its driver does not know; write "
-            "it as the driver's documentation does, or leave it out"
-        )
-    return database
 
 
-def _parse(url: str, driver: _Driver) -> peewee.Database:
+def _parse(url: str, **options: Any) -> peewee.Database:
     from playhouse.db_url import connect as database_from_url  # it loads every driver
 
     if "@" in urlsplit(url).path:
         raise ValueError("a slash in the password has cut the URL in two")
     database: peewee.Database = database_from_url(
-        url, unquote_user=True, unquote_password=True, **driver.options
+        url, unquote_user=True, unquote_password=True, **options
     )
     params = database.connect_params
     if "passwd" in params:
         # The older name of it, which PyMySQL warns of.
         params["password"] = params.pop("passwd")
-    database.connect_params = {"connect_timeout": _CONNECT_SECONDS, **driver.defaults, **params}
+    params.setdefault("connect_timeout", _CONNECT_SECONDS)
     return database
 
 
-def _options_of_psycopg(psycopg: Any) -> set[str]:
-    """Return what ``connect`` takes: it hands on what libpq knows."""
-    of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
-    return of_libpq | set(signature(psycopg.connect).parameters)
+def _check_options(database: peewee.Database, known: Set[str]) -> None:
+    for name in database.connect_params.keys() - known:
+        raise ConfigurationError(
+            f"the database URL has the option {name!r}, which its driver does not know; write "
+            "it as the driver's documentation does, or leave it out"
+        )
 
-
-_POSTGRES = _Driver(
-    module="psycopg",
-    extra="postgres",
-    peewee_scheme="psycopg3",
-    known_options=_options_of_psycopg,
-    defaults={
-        "keepalives": 1,
-        "keepalives_idle": 30,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
-    },
-)
-_MYSQL = _Driver(
-    module="pymysql",
-    extra="mysql",
-    peewee_scheme="mysql",
-    known_options=lambda pymysql: set(signature(pymysql.Connection.__init__).parameters),
-    options={"charset": "utf8mb4"},
-)
 
 SCHEMES: dict[str, Callable[[str, str], peewee.Database]] = {
     "sqlite": _open_sqlite,
-    **dict.fromkeys(("postgres", "postgresql", "psycopg3"), partial(_open_server, _POSTGRES)),
-    **dict.fromkeys(("mysql", "mariadb"), partial(_open_server, _MYSQL)),
+    **dict.fromkeys(("postgres", "postgresql", "psycopg3"), _open_postgres),
+    **dict.fromkeys(("mysql", "mariadb"), _open_mysql),
 }
 """What opens a database, by the scheme of its URL and what follows the colon."""

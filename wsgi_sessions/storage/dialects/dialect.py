@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
-from ..driver_errors import Meaning, meaning_of, translate
+from ..driver_errors import BY_CLASS, Meaning, driver_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,12 +133,25 @@ class Dialect(ABC):
         return tuple(errors)
 
     def meaning_of(self, error: BaseException | None) -> Meaning:
-        """Return what an error of a driver means."""
-        return meaning_of(error, codes=self.codes, texts=self.texts)
-
-    def translate(self, error: BaseException) -> Exception:
-        """Return the error of ours that a driver's stands for."""
-        return translate(error, self.meaning_of(error))
+        """Return what an error of a driver means by its code, its class or else its text."""
+        if error is None:
+            return Meaning.UNKNOWN
+        error = driver_error(error)
+        number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+        given = {getattr(error, "sqlstate", None), getattr(error, "pgcode", None), number} - {None}
+        found = [meaning for meaning, codes in self.codes.items() if not given.isdisjoint(codes)]
+        found += [
+            BY_CLASS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in BY_CLASS
+        ]
+        if not given:
+            found += [meaning for part, meaning in self.texts.items() if part in str(error)]
+        if found[:2] == [Meaning.REFUSED_ROW, Meaning.DUPLICATE]:
+            return Meaning.DUPLICATE
+        # What the drivers make of a socket's time-out.
+        is_timeout = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+        if is_timeout and found in ([], [Meaning.CONNECTION_LOST]):
+            return Meaning.TIMED_OUT
+        return found[0] if found else Meaning.UNKNOWN
 
     # Queries
 
