@@ -139,7 +139,7 @@ def test_operations_are_named_for_clients(document: Any) -> None:
 
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in names)
-    assert document["paths"]["/get-session"]["get"]["operationId"] == "getSession"
+    assert {"signUpEmail", "getSession", "revokeOtherSessions", "getOpenApi"} <= set(names)
     assert all(re.fullmatch(r"[A-Z].*[^.]", one["summary"]) for one in operations)
 
 
