@@ -14,12 +14,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from ..config.parts import PasswordConfig
-from ..errors import (
-    InvalidValueError,
-    PasswordTooLongError,
-    PasswordTooShortError,
-    ServerBusyError,
-)
+from ..errors import InvalidValueError, PasswordTooLongError, PasswordTooShortError, ServerBusyError
 from ..fork_safety import notice_fork, renew_locks_in_child
 
 # The time to normalise grows with the square of the length. At most four code points become one

@@ -82,12 +82,7 @@ class SocialAccounts:
         return user
 
     def _find_user(
-        self,
-        provider: SocialProvider,
-        claims: IdentityClaims,
-        *,
-        now_ms: int,
-        address: str | None,
+        self, provider: SocialProvider, claims: IdentityClaims, *, now_ms: int, address: str | None
     ) -> UserRecord | None:
         """Return who signed in like this before, or who may do so from now on."""
         user = self._store.accounts.find_user(provider.name, claims.subject)
@@ -152,10 +147,7 @@ class SocialAccounts:
                 raise
             return found
         self._events.emit(
-            "user_created",
-            user_id=user.id,
-            address=address,
-            details={"provider": provider.name},
+            "user_created", user_id=user.id, address=address, details={"provider": provider.name}
         )
         return user
 
@@ -181,7 +173,5 @@ class SocialAccounts:
 
     def _report_failure(self, provider: SocialProvider, cause: str, address: str | None) -> None:
         self._events.emit(
-            "sign_in_failed",
-            address=address,
-            details={"cause": cause, "provider": provider.name},
+            "sign_in_failed", address=address, details={"cause": cause, "provider": provider.name}
         )

@@ -39,10 +39,7 @@ class Outages:
             return
         self.is_away = True
         self._began_ms = monotonic_ms()
-        logger.error(
-            "%s; what needs it is answered 503 until it does",
-            self.explain(error),
-        )
+        logger.error("%s; what needs it is answered 503 until it does", self.explain(error))
 
     def end(self) -> None:
         """Log that the database answers again."""
