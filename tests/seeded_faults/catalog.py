@@ -536,14 +536,14 @@ FAULTS = (
     Fault(
         "the window ends a moment early",
         "config/relations.py",
-        "_WINDOW_IN_GRACES * config.rotation_grace_ms)",
-        "_WINDOW_IN_GRACES * config.rotation_grace_ms - 1)",
+        '"rotation_window_ms", window_ms)',
+        '"rotation_window_ms", window_ms - 1)',
     ),
     Fault(
         "the window ends a moment late",
         "config/relations.py",
-        "_WINDOW_IN_GRACES * config.rotation_grace_ms)",
-        "_WINDOW_IN_GRACES * config.rotation_grace_ms + 1)",
+        '"rotation_window_ms", window_ms)',
+        '"rotation_window_ms", window_ms + 1)',
     ),
     Fault(
         "the token that counts does not settle itself",

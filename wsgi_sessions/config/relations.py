@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -52,115 +51,75 @@ def check_relations(config: SessionConfig) -> None:
 def fill_in(config: SessionConfig) -> None:
     """Give what was None the value that follows from the other settings, and check all of it.
 
-    Only for a configuration that is being made. Raises ``ConfigurationError`` with the remedy.
+    Only for a configuration that is being made. Where nothing was said of rotation and a
+    session's life is too short for it, tokens are not rotated: a shorter grace would sign people
+    out whose answers are slower. Raises ``ConfigurationError`` with the remedy.
     """
-    times = _find_rotation_times(config)
+    grace_ms = config.rotation_grace_ms
+    window_ms = _WINDOW_IN_GRACES * grace_ms
+    given_upload_ms = None if config.upload_grace is None else config.upload_grace_ms
+    interval_ms = config.rotation_interval_ms
+    if config.rotation_interval is None:
+        interval_ms = max(config.update_age_ms, _MIN_INTERVAL_MS)
+    if given_upload_ms is not None and given_upload_ms < window_ms:
+        raise ConfigurationError(
+            f"upload_grace is {_say(given_upload_ms)} but must be at least three times "
+            f"rotation_grace, which is {_say(grace_ms)}, or a long upload would be taken for a "
+            "shorter time than any other request; raise upload_grace or lower rotation_grace"
+        )
+    short_ms = min(interval_ms, config.short_expires_in_ms // 2)
+    is_short_rotated = max(window_ms, given_upload_ms or 0) < short_ms - 2 * grace_ms
+    refreshable_ms = config.expires_in_ms - config.update_age_ms
+    # Less than the bounds that are checked below, in whole seconds.
+    shortest_ms = short_ms if is_short_rotated else interval_ms
+    left_ms = min(shortest_ms - 2 * grace_ms, refreshable_ms - 3 * grace_ms)
+    left_ms = (left_ms - 1) // 1000 * 1000
+    if config.rotate_tokens is False:
+        left_ms = _UPLOAD_GRACE_MS
+    upload_grace_ms = given_upload_ms or max(window_ms, min(_UPLOAD_GRACE_MS, left_ms))
+    notes: list[str] = []
+    rotates = config.rotate_tokens is not False
+    if rotates:
+        try:
+            _check_rotation(config, interval_ms=interval_ms, upload_grace_ms=upload_grace_ms)
+        except ConfigurationError:
+            given = (config.rotate_tokens, config.rotation_interval, config.upload_grace)
+            if given != (None, None, None) or grace_ms != _DEFAULT_GRACE_MS:
+                raise
+            rotates = False
+            notes.append(
+                f"sessions live {config.expires_in} and are refreshed after {config.update_age}, "
+                "which leaves no time to rotate their tokens safely with a rotation_grace of "
+                f"{_say(grace_ms)}, so they are not rotated; raise expires_in, or set "
+                "rotation_interval and rotation_grace, or rotate_tokens=False to say that you know"
+            )
+    if rotates:
+        if config.clock_difference is not None and config.clock_difference_ms > grace_ms:
+            raise ConfigurationError(
+                f"clock_difference is {config.clock_difference} but must not be more than "
+                f"rotation_grace, which is {config.rotation_grace}, or a token could be a replay "
+                "by one server's clock and the newest by another's; lower clock_difference or "
+                "raise rotation_grace"
+            )
+        notes += _notes(config, interval_ms=interval_ms, is_short_rotated=is_short_rotated)
     follows = {
-        "rotate_tokens": times.rotate_tokens,
-        "rotation_interval": timedelta(milliseconds=times.interval_ms),
-        "upload_grace": timedelta(milliseconds=times.upload_grace_ms),
-        "clock_difference": timedelta(milliseconds=config.rotation_grace_ms) / 2,
+        "rotate_tokens": rotates,
+        "rotation_interval": timedelta(milliseconds=interval_ms),
+        "upload_grace": timedelta(milliseconds=upload_grace_ms),
+        "clock_difference": timedelta(milliseconds=grace_ms) / 2,
     }
     filled_in = {name: follows[name] for name in follows if getattr(config, name) is None}
     for name, value in filled_in.items():
         put(config, name, value)
     put(config, "_filled_in", filled_in)
-    put(config, "short_rotation_interval_ms", times.short_interval_ms)
-    put(config, "rotation_window_ms", _WINDOW_IN_GRACES * config.rotation_grace_ms)
-    put(config, "rotation_notes", times.notes)
+    put(config, "short_rotation_interval_ms", short_ms if rotates and is_short_rotated else None)
+    put(config, "rotation_window_ms", window_ms)
+    put(config, "rotation_notes", tuple(notes))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RotationTimes:
-    """What follows from the settings of rotation; ``notes`` is what the log should say once."""
-
-    rotate_tokens: bool
-    interval_ms: int
-    short_interval_ms: int | None = None
-    """Of a session that is not remembered; None: it lives too briefly to be rotated."""
-    upload_grace_ms: int
-    notes: tuple[str, ...] = ()
-
-
-def _find_rotation_times(config: SessionConfig) -> _RotationTimes:
-    """Return what the settings of rotation are, those included that were not given (None).
-
-    Where nothing was said of rotation and a session's life is too short for it, tokens are not
-    rotated: a shorter grace would sign people out whose answers are slower.
-    """
+def _check_rotation(config: SessionConfig, *, interval_ms: int, upload_grace_ms: int) -> None:
     grace_ms = config.rotation_grace_ms
-    window_ms = _WINDOW_IN_GRACES * grace_ms
-    upload_grace_ms = None if config.upload_grace is None else config.upload_grace_ms
-    interval_ms = config.rotation_interval_ms
-    if config.rotation_interval is None:
-        interval_ms = max(config.update_age_ms, _MIN_INTERVAL_MS)
-    if upload_grace_ms is not None and upload_grace_ms < window_ms:
-        raise ConfigurationError(
-            f"upload_grace is {_say(upload_grace_ms)} but must be at least three times "
-            f"rotation_grace, which is {_say(grace_ms)}, or a long upload would be taken for a "
-            "shorter time than any other request; raise upload_grace or lower rotation_grace"
-        )
-    if config.rotate_tokens is False:
-        kept_ms = max(window_ms, _UPLOAD_GRACE_MS) if upload_grace_ms is None else upload_grace_ms
-        return _RotationTimes(rotate_tokens=False, interval_ms=interval_ms, upload_grace_ms=kept_ms)
-
     refreshable_ms = config.expires_in_ms - config.update_age_ms
-    short_ms = min(interval_ms, config.short_expires_in_ms // 2)
-    is_short_rotated = max(window_ms, upload_grace_ms or 0) < short_ms - 2 * grace_ms
-    if upload_grace_ms is None:
-        shortest_ms = short_ms if is_short_rotated else interval_ms
-        left_ms = min(shortest_ms - 2 * grace_ms, refreshable_ms - 3 * grace_ms)
-        # Less than the bound, in whole seconds.
-        left_ms = (left_ms - 1) // 1000 * 1000
-        upload_grace_ms = max(window_ms, min(_UPLOAD_GRACE_MS, left_ms))
-    try:
-        _check(
-            grace_ms=grace_ms,
-            interval_ms=interval_ms,
-            upload_grace_ms=upload_grace_ms,
-            refreshable_ms=refreshable_ms,
-        )
-    except ConfigurationError:
-        given = (config.rotate_tokens, config.rotation_interval, config.upload_grace)
-        if given != (None, None, None) or grace_ms != _DEFAULT_GRACE_MS:
-            raise
-        note = (
-            f"sessions live {config.expires_in} and are refreshed after {config.update_age}, "
-            "which leaves no time to rotate their tokens safely with a rotation_grace of "
-            f"{_say(grace_ms)}, so they are not rotated; raise expires_in, or set "
-            "rotation_interval and rotation_grace, or rotate_tokens=False to say that you know"
-        )
-        return _RotationTimes(
-            rotate_tokens=False,
-            interval_ms=interval_ms,
-            upload_grace_ms=upload_grace_ms,
-            notes=(note,),
-        )
-    if config.clock_difference is not None and config.clock_difference_ms > grace_ms:
-        raise ConfigurationError(
-            f"clock_difference is {config.clock_difference} but must not be more than "
-            f"rotation_grace, which is {config.rotation_grace}, or a token could be a replay "
-            "by one server's clock and the newest by another's; lower clock_difference or "
-            "raise rotation_grace"
-        )
-    absolute_ms = config.absolute_timeout_ms or config.expires_in_ms
-    return _RotationTimes(
-        rotate_tokens=True,
-        interval_ms=interval_ms,
-        short_interval_ms=short_ms if is_short_rotated else None,
-        upload_grace_ms=upload_grace_ms,
-        notes=tuple(
-            _notes(
-                grace_ms=grace_ms,
-                interval_ms=interval_ms,
-                lifetime_ms=min(config.expires_in_ms, absolute_ms),
-                short_expires_in_ms=None if is_short_rotated else config.short_expires_in_ms,
-            )
-        ),
-    )
-
-
-def _check(*, grace_ms: int, interval_ms: int, upload_grace_ms: int, refreshable_ms: int) -> None:
     if 5 * grace_ms >= interval_ms:
         raise ConfigurationError(
             f"rotation_grace is {_say(grace_ms)} but five of it must be less than "
@@ -184,9 +143,9 @@ def _check(*, grace_ms: int, interval_ms: int, upload_grace_ms: int, refreshable
         )
 
 
-def _notes(
-    *, grace_ms: int, interval_ms: int, lifetime_ms: int, short_expires_in_ms: int | None
-) -> list[str]:
+def _notes(config: SessionConfig, *, interval_ms: int, is_short_rotated: bool) -> list[str]:
+    grace_ms = config.rotation_grace_ms
+    lifetime_ms = min(config.expires_in_ms, config.absolute_timeout_ms or config.expires_in_ms)
     notes = []
     if grace_ms < _MIN_SAFE_GRACE_MS:
         notes.append(
@@ -200,9 +159,9 @@ def _notes(
             "many tokens are never rotated, and a stolen one is good as long as the session; "
             "lower rotation_interval"
         )
-    if short_expires_in_ms is not None:
+    if not is_short_rotated:
         notes.append(
-            f"short_expires_in is {_say(short_expires_in_ms)}, which leaves no time to rotate "
+            f"short_expires_in is {config.short_expires_in}, which leaves no time to rotate "
             "the tokens of sessions that are not remembered, so they are not rotated; raise "
             "short_expires_in or lower rotation_grace and upload_grace"
         )
