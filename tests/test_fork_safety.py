@@ -49,8 +49,8 @@ HOLDERS: dict[str, tuple[Callable[[SessionManager], Any], Callable[[SessionManag
     "feed": (lambda m: m.parts.feed._lock, lambda m: m.parts.feed.current() is not None),
     "purger": (lambda m: m.parts.purger._lock, lambda m: purge(m)),
     "passwords": (
-        lambda m: m.parts.accounts._hasher._place(),
-        lambda m: m.parts.accounts._hasher.hash("correct horse"),
+        lambda m: m.parts.accounts.hasher._place(),
+        lambda m: m.parts.accounts.hasher.hash("correct horse"),
     ),
     "throttle": (
         lambda m: m.parts.accounts._throttle._lock,

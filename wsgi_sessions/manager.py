@@ -280,11 +280,11 @@ class SessionManager:
         accounts, now_ms = self.parts.accounts, self.parts.clock.now_ms()
         reason = EndReason.PASSWORD_CHANGED
         replaced = replace(Replaced.of(replaces), reason=reason)
-        accounts.check_new_password(new_password)
+        accounts.hasher.check_length(new_password)
         checked = accounts.confirm_password(
             user_id, password=current_password, now_ms=now_ms, address=facts.address
         )
-        new_hash = accounts.hash_new_password(new_password)
+        new_hash = accounts.hasher.hash(new_password)
 
         def change() -> CreatedSession:
             accounts.set_password(checked, new_hash, now_ms=now_ms)
@@ -300,7 +300,7 @@ class SessionManager:
             return created._replace(ended=ended + created.ended)
 
         created = self.parts.store.atomically(change)
-        accounts.report_password_changed(checked.user, address=facts.address)
+        self.events.emit("password_changed", user_id=checked.user.id, address=facts.address)
         return self._report_created(checked.user, created, facts=facts)
 
     def _create_session(

@@ -14,13 +14,14 @@ from uuid import UUID
 import peewee
 
 from wsgi_sessions.accounts.passwords import PasswordHasher
-from wsgi_sessions.accounts.service import CREDENTIAL, normalize_email
+from wsgi_sessions.accounts.service import normalize_email
 from wsgi_sessions.clock import ms_from_duration
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.records import Account, EndReason, RequestFacts, UserRecord
 from wsgi_sessions.sessions.policy import absolute_end_ms, first_expiry_ms
 from wsgi_sessions.sessions.session import Session, SignIn, User
 from wsgi_sessions.sessions.tokens import new_branch, new_id
+from wsgi_sessions.storage.accounts import CREDENTIAL
 
 from .browser.reasons import end_reason
 from .browser.user_agents import find_user_agent

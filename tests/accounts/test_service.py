@@ -49,9 +49,9 @@ class Desk:
     def __init__(self, config: SessionConfig | None = None, store: FakeStore | None = None) -> None:
         self.store = store or FakeStore()
         self.told: list[SessionEvent] = []
-        events = Events(new_clock())
-        events.subscribe(self.told.append)
-        self.service = AccountService(cast(Store, self.store), config or make_config(), events)
+        self.events = Events(new_clock())
+        self.events.subscribe(self.told.append)
+        self.service = AccountService(cast(Store, self.store), config or make_config(), self.events)
 
     def sign_up(self, **changes: Any) -> UserRecord:
         given = {"name": "Ada", "email": EMAIL, "password": PASSWORD, "now_ms": NOW}
@@ -85,18 +85,18 @@ class Desk:
         and_then: Callable[[UserRecord], UserRecord] = lambda user: user,
         **more: Any,
     ) -> UserRecord:
-        self.service.check_new_password(new_password)
+        self.service.hasher.check_length(new_password)
         checked = self.service.confirm_password(
             user_id, password=current_password, now_ms=NOW, **more
         )
-        new_hash = self.service.hash_new_password(new_password)
+        new_hash = self.service.hasher.hash(new_password)
 
         def set_password() -> UserRecord:
             self.service.set_password(checked, new_hash, now_ms=NOW)
             return and_then(checked.user)
 
         user = self.store.atomically(set_password)
-        self.service.report_password_changed(user)
+        self.events.emit("password_changed", user_id=user.id)
         return user
 
     @property
@@ -369,7 +369,7 @@ def test_sign_in_gives_up_when_the_password_never_stands_still(
     def hash_anew(checked: CheckedPassword) -> bool:
         manager.parts.store.accounts.set_password_hash(
             user.id,
-            accounts.hash_new_password(PASSWORD),
+            accounts.hasher.hash(PASSWORD),
             expected_hash=checked.password_hash,
             now_ms=NOW,
         )

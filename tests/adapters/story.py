@@ -137,7 +137,7 @@ class Story:
     def test_a_server_that_hashes_for_too_many_is_told_to_be_busy(
         self, site: Site, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        hasher = manager.parts.accounts._hasher
+        hasher = manager.parts.accounts.hasher
         with monkeypatch.context() as patch:
             patch.setattr(hasher, "_queue", threading.BoundedSemaphore(1))
             with hasher._place():

@@ -122,7 +122,7 @@ def without_its_database(scene: Scene, path: str) -> Answer:
 
 def while_others_hash(scene: Scene, path: str) -> Answer:
     client = scene.user()
-    monkeypatch, hasher = scene.monkeypatch, client.manager.parts.accounts._hasher
+    monkeypatch, hasher = scene.monkeypatch, client.manager.parts.accounts.hasher
     monkeypatch.setattr(hasher, "_queue", threading.BoundedSemaphore(1))
     with hasher._place():
         return scene.sound_call(path, client)

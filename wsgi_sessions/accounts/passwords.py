@@ -116,11 +116,8 @@ class PasswordHasher:
         """Return a password in NFKC; ``PasswordTooLongError`` before any work on a long text."""
         text = _check_text(password)
         most = self._config.max_length
-        if len(text) > min(most * _MAX_COMPOSED_CHARACTERS, most + _MAX_EXTRA_CHARACTERS):
-            raise PasswordTooLongError(
-                f"the password has {len(text)} characters; at most {most} are taken"
-            )
-        text = unicodedata.normalize("NFKC", text)
+        if len(text) <= min(most * _MAX_COMPOSED_CHARACTERS, most + _MAX_EXTRA_CHARACTERS):
+            text = unicodedata.normalize("NFKC", text)
         if len(text) > most:
             raise PasswordTooLongError(
                 f"the password has {len(text)} characters; at most {most} are taken"

@@ -17,12 +17,10 @@ from ..errors import (
 from ..events import Events
 from ..records import UNSET, Account, Unset, UserRecord
 from ..sessions.tokens import new_id
+from ..storage.accounts import CREDENTIAL
 from ..storage.store import Store
 from .passwords import PasswordHasher
 from .throttle import Throttle
-
-CREDENTIAL = "credential"
-"""The ``provider_id`` of an account that has a password."""
 
 MAX_PASSWORD_CHECKS = 3
 """How often a sign-in checks a password that others change meanwhile."""
@@ -47,7 +45,7 @@ class AccountService:
         self._store = store
         self._config = config
         self._events = events
-        self._hasher = PasswordHasher(config.password)
+        self.hasher = PasswordHasher(config.password)
         self._throttle = Throttle(
             store, config.throttle, clock_difference_ms=config.clock_difference_ms
         )
@@ -71,10 +69,10 @@ class AccountService:
         if image is not None:
             check_text("image", image, max_length=MAX_IMAGE_LENGTH)
         email = normalize_email(email)
-        self._hasher.check_length(password)
+        self.hasher.check_length(password)
         self._count_try(email, now_ms=now_ms, address=address)
         # Before the database is asked, so that a known address takes as long as an unknown one.
-        password_hash = self._hasher.hash(password)
+        password_hash = self.hasher.hash(password)
         user = UserRecord(new_id(), email, False, name, image, now_ms, now_ms)
         account = Account(new_id(), user.id, CREDENTIAL, str(user.id), password_hash)
         user = self._store.insert_user(user, account)
@@ -112,7 +110,7 @@ class AccountService:
         Raises ``InvalidEmailError``, ``InvalidValueError`` or ``TooManyTriesError``.
         """
         email = normalize_email(email)
-        self._hasher.check_text(password)
+        self.hasher.check_text(password)
         self._count_try(email, now_ms=now_ms, address=address)
         return email
 
@@ -126,13 +124,12 @@ class AccountService:
         where the configuration asks for a verified address.
         """
         user, account = self._find_credential(email)
-        password_hash = None if account is None else account.password_hash
-        is_right = self._hasher.verify(password_hash, password)
-        if user is None or password_hash is None or not is_right:
+        password_hash = self._verify(account, password)
+        if user is None or password_hash is None:
             self._report_failure(user, "wrong_password" if user else "unknown_user", address)
             raise InvalidCredentialsError("e-mail address and password do not belong together")
-        if self._hasher.needs_rehash(password_hash):
-            new_hash = self._hasher.hash(password)
+        if self.hasher.needs_rehash(password_hash):
+            new_hash = self.hasher.hash(password)
             # Fails if the password was changed meanwhile, as it should.
             if self._store.accounts.set_password_hash(
                 user.id, new_hash, expected_hash=password_hash, now_ms=now_ms
@@ -162,25 +159,15 @@ class AccountService:
         Raises ``InvalidPasswordError``, ``InvalidValueError``, ``TooManyTriesError`` or
         ``ServerBusyError``.
         """
-        self._hasher.check_text(password)
+        self.hasher.check_text(password)
         user = self._store.users.find(user_id)
         # The same counter as at sign-in, or a stolen session would give more tries.
         self._count_try(_name_to_count_by(user_id, user), now_ms=now_ms, address=address)
-        account = self._store.accounts.find_credential(user_id)
-        password_hash = None if account is None else account.password_hash
-        is_right = self._hasher.verify(password_hash, password)
-        if user is None or password_hash is None or not is_right:
+        password_hash = self._verify(self._store.accounts.find_credential(user_id), password)
+        if user is None or password_hash is None:
             self._report_failure(user, "wrong_password", address)
             raise InvalidPasswordError("the current password is another one")
         return CheckedPassword(user, password_hash)
-
-    def hash_new_password(self, password: str) -> str:
-        """Return the hash of a new password, whose length was checked."""
-        return self._hasher.hash(password)
-
-    def check_new_password(self, password: object) -> None:
-        """Raise ``PasswordTooShortError``, ``PasswordTooLongError`` or ``InvalidValueError``."""
-        self._hasher.check_length(password)
 
     def set_password(self, checked: CheckedPassword, new_hash: str, *, now_ms: int) -> None:
         """Lock the user and replace a checked password; called in a transaction.
@@ -194,9 +181,10 @@ class AccountService:
         ):
             raise InvalidPasswordError("the password was changed by somebody else meanwhile")
 
-    def report_password_changed(self, user: UserRecord, *, address: str | None = None) -> None:
-        """Report a new password, once it is committed."""
-        self._events.emit("password_changed", user_id=user.id, address=address)
+    def _verify(self, account: Account | None, password: str) -> str | None:
+        """Return the stored hash if this is its password; without one after the same work."""
+        password_hash = None if account is None else account.password_hash
+        return password_hash if self.hasher.verify(password_hash, password) else None
 
     def _find_credential(self, email: str) -> tuple[UserRecord, Account] | tuple[None, None]:
         found = self._store.accounts.find_credential_by_email(email)
