@@ -520,6 +520,24 @@ class TestEvents:
         assert [event.name for event in events] == ["user_created", "session_created"]
         assert events[0].at.tzinfo is not None
 
+    def test_a_new_password_is_reported_once_it_is_stored(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+        events: list[SessionEvent] = []
+        manager.events.subscribe(events.append)
+        with pytest.raises(InvalidPasswordError):
+            manager.change_password(
+                made.user.id, current_password="wrong horse", new_password="another horse"
+            )
+        refused = [event.name for event in events]
+        manager.change_password(
+            made.user.id, current_password=PASSWORD, new_password="another horse"
+        )
+
+        assert "password_changed" not in refused
+        assert [event.user_id for event in events if event.name == "password_changed"] == [
+            made.user.id
+        ]
+
     def test_failing_listener_fails_nothing_and_is_logged(
         self, manager: SessionManager, caplog: pytest.LogCaptureFixture
     ) -> None:
