@@ -77,11 +77,11 @@ def environ_page() -> str:
 ERRORS_INTRO = """\
 # Errors
 
-Everything that this library raises on purpose is a `WsgiSessionsError`. Import the classes from `wsgi_sessions`.
+Every error on this page is a `WsgiSessionsError`. Import the classes from `wsgi_sessions`. A wrong call raises Python's own errors, too: `LookupError` for an unknown user id or an environ without a session, `TypeError` and `ValueError` for a wrong argument.
 
 ## Answered to clients
 
-An `AnswerableError` that your application lets through becomes the answer of the request, with the same code and status in a plain WSGI application, in the JSON API, on the sessions page and in every framework adapter. All but `StoreUnavailableError` are a `RefusedError`, so one `except RefusedError` is enough for a form. A client that asks for JSON gets `{"code": "…", "message": "…"}`, anybody else a line of text, or the framework's own error page.
+An `AnswerableError` that your application lets through becomes the answer of the request, with the same code and status in a plain WSGI application, in the JSON API, on the sessions page and in every framework adapter. All but `StoreUnavailableError` are a `RefusedError`, so one `except RefusedError` is enough for a form. A client that asks for JSON gets `{"code": "…", "message": "…"}`, any other client a line of text, or the framework's own error page.
 
 """
 ERRORS_OWN = """
@@ -98,7 +98,7 @@ class CartIsEmptyError(RefusedError):
 
 ## Raised by the JSON API alone
 
-They are of use to clients; an application never meets them, but for `InvalidOriginError` and `MissingOriginError`, which `check_form_origin` of `wsgi_sessions.adapters` raises.
+Clients get these answers. An application meets only two of them: `check_form_origin` of `wsgi_sessions.adapters` raises `InvalidOriginError` and `MissingOriginError`.
 
 """
 ERRORS_OTHERS = """
