@@ -216,7 +216,6 @@ class Change(NamedTuple):
     """Another instant only where a clock was ahead when it was written."""
 
     def applied_to(self, record: SessionRecord) -> SessionRecord:
-        """Return the row as it is once this is written."""
         values = self._asdict()
         del values["may_fail"]
         return record._replace(**values)

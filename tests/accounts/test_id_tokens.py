@@ -548,7 +548,7 @@ def test_a_request_that_waited_for_anothers_fetch_takes_its_answer(
     arrived_at_ms = clock.now_ms()
     clock.advance(seconds=1)
     verify(issuer.id_token("ada"))
-    assert verify.keys.find("made-up", now_ms=arrived_at_ms).keys == []
+    assert verify.keys.find("made-up", now_ms=arrived_at_ms).keys == ()
     assert keys_requested(issuer) == 1
 
 

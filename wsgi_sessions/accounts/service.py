@@ -39,8 +39,6 @@ class CheckedPassword:
 
 
 class AccountService:
-    """Users and their passwords in one database."""
-
     def __init__(self, store: Store, config: SessionConfig, events: Events) -> None:
         self._store = store
         self._config = config

@@ -27,8 +27,6 @@ from .service import normalize_email
 
 
 class SocialAccounts:
-    """The users of one database whom providers vouch for."""
-
     def __init__(self, store: Store, config: SessionConfig, events: Events, clock: Clock) -> None:
         self._store = store
         self._config = config
@@ -39,7 +37,6 @@ class SocialAccounts:
         }
 
     def find_provider(self, name: str) -> SocialProvider:
-        """Return a provider by its name, or raise ``ProviderNotFoundError``."""
         provider = self._providers.get(name) if isinstance(name, str) else None
         if provider is None:
             raise ProviderNotFoundError("there is no such provider here")

@@ -20,8 +20,8 @@ from ..errors import AnswerableError, NotSignedInError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
 from ..transport.environ import get_request, get_session, get_user
-from ..wsgi.nesting import is_served, share_session
 from ..wsgi.refusals import Refusal, refusal_of
+from ..wsgi.request import is_served, share_session
 from .views import is_program, safe_next
 
 if TYPE_CHECKING:

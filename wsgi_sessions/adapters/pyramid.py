@@ -23,8 +23,8 @@ from ..manager import SessionManager
 from ..middleware import SessionMiddleware
 from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
 from ..wsgi.arguments import check_manager
-from ..wsgi.nesting import is_served, share_session
 from ..wsgi.refusals import refusal_of
+from ..wsgi.request import is_served, share_session
 from .views import is_program
 
 if TYPE_CHECKING:

@@ -37,8 +37,6 @@ _MAX_QUERY_FIELDS = 50
 
 
 class JsonApi:
-    """The endpoints of one manager, served by ``SessionMiddleware`` beside the app."""
-
     path_setting: ClassVar[str] = "api_path"
 
     def __init__(self, manager: SessionManager) -> None:
@@ -57,7 +55,6 @@ class JsonApi:
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a call (PEP 3333)."""
         handle = get_request(environ)
         try:
             response = self._answer(environ, handle)
@@ -121,7 +118,6 @@ class _Response(Response):
     location_as_given: str | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer (PEP 3333)."""
         location = self.location_as_given
         if location is None or _redirects_by_itself(environ):
             plain: Iterable[bytes] = super().__call__(environ, start_response)

@@ -31,7 +31,6 @@ class Call:
     mount_path: str = ""
 
     def session_fields(self, session: Session) -> dict[str, Any]:
-        """Return a session as every answer shows it."""
         return session_fields(session, self.handle.manager.config.session_fields)
 
     def part(self, name: str) -> Call:
@@ -42,7 +41,6 @@ class Call:
         return replace(self, body=value)
 
     def text(self, name: str) -> str:
-        """Return a text field that must be there."""
         value = self.optional_text(name)
         if value is None:
             raise InvalidValueError(f"{name} is missing")

@@ -18,12 +18,10 @@ _TRUE_BY_DEFAULT: Schema = {"type": ["boolean", "null"], "default": True}
 
 
 def ref(name: str) -> Schema:
-    """Return a reference to a named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def body_schemas(config: SessionConfig) -> dict[str, Schema]:
-    """Return the schemas of request bodies, by the names that routes use."""
     least, most = config.password.min_length, config.password.max_length
     new_password = {**_TEXT, "minLength": least, "maxLength": most}
     password = {**_TEXT, "maxLength": most}
@@ -75,7 +73,6 @@ def body_schemas(config: SessionConfig) -> dict[str, Schema]:
 
 
 def answer_schemas(config: SessionConfig) -> dict[str, Schema]:
-    """Return the schemas of answers, by the names that routes use."""
     token = {**_TEXT_OR_NULL, "description": "The id of the session, null if none began."}
     return {
         "User": _closed(

@@ -18,12 +18,10 @@ JsonObject = dict[str, Any]
 
 
 def encode(value: object) -> bytes:
-    """Return a value as compact JSON in ASCII."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def user_fields(user: User) -> JsonObject:
-    """Return a user as the API shows them."""
     return {
         "id": str(user.id),
         "name": user.name,

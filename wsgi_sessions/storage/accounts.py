@@ -21,8 +21,6 @@ CREDENTIAL = "credential"
 
 @dataclass(eq=False)
 class AccountStore:
-    """The accounts of one database: each is one way for a user to sign in."""
-
     _runner: Runner
     _account: Any
     _columns: UserColumns
@@ -75,7 +73,6 @@ class AccountStore:
             return False
 
     def find_user(self, provider_id: str, account_id: str) -> UserRecord | None:
-        """Return the user whom an account belongs to, or None."""
         row = self._runner.read_row(self._find_user, provider_id=provider_id, account_id=account_id)
         if row is None:
             return None
@@ -111,7 +108,6 @@ class AccountStore:
         return next(((user, account) for user, account in found if account is not None), None)
 
     def find_credential(self, user_id: Any) -> Account | None:
-        """Return the account that holds a user's password, or None."""
         wanted = self._columns.key_or_null(user_id)
         row = self._runner.read_row(self._find_credential, user_id=wanted)
         return None if row is None else self._converted(Account._make(row))
@@ -132,7 +128,6 @@ class AccountStore:
         return self._runner.write(update, user_id=self._columns.key_or_null(user_id)) > 0
 
     def delete_all_of(self, user_id: Any) -> None:
-        """Delete a user's accounts."""
         self._runner.write(self._delete_all_of, user_id=self._columns.key_or_null(user_id))
 
     @compiled_once

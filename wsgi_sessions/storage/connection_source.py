@@ -59,7 +59,6 @@ class _ThreadState:
 
     process_id: int
     connection: Any = None
-    """The one it has taken."""
     is_atomic: bool = False
     """Whether it is in a block of ``atomically``, and whether that began the transaction:"""
     has_begun: bool = False
@@ -129,7 +128,6 @@ class ConnectionSource:
     # Taking a connection
 
     def close(self) -> None:
-        """Close the connections to a database of our own that are not in use."""
         if not self.is_owned:
             return
         if self.thread().connection is None and not self.database.is_closed():
@@ -213,7 +211,6 @@ class ConnectionSource:
                 self.database.close()
 
     def _open(self) -> PooledConnection:
-        """Open one more connection for the pool."""
         connection = self.dialect.connect(self.database)
         try:
             if self.database.server_version is None:

@@ -255,7 +255,6 @@ class Connections:
     # Before the first use
 
     def prepare(self, work: Work) -> None:
-        """Do this before the first use."""
         limit_ms = max(self.source.timeout_ms, _PREPARING_MS)
         with spending(limit_ms), self.connection(is_preparing=True):
             self.first_use.do(work)

@@ -45,7 +45,6 @@ class MetaStore:
         return self._runner.atomically(write)
 
     def replace(self, name: str, value: str) -> None:
-        """Keep a value under a name, whatever was there."""
         meta, dialect = self._meta, self._runner.dialect
         insert = meta.insert(name=name, value=value)
         replace = dialect.replace_on_conflict(insert, key=meta.name, column=meta.value)

@@ -40,7 +40,6 @@ class Models:
 
     @property
     def created_here(self) -> tuple[Any, ...]:
-        """The models whose tables are ours to create."""
         ours = (self.account, self.session, self.revocation, self.attempt, self.meta)
         return ours if self.has_own_user else (self.user, *ours)
 

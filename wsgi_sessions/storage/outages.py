@@ -25,8 +25,6 @@ _IN_SETTINGS = re.compile(
 
 
 class Outages:
-    """The times in which one manager's database does not answer."""
-
     def __init__(self, database: Any) -> None:
         self._database = database
         self._began_ms: int | None = None
@@ -42,7 +40,6 @@ class Outages:
         logger.error("%s; what needs it is answered 503 until it does", self.explain(error))
 
     def end(self) -> None:
-        """Log that the database answers again."""
         if not self.is_away:
             return
         self.is_away = False

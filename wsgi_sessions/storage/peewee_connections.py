@@ -88,7 +88,6 @@ class PeeweeConnections:
         return connection
 
     def drop(self) -> None:
-        """Close the thread's connection, whatever state it is in."""
         try:
             self._database.close()
         except Exception:

@@ -73,7 +73,6 @@ class Pool:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is any connection."""
         return bool(self._all)
 
     def take(self) -> PooledConnection:
@@ -98,13 +97,11 @@ class Pool:
             self.serve()
 
     def discard(self, entry: PooledConnection) -> None:
-        """Close a connection that is of no more use."""
         self._all.discard(entry)
         _close(entry)
         self._free_room()
 
     def close_idle(self) -> None:
-        """Close every connection that nobody uses."""
         with suppress(IndexError):
             while True:
                 self.discard(self.idle.pop())
@@ -154,7 +151,6 @@ class Pool:
         return True
 
     def serve(self) -> None:
-        """Give idle connections to those who wait."""
         # No look at ``idle`` before: who reads quickly takes from it without the lock.
         with self._lock, suppress(IndexError):
             while self.waiters:

@@ -28,8 +28,6 @@ class EndedSessions(NamedTuple):
 
 @dataclass(eq=False)
 class SessionEnds:
-    """Ends sessions of one database."""
-
     _runner: Runner
     _columns: SessionColumns
     _users: UserStore

@@ -38,8 +38,6 @@ Operations = Mapping[str, str | None]
 
 @dataclass(eq=False)
 class SessionStore:
-    """The sessions of one database."""
-
     _runner: Runner
     _columns: SessionColumns
     _users: UserStore
@@ -262,12 +260,10 @@ class SessionColumns:
 
     @property
     def is_of_user(self) -> Any:
-        """Of one user: ``user_id``."""
         return self.users.is_of_user(self.session.user_id)
 
     @property
     def is_live_row(self) -> Any:
-        """One session by its ``id``, unless it has ended."""
         return (self.session.id == slot("id")) & self.is_live
 
     @property
@@ -280,12 +276,10 @@ class SessionColumns:
 
 
 def session_fields(model: Any) -> dict[str, Any]:
-    """Return the fields of the session model by the names that ``SessionRecord`` gives them."""
     return {name: getattr(model, name.removesuffix("_ms")) for name in SessionRecord._fields}
 
 
 def judged_values(judged: SessionRecord) -> dict[str, Any]:
-    """Return what fills the slots of ``is_judged``."""
     compared = {f"judged_{name}": getattr(judged, name) for name in _COMPARED}
     return {**compared, "id": judged.id, "judged_is_settled": bool(judged.is_settled)}
 

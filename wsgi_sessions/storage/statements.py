@@ -86,7 +86,6 @@ class Runner:
         return self.connections.atomically(work)
 
     def read_row(self, statement: Statement, **values: Any) -> Row | None:
-        """Return the first row, or None."""
         return self.connections.read_row(statement.sql, statement.fill(values))
 
     def read_rows(self, statement: Statement, **values: Any) -> list[Row]:

@@ -31,8 +31,6 @@ _MAX_INSERT_TRIES = 3
 
 
 class Store:
-    """Sessions, users and what belongs to them in one database."""
-
     def __init__(self, connections: Connections, models: Models, clock: Clock) -> None:
         self._connections = connections
         self._models = models

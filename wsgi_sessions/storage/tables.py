@@ -52,7 +52,6 @@ class Tables:
         self._models = models
         self._meta = meta
         self.name = (models.meta._meta.table_name, models.whose)
-        """Which tables these are, and whose."""
         self.is_marked = False
         """Whether the database was seen to say whose they are."""
 

@@ -27,7 +27,6 @@ class UserColumns:
         self.fields = models.user_fields
         self.key: Any = models.user._meta.primary_key
         self.has_own_model = models.has_own_user
-        """Whether the user model is the application's own."""
         # What the key holds: where it is a foreign key, that is the key of another model.
         self._plain_key: Any = plain_key(self.key)
         is_text = isinstance(self._plain_key, (peewee.CharField, peewee.TextField))

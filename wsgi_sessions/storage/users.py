@@ -15,8 +15,6 @@ from .user_columns import UserColumns, has_email, is_exactly, is_spelled_alike
 
 @dataclass(eq=False)
 class UserStore:
-    """The users of one database."""
-
     _runner: Runner
     _columns: UserColumns
 

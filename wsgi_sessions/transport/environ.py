@@ -83,7 +83,6 @@ def inject(
     request: SessionRequest,
     end_reason: EndReason | None,
 ) -> None:
-    """Set the keys that the application reads."""
     environ[SESSION_KEY] = session
     environ[USER_KEY] = None if session is None else session.user
     environ[REQUEST_KEY] = request

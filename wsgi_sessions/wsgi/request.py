@@ -5,12 +5,14 @@ The database part of a call happens at once; its cookie is sent with the headers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotSignedInError, SessionNotFreshError
 from ..records import UNSET, EndReason, RequestFacts, Unset
 from ..sessions.session import Session, SignIn, User
+from ..transport.environ import REQUEST_KEY, find_handle
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
@@ -283,3 +285,27 @@ class SessionRequest:
 
     def __repr__(self) -> str:
         return f"SessionRequest(session={self.session!r})"
+
+
+def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchange | None:
+    handle = find_handle(environ, manager.parts)
+    return None if handle is None else handle._exchange
+
+
+def is_served(environ: Mapping[str, Any], manager: SessionManager) -> bool:
+    """Return whether a middleware of the manager, as the innermost one, serves this environ."""
+    exchange = find_exchange(environ, manager)
+    return (
+        exchange is not None
+        and environ[REQUEST_KEY] is exchange.handle
+        and exchange.is_within(environ)
+    )
+
+
+def share_session(environ: dict[str, Any], original: dict[str, Any]) -> None:
+    """Show the session in the environ of a framework's request, if the app was given a copy.
+
+    A copy is made inside another manager's middleware, outside of which the keys stay its own.
+    """
+    if environ is not original and REQUEST_KEY in environ:
+        environ[REQUEST_KEY]._exchange.join(original)

@@ -7,7 +7,7 @@ to one in ``PAUSE_MS``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple
@@ -36,27 +36,21 @@ _SUFFIX = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True, slots=True)
 class KnownKeys:
-    """The issuers a provider's tokens may name, and the keys one token may be signed with."""
+    """The issuers a provider's tokens may name, and keys that one may be signed with."""
 
-    issuers: tuple[str, ...]
-    keys: Sequence[Mapping[str, Any]]
+    issuers: tuple[str, ...] = ()
+    keys: tuple[Mapping[str, Any], ...] = ()
+
+    def named(self, key_id: str | None) -> KnownKeys:
+        """Return those with an id; all, for None."""
+        if key_id is None:
+            return self
+        return KnownKeys(self.issuers, tuple(key for key in self.keys if key.get("kid") == key_id))
 
     def for_algorithm(self, algorithm: str) -> Any:
         """Return the one key for signatures of an algorithm, or None if there is no such one."""
         fitting = [key for key in self.keys if _fits(key, algorithm)]
         return _load(fitting[0], algorithm) if len(fitting) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    issuers: tuple[str, ...]
-    keys: tuple[Mapping[str, Any], ...]
-    fetched_at_ms: int
-
-    def named(self, key_id: str | None) -> list[Mapping[str, Any]]:
-        if key_id is None:
-            return list(self.keys)
-        return [key for key in self.keys if key.get("kid") == key_id]
 
 
 class _Outcome(Enum):
@@ -71,20 +65,16 @@ class _Outcome(Enum):
 class _State(NamedTuple):
     """What is known of a provider; replaced as a whole, so it is read without a lock."""
 
-    known: _Fetched | None = None
+    known: KnownKeys = KnownKeys()
+    fetched_at_ms: int | None = None
     asked_at_ms: int | None = None
     outcome: _Outcome = _Outcome.NEVER_ASKED
 
-    def named(self, key_id: str | None) -> list[Mapping[str, Any]]:
-        return [] if self.known is None else self.known.named(key_id)
-
     def is_stale(self, now_ms: int) -> bool:
-        return self.known is None or not 0 <= now_ms - self.known.fetched_at_ms < FRESH_MS
+        return self.fetched_at_ms is None or not 0 <= now_ms - self.fetched_at_ms < FRESH_MS
 
 
 class KeyStore:
-    """The keys of one provider, for every thread of this process."""
-
     def __init__(self, provider: SocialProvider, clock: Clock, events: Events) -> None:
         self._provider = provider
         self._clock = clock
@@ -105,10 +95,10 @@ class KeyStore:
         """
         notice_fork()
         state = self._state
-        if not state.named(key_id):
+        if not state.known.named(key_id).keys:
             with self._lock:
                 state = self._state
-                if not state.named(key_id):
+                if not state.known.named(key_id).keys:
                     state = self._ask_unless_just_asked(now_ms)
         elif state.is_stale(now_ms) and self._lock.acquire(blocking=False):
             # One thread asks; the others go on with what is known.
@@ -126,47 +116,46 @@ class KeyStore:
         notice_fork()
         with self._lock:
             state = self._ask_unless_just_asked(now_ms)
-        keys = state.named(key_id)
-        if state.known is None or keys == list(than.keys):
-            return None
-        return KnownKeys(state.known.issuers, keys)
+        other = state.known.named(key_id)
+        return None if state.fetched_at_ms is None or other.keys == than.keys else other
 
     def _found(self, state: _State, key_id: str | None, now_ms: int) -> KnownKeys:
-        name, known, keys = self._provider.name, state.known, state.named(key_id)
+        name, found = self._provider.name, state.known.named(key_id)
         if state.outcome is _Outcome.HAS_NO_KEYS:
             raise IdTokenNotSupportedError(f"{name} publishes no keys to check ID tokens with")
-        is_away = not keys and state.outcome is _Outcome.DID_NOT_ANSWER
-        if known is None or is_away or abs(now_ms - known.fetched_at_ms) >= KEPT_MS:
+        is_away = not found.keys and state.outcome is _Outcome.DID_NOT_ANSWER
+        fetched_at_ms = state.fetched_at_ms
+        if fetched_at_ms is None or is_away or abs(now_ms - fetched_at_ms) >= KEPT_MS:
             raise ProviderUnavailableError(
                 f"{name} does not answer, so its ID tokens can't be checked; try again in a moment"
             )
-        if not keys and (state.asked_at_ms is None or state.asked_at_ms < now_ms):
+        if not found.keys and (state.asked_at_ms is None or state.asked_at_ms < now_ms):
             # Not 401: the key may be a new one. Anybody who names an unknown key begins the
             # pause in which it is not fetched.
             raise ProviderUnavailableError(
                 f"{name} was asked for its keys a moment ago, and the key of this ID token was "
                 "not among them; try again in a moment"
             )
-        return KnownKeys(known.issuers, keys)
+        return found
 
     def _ask_unless_just_asked(self, now_ms: int) -> _State:
-        known, asked_at_ms, _ = self._state
+        before = self._state
         # Absolute: a thread that waited for another's fetch has an earlier instant than that.
-        if asked_at_ms is not None and abs(now_ms - asked_at_ms) < PAUSE_MS:
-            return self._state
+        if before.asked_at_ms is not None and abs(now_ms - before.asked_at_ms) < PAUSE_MS:
+            return before
         try:
-            self._state = _State(self._fetch(now_ms), now_ms, _Outcome.FETCHED)
+            self._state = _State(self._fetch(), now_ms, now_ms, _Outcome.FETCHED)
         except IdTokenNotSupportedError:
-            self._state = _State(None, now_ms, _Outcome.HAS_NO_KEYS)
+            self._state = _State(asked_at_ms=now_ms, outcome=_Outcome.HAS_NO_KEYS)
         except (OSError, ValueError) as error:
-            self._state = _State(known, now_ms, _Outcome.DID_NOT_ANSWER)
+            self._state = before._replace(asked_at_ms=now_ms, outcome=_Outcome.DID_NOT_ANSWER)
             self._events.emit(
                 "provider_error",
                 details={"provider": self._provider.name, "error": type(error).__name__},
             )
         return self._state
 
-    def _fetch(self, now_ms: int) -> _Fetched:
+    def _fetch(self) -> KnownKeys:
         from .fetching import Deadline, fetch_json
 
         deadline = Deadline(self._clock, self._clock.now_ms() + MAX_FETCH_MS, MAX_FETCH_MS)
@@ -195,7 +184,7 @@ class KeyStore:
         if not isinstance(keys, list):
             raise ValueError("what lies there is no JWK set")
         usable = tuple(key for key in keys[:_MAX_KEY_COUNT] if isinstance(key, dict))
-        return _Fetched(issuers, usable, now_ms)
+        return KnownKeys(issuers, usable)
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:

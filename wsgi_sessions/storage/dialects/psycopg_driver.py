@@ -17,7 +17,6 @@ _addresses_left: ContextVar[int] = ContextVar("wsgi_sessions_addresses_left", de
 
 
 def connect(database: Any, params: dict[str, Any]) -> Any:
-    """Connect a Peewee database to its server."""
     token = _addresses_left.set(_count_addresses(params))
     try:
         return _connection_class().connect(dbname=database.database, **params)

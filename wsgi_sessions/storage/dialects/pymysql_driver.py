@@ -16,7 +16,6 @@ _STEP_MS = 50
 
 
 def connect(database: Any) -> Any:
-    """Connect a Peewee database to its server."""
     options = {**database.connect_params, "database": database.database, "autocommit": True}
     seconds = _seconds_left()
     if seconds is not None:
