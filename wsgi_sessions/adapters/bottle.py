@@ -101,27 +101,12 @@ def session_request() -> SessionRequest:
 
 def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     """Let a view be seen by signed-in users alone; the app's page for 401 if not."""
-
-    @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        if current_user() is None:
-            raise _answer(NotSignedInError("sign in first"))
-        return view(*args, **kwargs)
-
-    return guarded
+    return _guarded(view, needs_fresh=False)
 
 
 def fresh_login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     """Let a view be seen by users who authenticated less than ``fresh_age`` ago (403 if not)."""
-
-    @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        if current_user() is None:
-            raise _answer(NotSignedInError("sign in first"))
-        session_request().require_fresh()
-        return view(*args, **kwargs)
-
-    return guarded
+    return _guarded(view, needs_fresh=True)
 
 
 def next_url(default: str = "/") -> str:
@@ -133,6 +118,18 @@ def next_url(default: str = "/") -> str:
 def check_form() -> None:
     """Refuse, with 403, a form that a page of another site sent."""
     check_form_origin(request.environ)
+
+
+def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., Any]:
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if current_user() is None:
+            raise _answer(NotSignedInError("sign in first"))
+        if needs_fresh:
+            session_request().require_fresh()
+        return view(*args, **kwargs)
+
+    return guarded
 
 
 def _answer(error: AnswerableError) -> HTTPResponse:

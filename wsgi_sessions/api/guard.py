@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.settings import SessionConfig
 from ..errors import (
-    BodyTooLargeError,
     CrossSiteNavigationError,
     InvalidCallbackUrlError,
     InvalidOriginError,
@@ -18,12 +17,10 @@ from ..errors import (
     UnsupportedMediaTypeError,
 )
 from ..transport.client_address import read_client
-from .bodies import announced_bytes
+from .bodies import media_type, read_body
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import InputStream, WSGIEnvironment
-
-MAX_BODY_BYTES = 64 * 1024
+    from _typeshed.wsgi import WSGIEnvironment
 
 HeaderLines = list[tuple[str, str]]
 
@@ -71,9 +68,7 @@ def is_trusted_origin(
     if origin == _own_origin(environ, config, is_https=is_https):
         return True
     plain, patterns = _read_patterns(tuple(config.trusted_origins))
-    if origin in plain:
-        return True
-    return bool(patterns) and any(one.matches(*_parts_of(origin)) for one in patterns)
+    return origin in plain or any(one.matches(*_parts_of(origin)) for one in patterns)
 
 
 def cors_headers(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> HeaderLines:
@@ -125,49 +120,13 @@ def read_json(environ: WSGIEnvironment) -> bytes:
     another origin without a preflight: this alone keeps most forgeries out.
     """
     body = read_body(environ)
-    kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    kind = media_type(environ)
     encoding = (environ.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
     # An empty body needs no type; wsgiref's server fills in text/plain.
     is_empty = not body and kind in ("", "text/plain")
     if encoding != "identity" or not (kind == "application/json" or is_empty):
         raise UnsupportedMediaTypeError("send JSON, as Content-Type: application/json, unpacked")
     return body
-
-
-def read_body(environ: WSGIEnvironment) -> bytes:
-    """Return the request body, of at most ``MAX_BODY_BYTES``.
-
-    Content-Length is taken as an upper bound: the body may be shorter.
-    """
-    length = announced_bytes(environ)
-    if length == 0:
-        return b""
-    if length is None:
-        length = MAX_BODY_BYTES + 1
-    else:
-        _check_size(length)
-    body = _read(environ["wsgi.input"], length)
-    _check_size(len(body))
-    return body
-
-
-def _read(stream: InputStream, length: int) -> bytes:
-    chunks: list[bytes] = []
-    try:
-        while length > 0:
-            chunk = stream.read(length)
-            if not chunk:
-                break
-            chunks.append(chunk)
-            length -= len(chunk)
-    except OSError:
-        raise InvalidValueError("the body broke off") from None
-    return b"".join(chunks)
-
-
-def _check_size(length: int) -> None:
-    if length > MAX_BODY_BYTES:
-        raise BodyTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
 
 
 def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:

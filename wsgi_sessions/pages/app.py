@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from ..api.bodies import discarding_body
-from ..api.guard import check_origin, read_body
+from ..api.bodies import discarding_body, media_type, read_body
+from ..api.guard import check_origin
 from ..clock import datetime_from_ms
 from ..config.settings import SessionConfig
 from ..errors import (
@@ -197,11 +197,9 @@ class SessionsPage:
         if done != "ended":
             return NOTICES.get(done)
         session_id = query.get("session", "")
-        found = (
-            self._manager.parts.store.sessions.find(session_id)
-            if is_session_id(session_id)
-            else None
-        )
+        if not is_session_id(session_id):
+            return None
+        found = self._manager.parts.store.sessions.find(session_id)
         if found is None or found[0].user_id != user_id or found[0].ended_at_ms is None:
             return None
         return f"{device_in_words(found[0].user_agent)} has been signed out."
@@ -290,15 +288,11 @@ class SessionsPage:
     def _icon(self) -> _Response:
         environment = self._environment()
         drawing: str = environment.loader.get_source(environment, _ICON.strip("/"))[0]
-        return _Response(
-            200,
-            (
-                ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-                ("Cache-Control", "private, max-age=86400"),
-            ),
-            drawing.encode(),
-            "image/svg+xml",
+        headers = (
+            ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("Cache-Control", "private, max-age=86400"),
         )
+        return _Response(200, headers, drawing.encode(), "image/svg+xml")
 
     def _environment(self) -> Any:
         """Return the Jinja2 environment; the application's own templates come first."""
@@ -332,9 +326,8 @@ def _sentence(text: str) -> str:
 
 
 def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
-    kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     body = read_body(environ)
-    if kind != _FORM:
+    if media_type(environ) != _FORM:
         raise UnsupportedMediaTypeError(f"Send a form, as {_FORM}")
     try:
         pairs = parse_qsl(
