@@ -8,12 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyramid.authorization import ACLHelper
-from pyramid.httpexceptions import (
-    HTTPClientError,
-    HTTPException,
-    HTTPNotFound,
-    status_map,
-)
+from pyramid.httpexceptions import HTTPClientError, HTTPException, HTTPNotFound, status_map
 from pyramid.interfaces import PHASE3_CONFIG, ITweens
 from pyramid.response import Response
 from pyramid.tweens import INGRESS
