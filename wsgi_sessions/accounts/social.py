@@ -5,18 +5,10 @@ An e-mail address counts only if it was verified; tokens are verified in ``oidc`
 
 from __future__ import annotations
 
+from .. import errors
 from ..clock import Clock
 from ..config.providers import SocialProvider
 from ..config.settings import SessionConfig
-from ..errors import (
-    AccountNotLinkedError,
-    EmailMissingError,
-    EmailNotVerifiedError,
-    InvalidEmailError,
-    InvalidIdTokenError,
-    ProviderNotFoundError,
-    UserAlreadyExistsError,
-)
 from ..events import Events
 from ..records import Account, UserRecord
 from ..sessions.tokens import new_id
@@ -39,7 +31,7 @@ class SocialAccounts:
     def find_provider(self, name: str) -> SocialProvider:
         provider = self._providers.get(name) if isinstance(name, str) else None
         if provider is None:
-            raise ProviderNotFoundError("there is no such provider here")
+            raise errors.ProviderNotFoundError("there is no such provider here")
         return provider
 
     def find_or_make_user(
@@ -69,7 +61,7 @@ class SocialAccounts:
                 access_token=access_token,
                 now_ms=now_ms,
             )
-        except InvalidIdTokenError as error:
+        except errors.InvalidIdTokenError as error:
             self._report_failure(provider, f"id_token_{error.why}", address)
             raise
         user = self._find_user(provider, claims, now_ms=now_ms, address=address)
@@ -98,7 +90,7 @@ class SocialAccounts:
             if user is not None:
                 return user
             self._report_failure(provider, "account_not_linked", address)
-            raise AccountNotLinkedError(
+            raise errors.AccountNotLinkedError(
                 "somebody with this e-mail address signs in another way; sign in that way"
             )
         account = Account(new_id(), user.id, provider.name, claims.subject, None)
@@ -137,7 +129,7 @@ class SocialAccounts:
         account = Account(new_id(), user.id, provider.name, claims.subject, None)
         try:
             user = self._store.insert_user(user, account)
-        except UserAlreadyExistsError:
+        except errors.UserAlreadyExistsError:
             # A second request of the same sign-in was faster.
             found = self._find_user(provider, claims, now_ms=now_ms, address=address)
             if found is None:
@@ -153,18 +145,18 @@ class SocialAccounts:
     ) -> None:
         if self._config.require_verified_email and not user.email_verified:
             self._report_failure(provider, "email_not_verified", address)
-            raise EmailNotVerifiedError("the e-mail address has to be verified first")
+            raise errors.EmailNotVerifiedError("the e-mail address has to be verified first")
 
     def _email_of(
         self, provider: SocialProvider, claims: IdentityClaims, address: str | None
     ) -> str:
         try:
             if claims.email is None:
-                raise InvalidEmailError("there is none")
+                raise errors.InvalidEmailError("there is none")
             return normalize_email(claims.email)
-        except InvalidEmailError:
+        except errors.InvalidEmailError:
             self._report_failure(provider, "no_email", address)
-            raise EmailMissingError(
+            raise errors.EmailMissingError(
                 f"{provider.name} gave no e-mail address; let it share one and sign in again"
             ) from None
 

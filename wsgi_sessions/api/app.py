@@ -7,13 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
-from ..errors import (
-    AnswerableError,
-    BodyTooLargeError,
-    MethodNotAllowedError,
-    PathNotFoundError,
-    StoreUnavailableError,
-)
+from .. import errors
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..transport.environ import get_request, mount_path
@@ -58,8 +52,8 @@ class JsonApi:
         handle = get_request(environ)
         try:
             response = self._answer(environ, handle)
-        except AnswerableError as error:
-            if isinstance(error, StoreUnavailableError) and not handle.is_database_away:
+        except errors.AnswerableError as error:
+            if isinstance(error, errors.StoreUnavailableError) and not handle.is_database_away:
                 self._manager.events.emit("database_error", details={"error": error})
             response = _refusal(error)
         headers = response.headers
@@ -77,14 +71,14 @@ class JsonApi:
         with discarding_body(environ):
             route = self._find_route(environ)
             if route is None:
-                raise PathNotFoundError("nothing answers under this path")
+                raise errors.PathNotFoundError("nothing answers under this path")
             if method == "OPTIONS":
                 return _preflight(route)
             if not route.accepts(method):
-                raise MethodNotAllowedError(route.allow)
+                raise errors.MethodNotAllowedError(route.allow)
         body = self._read_body(environ, handle) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
-            raise StoreUnavailableError
+            raise errors.StoreUnavailableError
         if route.needs_user:
             handle.require_user()
         value = route.answer(Call(handle, body, mount_path(environ)))
@@ -98,7 +92,7 @@ class JsonApi:
         config, is_https = self._manager.config, handle.facts.is_https
         with discarding_body(environ):
             check_origin(environ, config, is_https=is_https)
-        with discarding_body(environ, BodyTooLargeError):
+        with discarding_body(environ, errors.BodyTooLargeError):
             sent = read_json(environ)
         body = decode_object(sent)
         check_callback_url(environ, body.get("callbackURL"), config, is_https=is_https)
@@ -167,7 +161,7 @@ def _preflight(route: Route) -> _Response:
     return response
 
 
-def _refusal(error: AnswerableError) -> _Response:
+def _refusal(error: errors.AnswerableError) -> _Response:
     refusal = refusal_of(error)
     kind, body = refusal.body(is_program=True)
     response = _Response(status=refusal.status_line, body=body, content_type=kind)

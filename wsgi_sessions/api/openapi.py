@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .. import errors
 from ..config.settings import SessionConfig
-from ..errors import (
-    AnswerableError,
-    BodyTooLargeError,
-    CrossSiteNavigationError,
-    InvalidCallbackUrlError,
-    InvalidOriginError,
-    InvalidValueError,
-    MissingOriginError,
-    NotSignedInError,
-    StoreUnavailableError,
-    UnsupportedMediaTypeError,
-)
 from .schemas import answer_schemas, body_schemas, ref
 
 if TYPE_CHECKING:
@@ -27,13 +16,13 @@ _VERSION = "1"
 """Of the wire format, which changes less often than this package."""
 
 _OF_EVERY_POST = (
-    InvalidValueError,
-    InvalidOriginError,
-    MissingOriginError,
-    CrossSiteNavigationError,
-    InvalidCallbackUrlError,
-    BodyTooLargeError,
-    UnsupportedMediaTypeError,
+    errors.InvalidValueError,
+    errors.InvalidOriginError,
+    errors.MissingOriginError,
+    errors.CrossSiteNavigationError,
+    errors.InvalidCallbackUrlError,
+    errors.BodyTooLargeError,
+    errors.UnsupportedMediaTypeError,
 )
 _REASONS = {
     400: "Something in the request is wrong; see the code.",
@@ -112,13 +101,13 @@ def _path(path: str, route: Route) -> dict[str, Any]:
 
 
 def _refusals(route: Route) -> Iterable[tuple[int, list[str]]]:
-    kinds: list[type[AnswerableError]] = [*route.refuses]
+    kinds: list[type[errors.AnswerableError]] = [*route.refuses]
     if route.needs_user:
-        kinds.insert(0, NotSignedInError)
+        kinds.insert(0, errors.NotSignedInError)
     if route.method == "POST":
         kinds += _OF_EVERY_POST
     if route.needs_database:
-        kinds.append(StoreUnavailableError)
+        kinds.append(errors.StoreUnavailableError)
     by_status: dict[int, list[str]] = {}
     for kind in dict.fromkeys(kinds):
         by_status.setdefault(kind.status, []).append(kind.code)

@@ -6,29 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import (
-    AccountNotLinkedError,
-    EmailCanNotBeUpdatedError,
-    EmailMissingError,
-    EmailNotVerifiedError,
-    FieldNotAllowedError,
-    IdTokenNotSupportedError,
-    InvalidCredentialsError,
-    InvalidEmailError,
-    InvalidIdTokenError,
-    InvalidPasswordError,
-    PasswordTooLongError,
-    PasswordTooShortError,
-    ProviderNotFoundError,
-    ProviderUnavailableError,
-    RefusedError,
-    ServerBusyError,
-    SessionDataLostError,
-    SessionLimitReached,
-    SessionNotFreshError,
-    TooManyTriesError,
-    UserAlreadyExistsError,
-)
+from .. import errors
 from . import endpoints
 from .endpoints import Call
 from .openapi import describe
@@ -48,7 +26,7 @@ class Route:
 
     answer: Callable[[Call], object]
     gives: str
-    refuses: tuple[type[RefusedError], ...] = ()
+    refuses: tuple[type[errors.RefusedError], ...] = ()
     method: Literal["GET", "POST"] = "POST"
     has_fields: bool = True
     needs_user: bool = False
@@ -93,29 +71,29 @@ def get_open_api(call: Call) -> object:
     )
 
 
-_SIGN_IN = (EmailNotVerifiedError, SessionLimitReached)
-_PASSWORD = (TooManyTriesError, ServerBusyError)
-_NEW_PASSWORD = (PasswordTooShortError, PasswordTooLongError, *_PASSWORD)
+_SIGN_IN = (errors.EmailNotVerifiedError, errors.SessionLimitReached)
+_PASSWORD = (errors.TooManyTriesError, errors.ServerBusyError)
+_NEW_PASSWORD = (errors.PasswordTooShortError, errors.PasswordTooLongError, *_PASSWORD)
 _SOCIAL = (
-    InvalidIdTokenError,
-    AccountNotLinkedError,
-    EmailMissingError,
-    ProviderNotFoundError,
-    IdTokenNotSupportedError,
-    ProviderUnavailableError,
+    errors.InvalidIdTokenError,
+    errors.AccountNotLinkedError,
+    errors.EmailMissingError,
+    errors.ProviderNotFoundError,
+    errors.IdTokenNotSupportedError,
+    errors.ProviderUnavailableError,
 )
 
 ROUTES: Mapping[str, Route] = {
     "/sign-up/email": Route(
         endpoints.sign_up_email,
         "TokenAndUser",
-        (InvalidEmailError, *_NEW_PASSWORD, UserAlreadyExistsError),
+        (errors.InvalidEmailError, *_NEW_PASSWORD, errors.UserAlreadyExistsError),
         replaces_session=True,
     ),
     "/sign-in/email": Route(
         endpoints.sign_in_email,
         "SignedIn",
-        (InvalidEmailError, InvalidCredentialsError, *_SIGN_IN, *_PASSWORD),
+        (errors.InvalidEmailError, errors.InvalidCredentialsError, *_SIGN_IN, *_PASSWORD),
         replaces_session=True,
     ),
     "/sign-in/social": Route(
@@ -126,7 +104,11 @@ ROUTES: Mapping[str, Route] = {
         endpoints.get_session, "SessionAndUser", method="GET", is_authoritative=False
     ),
     "/list-sessions": Route(
-        endpoints.list_sessions, "Sessions", (SessionNotFreshError,), method="GET", needs_user=True
+        endpoints.list_sessions,
+        "Sessions",
+        (errors.SessionNotFreshError,),
+        method="GET",
+        needs_user=True,
     ),
     "/revoke-session": Route(endpoints.revoke_session, "Status", needs_user=True),
     "/revoke-other-sessions": Route(
@@ -142,23 +124,23 @@ ROUTES: Mapping[str, Route] = {
     "/change-password": Route(
         endpoints.change_password,
         "TokenAndUser",
-        (InvalidPasswordError, *_NEW_PASSWORD, SessionLimitReached),
+        (errors.InvalidPasswordError, *_NEW_PASSWORD, errors.SessionLimitReached),
         needs_user=True,
         replaces_session=True,
     ),
     "/update-user": Route(
-        endpoints.update_user, "Status", (EmailCanNotBeUpdatedError,), needs_user=True
+        endpoints.update_user, "Status", (errors.EmailCanNotBeUpdatedError,), needs_user=True
     ),
     "/update-session": Route(
         endpoints.update_session,
         "UpdatedSession",
-        (FieldNotAllowedError, SessionDataLostError),
+        (errors.FieldNotAllowedError, errors.SessionDataLostError),
         needs_user=True,
     ),
     "/delete-user": Route(
         endpoints.delete_user,
         "Deleted",
-        (SessionNotFreshError, InvalidPasswordError, *_PASSWORD),
+        (errors.SessionNotFreshError, errors.InvalidPasswordError, *_PASSWORD),
         needs_user=True,
         replaces_session=True,
     ),
