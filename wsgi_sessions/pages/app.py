@@ -13,21 +13,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from .. import errors
 from ..api.bodies import discarding_body, media_type, read_body
 from ..api.guard import check_origin
 from ..clock import datetime_from_ms
 from ..config.settings import SessionConfig
-from ..errors import (
-    AnswerableError,
-    BodyTooLargeError,
-    ConfigurationError,
-    InvalidOriginError,
-    InvalidValueError,
-    MethodNotAllowedError,
-    PathNotFoundError,
-    StoreUnavailableError,
-    UnsupportedMediaTypeError,
-)
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..sessions.session import Session
@@ -60,9 +50,9 @@ _TITLES = {
     415: "That form can’t be read",
     503: "The service is away for a moment",
 }
-_TEXTS: Mapping[type[AnswerableError], str] = {
-    MethodNotAllowedError: "This address answers otherwise.",
-    StoreUnavailableError: "You are not signed out. Please try again.",
+_TEXTS: Mapping[type[errors.AnswerableError], str] = {
+    errors.MethodNotAllowedError: "This address answers otherwise.",
+    errors.StoreUnavailableError: "You are not signed out. Please try again.",
 }
 """Texts for people where a program gets another one."""
 
@@ -104,7 +94,7 @@ class SessionsPage:
         self._templates: tuple[Any, Any] | None = None
         is_on = manager.config.pages_path is not None
         if is_on and find_spec("jinja2") is None:
-            raise ConfigurationError(
+            raise errors.ConfigurationError(
                 "pages_path is given, but the page needs Jinja2; install it with "
                 "pip install 'wsgi-sessions[pages]', or leave pages_path out"
             )
@@ -125,10 +115,10 @@ class SessionsPage:
         handle = get_request(environ)
         try:
             if handle.is_database_away:
-                raise StoreUnavailableError
+                raise errors.StoreUnavailableError
             response = self._answer(environ, handle)
-        except AnswerableError as error:
-            if isinstance(error, StoreUnavailableError) and not handle.is_database_away:
+        except errors.AnswerableError as error:
+            if isinstance(error, errors.StoreUnavailableError) and not handle.is_database_away:
                 self._manager.events.emit("database_error", details={"error": error})
             response = self._refusal(environ, error)
         return response.send(environ, start_response)
@@ -150,24 +140,24 @@ class SessionsPage:
         with discarding_body(environ):
             is_page = rest in ("", "/")
             if not is_page and rest not in actions:
-                raise PathNotFoundError("Nothing answers under this address")
+                raise errors.PathNotFoundError("Nothing answers under this address")
             if is_page and method not in ("GET", "HEAD"):
-                raise MethodNotAllowedError("GET, HEAD")
+                raise errors.MethodNotAllowedError("GET, HEAD")
             if not is_page and method != "POST":
-                raise MethodNotAllowedError("POST")
+                raise errors.MethodNotAllowedError("POST")
             if not is_page:
                 check_origin(environ, self._manager.config, is_https=handle.facts.is_https)
         if is_page and rest:
             return _Response(308, (("Location", self._page_path(environ)),))
         if is_page:
             return self._show(environ, handle)
-        with discarding_body(environ, BodyTooLargeError):
+        with discarding_body(environ, errors.BodyTooLargeError):
             form = _read_form(environ)
         session = handle.session
         if session is None or session.user is None:
             return self._send_to_sign_in(environ, comes_back=True)
         if not self._is_token_of(session, form.get("csrf_token", "")):
-            raise InvalidOriginError(
+            raise errors.InvalidOriginError(
                 "This form is not from the page as it is now; go back, reload it and try again"
             )
         return actions[rest](environ, handle, form)
@@ -257,7 +247,7 @@ class SessionsPage:
             url += f"{joint}next={quote(self._page_path(environ), safe='')}"
         return _see(url + hash_mark + fragment)
 
-    def _refusal(self, environ: WSGIEnvironment, error: AnswerableError) -> _Response:
+    def _refusal(self, environ: WSGIEnvironment, error: errors.AnswerableError) -> _Response:
         refusal = refusal_of(error)
         title = _TITLES.get(refusal.status, _TITLES[403])
         text = _TEXTS.get(type(error)) or _sentence(refusal.text)
@@ -328,13 +318,13 @@ def _sentence(text: str) -> str:
 def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
     body = read_body(environ)
     if media_type(environ) != _FORM:
-        raise UnsupportedMediaTypeError(f"Send a form, as {_FORM}")
+        raise errors.UnsupportedMediaTypeError(f"Send a form, as {_FORM}")
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
         )
     except ValueError:
-        raise InvalidValueError("The form has too many fields") from None
+        raise errors.InvalidValueError("The form has too many fields") from None
     return dict(pairs)
 
 
