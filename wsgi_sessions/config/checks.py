@@ -43,7 +43,9 @@ def secrets(name: str, value: Any) -> tuple[str, ...]:
     remedy = "make one with: python -m wsgi_sessions secret"
     given = (value,) if isinstance(value, str) else value
     if given is None or (isinstance(given, (list, tuple)) and not given):
-        raise ConfigurationError(f"{name} is missing; {remedy}")
+        raise ConfigurationError(
+            f"{name} is missing; {remedy} and give it as {name}=…, or in WSGI_SESSIONS_SECRET"
+        )
     if not isinstance(given, (list, tuple)):
         raise ConfigurationError(
             f"{name} is of type {type(value).__name__}; give a string or a list, newest first"
