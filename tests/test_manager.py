@@ -445,11 +445,11 @@ class TestConfig:
         other = FakeClock()
         other.advance(days=100)
 
-        with running_with(manager, clock=other) as lent:
-            assert lent is manager
-            assert lent.list_sessions(made.user.id) == []
-        with running_with(manager, database="sqlite:///:memory:") as lent:
-            assert lent.parts.store.users.find(made.user.id) is None
+        with running_with(manager, clock=other) as changed:
+            assert changed is manager
+            assert changed.list_sessions(made.user.id) == []
+        with running_with(manager, database="sqlite:///:memory:") as changed:
+            assert changed.parts.store.users.find(made.user.id) is None
 
         assert len(manager.list_sessions(made.user.id)) == 1
 

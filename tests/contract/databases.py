@@ -28,7 +28,7 @@ POSTGRES = os.environ.get(
 )
 MARIADB = os.environ.get("WSGI_SESSIONS_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test")
 SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB}
-KINDS = ("sqlite-file", "sqlite-memory", "borrowed", "postgres", "mariadb")
+KINDS = ("sqlite-file", "sqlite-memory", "app-database", "postgres", "mariadb")
 
 
 @dataclass
@@ -82,12 +82,12 @@ def _fresh(kind: str, directory: Path) -> Generator[str | peewee.Database]:
         yield f"sqlite:///{directory / 'sessions.db'}"
     elif kind == "sqlite-memory":
         yield "sqlite:///:memory:"
-    elif kind == "borrowed":
+    elif kind == "app-database":
         # Its owner says how it is opened: not waiting for the disk is all that we ask.
         pragmas = {"synchronous": "off"}
-        borrowed = peewee.SqliteDatabase(str(directory / "borrowed.db"), pragmas=pragmas)
-        yield borrowed
-        borrowed.close()
+        app_database = peewee.SqliteDatabase(str(directory / "app.db"), pragmas=pragmas)
+        yield app_database
+        app_database.close()
     else:
         with fresh_server_database(kind) as url:
             yield url

@@ -204,7 +204,7 @@ def test_process_that_knows_an_old_secret_learns_the_new_one_from_a_copy(
 
 
 def test_processes_that_start_at_once_agree_on_a_secret(place: Place, clock: FakeClock) -> None:
-    if place.kind == "borrowed":
+    if place.kind == "app-database":
         return  # each thread would have to close what it opened
     place.store.insert_user(make_user(), None)
     sites = [Site(place, clock) for _ in range(PROCESSES)]
@@ -236,7 +236,7 @@ def test_first_copy_that_comes_to_a_process_is_judged_by_the_feed(
 def test_copy_within_the_applications_transaction_is_judged_by_a_reading_of_its_own(
     site: Site, place: Place
 ) -> None:
-    if place.kind != "borrowed":
+    if place.kind != "app-database":
         return
     cookies = site.sign_in()
     site.manager.parts.feed.invalidate()

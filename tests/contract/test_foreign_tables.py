@@ -186,14 +186,14 @@ class TestEmptyTables:
     ) -> None:
         if empty.kind.startswith("sqlite"):
             return  # a database of the application's own
-        lent = Connections(Connections(empty.database).database)
-        models = build_models(lent.database, user_model=user_model(empty, "customer"))
-        customers = Store(lent, models, FakeClock())
-        with lent.database.atomic() as transaction:
+        app_connections = Connections(Connections(empty.database).database)
+        models = build_models(app_connections.database, user_model=user_model(empty, "customer"))
+        customers = Store(app_connections, models, FakeClock())
+        with app_connections.database.atomic() as transaction:
             customers.sessions.insert(make_session(user_id=1))
             if is_undone:
                 transaction.rollback()
-        lent.database.close()
+        app_connections.database.close()
         staff = store_of(empty, user_model=user_model(empty, "staff"))
 
         if not is_undone:
@@ -203,7 +203,7 @@ class TestEmptyTables:
         assert staff.sessions.find("session-1") is None
         with pytest.raises(ConfigurationError, match=r"sessions of staff\.id"):
             customers.sessions.find("session-1")
-        lent.database.close()
+        app_connections.database.close()
 
 
 class TestSomebodyElsesTable:
@@ -328,7 +328,7 @@ class TestSomebodyElsesTable:
             place.store.sessions.insert(make_session())
 
     def test_that_is_missing_is_told_and_looked_for_again(self, place: Place) -> None:
-        if place.kind != "borrowed":
+        if place.kind != "app-database":
             return  # a database of our own gets it
         store = store_of(place)
         run_sql(place, 'ALTER TABLE "wsgi_sessions_session" RENAME TO "elsewhere"')
@@ -344,22 +344,22 @@ class TestSomebodyElsesTable:
 class TestWithinTheApplicationsTransaction:
     def test_first_use_checks_and_breaks_nothing(self, server: Place) -> None:
         server.store.create_tables()
-        lent = Connections(Connections(str(server.database)).database)
-        store = Store(lent, build_models(lent.database), FakeClock())
-        with lent.database.atomic():
+        app_connections = Connections(Connections(str(server.database)).database)
+        store = Store(app_connections, build_models(app_connections.database), FakeClock())
+        with app_connections.database.atomic():
             store.sessions.insert(make_session())
 
             assert store.sessions.find("session-1") == (make_session(), None)
-        lent.database.close()
+        app_connections.database.close()
 
     def test_missing_tables_leave_it_open(self, server: Place) -> None:
-        lent = Connections(Connections(str(server.database)).database)
-        store = Store(lent, build_models(lent.database), FakeClock())
-        with lent.database.atomic():
+        app_connections = Connections(Connections(str(server.database)).database)
+        store = Store(app_connections, build_models(app_connections.database), FakeClock())
+        with app_connections.database.atomic():
             store.check_tables()
 
-            assert lent.read_row("SELECT 1", ()) == (1,)
-        lent.database.close()
+            assert app_connections.read_row("SELECT 1", ()) == (1,)
+        app_connections.database.close()
 
 
 def test_what_is_there_is_read_in_one_statement(

@@ -47,7 +47,7 @@ def strict(request: pytest.FixtureRequest) -> Generator[Place]:
 
 
 @pytest.fixture
-def lent(strict: Place) -> Iterator[Store]:
+def app_store(strict: Place) -> Iterator[Store]:
     connections = Connections(Connections(str(strict.database)).database)
     strict.store.create_tables()
     yield Store(connections, build_models(connections.database), FakeClock())
@@ -83,14 +83,14 @@ def others_hold_the_row(place: Place) -> Iterator[None]:
             thread.join(WAIT_SECONDS)
 
 
-@pytest.mark.parametrize("is_lent", [False, True])
+@pytest.mark.parametrize("in_app_database", [False, True])
 class TestAlone:
     def test_change_that_came_second_is_told_so(
-        self, strict: Place, lent: Store, is_lent: bool
+        self, strict: Place, app_store: Store, in_app_database: bool
     ) -> None:
         judged = make_session()
         strict.store.sessions.insert(judged)
-        store = lent if is_lent else strict.store
+        store = app_store if in_app_database else strict.store
         with others_hold_the_row(strict):
             assert store.sessions.apply(judged, CHANGE) is False
 
@@ -98,11 +98,11 @@ class TestAlone:
         assert store.sessions.apply(stored_session(strict.store), CHANGE) is True
 
     def test_end_of_what_was_judged_is_told_so(
-        self, strict: Place, lent: Store, is_lent: bool
+        self, strict: Place, app_store: Store, in_app_database: bool
     ) -> None:
         judged = make_session()
         strict.store.sessions.insert(judged)
-        store = lent if is_lent else strict.store
+        store = app_store if in_app_database else strict.store
         with others_hold_the_row(strict):
             assert not store.session_ends.end(
                 "session-1", reason=EndReason.REPLAYED, now_ms=NOW, judged=judged
@@ -111,18 +111,18 @@ class TestAlone:
         assert stored_session(strict.store).ended_at_ms is None
 
     def test_sign_out_ends_it_whoever_touched_it(
-        self, strict: Place, lent: Store, is_lent: bool
+        self, strict: Place, app_store: Store, in_app_database: bool
     ) -> None:
         strict.store.sessions.insert(make_session())
-        store = lent if is_lent else strict.store
+        store = app_store if in_app_database else strict.store
         with others_hold_the_row(strict):
             assert store.session_ends.end("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
 
     def test_data_is_merged_whoever_touched_it(
-        self, strict: Place, lent: Store, is_lent: bool
+        self, strict: Place, app_store: Store, in_app_database: bool
     ) -> None:
         strict.store.sessions.insert(make_session())
-        store = lent if is_lent else strict.store
+        store = app_store if in_app_database else strict.store
         with others_hold_the_row(strict):
             assert store.sessions.merge_data("session-1", {"a": "1"}, known=("{}", 0)) == (
                 '{"a":1}',
@@ -144,32 +144,32 @@ def test_sign_ins_at_once_keep_the_limit(strict: Place) -> None:
 
 class TestWithinTheApplicationsTransaction:
     def test_what_it_does_not_see_is_told_and_breaks_nothing(
-        self, strict: Place, lent: Store
+        self, strict: Place, app_store: Store
     ) -> None:
         strict.store.sessions.insert(make_session())
-        with lent._connections.database.atomic():
-            judged = stored_session(lent)
+        with app_store._connections.database.atomic():
+            judged = stored_session(app_store)
             strict.connections.write(OTHERS, ())
 
-            assert lent.sessions.apply(judged, CHANGE) is False
-            assert not lent.session_ends.end(
+            assert app_store.sessions.apply(judged, CHANGE) is False
+            assert not app_store.session_ends.end(
                 "session-1", reason=EndReason.REPLAYED, now_ms=NOW, judged=judged
             )
-            assert stored_session(lent) == judged
+            assert stored_session(app_store) == judged
 
         assert stored_session(strict.store).ended_at_ms is None
 
     def test_sign_out_of_what_changed_is_for_the_application_to_repeat(
-        self, strict: Place, lent: Store
+        self, strict: Place, app_store: Store
     ) -> None:
         strict.store.sessions.insert(make_session())
-        with lent._connections.database.atomic():
-            stored_session(lent)
+        with app_store._connections.database.atomic():
+            stored_session(app_store)
             strict.connections.write(OTHERS, ())
 
             with pytest.raises(StoreUnavailableError):
-                lent.session_ends.end("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
-            assert stored_session(lent).ended_at_ms is None
+                app_store.session_ends.end("session-1", reason=EndReason.SIGNED_OUT, now_ms=NOW)
+            assert stored_session(app_store).ended_at_ms is None
 
 
 def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:

@@ -48,15 +48,15 @@ def test_a_value_is_replaced_whether_there_was_one_or_not(store: Store) -> None:
 
 
 def test_who_read_before_another_wrote_is_told_the_other_s(server: Place) -> None:
-    borrowed = Connections(Connections(str(server.database)).database)
-    ours = Store(borrowed, build_models(borrowed.database), FakeClock())
+    app_connections = Connections(Connections(str(server.database)).database)
+    ours = Store(app_connections, build_models(app_connections.database), FakeClock())
     assert server.store.meta.read("key") is None
-    with borrowed.database.atomic():
+    with app_connections.database.atomic():
         assert ours.meta.read("key") is None
         server.store.meta.write_once("key", "theirs")
 
         assert ours.meta.write_once("key", "ours") == "theirs"
-    borrowed.database.close()
+    app_connections.database.close()
 
 
 @pytest.mark.parametrize("value", ["", "x" * 512, "\N{GRINNING FACE}"])
