@@ -440,7 +440,7 @@ class TestConfig:
         assert manager.config.expires_in_ms == 2 * 604_800_000
         assert manager.config.secret == config.secret
 
-    def test_parts_are_lent_and_given_back(self, manager: SessionManager) -> None:
+    def test_parts_are_changed_and_given_back(self, manager: SessionManager) -> None:
         made = sign_up(manager)
         other = FakeClock()
         other.advance(days=100)

@@ -182,13 +182,13 @@ class TestABenchAndItsBlock:
 
     def test_no_database_is_not_the_apps_own(self, manager: SessionManager, tmp_path: Path) -> None:
         nothing: Any = None
-        lent = assembled_manager(
+        unfit = assembled_manager(
             SessionMiddleware(account_app, manager),
             database=nothing,
             config=manager.config,
             clock=FakeClock(),
         )
-        with pytest.raises(TypeError, match="the database of a test is None"), lent:
+        with pytest.raises(TypeError, match="the database of a test is None"), unfit:
             pass
         assert not (tmp_path / "theirs.db").exists()
 

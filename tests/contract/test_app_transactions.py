@@ -26,10 +26,10 @@ class TestWithinTheApplicationsTransaction:
 
     @pytest.fixture
     def ours(self, server: Place) -> Store:
-        """A store over a database that the application lends."""
+        """A store over the application's own database."""
         server.store.insert_user(make_user())
-        lent = Connections(server.connections.database)
-        return Store(lent, server.models, FakeClock())
+        of_app = Connections(server.connections.database)
+        return Store(of_app, server.models, FakeClock())
 
     def create(self, store: Store, session_id: str) -> None:
         create_session(store, make_session(session_id, user_id="user-1"))

@@ -447,11 +447,11 @@ class TestAtStart:
         bare.connections.run(lambda: tables.extend(bare.connections.database.get_tables()))
         assert [name for name in tables if name.startswith("wsgi")] == []
 
-    @pytest.mark.parametrize("is_lent", [False, True])
-    def test_no_file_is_made(self, tmp_path: Path, is_lent: bool) -> None:
+    @pytest.mark.parametrize("is_of_app", [False, True])
+    def test_no_file_is_made(self, tmp_path: Path, is_of_app: bool) -> None:
         file = tmp_path / "not-yet.db"
 
-        self.start(peewee.SqliteDatabase(str(file)) if is_lent else f"sqlite:///{file}")
+        self.start(peewee.SqliteDatabase(str(file)) if is_of_app else f"sqlite:///{file}")
 
         assert not file.exists()
 

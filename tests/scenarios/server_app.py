@@ -1,9 +1,8 @@
 """The application that the scenario tests serve: settings come from environment variables.
 
 ``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON,
-``SCENARIO_FILE`` the file of ``/large-file``; with ``SCENARIO_LENT`` the manager is given a Peewee
-database. With
-``SCENARIO_USE_EARLY`` the manager is used while the module is imported, which under
+``SCENARIO_FILE`` the file of ``/large-file``; with ``SCENARIO_APP_DATABASE`` the manager is given
+a Peewee database. With ``SCENARIO_USE_EARLY`` the manager is used while the module is imported, which under
 ``--preload``, and under uWSGI, is before the fork.
 """
 
@@ -240,7 +239,7 @@ def send_json(start_response: Any, value: Any) -> list[bytes]:
 def make_manager() -> SessionManager:
     url = os.environ["SCENARIO_DATABASE"]
     return SessionManager(
-        open_url(url) if "SCENARIO_LENT" in os.environ else url,
+        open_url(url) if "SCENARIO_APP_DATABASE" in os.environ else url,
         secret=os.environ["SCENARIO_SECRET"],
         password=CHEAP_PASSWORDS,
         throttle=None,
@@ -271,7 +270,7 @@ if "SCENARIO_DATABASE" in os.environ:
     manager = make_manager()
     name_connections(manager.database)
     if "SCENARIO_USE_EARLY" in os.environ:
-        if "SCENARIO_LENT" in os.environ:
+        if "SCENARIO_APP_DATABASE" in os.environ:
             # It stays open, so each worker finds it so.
             manager.database.connect()
         manager.create_tables()

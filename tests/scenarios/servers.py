@@ -186,7 +186,7 @@ def serving(
     workers: int = 2,
     settings: dict[str, Any] | None = None,
     use_early: bool = False,
-    is_lent: bool = False,
+    is_of_app: bool = False,
 ) -> Iterator[Server]:
     """Serve the scenario's application until the end of the block."""
     port = free_port()
@@ -197,7 +197,7 @@ def serving(
         "SCENARIO_SETTINGS": json.dumps(settings or {}),
         "SCENARIO_FILE": str(directory / "large-file"),
         **({"SCENARIO_USE_EARLY": "1"} if use_early else {}),
-        **({"SCENARIO_LENT": "1"} if is_lent else {}),
+        **({"SCENARIO_APP_DATABASE": "1"} if is_of_app else {}),
     }
     (directory / "large-file").write_bytes(LARGE_FILE)
     log = directory / f"{kind}-{port}.log"

@@ -193,12 +193,12 @@ def test_many_at_once_are_each_answered_as_themselves(server: Server) -> None:
 
 @pytest.mark.parametrize("database_kind", ["postgres", "mariadb"])
 @pytest.mark.parametrize("kind", ["uwsgi", "uwsgi-threads", "gthread-preload"])
-def test_lent_database_answers_each_as_themselves(
+def test_an_apps_database_answers_each_as_themselves(
     kind: str, database_kind: str, tmp_path: Path
 ) -> None:
     with (
         fresh_database(database_kind, tmp_path) as database,
-        serving(kind, database, tmp_path, workers=3, use_early=True, is_lent=True) as server,
+        serving(kind, database, tmp_path, workers=3, use_early=True, is_of_app=True) as server,
     ):
         assert not answered_as_another(server, turns=20)
 

@@ -396,7 +396,7 @@ def limited_opening(pool: Any) -> Iterator[None]:
     pool._max_connections = 20
 
 
-def lend(url: str, of: Any = None) -> Any:
+def app_database(url: str, of: Any = None) -> Any:
     """Return a database of Peewee's own, as an application makes it."""
     parts = urlsplit(url)
     where: dict[str, Any] = {"host": parts.hostname, "port": parts.port, "user": parts.username}
@@ -454,7 +454,7 @@ class TestSilentServer:
         assert len(began) == 1, "what has timed out is not tried again"
         assert took < PATIENCE_SECONDS + SLACK_SECONDS
 
-    def test_lent_connection_is_given_up_within_the_budget(
+    def test_an_apps_connection_is_given_up_within_the_budget(
         self, url: str, new_site: Callable[..., Site]
     ) -> None:
         with proxied(url) as (through, proxy):
@@ -486,12 +486,12 @@ class TestSilentServer:
             proxy.is_slow = False
             site.assert_there()
 
-    def test_small_pieces_over_a_lent_connection_are_given_up_within_the_budget(
+    def test_small_pieces_over_an_apps_connection_are_given_up_within_the_budget(
         self, url: str, new_site: Callable[..., Site]
     ) -> None:
         with proxied(url) as (through, proxy):
             site = new_site(url=through)
-            database = lend(through)
+            database = app_database(through)
             database.connect()
             of_app = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
             assert of_app.is_live(site.session_id)
@@ -505,13 +505,13 @@ class TestSilentServer:
             assert of_app.is_live(site.session_id)
             database.close()
 
-    def test_lent_pool_is_looked_at_within_the_budget(
+    def test_an_apps_pool_is_looked_at_within_the_budget(
         self, kind: str, url: str, new_site: Callable[..., Site]
     ) -> None:
         """It asks the server whether a connection lives, before it hands that out."""
         with proxied(url) as (through, proxy):
             site = new_site(url=through)
-            pool = lend(through, of=POOLS[kind])
+            pool = app_database(through, of=POOLS[kind])
             of_app = SessionManager(pool, secret="x" * 32, database_patience=PATIENCE_SECONDS)
             assert of_app.is_live(site.session_id)
             proxy.is_silent = True
