@@ -2,8 +2,8 @@
 
 ``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON,
 ``SCENARIO_FILE`` the file of ``/large-file``; with ``SCENARIO_APP_DATABASE`` the manager is given
-a Peewee database. With ``SCENARIO_USE_EARLY`` the manager is used while the module is imported, which under
-``--preload``, and under uWSGI, is before the fork.
+a Peewee database. With ``SCENARIO_USE_EARLY`` the manager is used while the module is imported,
+which under ``--preload``, and under uWSGI, is before the fork.
 """
 
 from __future__ import annotations

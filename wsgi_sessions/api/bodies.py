@@ -88,11 +88,10 @@ def discard_body(environ: WSGIEnvironment) -> None:
     except InvalidValueError:
         return
     left = MAX_DISCARDED_BYTES if announced is None else min(announced, MAX_DISCARDED_BYTES)
-    begun_ms = monotonic_ms()
+    chunks, begun_ms = _chunks(environ, left), monotonic_ms()
     with suppress(OSError):  # the client is gone
-        for _ in _chunks(environ, left):
-            if monotonic_ms() - begun_ms >= _MAX_DISCARDING_MS:
-                return
+        while monotonic_ms() - begun_ms < _MAX_DISCARDING_MS and next(chunks, b""):
+            pass
 
 
 def _chunks(environ: WSGIEnvironment, left: int) -> Iterator[bytes]:

@@ -160,8 +160,10 @@ def find_source(source: Any, headers: Any = None) -> Mapping[str, Any]:
     try:
         return find_environ(source)
     except TypeError:
-        items = None if isinstance(source, type) else getattr(source, "items", None)
-        pairs = list(items()) if callable(items) else source
+        items = getattr(source, "items", None)
+        pairs: Any = source
+        if callable(items) and not isinstance(source, type):
+            pairs = list(source.items())
         if not isinstance(pairs, (list, tuple)) or not all(
             isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs
         ):
