@@ -199,7 +199,7 @@ class TestEveryError:
         def refuse(*_: Any) -> Any:
             raise error
 
-        monkeypatch.setattr(SessionsPage, "_show", refuse)
+        monkeypatch.setattr(SessionsPage, "_answer", refuse)
         manager = SessionManager("sqlite:///:memory:", secret="s" * 32, pages_path="/sessions")
         answer, _ = get(plain(manager, list), "/sessions", accept=BROWSER)
         assert replace(answer, code=error.code) == expected(error)

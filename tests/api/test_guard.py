@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from wsgi_sessions.api.bodies import read_json
 from wsgi_sessions.api.guard import (
     check_callback_url,
     check_origin,
     cors_headers,
     is_trusted_origin,
-    read_json,
 )
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.errors import (
@@ -29,6 +29,7 @@ from wsgi_sessions.errors import (
 )
 
 LIMIT = 64 * 1024
+HTTP = {"wsgi.url_scheme": "http"}
 COOKIE = {"HTTP_COOKIE": "session_token=v1.x"}
 NAVIGATION = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_MODE": "navigate"}
 TRUSTED = ("https://front.example.net", "https://*.preview.example.net", "http://localhost:3000")
@@ -46,17 +47,18 @@ def environ(**changes: Any) -> dict[str, Any]:
         "SERVER_NAME": "backend",
         "SERVER_PORT": "8000",
         "REMOTE_ADDR": "10.0.0.1",
+        "wsgi.url_scheme": "https",
         "CONTENT_TYPE": "application/json",
         **changes,
     }
 
 
 def check(**changes: Any) -> None:
-    check_origin(environ(**changes), config(), is_https=True)
+    check_origin(environ(**changes), config())
 
 
-def is_trusted(url: str, *, is_https: bool = True, **settings: Any) -> bool:
-    return is_trusted_origin(environ(), url, config(**settings), is_https=is_https)
+def is_trusted(url: str, *, scheme: str = "https", **settings: Any) -> bool:
+    return is_trusted_origin(environ(**{"wsgi.url_scheme": scheme}), url, config(**settings))
 
 
 # Origin, with cookies
@@ -163,13 +165,13 @@ def test_other_fetch_metadata_do_not_replace_the_origin(site: str) -> None:
 def test_secure_cookies_say_that_browsers_come_by_https(secure: Any) -> None:
     """A proxy that ends TLS passes requests on by http, and browsers before 2023 say no more."""
     settings = config(cookie={"secure": secure})
-    own = environ(HTTP_ORIGIN="https://app.example.org", **COOKIE)
-    other = environ(HTTP_ORIGIN="http://app.example.org", **COOKIE)
+    own = environ(HTTP_ORIGIN="https://app.example.org", **HTTP, **COOKIE)
+    other = environ(HTTP_ORIGIN="http://app.example.org", **HTTP, **COOKIE)
     if secure == "auto":
         own, other = other, own
-    check_origin(own, settings, is_https=False)
+    check_origin(own, settings)
     with pytest.raises(InvalidOriginError):
-        check_origin(other, settings, is_https=False)
+        check_origin(other, settings)
 
 
 def test_endless_origin_is_nobodys() -> None:
@@ -182,13 +184,13 @@ def test_endless_origin_is_nobodys() -> None:
 
 def test_default_port_and_case_make_no_other_origin() -> None:
     assert is_trusted("HTTPS://App.Example.Org:443")
-    assert is_trusted("http://app.example.org:80/path", is_https=False)
+    assert is_trusted("http://app.example.org:80/path", scheme="http")
     assert not is_trusted("https://app.example.org:80")
 
 
 def test_server_without_a_host_header_goes_by_its_own_name() -> None:
-    bare = {k: v for k, v in environ().items() if k != "HTTP_HOST"}
-    assert is_trusted_origin(bare, "http://backend:8000", config(), is_https=False)
+    bare = {k: v for k, v in environ(**HTTP).items() if k != "HTTP_HOST"}
+    assert is_trusted_origin(bare, "http://backend:8000", config())
 
 
 def test_wildcard_stands_for_a_part_of_one_label() -> None:
@@ -215,18 +217,18 @@ def test_forwarded_host_is_believed_from_a_trusted_proxy_alone() -> None:
     forwarded = environ(HTTP_X_FORWARDED_HOST="forged.test, www.example.org")
     url = "https://www.example.org"
     trusting = config(trusted_proxies=["10.0.0.0/8"])
-    assert is_trusted_origin(forwarded, url, trusting, is_https=True)
-    assert not is_trusted_origin(forwarded, "https://forged.test", trusting, is_https=True)
-    assert not is_trusted_origin(forwarded, url, config(), is_https=True)
+    assert is_trusted_origin(forwarded, url, trusting)
+    assert not is_trusted_origin(forwarded, "https://forged.test", trusting)
+    assert not is_trusted_origin(forwarded, url, config())
     stranger = {**forwarded, "REMOTE_ADDR": "192.0.2.1"}
-    assert not is_trusted_origin(stranger, url, trusting, is_https=True)
+    assert not is_trusted_origin(stranger, url, trusting)
 
 
 def test_only_proxies_are_behind_a_unix_socket() -> None:
     local = environ(HTTP_X_FORWARDED_HOST="www.example.org", REMOTE_ADDR="")
     trusting = config(trusted_proxies=["10.0.0.0/8"])
-    assert is_trusted_origin(local, "https://www.example.org", trusting, is_https=True)
-    assert not is_trusted_origin(local, "https://www.example.org", config(), is_https=True)
+    assert is_trusted_origin(local, "https://www.example.org", trusting)
+    assert not is_trusted_origin(local, "https://www.example.org", config())
 
 
 # Origin, without cookies
@@ -288,7 +290,7 @@ def test_first_sign_in_from_the_own_page_is_heard() -> None:
 
 def test_trusted_page_may_read_the_answer_with_credentials() -> None:
     asked = environ(HTTP_ORIGIN="https://front.example.net")
-    headers = dict(cors_headers(asked, config(), is_https=True))
+    headers = dict(cors_headers(asked, config()))
     assert headers["Access-Control-Allow-Origin"] == "https://front.example.net"
     assert headers["Access-Control-Allow-Credentials"] == "true"
     assert "X-Retry-After" in headers["Access-Control-Expose-Headers"]
@@ -297,13 +299,13 @@ def test_trusted_page_may_read_the_answer_with_credentials() -> None:
 
 @pytest.mark.parametrize("origin", ["https://evil.test", "null", "", "*"])
 def test_untrusted_page_gets_no_cors_header(origin: str) -> None:
-    headers = cors_headers(environ(HTTP_ORIGIN=origin), config(), is_https=True)
+    headers = cors_headers(environ(HTTP_ORIGIN=origin), config())
     assert headers == [("Vary", "Origin")]
 
 
 def test_origin_is_not_echoed_with_what_hides_behind_it() -> None:
     asked = environ(HTTP_ORIGIN="https://front.example.net/\r\nSet-Cookie: a=b")
-    headers = dict(cors_headers(asked, config(), is_https=True))
+    headers = dict(cors_headers(asked, config()))
     assert headers["Access-Control-Allow-Origin"] == "https://front.example.net"
 
 
@@ -311,7 +313,7 @@ def test_origin_is_not_echoed_with_what_hides_behind_it() -> None:
 
 
 def check_url(url: object) -> None:
-    check_callback_url(environ(), url, config(), is_https=True)
+    check_callback_url(environ(), url, config())
 
 
 @pytest.mark.parametrize(
@@ -491,7 +493,7 @@ def test_broken_connection_is_a_refused_value() -> None:
 def test_hostile_headers_are_heard_or_refused(origin: str, host: str, site: str) -> None:
     hostile = environ(HTTP_ORIGIN=origin, HTTP_HOST=host, HTTP_SEC_FETCH_SITE=site, **COOKIE)
     try:
-        check_origin(hostile, config(), is_https=True)
+        check_origin(hostile, config())
     except RefusedError:
         return
-    assert site == "same-origin" or is_trusted_origin(hostile, origin, config(), is_https=True)
+    assert site == "same-origin" or is_trusted_origin(hostile, origin, config())

@@ -176,8 +176,9 @@ def test_only_our_own_name_is_heard(
     }
     environ: dict[str, Any] = {k: v for k, v in said.items() if v is not None}
     environ |= {"HTTP_HOST": "app.example.org", "REMOTE_ADDR": "192.0.2.1"}
+    environ["wsgi.url_scheme"] = "https"
     try:
-        check_origin(environ, SessionConfig(secret=SECRET), is_https=True)
+        check_origin(environ, SessionConfig(secret=SECRET))
     except RefusedError:
         return
     named = origin or referer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -101,15 +102,15 @@ class SessionsMiddleware:
         return None
 
 
+@dataclass(eq=False, slots=True)
 class _Bridge:
     """One request between ``SessionMiddleware``, which is WSGI, and Django's own responses."""
 
-    def __init__(self, request: HttpRequest) -> None:
-        self.request = request
-        self.response: Any = None
-        self.has_begun = False
-        self._started: tuple[str, list[tuple[str, str]]] | None = None
-        self._is_answered = False
+    request: HttpRequest
+    response: Any = None
+    has_begun: bool = False
+    _started: tuple[str, list[tuple[str, str]]] | None = None
+    _is_answered: bool = False
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -206,17 +207,16 @@ def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., An
 
 def _user_of(request: Any) -> User | None:
     """Return a request's user; a test may set ``wsgi_user``, as it may set ``user``."""
-    try:
+    if hasattr(request, "wsgi_user"):
         user: User | None = request.wsgi_user
-    except AttributeError:
-        try:
-            return get_user(request)
-        except LookupError:
-            raise ImproperlyConfigured(
-                "no SessionsMiddleware has seen this request; add it to MIDDLEWARE, or set "
-                "request.wsgi_user yourself in a test with RequestFactory"
-            ) from None
-    return user
+        return user
+    try:
+        return get_user(request)
+    except LookupError:
+        raise ImproperlyConfigured(
+            "no SessionsMiddleware has seen this request; add it to MIDDLEWARE, or set "
+            "request.wsgi_user yourself in a test with RequestFactory"
+        ) from None
 
 
 def _show(error: AnswerableError, request: HttpRequest) -> Any:
@@ -226,7 +226,10 @@ def _show(error: AnswerableError, request: HttpRequest) -> Any:
         kind, body = refusal.body(is_program=True)
         response: Any = HttpResponse(body, content_type=kind, status=refusal.status)
     elif isinstance(error, NotSignedInError) and conf.settings.LOGIN_URL:
-        return _redirect_to_login(request)
+        # Not the redirect of contrib.auth, which needs its models installed.
+        url = resolve_url(conf.settings.LOGIN_URL)
+        joint = "&" if "?" in url else "?"
+        return redirect(f"{url}{joint}next={quote(request.get_full_path(), safe='')}")
     else:
         response = _page(error, request, refusal)
     for name, value in refusal.headers:
@@ -241,17 +244,9 @@ def _page(error: AnswerableError, request: HttpRequest, refusal: Refusal) -> Any
     if refusal.status < 500 and (refusal.status == status or handler is not bad_request):
         response = handler(request, exception=error)
         response.status_code = refusal.status
-    else:
-        kind, body = refusal.body(is_program=False)
-        response = HttpResponse(body, content_type=kind, status=refusal.status)
-    return response
-
-
-def _redirect_to_login(request: HttpRequest) -> Any:
-    # Not that of contrib.auth, which needs its models installed.
-    url = resolve_url(conf.settings.LOGIN_URL)
-    joint = "&" if "?" in url else "?"
-    return redirect(f"{url}{joint}next={quote(request.get_full_path(), safe='')}")
+        return response
+    kind, body = refusal.body(is_program=False)
+    return HttpResponse(body, content_type=kind, status=refusal.status)
 
 
 def _runs_code(response: Any) -> bool:

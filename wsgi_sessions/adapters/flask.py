@@ -168,6 +168,5 @@ def _show_refusal(error: AnswerableError) -> Any:
         kind, body = refusal.body(is_program=True)
         shown = Response(body, refusal.status, content_type=kind)
     response = current_app.make_response(shown)
-    for name, value in refusal.headers:
-        response.headers[name] = value
+    response.headers.update(refusal.headers)
     return response

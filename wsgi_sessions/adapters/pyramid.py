@@ -37,18 +37,15 @@ def includeme(config: Any) -> None:
     as text) the manager is made from them; else call ``config.add_wsgi_sessions(manager)``.
     """
     config.add_directive("add_wsgi_sessions", add_wsgi_sessions)
-    settings = config.get_settings() or {}
-    named = {
-        name.removeprefix(_PREFIX): value
-        for name, value in settings.items()
-        if name.startswith(_PREFIX)
-    }
-    if named:
-        if "database" not in named:
-            raise ConfigurationError(
-                "the settings have wsgi_sessions.… but no wsgi_sessions.database; give its URL"
-            )
-        add_wsgi_sessions(config, SessionManager(**named))
+    settings = (config.get_settings() or {}).items()
+    named = {name[len(_PREFIX) :]: value for name, value in settings if name.startswith(_PREFIX)}
+    if not named:
+        return
+    if "database" not in named:
+        raise ConfigurationError(
+            "the settings have wsgi_sessions.… but no wsgi_sessions.database; give its URL"
+        )
+    add_wsgi_sessions(config, SessionManager(**named))
 
 
 def add_wsgi_sessions(config: Any, manager: SessionManager) -> None:
@@ -173,6 +170,5 @@ def _show_refusal(error: Any, request: Any) -> Any:
     if response is plain and is_program(request):
         kind, body = refusal.body(is_program=True)
         response = Response(body, refusal.status_line, content_type=kind)
-    for name, value in refusal.headers:
-        response.headers[name] = value
+    response.headers.update(refusal.headers)
     return response

@@ -43,8 +43,7 @@ def check_form_origin(source: Any) -> None:
     ``trusted_origins``; a program that sends neither, and no cookie, passes.
     """
     environ: Any = find_environ(source)
-    handle = get_request(environ)
-    check_origin(environ, handle.manager.config, is_https=handle.facts.is_https)
+    check_origin(environ, get_request(environ).manager.config)
 
 
 def safe_next(source: Any, url: str | None, *, default: str = "/") -> str:
@@ -53,9 +52,9 @@ def safe_next(source: Any, url: str | None, *, default: str = "/") -> str:
     Takes a path of this site, or a URL of its own origin or of ``trusted_origins``.
     """
     environ: Any = find_environ(source)
-    handle = get_request(environ)
+    config = get_request(environ).manager.config
     try:
-        check_callback_url(environ, url, handle.manager.config, is_https=handle.facts.is_https)
+        check_callback_url(environ, url, config)
     except RefusedError:
         return default
     return url or default

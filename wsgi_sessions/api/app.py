@@ -13,9 +13,9 @@ from ..records import ReadOptions
 from ..transport.environ import get_request, mount_path
 from ..wsgi.refusals import refusal_of
 from ..wsgi.request import SessionRequest
-from .bodies import discarding_body
+from .bodies import discarding_body, read_json
 from .endpoints import Call
-from .guard import check_callback_url, check_origin, cors_headers, preflight_headers, read_json
+from .guard import check_callback_url, check_origin, cors_headers, preflight_headers
 from .routes import ROUTES, Route
 from .wire import decode_object, encode
 
@@ -41,10 +41,10 @@ class JsonApi:
         route = self._find_route(environ)
         if not (route and route.needs_database and route.accepts(environ["REQUEST_METHOD"])):
             return ReadOptions(allow_refresh=False)
-        query = _query_of(environ) if route.method == "GET" else {}
+        flags = _flags_of(environ) if route.method == "GET" else set()
         return ReadOptions(
-            authoritative=route.is_authoritative or _is_true(query.get("disableCookieCache")),
-            allow_refresh=not (route.replaces_session or _is_true(query.get("disableRefresh"))),
+            authoritative=route.is_authoritative or "disableCookieCache" in flags,
+            allow_refresh=not (route.replaces_session or "disableRefresh" in flags),
             is_change=route.replaces_session,
         )
 
@@ -59,14 +59,12 @@ class JsonApi:
         headers = response.headers
         headers["Cache-Control"] = "no-store"
         headers["X-Content-Type-Options"] = "nosniff"
-        for name, value in cors_headers(
-            environ, self._manager.config, is_https=handle.facts.is_https
-        ):
-            headers[name] = value
-        iterable: Iterable[bytes] = response(environ, start_response)
-        return iterable
+        headers.update(cors_headers(environ, self._manager.config))
+        # Not by WebOb, which makes a Location absolute with the client's Host header.
+        start_response(response.status, response.headerlist)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
 
-    def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
+    def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> Response:
         method = environ["REQUEST_METHOD"]
         with discarding_body(environ):
             route = self._find_route(environ)
@@ -76,52 +74,31 @@ class JsonApi:
                 return _preflight(route)
             if not route.accepts(method):
                 raise errors.MethodNotAllowedError(route.allow)
-        body = self._read_body(environ, handle) if route.method == "POST" else {}
+        body = self._read_body(environ) if route.method == "POST" else {}
         if handle.is_database_away and route.needs_database:
             raise errors.StoreUnavailableError
         if route.needs_user:
             handle.require_user()
         value = route.answer(Call(handle, body, mount_path(environ)))
-        response = _json(200, value)
-        if isinstance(value, dict) and value.get("redirect"):
-            response.location_as_given = value["url"]
+        response = Response(body=encode(value), content_type="application/json")
+        if not _redirects_by_itself(environ) and isinstance(value, dict) and value.get("redirect"):
+            response.headers["Location"] = value["url"]
         return response
 
-    def _read_body(self, environ: WSGIEnvironment, handle: SessionRequest) -> Mapping[str, Any]:
+    def _read_body(self, environ: WSGIEnvironment) -> Mapping[str, Any]:
         """Return the body of a request that may change something, or refuse it."""
-        config, is_https = self._manager.config, handle.facts.is_https
+        config = self._manager.config
         with discarding_body(environ):
-            check_origin(environ, config, is_https=is_https)
+            check_origin(environ, config)
         with discarding_body(environ, errors.BodyTooLargeError):
             sent = read_json(environ)
         body = decode_object(sent)
-        check_callback_url(environ, body.get("callbackURL"), config, is_https=is_https)
+        check_callback_url(environ, body.get("callbackURL"), config)
         return body
 
     def _find_route(self, environ: WSGIEnvironment) -> Route | None:
         root = self._manager.config.api_path or ""
         return ROUTES.get(environ.get("PATH_INFO", "").removeprefix(root))
-
-    def __repr__(self) -> str:
-        return f"JsonApi({self._manager!r})"
-
-
-class _Response(Response):
-    """WebOb makes a ``Location`` absolute with the client's Host header; this one does not."""
-
-    location_as_given: str | None = None
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        location = self.location_as_given
-        if location is None or _redirects_by_itself(environ):
-            plain: Iterable[bytes] = super().__call__(environ, start_response)
-            return plain
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            return start_response(status, [*headers, ("Location", location)], exc_info)
-
-        located: Iterable[bytes] = super().__call__(environ, start)
-        return located
 
 
 def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
@@ -135,36 +112,29 @@ def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
     )
 
 
-def _query_of(environ: WSGIEnvironment) -> dict[str, str]:
+def _flags_of(environ: WSGIEnvironment) -> set[str]:
+    """Return the names that the query sets to true."""
     # WebOb's own reading raises on bytes that are not UTF-8.
     try:
         pairs = parse_qsl(
             environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=_MAX_QUERY_FIELDS
         )
     except ValueError:
-        return {}
-    return dict(pairs)
+        return set()
+    return {name for name, text in dict(pairs).items() if text in ("true", "1")}
 
 
-def _is_true(text: str | None) -> bool:
-    return text in ("true", "1")
-
-
-def _json(status: int, value: object) -> _Response:
-    return _Response(status=status, body=encode(value), content_type="application/json")
-
-
-def _preflight(route: Route) -> _Response:
-    response = _Response(status=204)
+def _preflight(route: Route) -> Response:
+    response = Response(status=204)
     response.headers["Allow"] = route.allow
     response.headers.extend(preflight_headers(route.allow))
     return response
 
 
-def _refusal(error: errors.AnswerableError) -> _Response:
+def _refusal(error: errors.AnswerableError) -> Response:
     refusal = refusal_of(error)
     kind, body = refusal.body(is_program=True)
-    response = _Response(status=refusal.status_line, body=body, content_type=kind)
+    response = Response(status=refusal.status_line, body=body, content_type=kind)
     response.headers.update(refusal.headers)
     if "Retry-After" in response.headers:
         # The header that Better Auth's client reads.

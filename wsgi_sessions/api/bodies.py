@@ -1,4 +1,4 @@
-"""Reads the body of a request, or discards that of a refused one for the client's sake."""
+"""Reads request bodies within bounds; that of a refused request too, so that its answer arrives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic_ms
-from ..errors import BodyTooLargeError, InvalidValueError, RefusedError
+from ..errors import BodyTooLargeError, InvalidValueError, RefusedError, UnsupportedMediaTypeError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -20,46 +20,37 @@ _MAX_DISCARDING_MS = 5_000
 _CHUNK_BYTES = 64 * 1024
 
 
+def read_json(environ: WSGIEnvironment) -> bytes:
+    """Return the request body, of at most ``MAX_BODY_BYTES``, or refuse what is not JSON.
+
+    A form, or a script that may not read the answer, can't send ``application/json`` to
+    another origin without a preflight: this alone keeps most forgeries out.
+    """
+    body = read_body(environ)
+    kind = media_type(environ)
+    encoding = (environ.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
+    # An empty body needs no type; wsgiref's server fills in text/plain.
+    is_empty = not body and kind in ("", "text/plain")
+    if encoding != "identity" or not (kind == "application/json" or is_empty):
+        raise UnsupportedMediaTypeError("send JSON, as Content-Type: application/json, unpacked")
+    return body
+
+
 def media_type(environ: WSGIEnvironment) -> str:
-    """Return the media type of the body in lower case, without parameters; "" for none."""
     kind: str = environ.get("CONTENT_TYPE") or ""
     return kind.partition(";")[0].strip().lower()
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:
-    """Return the request body, of at most ``MAX_BODY_BYTES``.
-
-    Content-Length is taken as an upper bound: the body may be shorter.
-    """
-    announced = _announced_bytes(environ)
-    body = b""
-    if announced is None or announced <= MAX_BODY_BYTES:
-        longest = MAX_BODY_BYTES + 1 if announced is None else announced
+    """Return the request body, of at most ``MAX_BODY_BYTES``."""
+    if (_announced_bytes(environ) or 0) <= MAX_BODY_BYTES:
         try:
-            body = b"".join(_chunks(environ, longest))
+            body = b"".join(_chunks(environ, MAX_BODY_BYTES + 1))
         except OSError:
             raise InvalidValueError("the body broke off") from None
-    if max(announced or 0, len(body)) > MAX_BODY_BYTES:
-        raise BodyTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return body
-
-
-def _announced_bytes(environ: WSGIEnvironment) -> int | None:
-    """Return the length of the body that the request announces; None where its end is marked.
-
-    Without a length a body is read where the server marks its end (``wsgi.input_terminated``),
-    and is empty elsewhere (PEP 3333). Raises ``InvalidValueError`` for what is no number.
-    """
-    length = environ.get("CONTENT_LENGTH") or ""
-    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not length
-    if is_chunked and environ.get("wsgi.input_terminated"):
-        return None
-    if not length:
-        return 0
-    if not (length.isascii() and length.isdigit()):
-        raise InvalidValueError("Content-Length is not a number")
-    # Cut, because int() refuses thousands of digits.
-    return int(length.lstrip("0")[:20] or "0")
+        if len(body) <= MAX_BODY_BYTES:
+            return body
+    raise BodyTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
 
 
 @contextmanager
@@ -83,19 +74,34 @@ def discard_body(environ: WSGIEnvironment) -> None:
     A server that closes a connection with bytes unread resets it, and the client loses the
     answer that was on its way (RFC 9112, section 9.6).
     """
-    try:
-        announced = _announced_bytes(environ)
-    except InvalidValueError:
-        return
-    left = MAX_DISCARDED_BYTES if announced is None else min(announced, MAX_DISCARDED_BYTES)
-    chunks, begun_ms = _chunks(environ, left), monotonic_ms()
-    with suppress(OSError):  # the client is gone
+    chunks, begun_ms = _chunks(environ, MAX_DISCARDED_BYTES), monotonic_ms()
+    with suppress(InvalidValueError, OSError):  # no length to go by; the client is gone
         while monotonic_ms() - begun_ms < _MAX_DISCARDING_MS and next(chunks, b""):
             pass
 
 
-def _chunks(environ: WSGIEnvironment, left: int) -> Iterator[bytes]:
-    """Yield the body in pieces, up to so many bytes."""
+def _chunks(environ: WSGIEnvironment, max_bytes: int) -> Iterator[bytes]:
+    """Yield what there is of the body: its announced length is an upper bound."""
+    announced = _announced_bytes(environ)
+    left = max_bytes if announced is None else min(announced, max_bytes)
     while left > 0 and (chunk := environ["wsgi.input"].read(min(left, _CHUNK_BYTES))):
         yield chunk
         left -= len(chunk)
+
+
+def _announced_bytes(environ: WSGIEnvironment) -> int | None:
+    """Return the length of the body that the request announces; None where its end is marked.
+
+    Without a length a body is read where the server marks its end (``wsgi.input_terminated``),
+    and is empty elsewhere (PEP 3333). Raises ``InvalidValueError`` for what is no number.
+    """
+    length = environ.get("CONTENT_LENGTH") or ""
+    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING")) or not length
+    if is_chunked and environ.get("wsgi.input_terminated"):
+        return None
+    if not length:
+        return 0
+    if not (length.isascii() and length.isdigit()):
+        raise InvalidValueError("Content-Length is not a number")
+    # Cut, because int() refuses thousands of digits.
+    return int(length.lstrip("0")[:20] or "0")

@@ -1,4 +1,4 @@
-"""What a request must be before it is answered: of a trusted origin, JSON, and small."""
+"""Which pages may ask for a change, read an answer, or be returned to: those of trusted origins."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from ..errors import (
     InvalidOriginError,
     InvalidValueError,
     MissingOriginError,
-    UnsupportedMediaTypeError,
 )
 from ..transport.client_address import read_client
-from .bodies import media_type, read_body
+from ..transport.response_headers import HeaderLines
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-HeaderLines = list[tuple[str, str]]
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^\s/?#@\\]*)(?=[/?#]|\Z)", re.IGNORECASE)
 _RELATIVE_URL = re.compile(r"/(?![/\\]|%2f|%5c)[!-\[\]-~]*", re.IGNORECASE)
@@ -35,7 +32,7 @@ _MAX_URL_LENGTH = 2048
 _MAX_ORIGIN_CHARACTERS = 300
 
 
-def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> None:
+def check_origin(environ: WSGIEnvironment, config: SessionConfig) -> None:
     """Refuse a change that a page of an untrusted origin may have asked for.
 
     ``Sec-Fetch-Site: same-origin`` comes from a page of this site: no script can set that
@@ -54,29 +51,27 @@ def check_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: b
     source = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
     if source == "null" or (not source and (has_cookies or site not in ("", "none"))):
         raise MissingOriginError("say which page asks for this, in an Origin or Referer header")
-    if source and not is_trusted_origin(environ, source, config, is_https=is_https):
+    if source and not is_trusted_origin(environ, source, config):
         raise InvalidOriginError("this origin is not trusted; add it to trusted_origins")
 
 
-def is_trusted_origin(
-    environ: WSGIEnvironment, url: str, config: SessionConfig, *, is_https: bool
-) -> bool:
+def is_trusted_origin(environ: WSGIEnvironment, url: str, config: SessionConfig) -> bool:
     """Return whether a URL or origin is the server's own, or of ``trusted_origins``."""
     origin = _origin_of(url)
     if origin is None:
         return False
-    if origin == _own_origin(environ, config, is_https=is_https):
+    if origin == _own_origin(environ, config):
         return True
     plain, patterns = _read_patterns(tuple(config.trusted_origins))
     return origin in plain or any(one.matches(*_parts_of(origin)) for one in patterns)
 
 
-def cors_headers(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> HeaderLines:
+def cors_headers(environ: WSGIEnvironment, config: SessionConfig) -> HeaderLines:
     """Return the headers that let pages of trusted origins read an answer (Fetch, 3.2)."""
     headers = [("Vary", "Origin")]
     # In its normal form: a browser sends that, and nothing else can be hidden in it.
     origin = _origin_of(environ.get("HTTP_ORIGIN", ""))
-    if origin is not None and is_trusted_origin(environ, origin, config, is_https=is_https):
+    if origin is not None and is_trusted_origin(environ, origin, config):
         headers += [
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Allow-Credentials", "true"),
@@ -94,9 +89,7 @@ def preflight_headers(allow: str) -> HeaderLines:
     ]
 
 
-def check_callback_url(
-    environ: WSGIEnvironment, url: object, config: SessionConfig, *, is_https: bool
-) -> None:
+def check_callback_url(environ: WSGIEnvironment, url: object, config: SessionConfig) -> None:
     """Refuse a URL that would send the browser to an untrusted origin (an open redirect)."""
     if url is None or url == "":
         return
@@ -104,29 +97,13 @@ def check_callback_url(
         raise InvalidValueError(f"callbackURL is text, not {type(url).__name__}")
     if len(url) > _MAX_URL_LENGTH:
         raise InvalidCallbackUrlError(f"callbackURL has more than {_MAX_URL_LENGTH} characters")
-    if _RELATIVE_URL.fullmatch(url) is not None:
-        return
-    if _ABSOLUTE_URL.fullmatch(url) is not None and is_trusted_origin(
-        environ, url, config, is_https=is_https
+    is_absolute = _ABSOLUTE_URL.fullmatch(url) is not None
+    if _RELATIVE_URL.fullmatch(url) is None and not (
+        is_absolute and is_trusted_origin(environ, url, config)
     ):
-        return
-    raise InvalidCallbackUrlError("callbackURL is a path of this site or a trusted origin's URL")
-
-
-def read_json(environ: WSGIEnvironment) -> bytes:
-    """Return the request body, of at most ``MAX_BODY_BYTES``, or refuse what is not JSON.
-
-    A form, or a script that may not read the answer, can't send ``application/json`` to
-    another origin without a preflight: this alone keeps most forgeries out.
-    """
-    body = read_body(environ)
-    kind = media_type(environ)
-    encoding = (environ.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
-    # An empty body needs no type; wsgiref's server fills in text/plain.
-    is_empty = not body and kind in ("", "text/plain")
-    if encoding != "identity" or not (kind == "application/json" or is_empty):
-        raise UnsupportedMediaTypeError("send JSON, as Content-Type: application/json, unpacked")
-    return body
+        raise InvalidCallbackUrlError(
+            "callbackURL is a path of this site or a trusted origin's URL"
+        )
 
 
 def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:
@@ -135,10 +112,11 @@ def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:
     return value.strip().lower()
 
 
-def _own_origin(environ: WSGIEnvironment, config: SessionConfig, *, is_https: bool) -> str | None:
+def _own_origin(environ: WSGIEnvironment, config: SessionConfig) -> str | None:
+    client = read_client(environ, config.trusted_proxies)
     # A site whose cookies are Secure is https to browsers, also where a proxy ends TLS.
-    is_https = is_https or config.cookie.secure is True
-    host = read_client(environ, config.trusted_proxies).host or environ.get("HTTP_HOST")
+    is_https = client.is_https or config.cookie.secure is True
+    host = client.host or environ.get("HTTP_HOST")
     if not host:
         host = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
     return _origin_of(f"{'https' if is_https else 'http'}://{host}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -38,7 +39,7 @@ def session_fields(session: Session, declared: Iterable[str] = ()) -> JsonObject
 
     Those are kept in ``session.data`` under their own names; one never set is null.
     """
-    fields = {
+    return {
         "id": session.id,
         "token": session.id,
         "userId": None if session.user_id is None else str(session.user_id),
@@ -48,10 +49,8 @@ def session_fields(session: Session, declared: Iterable[str] = ()) -> JsonObject
         "ipAddress": session.ip_address,
         "userAgent": session.user_agent,
         "device": session.device,
+        **{name: session.data.get(name) for name in declared},
     }
-    for name in declared:
-        fields[name] = session.data.get(name)
-    return fields
 
 
 def decode_object(body: bytes) -> Mapping[str, Any]:
@@ -98,7 +97,7 @@ def _refuse_constant(name: str) -> None:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number):
         raise ValueError(f"{text} is beyond what a number can hold")
     return number
 

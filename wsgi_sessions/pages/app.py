@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _MAX_FIELDS = 20
 _ICON = "/icon.svg"
+_ACTIONS = ("/revoke", "/revoke-others", "/sign-out")
 _FORM = "application/x-www-form-urlencoded"
 NOTICES = {
     "not-there": "That session is not there any more.",
@@ -92,8 +93,7 @@ class SessionsPage:
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
         self._templates: tuple[Any, Any] | None = None
-        is_on = manager.config.pages_path is not None
-        if is_on and find_spec("jinja2") is None:
+        if manager.config.pages_path is not None and find_spec("jinja2") is None:
             raise errors.ConfigurationError(
                 "pages_path is given, but the page needs Jinja2; install it with "
                 "pip install 'wsgi-sessions[pages]', or leave pages_path out"
@@ -123,53 +123,50 @@ class SessionsPage:
             response = self._refusal(environ, error)
         return response.send(environ, start_response)
 
+    def _rest_of_path(self, environ: WSGIEnvironment) -> str:
+        path: str = environ.get("PATH_INFO", "")
+        return path.removeprefix(self._manager.config.pages_path or "")
+
     def _is_icon(self, environ: WSGIEnvironment) -> bool:
-        root = self._manager.config.pages_path or ""
         is_read = environ["REQUEST_METHOD"] in ("GET", "HEAD")
-        return is_read and environ.get("PATH_INFO", "").removeprefix(root) == _ICON
+        return is_read and self._rest_of_path(environ) == _ICON
 
     def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
-        root = self._manager.config.pages_path or ""
-        rest = environ.get("PATH_INFO", "").removeprefix(root)
-        method = environ["REQUEST_METHOD"]
-        actions = {
-            "/revoke": self._revoke,
-            "/revoke-others": self._revoke_others,
-            "/sign-out": self._sign_out,
-        }
+        rest = self._rest_of_path(environ)
+        is_page, form = rest in ("", "/"), {}
+        methods = ("GET", "HEAD") if is_page else ("POST",)
         with discarding_body(environ):
-            is_page = rest in ("", "/")
-            if not is_page and rest not in actions:
+            if not is_page and rest not in _ACTIONS:
                 raise errors.PathNotFoundError("Nothing answers under this address")
-            if is_page and method not in ("GET", "HEAD"):
-                raise errors.MethodNotAllowedError("GET, HEAD")
-            if not is_page and method != "POST":
-                raise errors.MethodNotAllowedError("POST")
+            if environ["REQUEST_METHOD"] not in methods:
+                raise errors.MethodNotAllowedError(", ".join(methods))
             if not is_page:
-                check_origin(environ, self._manager.config, is_https=handle.facts.is_https)
-        if is_page and rest:
+                check_origin(environ, self._manager.config)
+        if rest == "/":
             return _Response(308, (("Location", self._page_path(environ)),))
-        if is_page:
-            return self._show(environ, handle)
-        with discarding_body(environ, errors.BodyTooLargeError):
-            form = _read_form(environ)
+        if not is_page:
+            with discarding_body(environ, errors.BodyTooLargeError):
+                form = _read_form(environ)
         session = handle.session
         if session is None or session.user is None:
-            return self._send_to_sign_in(environ, comes_back=True)
+            return _see(self._sign_in_url(environ))
+        if is_page:
+            return self._show(environ, handle, session=session)
         if not self._is_token_of(session, form.get("csrf_token", "")):
             raise errors.InvalidOriginError(
                 "This form is not from the page as it is now; go back, reload it and try again"
             )
-        return actions[rest](environ, handle, form)
+        done = _act(rest, handle, session_id=form.get("session_id", ""))
+        if handle.session is None:
+            return _see(self._manager.config.sign_in_url)
+        return _see(f"{self._page_path(environ)}?done={done}")
 
-    def _show(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
-        session = handle.session
-        if session is None or session.user is None:
-            return self._send_to_sign_in(environ, comes_back=True)
+    def _show(
+        self, environ: WSGIEnvironment, handle: SessionRequest, *, session: Session
+    ) -> _Response:
         query = dict(parse_qsl(environ.get("QUERY_STRING", "")[:200], errors="replace"))
         now = datetime_from_ms(self._manager.clock.now_ms())
-        listed = handle.list_sessions()
-        rows = [row_of(one, now=now, this=session) for one in listed]
+        rows = [row_of(one, now=now, this=session) for one in handle.list_sessions()]
         rows.sort(key=lambda row: (not row.is_this_one, not row.is_odd))
         return self._render(
             environ,
@@ -194,29 +191,6 @@ class SessionsPage:
             return None
         return f"{device_in_words(found[0].user_agent)} has been signed out."
 
-    def _revoke(
-        self, environ: WSGIEnvironment, handle: SessionRequest, form: Mapping[str, str]
-    ) -> _Response:
-        session_id = form.get("session_id", "")
-        has_ended = is_session_id(session_id) and handle.revoke_session(session_id)
-        if handle.session is None:
-            return self._send_to_sign_in(environ)
-        if not has_ended:
-            return self._send_back(environ, done="not-there")
-        return self._send_back(environ, done=f"ended&session={session_id}")
-
-    def _revoke_others(
-        self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
-    ) -> _Response:
-        count = handle.revoke_other_sessions()
-        return self._send_back(environ, done="others" if count else "no-others")
-
-    def _sign_out(
-        self, environ: WSGIEnvironment, handle: SessionRequest, _form: Mapping[str, str]
-    ) -> _Response:
-        handle.sign_out()
-        return self._send_to_sign_in(environ)
-
     # CSRF tokens, bound to the session
 
     def _ring(self) -> KeyRing:
@@ -237,15 +211,11 @@ class SessionsPage:
     def _page_path(self, environ: WSGIEnvironment) -> str:
         return mount_path(environ) + (self._manager.config.pages_path or "")
 
-    def _send_back(self, environ: WSGIEnvironment, *, done: str) -> _Response:
-        return _see(f"{self._page_path(environ)}?done={done}")
-
-    def _send_to_sign_in(self, environ: WSGIEnvironment, *, comes_back: bool = False) -> _Response:
+    def _sign_in_url(self, environ: WSGIEnvironment) -> str:
+        """Return the URL of the sign-in page that leads back to this one."""
         url, hash_mark, fragment = self._manager.config.sign_in_url.partition("#")
-        if comes_back:
-            joint = "&" if "?" in url else "?"
-            url += f"{joint}next={quote(self._page_path(environ), safe='')}"
-        return _see(url + hash_mark + fragment)
+        joint = "&" if "?" in url else "?"
+        return f"{url}{joint}next={quote(self._page_path(environ), safe='')}{hash_mark}{fragment}"
 
     def _refusal(self, environ: WSGIEnvironment, error: errors.AnswerableError) -> _Response:
         refusal = refusal_of(error)
@@ -303,8 +273,16 @@ class SessionsPage:
             self._templates = (folder, environment)
         return self._templates[1]
 
-    def __repr__(self) -> str:
-        return f"SessionsPage({self._manager!r})"
+
+def _act(action: str, handle: SessionRequest, *, session_id: str) -> str:
+    """Do what a form asks for; return what the page is to say of it."""
+    if action == "/sign-out":
+        handle.sign_out()
+        return ""
+    if action == "/revoke-others":
+        return "others" if handle.revoke_other_sessions() else "no-others"
+    has_ended = is_session_id(session_id) and handle.revoke_session(session_id)
+    return f"ended&session={session_id}" if has_ended else "not-there"
 
 
 def _see(url: str) -> _Response:
