@@ -30,9 +30,8 @@ class AccountStore:
         """Add one way for a user to sign in."""
         named = {"provider_id": account.provider_id, "account_id": account.account_id}
         if self._columns.has_own_model:
-            orphan = self._runner.read_row(self._find_orphan, **named)
-            if orphan is not None:
-                orphan_id, owner, user_id = orphan
+            orphans = self._runner.read_rows(self._find_orphan, **named)
+            for orphan_id, owner, user_id in orphans:
                 if not self._columns.is_same_key(owner, user_id):
                     is_orphan = self._account.id == orphan_id
                     delete = self._account.delete().where(is_orphan)

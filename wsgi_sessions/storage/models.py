@@ -72,9 +72,7 @@ def build_models(
     dialect = find_dialect(database)
     counter: Any = dialect.counter_field
     # Ids are compared byte by byte; the usual collations of some engines fold case.
-    exact: dict[str, Any] = {}
-    if dialect.exact_text:
-        exact["constraints"] = [peewee.SQL(text) for text in dialect.exact_text]
+    exact: dict[str, Any] = {"constraints": [peewee.SQL(text) for text in dialect.exact_text]}
 
     class LongTextField(peewee.TextField):
         field_type = dialect.long_text_type
@@ -86,15 +84,14 @@ def build_models(
             # Or Peewee would name the indexes after the class, without the prefix.
             "legacy_table_names": False,
             "indexes": attributes.pop("indexes", ()),
+            "table_settings": dialect.table_settings or None,
         }
-        if dialect.table_settings:
-            meta_attributes["table_settings"] = dialect.table_settings
         meta = type("Meta", (), meta_attributes)
         return type(table.capitalize(), (peewee.Model,), {"Meta": meta, **attributes})
 
-    own_user = user_model
-    if own_user is None:
-        own_user = model(
+    has_own_user = user_model is not None
+    if user_model is None:
+        user_model = model(
             "user",
             id=peewee.CharField(primary_key=True, max_length=64, **exact),
             email=peewee.CharField(unique=True, max_length=254, **exact),
@@ -104,71 +101,66 @@ def build_models(
             created_at=peewee.BigIntegerField(),
             updated_at=peewee.BigIntegerField(),
         )
-    fields = _user_fields(own_user, user_attributes or {})
-    _check_is_same_database(database, own_user)
-    account = model(
-        "account",
-        id=peewee.CharField(primary_key=True, max_length=64, **exact),
-        user_id=_reference(own_user, null=False, exact=exact),
-        provider_id=peewee.CharField(max_length=64, **exact),
-        account_id=peewee.CharField(max_length=255, **exact),
-        password_hash=peewee.CharField(max_length=512, null=True, **exact),
-        created_at=peewee.BigIntegerField(),
-        updated_at=peewee.BigIntegerField(),
-        indexes=((("provider_id", "account_id"), True), (("user_id",), False)),
-    )
-    session = model(
-        "session",
-        id=peewee.CharField(primary_key=True, max_length=32, **exact),
-        user_id=_reference(own_user, null=True, exact=exact),
-        generation=peewee.IntegerField(),
-        branch=peewee.CharField(max_length=8, **exact),
-        branch_before=peewee.CharField(max_length=8, null=True, **exact),
-        is_settled=peewee.BooleanField(),
-        caught_up=peewee.BooleanField(),
-        confirmed_at=peewee.BigIntegerField(),
-        created_at=peewee.BigIntegerField(),
-        authenticated_at=peewee.BigIntegerField(),
-        updated_at=peewee.BigIntegerField(),
-        last_seen_at=peewee.BigIntegerField(),
-        expires_at=peewee.BigIntegerField(index=True),
-        remember=peewee.BooleanField(),
-        ip_address=peewee.CharField(max_length=45, null=True),
-        user_agent=peewee.CharField(max_length=512, null=True),
-        data=LongTextField(),
-        data_version=peewee.IntegerField(),
-        ended_at=peewee.BigIntegerField(null=True, index=True),
-        end_reason=peewee.CharField(max_length=32, null=True),
-        indexes=((("user_id", "ended_at"), False),),
-    )
-    revocation = model(
-        "revocation",
-        id=counter(),
-        session_id=peewee.CharField(max_length=32, null=True, **exact),
-        before=peewee.BigIntegerField(null=True),
-        created_at=peewee.BigIntegerField(index=True),
-    )
-    attempt = model(
-        "attempt",
-        id=counter(),
-        key=peewee.CharField(max_length=64, **exact),
-        created_at=peewee.BigIntegerField(index=True),
-        indexes=((("key", "created_at"), False),),
-    )
-    meta = model(
-        "meta",
-        name=peewee.CharField(primary_key=True, max_length=64, **exact),
-        value=peewee.CharField(max_length=512, **exact),
-    )
+    fields = _user_fields(user_model, user_attributes or {})
+    _check_is_same_database(database, user_model)
     return Models(
-        user=own_user,
-        account=account,
-        session=session,
-        revocation=revocation,
-        attempt=attempt,
-        meta=meta,
+        user=user_model,
         user_fields=fields,
-        has_own_user=user_model is not None,
+        has_own_user=has_own_user,
+        account=model(
+            "account",
+            id=peewee.CharField(primary_key=True, max_length=64, **exact),
+            user_id=_reference(user_model, null=False, exact=exact),
+            provider_id=peewee.CharField(max_length=64, **exact),
+            account_id=peewee.CharField(max_length=255, **exact),
+            password_hash=peewee.CharField(max_length=512, null=True, **exact),
+            created_at=peewee.BigIntegerField(),
+            updated_at=peewee.BigIntegerField(),
+            indexes=((("provider_id", "account_id"), True), (("user_id",), False)),
+        ),
+        session=model(
+            "session",
+            id=peewee.CharField(primary_key=True, max_length=32, **exact),
+            user_id=_reference(user_model, null=True, exact=exact),
+            generation=peewee.IntegerField(),
+            branch=peewee.CharField(max_length=8, **exact),
+            branch_before=peewee.CharField(max_length=8, null=True, **exact),
+            is_settled=peewee.BooleanField(),
+            caught_up=peewee.BooleanField(),
+            confirmed_at=peewee.BigIntegerField(),
+            created_at=peewee.BigIntegerField(),
+            authenticated_at=peewee.BigIntegerField(),
+            updated_at=peewee.BigIntegerField(),
+            last_seen_at=peewee.BigIntegerField(),
+            expires_at=peewee.BigIntegerField(index=True),
+            remember=peewee.BooleanField(),
+            ip_address=peewee.CharField(max_length=45, null=True),
+            user_agent=peewee.CharField(max_length=512, null=True),
+            data=LongTextField(),
+            data_version=peewee.IntegerField(),
+            ended_at=peewee.BigIntegerField(null=True, index=True),
+            end_reason=peewee.CharField(max_length=32, null=True),
+            indexes=((("user_id", "ended_at"), False),),
+        ),
+        revocation=model(
+            "revocation",
+            id=counter(),
+            session_id=peewee.CharField(max_length=32, null=True, **exact),
+            before=peewee.BigIntegerField(null=True),
+            created_at=peewee.BigIntegerField(index=True),
+        ),
+        attempt=model(
+            "attempt",
+            id=counter(),
+            key=peewee.CharField(max_length=64, **exact),
+            created_at=peewee.BigIntegerField(index=True),
+            indexes=((("key", "created_at"), False),),
+        ),
+        meta=model(
+            "meta",
+            name=peewee.CharField(primary_key=True, max_length=64, **exact),
+            value=peewee.CharField(max_length=512, **exact),
+        ),
     )
 
 
@@ -240,24 +232,20 @@ def _name_of_place(database: peewee.Database) -> str | None:
 
 
 def _user_fields(user_model: Any, names: Mapping[str, str | None]) -> Mapping[str, Any]:
-    meta = getattr(user_model, "_meta", None)
-    if meta is None or not isinstance(meta.primary_key, (peewee.Field, peewee.CompositeKey)):
-        raise ConfigurationError(
-            f"user_model is {user_model!r}; give a Peewee model class with a primary key"
-        )
-    if isinstance(meta.primary_key, peewee.CompositeKey):
+    key = getattr(getattr(user_model, "_meta", None), "primary_key", None)
+    if isinstance(key, peewee.CompositeKey):
         raise ConfigurationError(
             f"user_model {user_model.__name__} has a composite primary key; give a model with one"
         )
-    found: dict[str, Any] = {}
-    for ours in USER_ATTRIBUTES:
-        theirs = names.get(ours, ours)
-        if theirs is not None and theirs not in meta.fields:
-            if ours in names:
-                raise ConfigurationError(
-                    f"user_attributes maps {ours} to {theirs!r}, which {user_model.__name__} "
-                    f"does not have; it has {', '.join(sorted(meta.fields))}"
-                )
-            theirs = None
-        found[ours] = None if theirs is None else meta.fields[theirs]
-    return found
+    if not isinstance(key, peewee.Field):
+        raise ConfigurationError(
+            f"user_model is {user_model!r}; give a Peewee model class with a primary key"
+        )
+    fields = user_model._meta.fields
+    for ours, theirs in names.items():
+        if ours in USER_ATTRIBUTES and theirs is not None and theirs not in fields:
+            raise ConfigurationError(
+                f"user_attributes maps {ours} to {theirs!r}, which {user_model.__name__} "
+                f"does not have; it has {', '.join(sorted(fields))}"
+            )
+    return {ours: fields.get(names.get(ours, ours)) for ours in USER_ATTRIBUTES}
