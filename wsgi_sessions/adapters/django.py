@@ -97,9 +97,7 @@ class SessionsMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
         """Answer what a view let through: by the project's own pages, or plainly."""
-        if isinstance(exception, AnswerableError):
-            return _show(exception, request)
-        return None
+        return _show(exception, request) if isinstance(exception, AnswerableError) else None
 
 
 @dataclass(eq=False, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +25,6 @@ _RELATIVE_URL = re.compile(r"/(?![/\\]|%2f|%5c)[!-\[\]-~]*", re.IGNORECASE)
 _ABSOLUTE_URL = re.compile(r"[!-\[\]-~]+")
 _LABEL = re.compile(r"[a-z0-9_-]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_PREFLIGHT_AGE_SECONDS = 600
 _MAX_URL_LENGTH = 2048
 # A host name has at most 253 characters (RFC 1035).
 _MAX_ORIGIN_CHARACTERS = 300
@@ -63,7 +61,7 @@ def is_trusted_origin(environ: WSGIEnvironment, url: str, config: SessionConfig)
     if origin == _own_origin(environ, config):
         return True
     plain, patterns = _read_patterns(tuple(config.trusted_origins))
-    return origin in plain or any(one.matches(*_parts_of(origin)) for one in patterns)
+    return origin in plain or any(map(_parts_of(origin).is_of, patterns))
 
 
 def cors_headers(environ: WSGIEnvironment, config: SessionConfig) -> HeaderLines:
@@ -78,15 +76,6 @@ def cors_headers(environ: WSGIEnvironment, config: SessionConfig) -> HeaderLines
             ("Access-Control-Expose-Headers", "Retry-After, X-Retry-After"),
         ]
     return headers
-
-
-def preflight_headers(allow: str) -> HeaderLines:
-    """Return what a preflight asks beyond the origin: the methods and headers a page may use."""
-    return [
-        ("Access-Control-Allow-Methods", allow),
-        ("Access-Control-Allow-Headers", "Content-Type"),
-        ("Access-Control-Max-Age", str(_PREFLIGHT_AGE_SECONDS)),
-    ]
 
 
 def check_callback_url(environ: WSGIEnvironment, url: object, config: SessionConfig) -> None:
@@ -135,32 +124,32 @@ def _origin_of(url: str) -> str | None:
     return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS.get(scheme, ':'))}"
 
 
-class _Pattern(NamedTuple):
-    """A trusted origin with ``*`` in some of its host's labels."""
+class _Origin(NamedTuple):
+    """The parts of an origin in normal form; a trusted one may have ``*`` in its host's labels."""
 
     scheme: str
     labels: tuple[str, ...]
     port: str
 
-    def matches(self, scheme: str, labels: Sequence[str], port: str) -> bool:
-        if (scheme, port, len(labels)) != (self.scheme, self.port, len(self.labels)):
+    def is_of(self, pattern: _Origin) -> bool:
+        if (self.scheme, self.port) != (pattern.scheme, pattern.port):
             return False
-        return all(map(_is_label_of, self.labels, labels))
+        is_as_long = len(self.labels) == len(pattern.labels)
+        return is_as_long and all(map(_is_label_of, pattern.labels, self.labels))
 
 
 @lru_cache(maxsize=32)
-def _read_patterns(origins: tuple[str, ...]) -> tuple[frozenset[str], tuple[_Pattern, ...]]:
+def _read_patterns(origins: tuple[str, ...]) -> tuple[frozenset[str], tuple[_Origin, ...]]:
     """Return the trusted origins without a wildcard, in normal form, and those with one."""
     normal_forms = [origin for given in origins if (origin := _origin_of(given)) is not None]
     plain = frozenset(origin for origin in normal_forms if "*" not in origin)
-    return plain, tuple(_Pattern(*_parts_of(one)) for one in normal_forms if one not in plain)
+    return plain, tuple(_parts_of(one) for one in normal_forms if one not in plain)
 
 
-def _parts_of(origin: str) -> tuple[str, tuple[str, ...], str]:
-    """Return scheme, labels of the host and port of an origin in normal form."""
+def _parts_of(origin: str) -> _Origin:
     scheme, _, host = origin.partition("://")
     name, _, port = host.partition(":")
-    return scheme, tuple(name.split(".")), port
+    return _Origin(scheme, tuple(name.split(".")), port)
 
 
 def _is_label_of(pattern: str, label: str) -> bool:
