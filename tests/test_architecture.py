@@ -24,7 +24,7 @@ LAYERS = (
     {"api"},
     {"pages"},
     {"middleware"},
-    {"adapters"},
+    {"adapters", "cli"},
     {"__init__", "__main__"},
 )
 """The lowest first: a module imports from its own layer and from those before it."""
@@ -164,7 +164,7 @@ def test_only_the_clock_reads_the_time(module: str) -> None:
         ("manager.py", "from .wsgi.middleware import SessionMiddleware"),
         ("wsgi/middleware.py", "import flask"),
         ("wsgi/middleware.py", "from .. import api"),
-        ("__main__.py", "from wsgi_sessions_testing import FakeClock"),
+        ("cli/main.py", "from wsgi_sessions_testing import FakeClock"),
         ("accounts/oidc/id_tokens.py", "from ...manager import SessionManager"),
         ("__init__.py", "from .adapters import flask"),
     ],

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from wsgi_sessions import SessionConfig
-from wsgi_sessions.__main__ import main
+from wsgi_sessions.cli.main import main
 
 
 def test_secret_is_new_each_time_and_good_for_a_config(capsys: pytest.CaptureFixture[str]) -> None:
