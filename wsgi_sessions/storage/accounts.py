@@ -92,12 +92,11 @@ class AccountStore:
 
         One SELECT, whether anybody has the address or not.
         """
-        account, is_joined = self._account, self._is_theirs & self._has_password
-        users = self._users_beside.join(account, peewee.JOIN.LEFT_OUTER, on=is_joined)
-        query = users.where(self._columns.is_email(email.lower()))
+        wanted, is_pattern = self._columns.email_to_find(email.lower())
+        statement = self._credentials_like if is_pattern else self._credentials_of
         found = [
             (user, account)
-            for row in self._runner.read_rows(self._runner.compile(query))
+            for row in self._runner.read_rows(statement, email=wanted)
             for user, account in [self._records_of(row)]
             if user is not None and has_email(user, email)
         ]
@@ -105,6 +104,19 @@ class AccountStore:
         if len({user.id for user, _ in found}) > 1:
             return None
         return next(((user, account) for user, account in found if account is not None), None)
+
+    @compiled_once
+    def _credentials_of(self) -> Any:
+        return self._credentials(is_pattern=False)
+
+    @compiled_once
+    def _credentials_like(self) -> Any:
+        return self._credentials(is_pattern=True)
+
+    def _credentials(self, *, is_pattern: bool) -> Any:
+        is_joined = self._is_theirs & self._has_password
+        users = self._users_beside.join(self._account, peewee.JOIN.LEFT_OUTER, on=is_joined)
+        return users.where(self._columns.is_email(is_pattern=is_pattern))
 
     def find_credential(self, user_id: Any) -> Account | None:
         wanted = self._columns.key_or_null(user_id)

@@ -71,23 +71,27 @@ class UserColumns:
             return self.key == column  # we give none that ends in spaces
         return self._is_equal(self.key, column)
 
-    def is_email(self, email: str) -> Any:
-        """Return what finds an address in lower case, and maybe others that are folded alike.
+    def email_to_find(self, email: str) -> tuple[str, bool]:
+        """Return what finds an address in lower case, and whether that is a pattern.
 
         Raises ``ConfigurationError`` where the user model has no e-mail address.
         """
-        field, dialect = self.fields["email"], self._dialect
-        if field is None:
+        if self.fields["email"] is None:
             raise ConfigurationError(
                 "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
             )
-        if not self.has_own_model:
-            return field == peewee.Value(email, converter=False)
+        is_lowered = email.isascii() or self._dialect.lowers_every_letter
+        is_pattern = self.has_own_model and not is_lowered
+        return _pattern_of(email) if is_pattern else email, is_pattern
+
+    def is_email(self, *, is_pattern: bool) -> Any:
+        """Return what finds the users of ``email``, and maybe others that are folded alike."""
+        field = self.fields["email"]
         # An application's own users may have been stored as they were typed.
-        stored = peewee.fn.LOWER(field)
-        if email.isascii() or dialect.lowers_every_letter:
-            return stored == peewee.Value(email, converter=False)
-        return dialect.is_like(stored, peewee.Value(_pattern_of(email), converter=False))
+        stored = peewee.fn.LOWER(field) if self.has_own_model else field
+        return (
+            self._dialect.is_like(stored, slot("email")) if is_pattern else stored == slot("email")
+        )
 
     # Keys
 

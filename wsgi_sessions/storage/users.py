@@ -51,8 +51,9 @@ class UserStore:
 
     def list_by_email(self, email: str) -> list[UserRecord]:
         """Return everybody whose stored address this is: several, where it is not unique."""
-        query = self._columns.users.where(self._columns.is_email(email))
-        rows = self._runner.read_rows(self._runner.compile(query))
+        wanted, is_pattern = self._columns.email_to_find(email)
+        query = self._columns.users.where(self._columns.is_email(is_pattern=is_pattern))
+        rows = self._runner.read_rows(self._runner.compile(query), email=wanted)
         users = [self._columns.to_record(row) for row in rows]
         return [user for user in users if user is not None and has_email(user, email)]
 
