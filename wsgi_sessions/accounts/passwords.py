@@ -109,7 +109,6 @@ class PasswordHasher:
         return usable is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Return whether a hash was made with other parameters than the configured ones."""
         return self._argon2.check_needs_rehash(password_hash)
 
     def _normal_form(self, password: object) -> str:

@@ -212,7 +212,6 @@ class AccountService:
 
 
 def _name_to_count_by(user_id: Any, user: UserRecord | None) -> str:
-    """Return the name that a sign-in of this user is counted by."""
     if user is None or user.email is None:
         return str(user_id)
     try:

@@ -112,7 +112,6 @@ def in_ms() -> Any:
 
 
 def settings_of(config: type[Any]) -> Mapping[str, Setting]:
-    """Return what a dataclass declares, by name and in its order."""
     return {f.name: f.metadata["setting"] for f in fields(config) if "setting" in f.metadata}
 
 
@@ -182,7 +181,6 @@ def flag(also: str | None = None) -> Kind:
 
 
 def choice(words: Any) -> Kind:
-    """One of the words of a ``Literal``."""
     allowed = get_args(words)
     return Kind(
         takes=f"one of {', '.join(repr(word) for word in allowed)}",

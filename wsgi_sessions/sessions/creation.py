@@ -92,7 +92,6 @@ class SessionCreation:
         facts: RequestFacts,
         replaces: Replaced | str | None,
     ) -> CreatedSession:
-        """Create a user's session and its first token, as ``insert`` does."""
         record, token = self.make_record(user.id, facts=facts, remember=remember_me)
         session, ended = self.insert(record, replaced=Replaced.of(replaces))
         return CreatedSession(session, token, ended)

@@ -297,7 +297,6 @@ def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) 
 
 
 def is_live(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> bool:
-    """Return whether a session is neither ended nor past one of its limits."""
     return (
         record.ended_at_ms is None and end_reason_at(record, now_ms=now_ms, config=config) is None
     )
@@ -321,7 +320,6 @@ def is_bound_elsewhere(
 
 
 def first_expiry_ms(*, now_ms: int, remember: bool, config: SessionConfig) -> int:
-    """Return when a session made now expires, if it is never refreshed."""
     lifetime_ms = config.expires_in_ms if remember else config.short_expires_in_ms
     if config.absolute_timeout_ms is not None:
         lifetime_ms = min(lifetime_ms, config.absolute_timeout_ms)

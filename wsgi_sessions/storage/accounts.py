@@ -27,7 +27,6 @@ class AccountStore:
     _users: UserStore
 
     def insert(self, account: Account, *, now_ms: int) -> None:
-        """Add one way for a user to sign in."""
         named = {"provider_id": account.provider_id, "account_id": account.account_id}
         if self._columns.has_own_model:
             orphans = self._runner.read_rows(self._find_orphan, **named)

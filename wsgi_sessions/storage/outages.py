@@ -58,7 +58,6 @@ class Outages:
         return self._without_password(f"{name} on {host}{port}" if host else name)
 
     def _reason(self, error: BaseException) -> str:
-        """Return our text of an error, and the driver's texts of what caused it."""
         cause = error.__cause__
         names_the_class_alone = str(error).endswith(f"({type(cause).__name__})")
         texts = [] if cause is not None and names_the_class_alone else [str(error)]

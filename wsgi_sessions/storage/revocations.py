@@ -28,7 +28,6 @@ class RevocationStore:
     _clock: ServerClock
 
     def find(self, since_ms: int) -> FeedPage:
-        """Return the rows since an instant, and the database's secret and clock."""
         database_secret: str | None = None
         database_now_ms: int | None = None
         found = []
@@ -52,11 +51,9 @@ class RevocationStore:
         return rows.union_all(terms)
 
     def insert(self, session_id: str, *, now_ms: int) -> None:
-        """Add a row: this session has ended."""
         self._runner.write(self._insert, session_id=session_id, before=None, now=now_ms)
 
     def insert_for_all(self, *, now_ms: int) -> None:
-        """Add a row: every session that began before now has ended."""
         self._runner.write(self._insert, session_id=None, before=now_ms, now=now_ms)
 
     @compiled_once
@@ -70,7 +67,6 @@ class RevocationStore:
         return feed.insert(values)
 
     def insert_many(self, session_ids: Sequence[str], *, now_ms: int) -> None:
-        """Add a row for each session, many by one statement."""
         feed, now = self._models.revocation, self._clock.at_least(now_ms)
         for batch in batches(session_ids):
             rows = [(session_id, now) for session_id in batch]

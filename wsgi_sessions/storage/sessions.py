@@ -285,7 +285,6 @@ def judged_values(judged: SessionRecord) -> dict[str, Any]:
 
 
 def merged_data(data: str, operations: Operations) -> str:
-    """Return the JSON text of session data with some keys changed."""
     values = json.loads(data)
     for key, text in operations.items():
         if text is None:

@@ -19,8 +19,6 @@ _MAX_BATCH_ROWS = 200
 
 
 class _Slot(str):
-    """Stands in a query where a parameter goes."""
-
     __slots__ = ()
 
 

@@ -57,12 +57,10 @@ class UserColumns:
 
     @property
     def selected(self) -> list[Any]:
-        """What to select of a user, in the order of ``UserRecord``."""
         fields = (self.fields[name] for name in USER_ATTRIBUTES)
         return [self.key, *(peewee.SQL("NULL") if field is None else field for field in fields)]
 
     def is_of_user(self, column: Any) -> Any:
-        """Return what finds the rows of one user, by exactly that key."""
         return self._is_equal(column, slot("user_id"))
 
     def is_key(self, column: Any) -> Any:
@@ -96,11 +94,9 @@ class UserColumns:
     # Keys
 
     def to_key(self, user_id: Any) -> Any:
-        """Return a user id as the driver takes it."""
         return None if user_id is None else self.key.db_value(user_id)
 
     def from_key(self, value: Any) -> Any:
-        """Return a user id as the model converts what the driver read."""
         return self.key.python_value(value)
 
     def key_or_null(self, user_id: Any) -> Any:

@@ -70,7 +70,6 @@ class SessionCookies:
         self._named = {flag: _NamedCookies(config, is_secure=flag) for flag in (True, False)}
 
     def is_secure_for(self, *, is_https: bool) -> bool:
-        """Return whether cookies of a request with this scheme carry ``Secure``."""
         wanted = self._config.cookie.secure
         return is_https if wanted == "auto" else bool(wanted)
 
@@ -155,7 +154,6 @@ class SessionCookies:
         return [("Set-Cookie", f"{name}=; {past}") for name in (named.token_name, named.cache_name)]
 
     def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
-        """Render the header that removes the cached copy alone."""
         return self.clear(is_secure=is_secure)[1]
 
 

@@ -90,7 +90,6 @@ def inject(
 
 
 def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
-    """Return an environ without our keys: the given one, or a copy."""
     if REQUEST_KEY not in environ:
         return environ
     return {key: value for key, value in environ.items() if key not in ENVIRON_KEYS}

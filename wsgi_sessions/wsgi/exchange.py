@@ -203,7 +203,6 @@ class Exchange:
         return self._cookies is not None and self._cookies.has_dated_lines
 
     def cookies_now(self) -> HeaderLines:
-        """Return the cookies that go with headers sent now."""
         return [] if self._cookies is None else self._cookies.lines_now()
 
     def _sets_our_token(self, lines: HeaderLines) -> bool:

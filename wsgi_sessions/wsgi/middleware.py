@@ -183,7 +183,6 @@ class _Response:
             exc_info = None  # PEP 3333: no circular reference through the traceback
 
     def send_held(self) -> None:
-        """Give the server the headers that were held, if any."""
         if self.held is not None:
             status, headers = self.held
             self.held = None

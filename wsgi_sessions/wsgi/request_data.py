@@ -119,7 +119,6 @@ class RequestData:
         return None if self.unsaved is not None else session.id
 
     def close(self) -> None:
-        """Drop the data of a session that is no longer this browser's."""
         if self.opened is not None:
             self.opened.on_change = lambda: self.report_dropped("the session was replaced")
         self.opened = None

@@ -81,7 +81,6 @@ class Dialect(ABC):
         return nullcontext()
 
     def connect(self, database: Any) -> Any:
-        """Open one more connection to a database of our own."""
         return database._connect()
 
     @abstractmethod
