@@ -142,7 +142,7 @@ FAULTS = (
         "the feed misses what committed late",
         "sessions/revocation_feed.py",
         "since_ms = begun.at_ms - self._age_ms",
-        "since_ms = self._reading.begun.at_ms if self._reading else begun.at_ms - self._age_ms",
+        "since_ms = self.latest.begun.at_ms if self.latest else begun.at_ms - self._age_ms",
     ),
     Fault(
         "no row is written to the feed",
