@@ -330,9 +330,8 @@ class SessionManager:
         self.parts.events.emit(
             "session_created", session_id=record.id, user_id=user.id, address=facts.address
         )
-        owner = User(user)
-        session = Session(record, owner, config=self.config, judged_at_ms=record.created_at_ms)
-        return SignIn(owner, session, created.token)
+        session = self.parts.validator.to_session(record, user, now_ms=record.created_at_ms)
+        return SignIn(User(user), session, created.token)
 
     # Ending
 

@@ -19,7 +19,7 @@ from wsgi_sessions.clock import ms_from_duration
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.records import Account, EndReason, RequestFacts, UserRecord
 from wsgi_sessions.sessions.policy import absolute_end_ms, first_expiry_ms
-from wsgi_sessions.sessions.session import Session, SignIn, User
+from wsgi_sessions.sessions.session import SignIn, User
 from wsgi_sessions.sessions.tokens import new_branch, new_id
 from wsgi_sessions.storage.accounts import CREDENTIAL
 
@@ -192,7 +192,7 @@ class Factories:
             token = self.token_of(token, generation=generation, branch=record.branch)
         if reason is not None:
             self._store.session_ends.end(record.id, reason=reason, now_ms=now_ms)
-        session = Session(record, found, config=manager.config, judged_at_ms=now_ms)
+        session = manager.parts.validator.to_session(record, found.record, now_ms=now_ms)
         return SignIn(found, session, token)
 
     def token_of(

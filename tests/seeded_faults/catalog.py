@@ -217,7 +217,7 @@ FAULTS = (
         "            session = self.parts.models.session\n"
         "            session.update({session.user_id: user.id}).where(session.id == Replaced.of(replaces).session_id).execute()\n"
         "            row, _ = self.parts.store.sessions.find(Replaced.of(replaces).session_id)\n"
-        "            return SignIn(User(user), Session(row, User(user), config=self.config, judged_at_ms=row.created_at_ms), None)\n"
+        "            return SignIn(User(user), self.parts.validator.to_session(row, user, now_ms=row.created_at_ms), None)\n"
         "        def create() -> CreatedSession:\n",
     ),
     Fault(

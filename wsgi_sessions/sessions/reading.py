@@ -8,13 +8,13 @@ from typing import Any
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
-from ..records import NO_FACTS, ReadOptions, SessionRecord, UserRecord
+from ..records import NO_FACTS, ReadOptions
 from ..storage.store import Store
 from ..transport.cookies import SessionCookies
 from ..transport.environ import find_cookies, read_facts
 from .data import SessionData
 from .policy import is_live
-from .session import Session, User
+from .session import Session
 from .tokens import is_session_id
 from .validation import Validator
 
@@ -45,7 +45,9 @@ class SessionReader:
         found = self.validator.validate(presented, facts=facts, options=options)
         if found.session is None:
             return None
-        return self._to_session(found.session, found.user, found.now_ms)
+        return self.validator.to_session(
+            found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
+        )
 
     def find_live(self, session_id: str) -> Session | None:
         found = self.store.sessions.find(session_id) if is_session_id(session_id) else None
@@ -57,25 +59,16 @@ class SessionReader:
             return None
         if not is_live(record, now_ms=now_ms, config=self.config):
             return None
-        return self._to_session(record, user, now_ms)
+        return self.validator.to_session(record, user, now_ms=now_ms, open_data=self.open_data)
 
     def list_live(self, user_id: Any) -> list[Session]:
         now_ms = self.clock.now_ms()
         user = self.store.users.find(user_id)
         return [
-            self._to_session(record, user, now_ms)
+            self.validator.to_session(record, user, now_ms=now_ms)
             for record in self.store.sessions.list_live(user_id, now_ms)
             if is_live(record, now_ms=now_ms, config=self.config)
         ]
-
-    def _to_session(self, record: SessionRecord, user: UserRecord | None, now_ms: int) -> Session:
-        return Session(
-            record,
-            None if user is None else User(user),
-            config=self.config,
-            judged_at_ms=now_ms,
-            open_data=self.open_data,
-        )
 
     def open_data(self, session: Session) -> SessionData:
         """Return a session's data; changes in it are stored by the request, if there is one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -26,9 +26,11 @@ from ..records import (
 from ..storage.store import Store
 from ..transport.cookies import PresentedCookies, Siblings, newest_of_each_session
 from .cookie_cache import CookieCache
+from .data import SessionData
 from .database_clock import ClockCheck
 from .policy import end_reason_at, is_bound_elsewhere, judge, put_clock_right
 from .revocation_feed import FeedReading, RevocationFeed
+from .session import Session, User
 
 _MAX_JUDGEMENTS = 10
 _NEEDS_FEED = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
@@ -97,6 +99,23 @@ class Validator:
                 elsewhere_id=refused.elsewhere_id or found.elsewhere_id,
             )
         return refused
+
+    def to_session(
+        self,
+        record: SessionRecord,
+        user: UserRecord | None,
+        *,
+        now_ms: int,
+        open_data: Callable[[Session], SessionData] | None = None,
+    ) -> Session:
+        """Return a record as the ``Session`` that applications hold, as it was at an instant."""
+        return Session(
+            record,
+            None if user is None else User(user),
+            config=self.config,
+            judged_at_ms=now_ms,
+            open_data=open_data,
+        )
 
     def find_good_copy(
         self, presented: PresentedCookies, token_text: str, *, reading: FeedReading, now_ms: int

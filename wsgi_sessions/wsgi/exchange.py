@@ -10,7 +10,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseStartedError, StoreUnavailableError
-from ..records import EndReason, ReadOptions, RequestFacts, SessionRecord, UserRecord
+from ..records import EndReason, ReadOptions, RequestFacts
 from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
 from ..sessions.session import Session, SignIn, User
@@ -122,7 +122,9 @@ class Exchange:
             self.is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
             if found.session is not None:
                 self.is_from_database = found.token is not None
-                self.session = self.to_session(found.session, found.user, found.now_ms)
+                self.session = self.parts.validator.to_session(
+                    found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
+                )
                 if found.offer is not None or self.parts.config.cookie_cache.enabled:
                     self.cookies_to_send().add_validated(found, self._presented)
         self.show()
@@ -144,11 +146,13 @@ class Exchange:
                 self.session, self.end_reason = None, found.end_reason
                 self.data.close()
         elif before is not None and before.id == record.id:
-            now = self.to_session(record, found.user, found.now_ms)
+            now = self.parts.validator.to_session(record, found.user, now_ms=found.now_ms)
             before.record, before.user, before.judged_at_ms = now.record, now.user, now.judged_at_ms
         else:
             self.data.close()
-            self.session = self.to_session(record, found.user, found.now_ms)
+            self.session = self.parts.validator.to_session(
+                record, found.user, now_ms=found.now_ms, open_data=self.open_data
+            )
         if record is not None and not self.has_begun:
             self.cookies_to_send().add_validated(found, self._presented)
         self.show()
@@ -373,16 +377,6 @@ class Exchange:
         """Set the environ's keys to what is true now."""
         for environ in self._environs:
             inject(environ, session=self.session, request=self.handle, end_reason=self.end_reason)
-
-    def to_session(self, record: SessionRecord, user: UserRecord | None, now_ms: int) -> Session:
-        """Return a record as what the application holds; its data is this request's."""
-        return Session(
-            record,
-            None if user is None else User(user),
-            config=self.parts.config,
-            judged_at_ms=now_ms,
-            open_data=self.open_data,
-        )
 
     def open_data(self, session: Session) -> SessionData:
         return self.data.open(session)

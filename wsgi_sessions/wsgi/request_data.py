@@ -50,7 +50,9 @@ class RequestData:
                 None, facts=exchange.facts, remember=True
             )
             self.unsaved = (record, token)
-            exchange.session = exchange.to_session(record, None, record.created_at_ms)
+            exchange.session = exchange.parts.validator.to_session(
+                record, None, now_ms=record.created_at_ms, open_data=exchange.open_data
+            )
             exchange.show()
         return exchange.session
 

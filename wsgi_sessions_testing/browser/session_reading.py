@@ -8,7 +8,7 @@ from typing import Any
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.records import Decision
 from wsgi_sessions.sessions.policy import judge
-from wsgi_sessions.sessions.session import Session, User
+from wsgi_sessions.sessions.session import Session
 from wsgi_sessions.sessions.validation import of_stored_branch
 from wsgi_sessions.transport.cookies import Siblings, newest_of_each_session
 from wsgi_sessions.transport.environ import read_facts
@@ -50,8 +50,7 @@ def find_and_judge(
         allow_refresh=False,
         is_user_missing=user is None and record.user_id is not None,
     )
-    owner = None if user is None else User(user)
-    return Session(record, owner, config=manager.config, judged_at_ms=now_ms), decision
+    return manager.parts.validator.to_session(record, user, now_ms=now_ms), decision
 
 
 def is_secure_for(manager: SessionManager, environ: Mapping[str, Any]) -> bool:
