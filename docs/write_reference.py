@@ -16,7 +16,7 @@ from typing import Any
 import write_settings
 
 import wsgi_sessions
-from wsgi_sessions import SessionConfig, errors
+from wsgi_sessions import SessionConfig, errors, request_errors
 from wsgi_sessions.api.openapi import describe
 from wsgi_sessions.api.routes import ROUTES, Route
 from wsgi_sessions.errors import AnswerableError, RefusedError
@@ -26,9 +26,8 @@ from wsgi_sessions.transport.environ import ENVIRON_KEYS
 FOLDER = Path(__file__).parent / "reference"
 ERRORS: dict[str, type[errors.WsgiSessionsError]] = {
     name: found
-    for name in dir(errors)
-    if isinstance(found := getattr(errors, name), type)
-    and issubclass(found, errors.WsgiSessionsError)
+    for name, found in sorted({**vars(errors), **vars(request_errors)}.items())
+    if isinstance(found, type) and issubclass(found, errors.WsgiSessionsError)
 }
 WRITTEN = "<!-- Written by docs/write_reference.py from {}. -->\n\n"
 
@@ -81,11 +80,13 @@ Every error on this page is a `WsgiSessionsError`. Import the classes from `wsgi
 
 ## Answered to clients
 
-An `AnswerableError` that your application lets through becomes the answer of the request, with the same code and status in a plain WSGI application, in the JSON API, on the sessions page and in every framework adapter. All but `StoreUnavailableError` are a `RefusedError`, so one `except RefusedError` is enough for a form. A client that asks for JSON gets `{"code": "…", "message": "…"}`, any other client a line of text, or the framework's own error page.
+An `AnswerableError` that your application lets through becomes the answer of the request, with the same code, status and message in a plain WSGI application, in the JSON API, on the sessions page and in every framework adapter. All but `StoreUnavailableError` are a `RefusedError`, so one `except RefusedError` is enough for a form. A client that asks for JSON gets `{"code": "…", "message": "…"}`, any other client a line of text, or the framework's own error page. `str(error)` is the message, so a form can show it; that of `StoreUnavailableError` alone is for the log.
+
+A name in braces stands for a value, such as the length that is asked for. Each class has one message, wherever it is raised; but a `SessionNotFreshError` with `is_elsewhere` says "Session is used from another place. Confirm that it is you."
 
 """
 ERRORS_OWN = """
-A refusal of your own is a subclass with a `code`, and a `status` where 400 is not right:
+A refusal of your own is a subclass with a `code`, a `message`, and a `status` where 400 is not right. Without a `message` clients read what it is raised with:
 
 ```python
 from wsgi_sessions import RefusedError
@@ -94,9 +95,10 @@ from wsgi_sessions import RefusedError
 class CartIsEmptyError(RefusedError):
     code = "CART_IS_EMPTY"
     status = 409
+    message = "Your cart is empty. Put something into it first."
 ```
 
-## Raised by the JSON API alone
+## Raised by the JSON API and the sessions page alone
 
 Clients get these answers. An application meets only two of them: `check_form_origin` of `wsgi_sessions.adapters` raises `InvalidOriginError` and `MissingOriginError`.
 
@@ -120,10 +122,10 @@ def errors_page() -> str:
                 rows.append(answerable_row(error))
         elif error is not errors.WsgiSessionsError:
             others.append([f"`{name}`", whole(error)])
-    head = ("class", "code", "status", "`Retry-After`", "meaning")
+    head = ("class", "code", "status", "`Retry-After`", "message", "meaning")
     return "".join(
         (
-            WRITTEN.format("wsgi_sessions/errors.py"),
+            WRITTEN.format("wsgi_sessions/errors.py and request_errors.py"),
             ERRORS_INTRO,
             table(head, answered),
             ERRORS_OWN,
@@ -138,7 +140,14 @@ def answerable_row(error: type[AnswerableError]) -> list[str]:
     wait = "" if error.retry_after_seconds is None else f"{error.retry_after_seconds} s"
     if "retry_after_seconds" in inspect.get_annotations(error):
         wait = "what is left to wait"
-    return [f"`{error.__name__}`", f"`{error.code}`", str(error.status), wait, whole(error)]
+    return [
+        f"`{error.__name__}`",
+        f"`{error.code}`",
+        str(error.status),
+        wait,
+        error.message,
+        whole(error),
+    ]
 
 
 # Events
@@ -176,11 +185,12 @@ Under `/api/auth` (the setting `api_path`), in the wire format of Better Auth's 
 """
 API_COMMON = """\
 * Every call but `/ok` and `/openapi.json` may answer {every}, and every POST also {every_post}. What else a call may answer stands below.
+* `POST /backchannel-logout/{{provider}}` is for the servers of providers, and not in the document: see [Social sign-in](../how-to/social.md#when-the-provider-ends-a-session).
 """
 
 
 def json_api_page() -> str:
-    config = SessionConfig(secret="-" * 32)
+    config = SessionConfig(secret="-0123456789abcdef" * 2)
     document = describe(ROUTES, config, mount_path="", cookie_name="session_token")
     schemas = document["components"]["schemas"]
     every_post = common_codes(document, [r for r in ROUTES.values() if r.method == "POST"])
@@ -200,36 +210,34 @@ def json_api_page() -> str:
     return "".join(parts)
 
 
-def common_codes(document: dict[str, Any], routes: Iterable[Route]) -> set[str]:
+def common_codes(document: dict[str, Any], routes: Iterable[Route]) -> set[tuple[int, str]]:
     paths = {id(route): path for path, route in ROUTES.items()}
     return set.intersection(
         *(codes_of(document["paths"][paths[id(r)]][r.method.lower()]) for r in routes)
     )
 
 
-def codes_of(operation: Mapping[str, Any]) -> set[str]:
-    found: set[str] = set()
-    for answer in operation["responses"].values():
+def codes_of(operation: Mapping[str, Any]) -> set[tuple[int, str]]:
+    """Return what a call may refuse: statuses with codes."""
+    found: set[tuple[int, str]] = set()
+    for status, answer in operation["responses"].items():
         schema = answer["content"]["application/json"]["schema"]
         for part in schema.get("allOf", ()):
-            found |= set(part.get("properties", {}).get("code", {}).get("enum", ()))
+            codes = part.get("properties", {}).get("code", {}).get("enum", ())
+            found |= {(int(status), code) for code in codes}
     return found
 
 
-def named(codes: Iterable[str]) -> str:
-    statuses = {
-        error.code: error.status
-        for error in ERRORS.values()
-        if issubclass(error, AnswerableError) and hasattr(error, "code")
-    }
-    return ", ".join(
-        f"{statuses[code]} `{code}`"
-        for code in sorted(codes, key=lambda code: (statuses[code], code))
-    )
+def named(refusals: Iterable[tuple[int, str]]) -> str:
+    return ", ".join(f"{status} `{code}`" for status, code in sorted(refusals))
 
 
 def call(
-    path: str, route: Route, operation: Mapping[str, Any], schemas: dict[str, Any], own: set[str]
+    path: str,
+    route: Route,
+    operation: Mapping[str, Any],
+    schemas: dict[str, Any],
+    own: set[tuple[int, str]],
 ) -> str:
     parts = [f"\n### {route.method} {path}\n\n{operation['summary']}.\n"]
     parameters = operation.get("parameters", ())

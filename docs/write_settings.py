@@ -9,13 +9,12 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Mapping
-from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from wsgi_sessions import SessionConfig
-from wsgi_sessions.config.fields import Setting
+from wsgi_sessions.config.fields import Setting, in_words
 from wsgi_sessions.config.sources import all_settings, variable_of
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
@@ -91,7 +90,7 @@ def default_of(name: str, declared: Setting) -> str:
     if declared.kind.part is not None:
         shown = "its fields"
     elif declared.kind.unit == "seconds":
-        shown = _in_words(declared.check(name, default))
+        shown = in_words(declared.check(name, default))
     else:
         shown = f"`{default!r}`"
     return f"{shown}; {none}" if none else shown
@@ -130,15 +129,3 @@ def _declared_default(name: str) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
-
-
-def _in_words(duration: timedelta) -> str:
-    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
-        number, rest = divmod(duration, length)
-        if number and not rest:
-            return f"{number} {unit}{'s' if number > 1 else ''}"
-    return f"{duration // timedelta(seconds=1)} s"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")

@@ -20,7 +20,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from quickstart_site.app import site
 from quickstart_site.static import with_static_files
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions import SessionManager, SessionMiddleware, print_mail
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -29,11 +29,17 @@ WORKER_COUNT = 2
 THREADS_PER_WORKER = 4
 
 
-def make_application(data_folder: Path, **settings: Any) -> WSGIApplication:
-    """Wrap the site: all that an application of your own needs is in these lines."""
+def make_application(data_folder: Path, *, site_url: str, **settings: Any) -> WSGIApplication:
+    """Wrap the site: all that an application of your own needs is in these lines.
+
+    ``site_url`` is where browsers find it: the links in mails begin so.
+    """
     manager = SessionManager(
         f"sqlite:///{data_folder / 'sessions.db'}",
         secret=read_or_make_secret(data_folder / "secret"),
+        site_url=site_url,
+        # Prints mails where this runs; yours sends them.
+        on_send=print_mail,
         **settings,
     )
     # Static files go outside: they are the same for everybody and need no session.
@@ -79,6 +85,11 @@ def open_socket(host: str, port: int) -> socket.socket:
     return taken
 
 
+def url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn with two worker processes, on a socket that is open already."""
 
@@ -89,8 +100,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         """Set what gunicorn would otherwise read from its command line."""
-        host, port = self._listening.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = url_of(self._listening)
         settings = {
             "bind": f"fd://{self._listening.detach()}",
             "workers": WORKER_COUNT,
@@ -141,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listening = open_socket(given.host, given.port)
     try:
         given.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        application = make_application(given.data.resolve(), **settings)
+        application = make_application(given.data.resolve(), site_url=url_of(listening), **settings)
     except OSError as error:
         raise SystemExit(f"can't keep data in {given.data}: {error.strerror}; try --data") from None
     Server(application, listening).run()

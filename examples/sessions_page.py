@@ -99,9 +99,10 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         if path == "/password":
             return change_password(environ, start_response)
     except RefusedError as error:
-        refusal = refusal_of(error)
+        refusal = refusal_of(error, environ)
         status = f"{refusal.status} Refused"
-        return show(status, "That was refused", PROBLEM.format(sentence(error)), start_response)
+        text = PROBLEM.format(sentence(refusal.text))
+        return show(status, "That was refused", text, start_response)
     except ValueError as error:
         text = PROBLEM.format(escape(str(error)))
         return show("413 Content Too Large", "That is too large", text, start_response)
@@ -130,7 +131,8 @@ def sign_in(environ: WSGIEnvironment, start_response: StartResponse) -> list[byt
         try:
             get_request(environ).sign_in_email(email=email, password=form.get("password", ""))
         except RefusedError as error:
-            status, said = f"{refusal_of(error).status} Refused", PROBLEM.format(sentence(error))
+            refusal = refusal_of(error, environ)
+            status, said = f"{refusal.status} Refused", PROBLEM.format(sentence(refusal.text))
         else:
             return go_to(target, start_response)
     body = SIGN_IN_FORM.format(next=quote(target, safe=""), email=escape(email), password=PASSWORD)
@@ -151,14 +153,14 @@ def change_password(environ: WSGIEnvironment, start_response: StartResponse) -> 
                 current_password=form.get("current", ""), new_password=form.get("new", "")
             )
         except RefusedError as error:
-            status, said = f"{refusal_of(error).status} Refused", PROBLEM.format(sentence(error))
+            refusal = refusal_of(error, environ)
+            status, said = f"{refusal.status} Refused", PROBLEM.format(sentence(refusal.text))
         else:
             return go_to(PAGES_PATH, start_response)
     return show(status, "Change your password", said + PASSWORD_FORM, start_response)
 
 
-def sentence(error: RefusedError) -> str:
-    text = str(error)
+def sentence(text: str) -> str:
     return escape(f"{text[:1].upper()}{text[1:].rstrip('.')}.")
 
 
@@ -181,7 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="A small app with the sessions page.")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     given = parser.parse_args(arguments)
-    with make_server("127.0.0.1", given.port, make_application()) as server:
+    try:
+        server = make_server("127.0.0.1", given.port, make_application())
+    except OSError as error:
+        raise SystemExit(
+            f"can't listen on port {given.port}: {error.strerror}; choose another with --port"
+        ) from None
+    with server:
         print(f"Open http://127.0.0.1:{server.server_port}{PAGES_PATH}; Ctrl-C stops.", flush=True)
         try:
             server.serve_forever()

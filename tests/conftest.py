@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wsgi_sessions_testing import Bench, Browser
+    from wsgi_sessions_testing import Bench, Browser, FakeClock, LocalIssuer
 
     from .support import Stage
 
@@ -62,6 +62,15 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
     with Stage(**getattr(request, "param", {})) as stage:
         yield stage
+
+
+@pytest.fixture
+def issuer(clock: FakeClock) -> Iterator[LocalIssuer]:
+    """An OpenID provider of this process, on the clock of the module."""
+    from wsgi_sessions_testing import LocalIssuer
+
+    with LocalIssuer(clock=clock) as issuer:
+        yield issuer
 
 
 @pytest.fixture

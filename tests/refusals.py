@@ -5,10 +5,22 @@ from __future__ import annotations
 from wsgi_sessions.errors import (
     AnswerableError,
     InvalidIdTokenError,
-    MethodNotAllowedError,
     RefusedError,
     TooManyTriesError,
 )
+from wsgi_sessions.request_errors import MethodNotAllowedError
+
+PROTECTIONS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+"""What every answer of the product's own carries; the sessions page differs in two."""
 
 
 def error_classes(kind: type[AnswerableError] = AnswerableError) -> list[type[AnswerableError]]:

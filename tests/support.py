@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from wsgi_sessions import SessionManager, SessionRequest, SystemClock
-from wsgi_sessions.records import Account, Change, SessionRecord, UserRecord
+from wsgi_sessions.records import Account, Change, OneTimeToken, SessionRecord, UserRecord
 from wsgi_sessions_testing import Bench, Browser, FakeClock
 
 T = TypeVar("T")
+IS_FULL = os.environ.get("CI_FULL") == "1"
+"""Whether nothing is left out, as ``.ci/run`` says."""
 NOW = 1_800_000_000_000
 DAY = 86_400_000
 BRANCH = "Branch-0"
@@ -71,8 +74,8 @@ class Stage:
         return [b"done"]
 
     def do(self, act: Act, browser: Browser | None = None) -> Any:
-        """Have the app act within one request; return what the act returned."""
-        self.act = act
+        """Have the app act within one request; return what the act returned, None if it raised."""
+        self.act, self.result = act, None
         (browser or self.browser).get("/")
         return self.result
 
@@ -116,6 +119,12 @@ def make_account(user_id: Any = "user-1", password_hash: str | None = "hash-1") 
     return Account(f"account-{user_id}", user_id, "credential", str(user_id), password_hash)
 
 
+def make_one_time_token(digest: str = "digest-1", **changes: Any) -> OneTimeToken:
+    """Return a token that is good for an hour and is not stored."""
+    token = OneTimeToken(digest, "reset-password", "user-1", None, NOW, NOW + 3_600_000)
+    return token._replace(**changes)
+
+
 def make_session(session_id: str = "session-1", **changes: Any) -> SessionRecord:
     """Return a live session that is not stored."""
     record = SessionRecord(
@@ -157,6 +166,8 @@ def change_of(judged: SessionRecord, **changes: Any) -> Change:
         expires_at_ms=judged.expires_at_ms,
         may_fail=False,
         authenticated_at_ms=judged.authenticated_at_ms,
+        last_ip_address=judged.last_ip_address,
+        last_user_agent=judged.last_user_agent,
     )
     return change._replace(**changes)
 

@@ -13,13 +13,13 @@ import wsgi_sessions
 PACKAGE = Path(wsgi_sessions.__file__).parent
 
 LAYERS = (
-    {"errors", "records", "clock", "events", "fork_safety"},
+    {"errors", "request_errors", "records", "clock", "events", "fork_safety"},
     {"config"},
     {"transport"},
     {"storage"},
     {"sessions"},
     {"accounts"},
-    {"manager", "parts"},
+    {"manager", "mail_manager", "user_manager", "parts"},
     {"wsgi"},
     {"api"},
     {"pages"},

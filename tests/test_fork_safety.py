@@ -53,7 +53,7 @@ HOLDERS: dict[str, tuple[Callable[[SessionManager], Any], Callable[[SessionManag
         lambda m: m.parts.accounts.hasher.hash("correct horse"),
     ),
     "throttle": (
-        lambda m: m.parts.accounts._throttle._lock,
+        lambda m: m.parts.throttle._lock,
         lambda m: note_a_try(m),
     ),
 }
@@ -66,7 +66,7 @@ def purge(manager: SessionManager) -> bool:
 
 
 def note_a_try(manager: SessionManager) -> bool:
-    manager.parts.accounts._throttle._note(("key",), 1)
+    manager.parts.throttle._note(["key"], 1)
     return True
 
 
@@ -109,7 +109,7 @@ def test_lock_held_by_a_thread_of_the_parent_is_free_in_the_child(
     lock_of, use = HOLDERS[name]
     manager = SessionManager(
         f"sqlite:///{tmp_path}/forked.db",
-        secret="x" * 32,
+        secret="x0123456789abcdef" * 2,
         password={**CHEAP_PASSWORDS, "max_parallel": 1, "max_waiting": 0},
     )
     manager.create_tables()
@@ -393,7 +393,7 @@ class TestMemory:
 def test_row_of_another_session_is_never_believed(
     url: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manager = SessionManager(url, secret="x" * 32, password=CHEAP_PASSWORDS)
+    manager = SessionManager(url, secret="x0123456789abcdef" * 2, password=CHEAP_PASSWORDS)
     made = [
         manager.sign_up_email(name="N", email=f"{name}@example.org", password="correct horse")
         for name in ("ada", "bob")
@@ -429,7 +429,7 @@ def test_package_works_without_hooks_for_forks() -> None:
         # The standard library has asked for it before; on Windows it knows better.
         "import concurrent.futures.thread, logging, os, random; del os.register_at_fork\n"
         "import wsgi_sessions\n"
-        "manager = wsgi_sessions.SessionManager('sqlite:///:memory:', secret='x' * 32)\n"
+        "manager = wsgi_sessions.SessionManager('sqlite:///:memory:', secret='x0123456789abcdef' * 2)\n"
         "assert manager.list_sessions('nobody') == []\n"
     )
     done = subprocess.run(

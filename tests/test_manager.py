@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers as WerkzeugHeaders
 from tests.support import is_purge_due, rotate
 from wsgi_sessions import (
     EmailNotVerifiedError,
+    InvalidCredentialsError,
     InvalidPasswordError,
     SessionConfig,
     SessionLimitReached,
@@ -33,9 +34,10 @@ from wsgi_sessions.records import RequestFacts
 from wsgi_sessions.transport.environ import find_environ
 from wsgi_sessions_testing import Bench, FakeClock
 from wsgi_sessions_testing.fakes.managers import running_with, sibling
+from wsgi_sessions_testing.settings import send_nowhere
 
 CHEAP = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
-SECRET = "x" * 32
+SECRET = "x0123456789abcdef" * 2
 PASSWORD = "correct horse"
 
 
@@ -53,7 +55,13 @@ def manager(clock: FakeClock) -> Iterator[SessionManager]:
 
 def make(clock: FakeClock, **settings: Any) -> SessionManager:
     return SessionManager(
-        "sqlite:///:memory:", secret=SECRET, clock=clock, password=CHEAP, **settings
+        "sqlite:///:memory:",
+        secret=SECRET,
+        clock=clock,
+        password=CHEAP,
+        site_url="https://app.example.org",
+        on_send=send_nowhere,
+        **settings,
     )
 
 
@@ -460,6 +468,8 @@ class TestPurge:
         for _ in range(4):
             manager.sign_in(made.user.id)
         manager.revoke_all_sessions(made.user.id)
+        with pytest.raises(InvalidCredentialsError):
+            manager.sign_in_email(email="ada@example.org", password="wrong horse")
         clock.advance(days=31)
 
         counts = []
@@ -467,7 +477,9 @@ class TestPurge:
             counts.append(count)
 
         assert len(counts) > 1
-        assert sum(counts) == 5 + 5 + 1, "sessions, rows of the feed, and the attempt"
+        assert sum(counts) == 5 + 5 + 2, (
+            "sessions, rows of the feed, and the failure, counted twice"
+        )
 
     def test_it_is_due_once_an_interval(self, manager: SessionManager, clock: FakeClock) -> None:
         sign_up(manager)

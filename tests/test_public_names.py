@@ -16,9 +16,10 @@ HANDLE = {
     *["session", "user", "end_reason", "facts", "manager", "outer"],
     *["is_database_away", "is_from_database", "is_secure"],
     *["sign_up_email", "sign_in_email", "sign_in_social", "sign_in", "sign_out"],
-    *["start_anonymous_session", "save_data", "require_user", "require_fresh"],
+    *["start_anonymous_session", "save_data", "require_user", "require_fresh", "reauthenticate"],
     *["list_sessions", "revoke_session", "revoke_other_sessions", "revoke_all_sessions"],
     *["update_user", "change_password", "delete_user"],
+    *["reset_password", "verify_email", "change_email", "make_nonce"],
 }
 
 

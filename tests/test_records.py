@@ -73,7 +73,7 @@ def test_repr_does_not_show(noun: Any, hidden: str) -> None:
         TOKEN,
         CreatedSession(make_session(), "v1.hush", ()),
         SignIn(User(make_user()), None, "v1.hush"),
-        SessionConfig(secret="hush" * 8),
+        SessionConfig(secret="hush-0123456789ab" * 2),
     ],
 )
 def test_what_holds_a_secret_is_not_pickled(holder: Any) -> None:
@@ -83,7 +83,7 @@ def test_what_holds_a_secret_is_not_pickled(holder: Any) -> None:
 
 
 def test_configuration_is_its_own_copy() -> None:
-    config = SessionConfig(secret="hush" * 8)
+    config = SessionConfig(secret="hush-0123456789ab" * 2)
 
     assert copy.copy(config) is config
     assert copy.deepcopy({"config": config})["config"] is config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .accounts.mail import print_mail
 from .clock import Clock, SystemClock
 from .config.keywords import SessionSettings
 from .config.parts import (
@@ -19,27 +20,38 @@ from .errors import (
     EmailCanNotBeUpdatedError,
     EmailMissingError,
     EmailNotVerifiedError,
+    EmailSignUpDisabledError,
     FieldNotAllowedError,
     IdTokenNotSupportedError,
     InvalidCredentialsError,
     InvalidEmailError,
     InvalidIdTokenError,
+    InvalidLogoutTokenError,
+    InvalidOneTimeTokenError,
     InvalidPasswordError,
     InvalidValueError,
+    InvalidVerificationError,
     NotSignedInError,
+    PasswordCompromisedError,
+    PasswordTooCommonError,
     PasswordTooLongError,
     PasswordTooShortError,
+    PasswordTooSimilarError,
     ProviderNotFoundError,
     ProviderUnavailableError,
     RefusedError,
+    ResetPasswordDisabledError,
     ResponseStartedError,
     ServerBusyError,
     SessionDataLostError,
     SessionLimitReached,
     SessionNotFreshError,
+    SignUpDisabledError,
+    SignUpRefusedError,
     StoreUnavailableError,
     TooManyTriesError,
     UserAlreadyExistsError,
+    VerificationDisabledError,
     WsgiSessionsError,
 )
 from .events import EventName, Events, SessionEvent
@@ -49,6 +61,7 @@ from .records import UNSET, EndReason, RequestFacts, Unset
 from .sessions.creation import Replaced
 from .sessions.data import SessionData
 from .sessions.session import Session, SignIn, User
+from .sessions.step_up import StepUp
 from .transport.environ import get_end_reason, get_request, get_session, get_user
 from .wsgi.request import SessionRequest
 
@@ -62,6 +75,7 @@ __all__ = [
     "EmailCanNotBeUpdatedError",
     "EmailMissingError",
     "EmailNotVerifiedError",
+    "EmailSignUpDisabledError",
     "EndReason",
     "EventName",
     "Events",
@@ -70,18 +84,25 @@ __all__ = [
     "InvalidCredentialsError",
     "InvalidEmailError",
     "InvalidIdTokenError",
+    "InvalidLogoutTokenError",
+    "InvalidOneTimeTokenError",
     "InvalidPasswordError",
     "InvalidValueError",
+    "InvalidVerificationError",
     "MultiSessionConfig",
     "NotSignedInError",
+    "PasswordCompromisedError",
     "PasswordConfig",
+    "PasswordTooCommonError",
     "PasswordTooLongError",
     "PasswordTooShortError",
+    "PasswordTooSimilarError",
     "ProviderNotFoundError",
     "ProviderUnavailableError",
     "RefusedError",
     "Replaced",
     "RequestFacts",
+    "ResetPasswordDisabledError",
     "ResponseStartedError",
     "ServerBusyError",
     "Session",
@@ -96,7 +117,10 @@ __all__ = [
     "SessionRequest",
     "SessionSettings",
     "SignIn",
+    "SignUpDisabledError",
+    "SignUpRefusedError",
     "SocialProvider",
+    "StepUp",
     "StoreUnavailableError",
     "SystemClock",
     "ThrottleConfig",
@@ -104,6 +128,7 @@ __all__ = [
     "Unset",
     "User",
     "UserAlreadyExistsError",
+    "VerificationDisabledError",
     "WsgiSessionsError",
     "apple",
     "get_end_reason",
@@ -113,6 +138,7 @@ __all__ = [
     "google",
     "microsoft",
     "oidc",
+    "print_mail",
 ]
 
 __version__ = "0.1.0"

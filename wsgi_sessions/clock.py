@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
@@ -34,6 +36,16 @@ class SystemClock:
 def monotonic_ms() -> int:
     """Return milliseconds since no instant in particular, to tell how long something takes."""
     return time.monotonic_ns() // 1_000_000
+
+
+@contextmanager
+def lasting(milliseconds: int) -> Iterator[None]:
+    """Have a block last so long at least: then its time tells nothing of what it did."""
+    end_ns = time.monotonic_ns() + milliseconds * 1_000_000
+    try:
+        yield
+    finally:
+        time.sleep(max(0, end_ns - time.monotonic_ns()) / 1_000_000_000)
 
 
 def has_passed(deadline_ms: int, now_ms: int) -> bool:

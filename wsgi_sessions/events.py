@@ -25,18 +25,33 @@ EventName = Literal[
     "session_rotated",
     "session_ended",
     "session_replayed",
+    "session_moved",
+    "reauthenticated",
     "ip_mismatch",
     "two_sessions_presented",
     "sign_in_failed",
     "throttled",
+    "request_refused",
+    "cookie_refused",
     "password_changed",
+    "password_hash_unusable",
+    "breach_service_failed",
+    "sign_up_attempt",
+    "password_reset_requested",
+    "email_verified",
+    "email_changed",
+    "token_refused",
+    "mail_failed",
     "user_created",
     "user_updated",
     "user_deleted",
     "account_linked",
+    "backchannel_logout",
+    "backchannel_logout_refused",
     "provider_error",
     "data_dropped",
     "cookie_cache_too_large",
+    "proxy_not_trusted",
     "clock_off",
     "purge_done",
     "database_error",
@@ -53,14 +68,16 @@ class EventKind:
 
 EVENT_KINDS: Mapping[EventName, EventKind] = {
     "session_created": EventKind(
-        logging.DEBUG, "A sign-in began a session, or a visitor's was stored."
+        logging.INFO,
+        "A sign-in began a session, on a `device` in words, by a `method` where that is known; or"
+        " a visitor's was stored.",
     ),
     "session_refreshed": EventKind(logging.DEBUG, "`expires_at` was pushed forward."),
     "session_rotated": EventKind(
         logging.DEBUG, "The browser came with the next token: its new `generation` is stored."
     ),
     "session_ended": EventKind(
-        logging.DEBUG,
+        logging.INFO,
         "A session is over, for the `reason`. `revoke_everything()` reports one for all, without"
         " a session id, with their `session_count`.",
     ),
@@ -68,6 +85,15 @@ EVENT_KINDS: Mapping[EventName, EventKind] = {
         logging.WARNING,
         "Somebody presented a token that another holder has left behind: a theft, or a copied"
         ' browser profile. With `on_replay="revoke"` the session has ended.',
+    ),
+    "session_moved": EventKind(
+        logging.INFO,
+        "A touch shows another network (`has_other_network`) or browser (`has_other_browser`, on"
+        " the `device`) than the one before. `is_elsewhere`: both are others than those the"
+        " session began in, as those of a thief would be.",
+    ),
+    "reauthenticated": EventKind(
+        logging.INFO, "A signed-in user has proven again who they are, by a `method`."
     ),
     "ip_mismatch": EventKind(
         logging.WARNING, "A session was presented from an address outside its `ip_binding`."
@@ -84,19 +110,76 @@ EVENT_KINDS: Mapping[EventName, EventKind] = {
         " that failed; with `provider` where there is one.",
     ),
     "throttled": EventKind(
-        logging.WARNING, "Too many tries with a password; the next one in `retry_after_seconds`."
+        logging.WARNING,
+        "Too many wrong passwords or ID tokens, sign-ups, one-time tokens or requests for a mail;"
+        " the next one in `retry_after_seconds`.",
     ),
-    "password_changed": EventKind(logging.DEBUG, "A user has a new password."),
+    "request_refused": EventKind(
+        logging.INFO,
+        "A request to `path` was refused with 403, and `code` says why: its page is of no trusted"
+        " origin, its `callbackURL` leads away, its form is forged, or its session not fresh.",
+    ),
+    "cookie_refused": EventKind(
+        logging.INFO,
+        "A request brought a `cookie` (`token` or `copy`) that this server did not sign, or that"
+        " was changed: a forgery, or from before its secret was removed.",
+    ),
+    "password_changed": EventKind(logging.INFO, "A user has a new password."),
+    "password_hash_unusable": EventKind(
+        logging.WARNING,
+        "A password could not be compared with the stored hash, so it was refused as a wrong one."
+        " `cause` says why: `unknown_format`, `too_costly` (its parameters ask for too much"
+        " work), `bcrypt_missing` or `passlib_missing` (install the extra of that name).",
+    ),
+    "breach_service_failed": EventKind(
+        logging.WARNING,
+        "`password.is_compromised` raised an `error` (its type), so a new password was taken"
+        " without it. Once, until it answers again.",
+    ),
+    "sign_up_attempt": EventKind(
+        logging.INFO,
+        "Somebody signed up with the address of a user, and was not told that it is taken.",
+    ),
+    "password_reset_requested": EventKind(
+        logging.INFO,
+        "Somebody asked for a link with which to set a new password. Without a user, nobody has"
+        " that address.",
+    ),
+    "email_verified": EventKind(logging.INFO, "A user's e-mail address was verified."),
+    "email_changed": EventKind(
+        logging.INFO, "A user has another e-mail address, which is verified."
+    ),
+    "token_refused": EventKind(
+        logging.INFO,
+        "A link was refused whose token is unknown, used, over its time or of another address;"
+        " `purpose` says which kind of link.",
+    ),
+    "mail_failed": EventKind(
+        logging.WARNING,
+        "`on_send` raised an exception, so a mail of a `kind` was perhaps not sent; `error` is the"
+        " exception's type.",
+    ),
     "user_created": EventKind(
-        logging.DEBUG, "Somebody signed up, or came by a `provider` for the first time."
+        logging.INFO, "Somebody signed up, or came by a `provider` for the first time."
     ),
     "user_updated": EventKind(logging.DEBUG, "A user's name or image was changed."),
-    "user_deleted": EventKind(logging.DEBUG, "A user was deleted, and their sessions ended."),
+    "user_deleted": EventKind(logging.INFO, "A user was deleted, and their sessions ended."),
     "account_linked": EventKind(
         logging.INFO, "A user who was here before signed in by a `provider` for the first time."
     ),
+    "backchannel_logout": EventKind(
+        logging.INFO,
+        "A `provider` ended `session_count` sessions, as its user's session there is over.",
+    ),
+    "backchannel_logout_refused": EventKind(
+        logging.WARNING,
+        "What was sent as a `provider`'s logout token is not sound; `cause` is the check that"
+        " failed, such as `signature`, `aud` or `replayed`.",
+    ),
     "provider_error": EventKind(
-        logging.WARNING, "The keys of a `provider` could not be fetched; `error` says what failed."
+        logging.WARNING,
+        "The keys of a `provider` could not be fetched; `error` is the exception's type, and"
+        " `why` says what failed.",
     ),
     "data_dropped": EventKind(
         logging.WARNING, "What was set in `session.data` was not stored; `why` gives the reason."
@@ -105,6 +188,12 @@ EVENT_KINDS: Mapping[EventName, EventKind] = {
         logging.WARNING,
         "A cached copy is larger than browsers store (4096 bytes), so it was not sent. Once in"
         " a process.",
+    ),
+    "proxy_not_trusted": EventKind(
+        logging.WARNING,
+        "A private `address` sent `X-Forwarded-For` or `Forwarded` and is none of"
+        " `trusted_proxies`, so all behind it count as one client, for the throttle too; `remedy`"
+        " says what to set, unless that is a client in a private network. Once in a process.",
     ),
     "clock_off": EventKind(
         logging.WARNING,
@@ -197,11 +286,18 @@ class Events:
             )
         self.tell(event)
 
-    def emit_once(self, name: EventName, *, session_id: str) -> None:
+    def emit_once(
+        self,
+        name: EventName,
+        *,
+        session_id: str | None = None,
+        address: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         """Emit an event unless one of this name was emitted so before in this process."""
         if name not in self._emitted_once:
             self._emitted_once.add(name)
-            self.emit(name, session_id=session_id)
+            self.emit(name, session_id=session_id, address=address, details=details)
 
     def tell(self, event: SessionEvent) -> None:
         """Call the listeners with an event that was logged already."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .accounts.service import MAX_PASSWORD_CHECKS, CheckedPassword
+from .accounts.service import MAX_PASSWORD_CHECKS, CheckedPassword, new_user
 from .clock import Clock, SystemClock
 from .config.settings import SessionConfig
 from .errors import InvalidCredentialsError, InvalidIdTokenError
-from .events import Events
+from .mail_manager import MailManager
 from .parts import build_parts, connect, read_config
-from .records import NO_FACTS, UNSET, EndReason, RequestFacts, Unset, UserRecord
+from .records import NO_FACTS, Authentication, EndReason, RequestFacts, UserRecord
 from .sessions.creation import CreatedSession, Replaced
 from .sessions.session import Session, SignIn, User
 from .transport.environ import REQUEST_KEY, SESSION_KEY, find_handle, find_source
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     from .config.keywords import SessionSettings
 
+_BY_PASSWORD = Authentication("password")
 
-class SessionManager:
+
+class SessionManager(MailManager):
     """Sessions and accounts in one database.
 
     ``database`` is a URL (``sqlite:///app.db``, ``postgresql://…``, ``mysql://…``) or a Peewee
@@ -55,27 +58,7 @@ class SessionManager:
         **settings: Unpack[SessionSettings],
     ) -> None:
         config = read_config(config, settings)
-        self.parts = build_parts(connect(database, config), config, clock or SystemClock())
-        """What this manager is made of; replaced as a whole, and by tests alone."""
-
-    @property
-    def config(self) -> SessionConfig:
-        return self.parts.config
-
-    @property
-    def clock(self) -> Clock:
-        return self.parts.clock
-
-    @property
-    def events(self) -> Events:
-        """Where applications subscribe to what happens."""
-        return self.parts.events
-
-    @property
-    def database(self) -> peewee.Database:
-        """The Peewee database that sessions live in."""
-        database: peewee.Database = self.parts.connections.database
-        return database
+        super().__init__(build_parts(connect(database, config), config, clock or SystemClock()))
 
     # Reading
 
@@ -135,32 +118,36 @@ class SessionManager:
         password: str,
         image: str | None = None,
         remember_me: bool = True,
+        callback_url: str | None = None,
         facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
         """Create a user with e-mail and password, and sign them in, if they may already.
 
-        Raises ``InvalidEmailError``, ``PasswordTooShortError``, ``PasswordTooLongError``,
-        ``UserAlreadyExistsError``, ``TooManyTriesError`` or ``InvalidValueError``; and
-        ``InvalidCredentialsError`` if the user was deleted before the session began.
+        With ``require_verified_email`` they are mailed a link, which leads on to ``callback_url``.
+        With it, or without ``auto_sign_in``, nothing tells that an address is taken: the user
+        that is returned is then made up, and the owner is told by mail.
+
+        Raises ``InvalidEmailError``, ``PasswordTooShortError`` and its like, ``InvalidValueError``,
+        ``SignUpDisabledError``, ``SignUpRefusedError``, ``UserAlreadyExistsError`` or
+        ``TooManyTriesError``; ``InvalidCredentialsError`` if the user was deleted meanwhile.
         """
-        user = self.parts.accounts.sign_up(
-            name=name,
-            email=email,
-            password=password,
-            image=image,
-            now_ms=self.parts.clock.now_ms(),
-            address=facts.address,
-        )
-        must_wait = self.config.require_verified_email and not user.email_verified
-        if must_wait or not self.config.auto_sign_in:
-            return SignIn(User(user), None)
+        now_ms = self.parts.clock.now_ms()
+        new = new_user(name=name, email=email, image=image, now_ms=now_ms)
+        password_hash = self.parts.accounts.start_sign_up(new, password, address=facts.address)
+        if self.config.require_verified_email or not self.config.auto_sign_in:
+            return SignIn(User(self._sign_up_only(new, password_hash, callback_url, facts)), None)
+        user = self.parts.accounts.insert_user(new, password_hash, address=facts.address)
         try:
             return self._create_session(
-                user, remember_me=remember_me, facts=facts, replaces=replaces
+                user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                authentication=_BY_PASSWORD,
             )
         except LookupError:
-            raise InvalidCredentialsError("the user was deleted meanwhile") from None
+            raise InvalidCredentialsError from None
 
     def sign_in_email(
         self,
@@ -182,20 +169,24 @@ class SessionManager:
             if not accounts.is_unchanged(checked):
                 return None
             return self.parts.creation.create(
-                checked.user, remember_me=remember_me, facts=facts, replaces=replaces
+                checked.user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                authentication=_BY_PASSWORD,
             )
 
-        email = accounts.start_check(
-            email=email, password=password, now_ms=now_ms, address=facts.address
-        )
-        for _ in range(MAX_PASSWORD_CHECKS):
-            checked = accounts.check_password(
-                email=email, password=password, now_ms=now_ms, address=facts.address
-            )
-            created = self.parts.store.atomically(partial(begin, checked))
-            if created is not None:
-                return self._report_created(checked.user, created, facts=facts)
-        raise InvalidCredentialsError("the password was changed again and again meanwhile")
+        with accounts.signing_in(
+            email=email, password=password, facts=facts, now_ms=now_ms
+        ) as normal_email:
+            for _ in range(MAX_PASSWORD_CHECKS):
+                checked = accounts.check_password(
+                    email=normal_email, password=password, now_ms=now_ms, address=facts.address
+                )
+                created = self.parts.store.atomically(partial(begin, checked))
+                if created is not None:
+                    return self._report_created(checked.user, created, facts=facts)
+            raise InvalidCredentialsError
 
     def sign_in_social(
         self,
@@ -214,52 +205,62 @@ class SessionManager:
         Somebody new becomes a user, with ``name`` where the token has none. Raises
         ``ProviderNotFoundError``, ``IdTokenNotSupportedError``, ``InvalidIdTokenError``,
         ``ProviderUnavailableError``, ``EmailMissingError``, ``AccountNotLinkedError``,
-        ``EmailNotVerifiedError`` or ``SessionLimitReached``.
+        ``EmailNotVerifiedError``, ``SignUpDisabledError``, ``SignUpRefusedError``,
+        ``TooManyTriesError`` or ``SessionLimitReached``.
         """
-        user = self.parts.social.find_or_make_user(
+        social, now_ms, address = self.parts.social, self.parts.clock.now_ms(), facts.address
+        claims = social.verify(
             provider,
             id_token,
             nonce=nonce,
             access_token=access_token,
-            name=name,
-            now_ms=self.parts.clock.now_ms(),
-            address=facts.address,
+            now_ms=now_ms,
+            facts=facts,
         )
+        user = social.find_or_make_user(provider, claims, name=name, now_ms=now_ms, address=address)
         try:
-            return self._create_session(
-                user, remember_me=remember_me, facts=facts, replaces=replaces
+            made = self._create_session(
+                user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                authentication=claims.as_authentication(provider),
+                provider_sid=claims.sid,
             )
         except LookupError:
             # Deleted since the token was checked.
             raise InvalidIdTokenError("user_deleted") from None
+        # Now: a logout that came before the COMMIT has not found the session.
+        if made.session is not None and social.is_over(provider, claims):
+            self.revoke_session(made.session.id)
+            raise InvalidIdTokenError("ended")
+        return made
 
     def sign_in(
         self,
         user_id: Any,
         *,
+        method: str | None = None,
+        amr: Sequence[str] = (),
         remember_me: bool = True,
         facts: RequestFacts = NO_FACTS,
         replaces: Replaced | str | None = None,
     ) -> SignIn:
         """Begin a session for a user whom the application itself has authenticated.
 
-        ``replaces`` is the session that the browser held: it ends, and the data of an anonymous
-        one is carried over. Raises ``LookupError`` (unknown user) or ``SessionLimitReached``.
+        ``method`` is how, in the application's own word (``"passkey"``), and ``amr`` the same in
+        those of RFC 8176; the session shows both. ``replaces`` is the session that the browser
+        held: it ends, and the data of an anonymous one is carried over. Raises ``LookupError``
+        (unknown user), ``ValueError`` (a method that is no name) or ``SessionLimitReached``.
         """
-        user = self.parts.store.users.find(user_id)
-        if user is None:
-            raise LookupError(f"there is no user with the id {user_id!r}")
-        return self._create_session(user, remember_me=remember_me, facts=facts, replaces=replaces)
-
-    def update_user(
-        self, user_id: Any, *, name: str | Unset = UNSET, image: str | Unset | None = UNSET
-    ) -> User:
-        """Change a user's ``name`` or ``image`` (None removes the image); return the user.
-
-        Raises ``InvalidValueError``, or ``LookupError`` for an unknown user.
-        """
-        now_ms = self.parts.clock.now_ms()
-        return User(self.parts.accounts.update_user(user_id, name=name, image=image, now_ms=now_ms))
+        authentication = Authentication.by_application(method, amr)
+        return self._create_session(
+            self._existing_user(user_id),
+            remember_me=remember_me,
+            facts=facts,
+            replaces=replaces,
+            authentication=authentication,
+        )
 
     def change_password(
         self,
@@ -274,33 +275,39 @@ class SessionManager:
     ) -> SignIn:
         """Set a new password, end the user's sessions and begin another for this browser.
 
-        Raises ``InvalidPasswordError`` for a wrong current password, ``PasswordTooShortError``,
-        ``PasswordTooLongError`` or ``TooManyTriesError``.
+        Raises ``InvalidPasswordError`` for a wrong current password, ``PasswordTooShortError``
+        and its like for a new one that is not taken, or ``TooManyTriesError``.
         """
         accounts, now_ms = self.parts.accounts, self.parts.clock.now_ms()
         reason = EndReason.PASSWORD_CHANGED
         replaced = replace(Replaced.of(replaces), reason=reason)
-        accounts.hasher.check_length(new_password)
         checked = accounts.confirm_password(
-            user_id, password=current_password, now_ms=now_ms, address=facts.address
+            user_id, password=current_password, now_ms=now_ms, facts=facts
         )
-        new_hash = accounts.hasher.hash(new_password)
+        new_hash = accounts.hash_new_password(checked.user, new_password)
 
         def change() -> CreatedSession:
             accounts.set_password(checked, new_hash, now_ms=now_ms)
+            # Whoever asked for a link with the password before must not set another one now.
+            self.parts.tokens.use_up(checked.user.id, now_ms=now_ms)
             others: tuple[str, ...] = ()
             if revoke_other_sessions:
                 others = self.parts.ending.end_unreported(
                     checked.user.id, reason=reason, except_id=replaced.session_id
                 ).session_ids
             created = self.parts.creation.create(
-                checked.user, remember_me=remember_me, facts=facts, replaces=replaced
+                checked.user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaced,
+                authentication=_BY_PASSWORD,
             )
             ended = tuple((session_id, reason) for session_id in others)
             return created._replace(ended=ended + created.ended)
 
         created = self.parts.store.atomically(change)
         self.events.emit("password_changed", user_id=checked.user.id, address=facts.address)
+        self.parts.mailer.send("password-changed", checked.user)
         return self._report_created(checked.user, created, facts=facts)
 
     def _create_session(
@@ -310,10 +317,17 @@ class SessionManager:
         remember_me: bool,
         facts: RequestFacts,
         replaces: Replaced | str | None,
+        authentication: Authentication,
+        provider_sid: str | None = None,
     ) -> SignIn:
         def create() -> CreatedSession:
             return self.parts.creation.create(
-                user, remember_me=remember_me, facts=facts, replaces=replaces
+                user,
+                remember_me=remember_me,
+                facts=facts,
+                replaces=replaces,
+                authentication=authentication,
+                provider_sid=provider_sid,
             )
 
         return self._report_created(user, self.parts.store.atomically(create), facts=facts)
@@ -327,11 +341,15 @@ class SessionManager:
             # What this browser had before may have been another user's.
             whose = None if reason is EndReason.SIGNED_OUT else user.id
             self.parts.ending.report([session_id], user_id=whose, reason=reason)
-        self.parts.events.emit(
-            "session_created", session_id=record.id, user_id=user.id, address=facts.address
-        )
         session = self.parts.validator.to_session(record, user, now_ms=record.created_at_ms)
-        return SignIn(User(user), session, created.token)
+        self.parts.events.emit(
+            "session_created",
+            session_id=record.id,
+            user_id=user.id,
+            address=facts.address,
+            details={"method": session.method, "device": session.device},
+        )
+        return SignIn(session.user or User(user), session, created.token)
 
     # Ending
 
@@ -355,19 +373,6 @@ class SessionManager:
         """End every session there is, say after a leak; return how many."""
         return self.parts.ending.revoke_everything()
 
-    def delete_user(
-        self, user_id: Any, *, password: str | None = None, facts: RequestFacts = NO_FACTS
-    ) -> bool:
-        """Delete a user and their accounts, and end their sessions; return whether they existed.
-
-        With ``password`` it is checked first: ``InvalidPasswordError``, ``TooManyTriesError``.
-        """
-        if password is not None:
-            self.parts.accounts.confirm_password(
-                user_id, password=password, now_ms=self.parts.clock.now_ms(), address=facts.address
-            )
-        return self.parts.ending.delete_user(user_id)
-
     def create_tables(self) -> None:
         """Create the tables that are missing; a URL's own database gets them by itself.
 
@@ -380,7 +385,11 @@ class SessionManager:
         return self.parts.purger.purge(batch_rows=batch_rows)
 
     def close(self) -> None:
-        """Close the connections this manager opened; it opens new ones when used again."""
+        """Send the mails that wait and close the connections this manager opened.
+
+        It opens new ones when used again.
+        """
+        self.parts.mailer.flush()
         self.parts.connections.close()
 
     def __repr__(self) -> str:

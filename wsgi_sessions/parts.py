@@ -10,9 +10,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from .accounts.device_cookie import DeviceCookies
+from .accounts.mail import Mailer
+from .accounts.one_time_tokens import OneTimeTokens
+from .accounts.provider_logout import ProviderLogouts
+from .accounts.reauthentication import Reauthentication
 from .accounts.service import AccountService
 from .accounts.social import SocialAccounts
+from .accounts.throttle import Throttle
 from .clock import Clock
+from .config.fields import in_words
+from .config.parts import ThrottleConfig
 from .config.settings import SessionConfig
 from .errors import ConfigurationError, StoreUnavailableError
 from .events import Events
@@ -23,6 +31,7 @@ from .sessions.database_clock import ClockCheck
 from .sessions.ending import SessionEnding
 from .sessions.reading import SessionReader
 from .sessions.revocation_feed import RevocationFeed
+from .sessions.step_up import StepUpSigner
 from .sessions.tokens import TokenSigner
 from .sessions.validation import Validator
 from .storage.connections import Connections
@@ -58,14 +67,21 @@ class Parts:
     models: Models
     store: Store
     events: Events
+    devices: DeviceCookies
+    throttle: Throttle
     accounts: AccountService
     social: SocialAccounts
+    tokens: OneTimeTokens
+    mailer: Mailer
+    provider_logouts: ProviderLogouts
     signer: TokenSigner
     cookies: SessionCookies
     cache: CookieCache
     feed: RevocationFeed
     validator: Validator
     reader: SessionReader
+    step_ups: StepUpSigner
+    reauthentication: Reauthentication
     creation: SessionCreation
     ending: SessionEnding
     purger: Purger
@@ -98,16 +114,26 @@ def build_parts(
         user_attributes=config.user_attributes,
         table_prefix=config.table_prefix,
     )
+    if config.require_verified_email and models.user_fields["email_verified"] is None:
+        raise ConfigurationError(
+            "require_verified_email is True but the user model does not say whether an address is "
+            "verified; map its attribute with user_attributes={'email_verified': …}"
+        )
     store = Store(connections, models, clock)
     if wrap_store is not None:
         store = wrap_store(store)
     events = Events(clock)
     events.outages = Outages(connections.database)
+    throttled = config.throttle or ThrottleConfig()
+    devices = DeviceCookies(config.secret, lifetime_ms=throttled.device_lifetime_ms)
+    throttle = Throttle(store, config, events, devices)
     signer = TokenSigner(config.secret)
     cache = CookieCache(config)
     clock_check = ClockCheck(clock, config, events)
     feed = RevocationFeed(store, clock, config, clock_check)
     cookies = SessionCookies(config, signer)
+    ending = SessionEnding(store, feed, events, clock, config)
+    step_ups = StepUpSigner(config)
     validator = Validator(
         store=store,
         cache=cache,
@@ -117,6 +143,9 @@ def build_parts(
         clock_check=clock_check,
         config=config,
     )
+    accounts = AccountService(store, config, events, throttle)
+    social = SocialAccounts(store, config, events, throttle, clock)
+    reader = SessionReader(store, cookies, validator, config, clock, step_ups)
     return Parts(
         config=config,
         clock=clock,
@@ -124,16 +153,25 @@ def build_parts(
         models=models,
         store=store,
         events=events,
-        accounts=AccountService(store, config, events),
-        social=SocialAccounts(store, config, events, clock),
+        accounts=accounts,
+        social=social,
+        tokens=OneTimeTokens(store, config),
+        mailer=Mailer(config.on_send, events),
+        devices=devices,
+        throttle=throttle,
+        provider_logouts=ProviderLogouts(store, social, ending, config, events, clock),
         signer=signer,
         cookies=cookies,
         cache=cache,
         feed=feed,
         validator=validator,
-        reader=SessionReader(store, cookies, validator, config, clock),
+        reader=reader,
+        step_ups=step_ups,
+        reauthentication=Reauthentication(
+            reader, accounts, social, step_ups, events, clock, config
+        ),
         creation=SessionCreation(store, signer, config, clock),
-        ending=SessionEnding(store, feed, events, clock, config),
+        ending=ending,
         purger=Purger(store, clock, config, events, clock_check),
     )
 
@@ -153,9 +191,10 @@ def read_config(config: SessionConfig | None, settings: SessionSettings) -> Sess
         )
     elif settings:
         config = config.replace(**settings)
-    if config.expires_in_ms > MAX_COOKIE_LIFE // timedelta(milliseconds=1):
+    expires_in = timedelta(milliseconds=config.expires_in_ms)
+    if expires_in > MAX_COOKIE_LIFE:
         _warn_once(
-            f"expires_in is {config.expires_in}, but browsers keep no cookie longer than 400 "
+            f"expires_in is {in_words(expires_in)}, but browsers keep no cookie longer than 400 "
             "days; who stays away longer is signed out. Set expires_in to 400 days or less"
         )
     for note in config.rotation_notes:

@@ -6,9 +6,11 @@ fields.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 
 def refuse_to_pickle(self: object) -> NoReturn:
@@ -29,6 +31,17 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
+
+
+MailKind = Literal[
+    "reset-password",
+    "verify-email",
+    "change-email",
+    "password-changed",
+    "email-changed",
+    "sign-up-attempt",
+]
+"""What a mail is for; the first three carry a link."""
 
 
 class EndReason(str, Enum):
@@ -79,7 +92,10 @@ class SessionRecord(NamedTuple):
     settled before it (None: not known), ``is_settled`` whether it is decided which sibling the
     browser kept, and ``caught_up`` whether a catch-up has taken over.
     ``data`` is the JSON text of the session data (``"{}"`` when empty) and stays unread
-    until somebody asks. ``user_id`` is None for an anonymous session.
+    until somebody asks. ``user_id`` is None for an anonymous session. ``last_ip_address`` and
+    ``last_user_agent`` are those of the last touch, None before the first. ``authentication`` is
+    the JSON text of ``Authentication`` (empty: nothing is known), and ``provider_sid`` a digest of
+    the provider's session, by which the provider ends ours.
     """
 
     id: str
@@ -102,6 +118,10 @@ class SessionRecord(NamedTuple):
     data_version: int
     ended_at_ms: int | None
     end_reason: str | None
+    last_ip_address: str | None = None
+    last_user_agent: str | None = None
+    authentication: str = ""
+    provider_sid: str | None = None
 
     def __repr__(self) -> str:
         ended = f", ended={self.end_reason}" if self.ended_at_ms is not None else ""
@@ -109,6 +129,66 @@ class SessionRecord(NamedTuple):
             f"SessionRecord(id={self.id!r}, user_id={self.user_id!r}, "
             f"generation={self.generation}{ended})"
         )
+
+
+MAX_METHODS = 8
+MAX_METHOD_CHARACTERS = 32
+"""What ``amr`` may hold: with both bounded, the ``session`` table has room."""
+
+
+class Authentication(NamedTuple):
+    """How somebody proved who they are, as far as anybody said.
+
+    ``method`` is ``"password"``, the name of a provider, or the application's own word. ``amr``,
+    ``acr`` and ``auth_time_ms`` are what the provider told (OpenID Connect Core, section 2).
+    """
+
+    method: str | None = None
+    amr: tuple[str, ...] = ()
+    acr: str | None = None
+    auth_time_ms: int | None = None
+
+    @classmethod
+    def by_application(cls, method: str | None, amr: Sequence[str] = ()) -> Authentication:
+        """Return what an application says of a sign-in; ``ValueError`` for what is no name."""
+        if isinstance(amr, str) or len(amr) > MAX_METHODS:
+            raise ValueError(f"amr is {amr!r}; give a list of at most {MAX_METHODS} names")
+        method_names = [] if method is None else [(method, 64)]
+        for name, length in [*method_names, *((each, MAX_METHOD_CHARACTERS) for each in amr)]:
+            if not is_name(name, max_length=length):
+                raise ValueError(
+                    f"{name!r} is no name of a method; give up to {length} printable ASCII "
+                    "characters"
+                )
+        return cls(method, tuple(amr))
+
+    def to_json(self) -> str:
+        """Return the JSON text that the ``session`` table keeps; what is not known is left out.
+
+        >>> Authentication("google", amr=("pwd", "otp")).to_json()
+        '{"method":"google","amr":["pwd","otp"]}'
+        """
+        known = {name: value for name, value in self._asdict().items() if value not in (None, ())}
+        return json.dumps(known, separators=(",", ":")) if known else ""
+
+    @classmethod
+    def from_json(cls, text: str) -> Authentication:
+        """
+        >>> Authentication.from_json('{"method":"google","amr":["pwd","otp"]}')
+        Authentication(method='google', amr=('pwd', 'otp'), acr=None, auth_time_ms=None)
+        """
+        known = json.loads(text) if text else {}
+        return cls(**{**known, "amr": tuple(known.get("amr", ()))})
+
+
+def is_name(text: object, *, max_length: int) -> bool:
+    """Return whether this is a registered name, a URI or the like: printable ASCII."""
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= max_length
+        and text.isascii()
+        and text.isprintable()
+    )
 
 
 class UserRecord(NamedTuple):
@@ -137,6 +217,25 @@ class Account(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Account(id={self.id!r}, provider_id={self.provider_id!r})"
+
+
+class OneTimeToken(NamedTuple):
+    """A row of the ``one_time_token`` table: what a token that works once is good for.
+
+    The table keeps a ``digest`` of the token alone. ``value`` is what belongs to the purpose,
+    such as a new e-mail address; ``used_at_ms`` is None until the token was used.
+    """
+
+    digest: str
+    purpose: str
+    user_id: Any
+    value: str | None
+    created_at_ms: int
+    expires_at_ms: int
+    used_at_ms: int | None = None
+
+    def __repr__(self) -> str:
+        return f"OneTimeToken(purpose={self.purpose!r}, user_id={self.user_id!r})"
 
 
 _FIRST_BIT_CLEAR = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef")
@@ -171,6 +270,10 @@ class RequestFacts(NamedTuple):
     ``address`` is the client's IP address in its normal form, or None when the server gave
     none (a unix socket). ``user_agent`` is cut to 512 characters. ``has_long_body``: the request
     may have been sent minutes ago, because its body took that long.
+
+    For the throttle alone: ``device_cookies`` are the values that the browser sent, and
+    ``session_id`` is that of the live session whose user is asked for their password.
+    ``nonce_keys`` are what the browser sent to show that a nonce is its own.
     """
 
     address: str | None
@@ -179,6 +282,15 @@ class RequestFacts(NamedTuple):
     method: str
     path: str
     has_long_body: bool = False
+    device_cookies: tuple[str, ...] = ()
+    session_id: str | None = None
+    nonce_keys: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"RequestFacts(address={self.address!r}, is_https={self.is_https!r}, "
+            f"method={self.method!r}, path={self.path!r})"
+        )
 
 
 NO_FACTS: Final = RequestFacts(None, None, is_https=True, method="GET", path="/")
@@ -214,6 +326,8 @@ class Change(NamedTuple):
     """Losing the write loses nothing, as the next request makes it: a touch, or a settling."""
     authenticated_at_ms: int
     """Another instant only where a clock was ahead when it was written."""
+    last_ip_address: str | None = None
+    last_user_agent: str | None = None
 
     def applied_to(self, record: SessionRecord) -> SessionRecord:
         values = self._asdict()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         assert_throttle_opens_again,
         assert_trusted_proxies_are_believed,
     )
+    from .assertions.mail_links import assert_reset_is_safe
+    from .assertions.providers import assert_providers_are_held_to_their_word
     from .assertions.responses import assert_cookie_flags, assert_not_shared_cacheable
     from .assertions.rotation_safety import assert_rotation_safe
     from .assertions.session_ends import (
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         assert_signed_in,
         assert_signed_out,
     )
+    from .assertions.step_ups import assert_step_up_keeps_session
     from .assertions.upkeep import (
         assert_doubled_cookies_do_no_harm,
         assert_freshness_ends,
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from .factories import Factories
     from .fakes.clock import START, FakeClock, SkewedClock
     from .fakes.faults import Faults, WorkerKilled
+    from .fakes.mailbox import Mail, Mailbox
     from .fakes.network import Fate, HeldResponse, LostResponse, Network
     from .fakes.openid_issuer import LocalIssuer
     from .fakes.randomness import SeededRandomness
@@ -83,6 +87,8 @@ __all__ = [
     "LiveServer",
     "LocalIssuer",
     "LostResponse",
+    "Mail",
+    "Mailbox",
     "Network",
     "PreparedRequest",
     "RefusedCookie",
@@ -109,8 +115,10 @@ __all__ = [
     "assert_not_shared_cacheable",
     "assert_older_secrets_are_good",
     "assert_password_change_is_final",
+    "assert_providers_are_held_to_their_word",
     "assert_purge_is_safe",
     "assert_remembered_as_asked",
+    "assert_reset_is_safe",
     "assert_revocation_is_final",
     "assert_revocation_within",
     "assert_rotated",
@@ -119,6 +127,7 @@ __all__ = [
     "assert_session_data_is_kept",
     "assert_signed_in",
     "assert_signed_out",
+    "assert_step_up_keeps_session",
     "assert_throttle_opens_again",
     "assert_trusted_proxies_are_believed",
     "find_session_middleware",
@@ -134,6 +143,8 @@ _NAMES_BY_MODULE = {
         "assert_limits_are_kept assert_sensitive_calls_are_guarded assert_throttle_opens_again "
         "assert_trusted_proxies_are_believed"
     ),
+    "assertions.mail_links": "assert_reset_is_safe",
+    "assertions.providers": "assert_providers_are_held_to_their_word",
     "assertions.responses": "assert_cookie_flags assert_not_shared_cacheable",
     "assertions.rotation_safety": "assert_rotation_safe",
     "assertions.session_ends": (
@@ -144,6 +155,7 @@ _NAMES_BY_MODULE = {
     "assertions.sessions": (
         "assert_rotated assert_session_data_is_kept assert_signed_in assert_signed_out"
     ),
+    "assertions.step_ups": "assert_step_up_keeps_session",
     "assertions.upkeep": (
         "assert_doubled_cookies_do_no_harm assert_freshness_ends assert_older_secrets_are_good "
         "assert_purge_is_safe"
@@ -161,6 +173,7 @@ _NAMES_BY_MODULE = {
     "factories": "Factories",
     "fakes.clock": "FakeClock START SkewedClock",
     "fakes.faults": "Faults WorkerKilled",
+    "fakes.mailbox": "Mail Mailbox",
     "fakes.network": "Fate HeldResponse LostResponse Network",
     "fakes.openid_issuer": "LocalIssuer",
     "fakes.randomness": "SeededRandomness",

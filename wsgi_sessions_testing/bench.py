@@ -24,6 +24,7 @@ from .fakes.clock import FakeClock
 from .fakes.databases import added_rows_removed
 from .fakes.faults import Faults
 from .fakes.instrumentation import WatchedStore, watch_feed
+from .fakes.mailbox import Mailbox
 from .fakes.managers import manager_of, running_with
 from .fakes.network import Network
 from .fakes.workers import Workers
@@ -89,6 +90,7 @@ class Bench:
     workers: Workers
     network: Network
     events: list[SessionEvent]
+    mailbox: Mailbox
 
     def __init__(
         self,
@@ -123,6 +125,7 @@ class Bench:
             self.network = Network()
             self.events = []
             manager.events.subscribe(self.events.append)
+            self.mailbox = Mailbox(manager)
             self._open = _Open(manager, wrap(self._inner_app, manager), self.clock)
             self._stack = stack.pop_all()
         return self
@@ -136,7 +139,7 @@ class Bench:
         def __getattr__(self, name: str) -> Any:
             if name not in Bench.__annotations__:
                 raise AttributeError(f"a bench has no {name}")
-            if self._open is None or name in ("network", "events"):
+            if self._open is None or name in ("network", "events", "mailbox"):
                 raise AttributeError(
                     f"a bench has {name} within its block alone; write with Bench(app) as bench: …"
                 )
@@ -146,14 +149,15 @@ class Bench:
     def emptied_afterwards(self) -> Iterator[Self]:
         """Remove what the block adds, so that one bench can serve several tests.
 
-        The rows that it added to our tables are removed, and ``events`` is emptied. The clock is
-        not set back, and changes to earlier rows stay.
+        The rows that it added to our tables are removed, and ``events`` and ``mailbox`` emptied.
+        The clock is not set back, and changes to earlier rows stay.
         """
         with added_rows_removed(self.manager):
             try:
                 yield self
             finally:
                 self.events.clear()
+                self.mailbox.clear()
 
     def new_browser(
         self,

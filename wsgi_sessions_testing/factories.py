@@ -6,7 +6,7 @@ A browser takes over the cookie of a session made here by ``Browser.adopt``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from wsgi_sessions.accounts.passwords import PasswordHasher
 from wsgi_sessions.accounts.service import normalize_email
 from wsgi_sessions.clock import ms_from_duration
 from wsgi_sessions.manager import SessionManager
-from wsgi_sessions.records import Account, EndReason, RequestFacts, UserRecord
+from wsgi_sessions.records import Account, Authentication, EndReason, RequestFacts, UserRecord
 from wsgi_sessions.sessions.policy import absolute_end_ms, first_expiry_ms
 from wsgi_sessions.sessions.session import SignIn, User
 from wsgi_sessions.sessions.tokens import new_branch, new_id
@@ -113,6 +113,10 @@ class Factories:
         ended: EndReason | str | None = None,
         address: str | None = "127.0.0.1",
         user_agent: str | None = None,
+        method: str | None = None,
+        amr: Sequence[str] = (),
+        acr: str | None = None,
+        auth_time: timedelta | int | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> SignIn:
         """Make a session as if the user had signed in ``age`` ago and done nothing but rotate.
@@ -126,6 +130,7 @@ class Factories:
         it at the sign-in), which is when the session was refreshed last, if that was due, and
         seen; ``refreshed`` and ``last_seen`` say otherwise. ``is_settled``: whether it is
         decided which sibling the browser kept. ``caught_up``: a catch-up has taken over.
+        ``method``, ``amr``, ``acr`` and ``auth_time`` (ago) are what is known of the sign-in.
         Raises ``ValueError`` for what can't be, such as a confirmation before the sign-in.
         """
         manager, config = self._manager, self._manager.config
@@ -169,7 +174,14 @@ class Factories:
         facts = RequestFacts(address, agent, is_https=True, method="POST", path="/")
         text = json.dumps(dict(data or {}), separators=(",", ":"), sort_keys=True)
         record, token = manager.parts.creation.make_record(
-            found.id, facts=facts, remember=remember_me, data=text
+            found.id,
+            facts=facts,
+            remember=remember_me,
+            data=text,
+            authentication=Authentication.by_application(method, amr)._replace(
+                acr=acr,
+                auth_time_ms=None if auth_time is None else now_ms - ms_from_duration(auth_time),
+            ),
         )
         record = record._replace(
             generation=generation,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .fakes.clock import FakeClock
     from .fakes.databases import ServerDatabase
     from .fakes.faults import Faults
+    from .fakes.mailbox import Mailbox
     from .fakes.network import Network
     from .fakes.workers import Workers
     from .live import LiveServer
@@ -63,6 +64,12 @@ def clock(session_clock: FakeClock) -> FakeClock:
 def network(session_network: Network) -> Network:
     """The ``session_network``, unless your project has a network of its own."""
     return session_network
+
+
+@pytest.fixture
+def mailbox(session_mailbox: Mailbox) -> Mailbox:
+    """The ``session_mailbox``, unless your project has a mailbox of its own."""
+    return session_mailbox
 
 
 @pytest.fixture
@@ -252,6 +259,14 @@ def session_events(
     """The audit events since the test began, the earliest first."""
     _session_log.listen_to(session_manager)
     return _session_log.events
+
+
+@pytest.fixture
+def session_mailbox(session_manager: SessionManager) -> Mailbox:
+    """The mails of the test: ``mailbox.last("reset-password").token``."""
+    from .fakes.mailbox import Mailbox
+
+    return Mailbox(session_manager)
 
 
 @pytest.fixture

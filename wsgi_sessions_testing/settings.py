@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 TEST_SECRET = "for-tests-alone:everybody-knows-this"
 
-CHEAP_PASSWORDS = {"time_cost": 1, "parallelism": 1, "memory_cost_kib": 8}
+CHEAP_PASSWORDS: Mapping[str, Any] = {"time_cost": 1, "parallelism": 1, "memory_cost_kib": 8}
 """The cheapest parameters argon2id has; lengths and limits stay as they are configured."""
+
+
+def send_nowhere(*_: object) -> None:
+    """Send no mail, as the ``on_send`` of an application that has no settings of its own.
+
+    A ``Mailbox`` keeps what would be sent.
+    """
 
 
 def settings_for_tests(
@@ -25,7 +32,8 @@ def settings_for_tests(
 ) -> SessionConfig:
     """Return a configuration whose passwords are cheap to hash, otherwise as it was.
 
-    Without ``config`` everything has its default, and the secret is ``TEST_SECRET``.
+    Without ``config`` everything has its default, but that the secret is ``TEST_SECRET`` and mails
+    can be sent, to a ``Mailbox`` alone.
 
     >>> settings_for_tests(expires_in=3600, update_age=600).password.time_cost
     1
@@ -36,7 +44,12 @@ def settings_for_tests(
             "settings_for_tests(expires_in=3600, update_age=600)"
         )
     if config is None:
-        config = SessionConfig(secret=TEST_SECRET, password=PasswordConfig(**CHEAP_PASSWORDS))
+        config = SessionConfig(
+            secret=TEST_SECRET,
+            password=PasswordConfig(**CHEAP_PASSWORDS),
+            site_url="https://localhost",
+            on_send=send_nowhere,
+        )
     else:
         config = config.replace(password=CHEAP_PASSWORDS)
     return with_changes(config, changes)

@@ -26,7 +26,7 @@ def app(environ: Any, start_response: Any) -> Iterable[bytes]:
             return stream(environ, start_response)
         status, headers, page = answer(environ)
     except RefusedError as error:
-        refusal = refusal_of(error)
+        refusal = refusal_of(error, environ)
         page = pages.error(f"{refusal.status} from the app", refusal.text)
         status, headers = f"{refusal.status} Refused", refusal.headers
     body = page.encode()

@@ -32,6 +32,10 @@ def make_manager() -> SessionManager:
 
 def serve(application: WSGIApplication) -> None:
     """Serve on port 8000 until Ctrl-C, one request at a time."""
-    with make_server("127.0.0.1", 8000, application) as server:
+    try:
+        server = make_server("127.0.0.1", 8000, application)
+    except OSError as error:
+        raise SystemExit(f"can't listen on port 8000: {error.strerror}; free it first") from None
+    with server:
         print("Open http://127.0.0.1:8000 in a browser; Ctrl-C stops.")
         server.serve_forever()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_FORM_BYTES = 16 * 1024
 MAX_READ_ON_BYTES = 1024 * 1024
 MAX_FORM_FIELDS = 10
+NEW_PASSWORD_PATH = "/new-password"
+"""Where the link in a mail leads, with its ``token``."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -96,6 +98,20 @@ def sign_in(request: SessionRequest, form: Form) -> str:
     return "signed-in"
 
 
+def ask_for_link(request: SessionRequest, form: Form) -> str:
+    """Mail a link to set a new password; nothing tells who has an account."""
+    request.manager.request_password_reset(
+        email=form.get("email", ""), redirect_to=NEW_PASSWORD_PATH, facts=request.facts
+    )
+    return "link-sent"
+
+
+def set_password(request: SessionRequest, form: Form) -> str:
+    """Set a password by the token of such a link, which ends all sessions of its user."""
+    request.reset_password(token=form.get("token", ""), new_password=form.get("password", ""))
+    return "password-set"
+
+
 def sign_out(request: SessionRequest, _form: Form) -> str:
     """End the session of this browser."""
     request.sign_out()
@@ -116,6 +132,8 @@ def end_other_sessions(request: SessionRequest, _form: Form) -> str:
 ACTIONS: Mapping[str, Callable[[SessionRequest, Form], str]] = {
     "/sign-up": sign_up,
     "/sign-in": sign_in,
+    "/forgotten": ask_for_link,
+    NEW_PASSWORD_PATH: set_password,
     "/sign-out": sign_out,
     "/sessions/end": end_session,
     "/sessions/end-others": end_other_sessions,
@@ -127,14 +145,18 @@ ACTIONS: Mapping[str, Callable[[SessionRequest, Form], str]] = {
 
 def _answer(environ: WSGIEnvironment) -> Answer:
     path, method = environ.get("PATH_INFO") or "/", environ["REQUEST_METHOD"]
-    allowed = ("GET", "HEAD") if path == "/" else ("POST",)
-    if path != "/" and path not in ACTIONS:
+    allowed = ["GET", "HEAD"] if path in ("/", NEW_PASSWORD_PATH) else []
+    allowed += ["POST"] if path in ACTIONS else []
+    if not allowed:
         return _refuse("404 Not Found", "There is no such page here.")
     if method not in allowed:
         text = "This address takes what the front page sends, and nothing else."
         return _refuse("405 Method Not Allowed", text, ("Allow", ", ".join(allowed)))
-    if path == "/":
-        return Answer("200 OK", _front_page(environ, notice=_read_query(environ).get("notice")))
+    if method != "POST":
+        query = _read_query(environ)
+        if path == NEW_PASSWORD_PATH:
+            return Answer("200 OK", pages.show_new_password(query.get("token", "")))
+        return Answer("200 OK", _front_page(environ, notice=query.get("notice")))
     if not is_from_our_own_page(environ):
         return _refuse("403 Forbidden", "This was sent from another site, so it was not done.")
     return _act(environ, path)
@@ -150,7 +172,11 @@ def _act(environ: WSGIEnvironment, path: str) -> Answer:
     except NotSignedInError:
         return _see_front_page()  # which tells why the session is over
     except RefusedError as error:
-        page = _front_page(environ, problem=pages.Problem(path, error.code, str(error), form))
+        problem = pages.Problem(path, error.code, str(error), form)
+        if path == NEW_PASSWORD_PATH:
+            page = pages.show_new_password(form.get("token", ""), problem)
+        else:
+            page = _front_page(environ, problem=problem)
         if isinstance(error, (ServerBusyError, TooManyTriesError)):
             is_busy = isinstance(error, ServerBusyError)
             status = "503 Service Unavailable" if is_busy else "429 Too Many Requests"

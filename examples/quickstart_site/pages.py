@@ -34,6 +34,8 @@ NOTICES = {
     "welcome": "Welcome! You are signed up and signed in.",
     "signed-in": "You are signed in.",
     "signed-out": "You are signed out.",
+    "link-sent": "If somebody has an account with this address, a link is on its way to them.",
+    "password-set": "Your new password is set, and all your sessions have ended.",
     "ended": "That session has ended.",
     "over": "That session was over already.",
     "ended-others": "All your other sessions have ended.",
@@ -53,6 +55,8 @@ FIELDS_AT_FAULT = {
     "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL": ("email",),
     "PASSWORD_TOO_SHORT": ("password",),
     "PASSWORD_TOO_LONG": ("password",),
+    "PASSWORD_TOO_COMMON": ("password",),
+    "PASSWORD_TOO_SIMILAR": ("password",),
     "INVALID_EMAIL_OR_PASSWORD": ("email", "password"),
 }
 
@@ -66,15 +70,16 @@ def show_entrance(
         told = END_REASONS.get(end_reason, "Your session in this browser is over.")
         message = _status(f"{told} Sign in to go on.")
     else:
-        message = _notice(notice, among=("signed-out",))
-    if message or (problem is not None and problem.path == "/sign-in"):
+        message = _notice(notice, among=("signed-out", "link-sent", "password-set"))
+    if message or (problem is not None and problem.path != "/sign-up"):
         forms.reverse()  # for people who have been here before
     return _page(
         "Sign up or sign in",
         f"""
         <h1>Sign in and see your session</h1>
         <p class="lead">A plain WSGI app behind <code>SessionMiddleware</code>. Sign up with any
-        address, such as <code>ada@example.org</code>: no mail is sent.</p>
+        address, such as <code>ada@example.org</code>: mails are printed where the quickstart was
+        started, and sent to nobody.</p>
         {message}
         <div class="pair">{"".join(forms)}</div>
         """,
@@ -123,6 +128,25 @@ def show_sessions(
     )
 
 
+def show_new_password(token: str, problem: Problem | None = None) -> str:
+    """Return the page that a mailed link leads to."""
+    password = _new_password_field("new-password", problem)
+    return _page(
+        "Choose a new password",
+        f"""
+        <h1>Choose a new password</h1>
+        <div class="pair"><section class="card">
+          <form method="post" action="/new-password">
+            <input type="hidden" name="token" value="{escape(token)}">
+            {_complaint("new", problem)}{password}
+            <button>Set password</button>
+          </form>
+        </section></div>
+        <p><a href="/">To the front page</a></p>
+        """,
+    )
+
+
 def show_message(title: str, text: str) -> str:
     """Return a page that says one thing, and leads back."""
     return _page(
@@ -139,12 +163,7 @@ def _sign_up_form(problem: Problem | None) -> str:
     mine = problem if problem is not None and problem.path == "/sign-up" else None
     name = _field("up-name", "Name", 'autocomplete="name" maxlength="255"', problem=mine)
     email = _field("up-email", "E-mail", 'type="email" autocomplete="username"', problem=mine)
-    password = _field(
-        "up-password",
-        "Password (at least 8 characters)",
-        'type="password" autocomplete="new-password" minlength="8" maxlength="128"',
-        problem=mine,
-    )
+    password = _new_password_field("up-password", mine)
     return f"""
         <section class="card" aria-labelledby="sign-up">
           <h2 id="sign-up">Sign up</h2>
@@ -174,7 +193,29 @@ def _sign_in_form(problem: Problem | None) -> str:
               Stay signed in on this device</label>
             <button>Sign in</button>
           </form>
+          {_forgotten_form(problem)}
         </section>"""
+
+
+def _forgotten_form(problem: Problem | None) -> str:
+    mine = problem if problem is not None and problem.path == "/forgotten" else None
+    email = _field("lost-email", "E-mail", 'type="email" autocomplete="username"', problem=mine)
+    return f"""
+          <details {"open" if mine else ""}><summary>Forgot your password?</summary>
+            <form method="post" action="/forgotten">
+              {_complaint("lost", mine)}{email}
+              <button>Send me a link</button>
+            </form>
+          </details>"""
+
+
+def _new_password_field(field_id: str, problem: Problem | None) -> str:
+    return _field(
+        field_id,
+        "Password (at least 8 characters)",
+        'type="password" autocomplete="new-password" minlength="8" maxlength="128"',
+        problem=problem,
+    )
 
 
 def _field(field_id: str, label: str, attributes: str, *, problem: Problem | None) -> str:

@@ -20,9 +20,15 @@ HERE = Path(__file__).resolve().parent
 # The quickstart beside this folder knows how to make a secret and to start gunicorn.
 sys.path.insert(0, str(HERE.parent))
 
-from quickstart import Server, open_socket, port_number, read_or_make_secret  # noqa: E402
+from quickstart import (  # noqa: E402
+    Server,
+    open_socket,
+    port_number,
+    read_or_make_secret,
+    url_of,
+)
 
-from wsgi_sessions import SessionManager, SessionMiddleware  # noqa: E402
+from wsgi_sessions import SessionManager, SessionMiddleware, print_mail  # noqa: E402
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,13 +43,19 @@ def app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     return [b"There is no such page.\n"]
 
 
-def make_application(data_folder: Path, **settings: Any) -> WSGIApplication:
-    """Wrap the app, and put the built files before it: they need no session."""
+def make_application(data_folder: Path, *, site_url: str, **settings: Any) -> WSGIApplication:
+    """Wrap the app, and put the built files before it: they need no session.
+
+    ``site_url`` is where browsers find it: the links in mails begin so.
+    """
     if not (DIST / "index.html").exists():
         raise SystemExit(f"{DIST} is not there yet; run: cd {HERE} && npm ci && npm run build")
     manager = SessionManager(
         f"sqlite:///{data_folder / 'sessions.db'}",
         secret=read_or_make_secret(data_folder / "secret"),
+        site_url=site_url,
+        # Prints mails where this runs; yours sends them.
+        on_send=print_mail,
         # The page under `npm run dev`, which a browser calls another origin.
         trusted_origins=["http://localhost:5173"],
         **settings,
@@ -75,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listening = open_socket(given.host, given.port)
     try:
         given.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        application = make_application(given.data.resolve())
+        application = make_application(given.data.resolve(), site_url=url_of(listening))
     except OSError as error:
         raise SystemExit(f"can't keep data in {given.data}: {error.strerror}; try --data") from None
     Server(application, listening).run()

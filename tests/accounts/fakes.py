@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import argon2
 import pytest
 
+from wsgi_sessions.accounts.device_cookie import DeviceCookies
+from wsgi_sessions.accounts.throttle import Throttle
 from wsgi_sessions.config.parts import PasswordConfig, ThrottleConfig
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.errors import UserAlreadyExistsError
+from wsgi_sessions.events import Events
 from wsgi_sessions.records import Account, UserRecord
+from wsgi_sessions.storage.store import Store
+from wsgi_sessions_testing.settings import send_nowhere
 
 T = TypeVar("T")
 
@@ -32,7 +37,14 @@ def make_config(
         password=password,
         throttle=throttle,
         require_verified_email=require_verified_email,
+        site_url="https://app.example.org",
+        on_send=send_nowhere,
     )
+
+
+def make_throttle(store: FakeStore, config: SessionConfig, events: Events) -> Throttle:
+    devices = DeviceCookies(config.secret, lifetime_ms=ThrottleConfig().device_lifetime_ms)
+    return Throttle(cast(Store, store), config, events, devices)
 
 
 class FakeUsers(dict[str, UserRecord]):
@@ -72,19 +84,30 @@ class FakeAccounts(dict[str, Account]):
 
 
 class FakeAttempts:
-    """The attempts that were noted."""
+    """The attempts that were noted, as the store keeps them."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, int]] = []
+        self.rows: list[tuple[str, str, int]] = []
+        self.call_count = 0
 
-    def insert(self, key: str, now_ms: int) -> None:
-        self.rows.append((key, now_ms))
+    def insert(self, attempt_id: str, keys: Sequence[str], *, now_ms: int) -> None:
+        self.call_count += 1
+        self.rows += [(attempt_id, key, now_ms) for key in keys]
 
-    def count(self, key: str, since_ms: int, *, until_ms: int) -> tuple[int, int | None]:
-        instants = [
-            at_ms for known, at_ms in self.rows if known == key and since_ms < at_ms <= until_ms
-        ]
-        return len(instants), min(instants, default=None)
+    def delete(self, attempt_id: str) -> None:
+        self.call_count += 1
+        self.rows = [row for row in self.rows if row[0] != attempt_id]
+
+    def count(
+        self, keys: Sequence[str], *, since_ms: int, until_ms: int
+    ) -> dict[str, tuple[int, int]]:
+        self.call_count += 1
+        found: dict[str, tuple[int, int]] = {}
+        for _, key, at_ms in self.rows:
+            if key in keys and since_ms < at_ms <= until_ms:
+                count, first_ms = found.get(key, (0, at_ms))
+                found[key] = (count + 1, min(first_ms, at_ms))
+        return found
 
 
 class FakeStore:
@@ -99,7 +122,7 @@ class FakeStore:
 
     def insert_user(self, user: UserRecord, account: Account) -> UserRecord:
         if any(known.email == user.email for known in self.users.values()):
-            raise UserAlreadyExistsError("somebody has this e-mail address")
+            raise UserAlreadyExistsError
         self.users[user.id] = user
         self.accounts[user.id] = account
         return user

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 import argon2
@@ -16,9 +17,9 @@ from wsgi_sessions.config.parts import PasswordConfig
 from wsgi_sessions.errors import (
     InvalidValueError,
     PasswordTooLongError,
-    PasswordTooShortError,
     ServerBusyError,
 )
+from wsgi_sessions.storage.time_budget import limited_to
 
 from .fakes import CHEAP, count_work
 
@@ -33,8 +34,8 @@ def hasher() -> PasswordHasher:
 
 def test_right_password_verifies_and_wrong_one_does_not(hasher: PasswordHasher) -> None:
     stored = hasher.hash(SECRET)
-    assert hasher.verify(stored, SECRET)
-    assert not hasher.verify(stored, "correct hors")
+    assert hasher.verify(stored, SECRET).matches
+    assert not hasher.verify(stored, "correct hors").matches
 
 
 def test_default_parameters_are_the_low_memory_ones_of_rfc_9106() -> None:
@@ -55,7 +56,7 @@ def test_default_parameters_are_the_low_memory_ones_of_rfc_9106() -> None:
     ],
 )
 def test_hash_that_only_looks_sound_is_nobodys(hasher: PasswordHasher, stored: str) -> None:
-    assert not hasher.verify(stored, SECRET)
+    assert not hasher.verify(stored, SECRET).matches
 
 
 def test_equal_passwords_get_different_hashes(hasher: PasswordHasher) -> None:
@@ -65,13 +66,13 @@ def test_equal_passwords_get_different_hashes(hasher: PasswordHasher) -> None:
 def test_password_typed_on_another_system_is_the_same(hasher: PasswordHasher) -> None:
     composed, decomposed, compatible = "caf\u00e9 \ufb01ne", "cafe\u0301 fine", "café fine"
     stored = hasher.hash(composed)
-    assert hasher.verify(stored, decomposed)
-    assert hasher.verify(stored, compatible)
+    assert hasher.verify(stored, decomposed).matches
+    assert hasher.verify(stored, compatible).matches
 
 
 @pytest.mark.parametrize("password", NO_TEXT)
 def test_what_is_not_text_is_refused_and_not_shown(hasher: PasswordHasher, password: Any) -> None:
-    for ask in (hasher.check_length, hasher.check_text, hasher.hash):
+    for ask in (hasher.normalize, hasher.check_text, hasher.hash):
         with pytest.raises(InvalidValueError, match="a password is text") as caught:
             ask(password)
         assert "correct" not in str(caught.value)
@@ -87,19 +88,10 @@ def test_lone_surrogate_is_refused_without_carrying_the_password(hasher: Passwor
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("length", [8, 128])
-def test_lengths_at_the_bounds_are_taken(hasher: PasswordHasher, length: int) -> None:
-    hasher.check_length("x" * length)
-
-
-def test_length_under_the_bound_is_too_short(hasher: PasswordHasher) -> None:
-    with pytest.raises(PasswordTooShortError, match="7 characters; at least 8"):
-        hasher.check_length("x" * 7)
-
-
 def test_length_over_the_bound_is_too_long(hasher: PasswordHasher) -> None:
-    with pytest.raises(PasswordTooLongError, match="129 characters; at most 128"):
-        hasher.check_length("x" * 129)
+    assert hasher.normalize("x" * 128) == ("x" * 128, 128)
+    with pytest.raises(PasswordTooLongError, match="Use 128 or fewer"):
+        hasher.normalize("x" * 129)
 
 
 # A letter under marks of two classes, which a normal form has to sort: the dearest text there is.
@@ -123,11 +115,11 @@ def test_a_text_of_any_length_is_refused_without_work(
 ) -> None:
     stored = hasher.hash(SECRET)
     work, lengths = count_work(monkeypatch), count_normal_forms(monkeypatch)
-    for ask in (hasher.check_length, hasher.hash):
-        with pytest.raises(PasswordTooLongError, match="60001 characters; at most 128"):
+    for ask in (hasher.normalize, hasher.hash):
+        with pytest.raises(PasswordTooLongError, match="Use 128 or fewer"):
             ask(COSTLY)
-    assert not hasher.verify(stored, COSTLY)
-    assert not hasher.verify(None, COSTLY)
+    assert not hasher.verify(stored, COSTLY).matches
+    assert not hasher.verify(None, COSTLY).matches
     assert (lengths, work.done) == ([], [])
 
 
@@ -135,7 +127,7 @@ def test_what_composes_to_the_length_is_taken(hasher: PasswordHasher) -> None:
     # Four code points for one letter, the most that there are.
     longest = "\u03b1\u0313\u0301\u0345" * 128
     stored = hasher.hash(longest)
-    assert hasher.verify(stored, "\u1f84" * 128)
+    assert hasher.verify(stored, "\u1f84" * 128).matches
 
 
 def test_one_character_too_many_is_nobodys_password_and_costs_nothing(
@@ -144,8 +136,8 @@ def test_one_character_too_many_is_nobodys_password_and_costs_nothing(
     wide = PasswordHasher(PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1))
     stored = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x" * 129)
     work = count_work(monkeypatch)
-    assert not wide.verify(stored, "x" * 129)
-    assert not wide.verify(None, "x" * 129)
+    assert not wide.verify(stored, "x" * 129).matches
+    assert not wide.verify(None, "x" * 129).matches
     with pytest.raises(PasswordTooLongError):
         hasher.hash("x" * 129)
     assert work.done == []
@@ -157,14 +149,29 @@ def test_the_longest_setting_bounds_the_work_too(monkeypatch: pytest.MonkeyPatch
         PasswordConfig(max_length=4096, time_cost=1, memory_cost_kib=8, parallelism=1)
     )
     for length in (5120, 5121):
-        assert not hasher.verify(None, "x" * length)
+        assert not hasher.verify(None, "x" * length).matches
     assert lengths == [5120]
 
 
-def test_length_counts_code_points_of_the_normal_form(hasher: PasswordHasher) -> None:
-    hasher.check_length("\U0001f40e" * 8)
-    with pytest.raises(PasswordTooShortError):
-        hasher.check_length("e\u0301" * 7)
+@pytest.mark.parametrize(
+    ("typed", "length"),
+    [
+        ("\U0001f40e" * 8, 8),  # one code point each, outside of the first plane
+        ("e\u0301" * 7, 7),  # a letter and its accent, typed apart
+        ("\ufb03" * 7, 7),  # a ligature, which NFKC spells out as three letters
+        ("\ufdfa", 1),  # and one that it spells out as eighteen
+    ],
+)
+def test_a_character_is_a_code_point_however_it_is_typed(
+    hasher: PasswordHasher, typed: str, length: int
+) -> None:
+    assert hasher.normalize(typed)[1] == length
+
+
+def test_sixty_four_characters_are_taken_whatever_they_are(hasher: PasswordHasher) -> None:
+    # ASVS 6.2.9. In NFKC they are 192.
+    assert hasher.verify(hasher.hash("\ufb03" * 64), "ffi" * 64).matches is False
+    assert hasher.verify(hasher.hash("\ufb03" * 64), "\ufb03" * 64).matches
 
 
 def test_password_of_nobody_costs_the_work_of_a_real_one(
@@ -175,7 +182,7 @@ def test_password_of_nobody_costs_the_work_of_a_real_one(
     hasher.verify(stored, "wrong password")
     known = list(work.done)
     work.clear()
-    assert not hasher.verify(None, "wrong password")
+    assert not hasher.verify(None, "wrong password").matches
     assert work.done == known
 
 
@@ -195,7 +202,7 @@ def test_hash_that_is_not_argon2s_verifies_nothing_after_the_same_work(
     hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch, stored: str
 ) -> None:
     work = count_work(monkeypatch)
-    assert not hasher.verify(stored, SECRET)
+    assert not hasher.verify(stored, SECRET).matches
     assert len(work.done) == 1
 
 
@@ -203,7 +210,7 @@ def test_hash_that_is_not_argon2s_verifies_nothing_after_the_same_work(
 @given(password=st.text())
 def test_nothing_matches_the_decoy(password: str) -> None:
     hasher = PasswordHasher(CHEAP)
-    assert not hasher.verify(None, password)
+    assert not hasher.verify(None, password).matches
 
 
 @settings(deadline=None)
@@ -211,13 +218,17 @@ def test_nothing_matches_the_decoy(password: str) -> None:
 def test_every_text_verifies_against_its_own_hash(password: str) -> None:
     # A character becomes eighteen at most in the normal form, which is what is counted.
     hasher = PasswordHasher(dataclasses.replace(CHEAP, max_length=4096))
-    assert hasher.verify(hasher.hash(password), password)
+    assert hasher.verify(hasher.hash(password), password).matches
 
 
-def test_hash_of_other_parameters_needs_rehash(hasher: PasswordHasher) -> None:
-    other = PasswordHasher(PasswordConfig(time_cost=2, memory_cost_kib=8, parallelism=1))
-    assert hasher.needs_rehash(other.hash(SECRET))
-    assert not hasher.needs_rehash(hasher.hash(SECRET))
+def test_hash_of_other_parameters_is_replaced_by_one_of_ours(hasher: PasswordHasher) -> None:
+    others: list[dict[str, Any]] = [{"time_cost": 2}, {"memory_cost_kib": 16}, {"hash_length": 16}]
+    for other in others:
+        stored = PasswordHasher(dataclasses.replace(CHEAP, **other)).hash(SECRET)
+        matches, new_hash, _ = hasher.verify(stored, SECRET)
+        assert matches
+        assert hasher.verify(new_hash, SECRET) == (True, None, None)
+        assert hasher.verify(stored, "wrong") == (False, None, None)
 
 
 def test_no_more_hashes_run_than_configured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +285,7 @@ def test_beyond_those_who_may_wait_the_server_is_busy(monkeypatch: pytest.Monkey
         for thread in threads:
             thread.join(10)
 
-    assert limited.verify(limited.hash(SECRET), SECRET)
+    assert limited.verify(limited.hash(SECRET), SECRET).matches
 
 
 def test_without_a_queue_nobody_waits() -> None:
@@ -298,10 +309,22 @@ def test_a_failed_hash_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> 
         patched.setattr(argon2.PasswordHasher, "hash", broken_hash)
         with pytest.raises(MemoryError):
             limited.hash(SECRET)
-    assert limited.verify(limited.hash(SECRET), SECRET)
+    assert limited.verify(limited.hash(SECRET), SECRET).matches
 
 
 def test_repr_tells_parameters_and_no_password(hasher: PasswordHasher) -> None:
     hasher.hash(SECRET)
     assert SECRET not in repr(hasher)
     assert "memory_cost_kib=8" in repr(hasher)
+
+
+@pytest.mark.parametrize(("patience_ms", "limit_ms"), [(1, None), (60_000, 1)])
+def test_nobody_waits_longer_than_the_request_may(patience_ms: int, limit_ms: int | None) -> None:
+    limited = PasswordHasher(
+        PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1, max_parallel=1),
+        patience_ms=patience_ms,
+    )
+    waiting = nullcontext() if limit_ms is None else limited_to(limit_ms)
+    with limited._place(), waiting, pytest.raises(ServerBusyError):
+        limited.hash(SECRET)
+    assert limited.hash(SECRET), "the place and the queue are free again"

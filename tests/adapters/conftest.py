@@ -28,6 +28,7 @@ def manager(clock: FakeClock, tmp_path: Path) -> Iterator[SessionManager]:
         clock=clock,
         password=CHEAP_PASSWORDS,
         throttle={"tries": 5, "window": 60},
+        messages={"SESSION_NOT_FRESH": "Bitte melden Sie sich noch einmal an."},
     )
     yield manager
     manager.close()

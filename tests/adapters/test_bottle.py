@@ -10,10 +10,18 @@ import pytest
 pytest.importorskip("bottle")
 pytest.importorskip("webtest")
 
-from bottle import Bottle
+from bottle import Bottle, request
 
 from wsgi_sessions import SessionManager
-from wsgi_sessions.adapters.bottle import SessionsPlugin, current_session, install, next_url
+from wsgi_sessions.adapters.bottle import (
+    SessionsPlugin,
+    check_form,
+    current_session,
+    current_user,
+    install,
+    next_url,
+    session_request,
+)
 
 from .story import CREDENTIALS, Story
 from .webtest_site import WebTestSite
@@ -100,3 +108,10 @@ def test_apps_that_share_routes_may_each_have_the_plugin(manager: SessionManager
     other.merge(app)
     app.merge(other)
     assert WebTestSite(install(app, manager), "Bottle").get("/secrets").status == 401
+
+
+@pytest.mark.parametrize("ask", [current_session, current_user, session_request, check_form])
+def test_an_app_that_is_not_wrapped_is_told_so(ask: Callable[[], object]) -> None:
+    request.bind({"PATH_INFO": "/"})
+    with pytest.raises(LookupError, match=r"serve what install\(app, manager\) returned"):
+        ask()

@@ -107,7 +107,11 @@ def test_the_manager_is_made_from_the_settings(
     monkeypatch: pytest.MonkeyPatch, project: Any
 ) -> None:
     monkeypatch.undo()
-    settings = {"DATABASE": "sqlite:///:memory:", "SECRET": "s" * 32, "EXPIRES_IN": 172_800}
+    settings = {
+        "DATABASE": "sqlite:///:memory:",
+        "SECRET": "s0123456789abcdef" * 2,
+        "EXPIRES_IN": 172_800,
+    }
     adapter.get_manager.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(conf.settings, "WSGI_SESSIONS", settings, raising=False)
@@ -286,13 +290,13 @@ def test_a_program_is_told_rather_than_sent_to_sign_in(
 ) -> None:
     answer = DjangoSite().client.get("/account", **headers)
     assert answer.status_code == 401
-    assert answer.json() == {"code": "UNAUTHORIZED", "message": "sign in first"}
+    assert answer.json() == {"code": "UNAUTHORIZED", "message": "Unauthorized. Sign in first."}
 
 
 def test_a_program_is_told_of_a_view_that_asks_for_the_user(project: Any) -> None:
     middleware = adapter.SessionsMiddleware(lambda request: None)
     client = DjangoSite().client
-    error = NotSignedInError("nobody is signed in")
+    error = NotSignedInError()
     told = middleware.process_exception(request_of(client, HTTP_ACCEPT="application/json"), error)
     assert told.status_code == 401
     sent = middleware.process_exception(request_of(client, "/a?b=c"), error)
@@ -310,8 +314,8 @@ def test_without_a_page_of_the_project_refusals_have_words(
         401,
         "text/plain; charset=utf-8",
     )
-    assert b"do not belong together" in answer.content
-    assert DjangoSite().client.get("/account").content == b"sign in first\n"
+    assert b"Invalid email or password" in answer.content
+    assert DjangoSite().client.get("/account").content == b"Unauthorized. Sign in first.\n"
     clear_url_caches()
 
 

@@ -12,7 +12,7 @@ import falcon
 from falcon import testing
 
 from wsgi_sessions import SessionManager
-from wsgi_sessions.adapters.falcon import install
+from wsgi_sessions.adapters.falcon import install, login_required
 
 from .story import EMAIL, PASSWORD, Story
 from .test_flask import Said
@@ -40,15 +40,17 @@ class FalconSite:
 
     def _send(self, method: str, path: str, **options: Any) -> Said:
         answer = self.client.simulate_request(method, path, cookies=self.cookies, **options)
-        for name, cookie in answer.cookies.items():
+        # Python's parser takes the attribute Priority for a cookie.
+        cookies = {name: value for name, value in answer.cookies.items() if name != "Priority"}
+        for name, cookie in cookies.items():
             if cookie.max_age == 0:
                 self.cookies.pop(name, None)
             else:
                 self.cookies[name] = cookie.value
         lines = [value for name, value in answer.headers.items() if name.lower() == "set-cookie"]
-        if len(answer.cookies) > 1:
+        if len(cookies) > 1:
             # Falcon's result joins lines of one name; each cookie is there by its own.
-            lines = [f"{name}=; Max-Age=0" for name in answer.cookies]
+            lines = [_line(cookie) for cookie in cookies.values()]
         return Said(
             answer.status_code,
             answer.text,
@@ -56,6 +58,14 @@ class FalconSite:
             lines,
             answer.headers.get("retry-after"),
         )
+
+
+def _line(cookie: testing.Cookie) -> str:
+    flags = "; HttpOnly" if cookie.http_only else ""
+    return (
+        f"{cookie.name}={cookie.value}; Max-Age={cookie.max_age}; Path={cookie.path}"
+        f"; SameSite={cookie.same_site}{flags}"
+    )
 
 
 def _quote(text: str) -> str:
@@ -92,3 +102,10 @@ def test_the_context_follows_a_sign_in(manager: SessionManager, kind: Any) -> No
     app.add_route("/", SignUp())
     answer = testing.TestClient(install(app, manager)).simulate_post("/")
     assert answer.json == [None, "Ada", "Ada", "somebody the application knows"]
+
+
+def test_an_app_that_is_not_wrapped_is_told_so() -> None:
+    request = testing.create_req()
+    told = r"serve what install\(app, manager\) returned"
+    with pytest.raises(LookupError, match=told):
+        login_required(request, falcon.Response(), None, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ import pytest
 
 flask = pytest.importorskip("flask")
 
-from wsgi_sessions import ConfigurationError, SessionManager  # noqa: E402
+from wsgi_sessions import ConfigurationError, SessionManager, SessionNotFreshError  # noqa: E402
 from wsgi_sessions.adapters.flask import (  # noqa: E402
     FlaskSessions,
+    check_form,
     current_session,
     current_user,
     fresh_login_required,
     login_required,
     next_url,
+    session_request,
 )
+from wsgi_sessions_testing import FakeClock  # noqa: E402
 
 from .story import CREDENTIALS, Story  # noqa: E402
 
@@ -70,7 +74,10 @@ class TestFlask(Story):
 def test_an_app_factory_takes_its_settings_from_the_config() -> None:
     sessions = FlaskSessions()
     app = flask.Flask("example")
-    app.config["WSGI_SESSIONS"] = {"database": "sqlite:///:memory:", "secret": "s" * 32}
+    app.config["WSGI_SESSIONS"] = {
+        "database": "sqlite:///:memory:",
+        "secret": "s0123456789abcdef" * 2,
+    }
     sessions.init_app(app)
     assert app.extensions["wsgi_sessions"] is sessions
     with app.app_context():
@@ -83,7 +90,7 @@ def test_apps_of_one_factory_have_a_manager_each(tmp_path: Path) -> None:
     for name in ("one", "two"):
         app = flask.Flask(name)
         database = f"sqlite:///{tmp_path / name}.db"
-        app.config["WSGI_SESSIONS"] = {"database": database, "secret": "s" * 32}
+        app.config["WSGI_SESSIONS"] = {"database": database, "secret": "s0123456789abcdef" * 2}
         sessions.init_app(app)
         apps.append(app)
     one, two = apps
@@ -212,6 +219,19 @@ def test_a_fresh_view_sends_visitors_to_the_login_view(manager: SessionManager) 
     assert client.get("/secrets").text == "secrets"
 
 
+def test_an_error_handler_sends_people_to_where_they_prove_who_they_are(
+    manager: SessionManager, clock: FakeClock
+) -> None:
+    app = flask.Flask("example")
+    FlaskSessions(app, manager)
+    app.register_error_handler(SessionNotFreshError, lambda _: flask.redirect("/confirm"))
+    app.add_url_rule("/secrets", "secrets", fresh_login_required(lambda: "secrets"))
+    client = app.test_client()
+    client.post("/api/auth/sign-up/email", json={"name": "Ada", **CREDENTIALS})
+    clock.advance(days=1)
+    assert client.get("/secrets").headers["Location"] == "/confirm"
+
+
 def test_the_proxies_show_this_request(manager: SessionManager) -> None:
     app = flask.Flask("example")
     FlaskSessions(app, manager)
@@ -226,7 +246,17 @@ def test_the_proxies_show_this_request(manager: SessionManager) -> None:
     assert client.get("/").text == "True True"
 
 
-def test_an_app_that_is_not_wrapped_is_told_so() -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: current_user.id,
+        lambda: session_request.sign_out(),
+        check_form,
+        next_url,
+    ],
+)
+def test_an_app_that_is_not_wrapped_is_told_so(ask: Callable[[], object]) -> None:
     app = flask.Flask("example")
-    with app.test_request_context("/"), pytest.raises(LookupError, match="SessionMiddleware"):
-        bool(current_user.id)
+    told = r"call FlaskSessions\(app, manager\), and see that exempt_paths"
+    with app.test_request_context("/"), pytest.raises(LookupError, match=told):
+        ask()

@@ -40,7 +40,7 @@ def test_the_ini_file_wraps_the_app(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "app.ini").write_text(EXAMPLE.read_text())
     loaded: Any = loadapp(
         f"config:{tmp_path / 'app.ini'}",
-        global_conf={"SESSIONS_SECRET": "s" * 32, "DATA": str(tmp_path / "data")},
+        global_conf={"SESSIONS_SECRET": "s0123456789abcdef" * 2, "DATA": str(tmp_path / "data")},
     )
     assert isinstance(loaded, SessionMiddleware)
     config = loaded.manager.config
@@ -66,9 +66,19 @@ def test_the_entry_point_is_there() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"secret": "s" * 32}, "the section has no database"),
-        ({"database": "sqlite:///:memory:", "secret": "s" * 32, "expire_in": "1"}, "expires_in"),
-        ({"database": "sqlite:///:memory:", "secret": "s" * 32, "expires_in": "week"}, "week"),
+        ({"secret": "s0123456789abcdef" * 2}, "the section has no database"),
+        (
+            {"database": "sqlite:///:memory:", "secret": "s0123456789abcdef" * 2, "expire_in": "1"},
+            "expires_in",
+        ),
+        (
+            {
+                "database": "sqlite:///:memory:",
+                "secret": "s0123456789abcdef" * 2,
+                "expires_in": "week",
+            },
+            "week",
+        ),
     ],
 )
 def test_a_wrong_section_is_told(section: dict[str, str], message: str) -> None:

@@ -11,6 +11,7 @@ pytest.importorskip("webtest")
 
 from pyramid.authorization import Allow, Authenticated
 from pyramid.config import Configurator
+from pyramid.request import Request
 from pyramid.response import Response
 
 from wsgi_sessions import (
@@ -140,7 +141,10 @@ def test_a_tween_that_is_put_outside_is_told_why_nobody_is_there(manager: Sessio
 
 
 def test_the_manager_is_made_from_the_settings() -> None:
-    settings = {"wsgi_sessions.database": "sqlite:///:memory:", "wsgi_sessions.secret": "s" * 32}
+    settings = {
+        "wsgi_sessions.database": "sqlite:///:memory:",
+        "wsgi_sessions.secret": "s0123456789abcdef" * 2,
+    }
     with Configurator(settings={**settings, "wsgi_sessions.expires_in": "172800"}) as config:
         config.include("wsgi_sessions.adapters.pyramid")
         assert config.registry["wsgi_sessions"].config.expires_in_ms == 172_800_000
@@ -160,4 +164,13 @@ def test_a_refusal_without_any_error_view_is_plain(manager: SessionManager) -> N
         config.add_view(refuse, route_name="refuse")
         answer = WebTestSite(config.make_wsgi_app(), "Pyramid").get("/refuse")
     assert (answer.status, answer.retry_after) == (429, "7")
-    assert "too many tries" in answer.text
+    assert "Please try again in 7 s." in answer.text
+
+
+def test_an_app_that_is_not_wrapped_is_told_so() -> None:
+    request = Request.blank("/")
+    with Configurator() as config:
+        request.registry = config.registry
+    told = r'call config\.include\("wsgi_sessions\.adapters\.pyramid"\)'
+    with pytest.raises(LookupError, match=told):
+        SessionSecurityPolicy().identity(request)

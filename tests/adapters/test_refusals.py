@@ -13,12 +13,19 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from wsgi_sessions import RefusedError, SessionManager, SessionMiddleware, StoreUnavailableError
+from wsgi_sessions import (
+    InvalidValueError,
+    RefusedError,
+    SessionManager,
+    SessionMiddleware,
+    StoreUnavailableError,
+)
 from wsgi_sessions.api.routes import ROUTES
-from wsgi_sessions.errors import AnswerableError, MethodNotAllowedError
+from wsgi_sessions.errors import AnswerableError
 from wsgi_sessions.pages.app import SessionsPage
+from wsgi_sessions.request_errors import MethodNotAllowedError
 
-from ..refusals import error_classes, make_error
+from ..refusals import PROTECTIONS, error_classes, make_error
 
 ERRORS = [make_error(kind) for kind in error_classes()]
 API_CALL = "/api/auth/get-session"
@@ -48,6 +55,17 @@ class Answer:
     retry_after: str | None
     allow: str | None
     cache_control: str
+
+
+def headers_of(app: Any, path: str, *, accept: str) -> Headers:
+    """Ask a WSGI application; return the headers of its answer."""
+    said: list[Any] = []
+    environ: dict[str, Any] = {"PATH_INFO": path, "HTTP_ACCEPT": accept}
+    setup_testing_defaults(environ)
+    environ["HTTP_HOST"] = "localhost"
+    for _ in app(environ, lambda status, headers, exc_info=None: said.append(headers)):
+        pass
+    return Headers(said[-1])
 
 
 def get(app: Any, path: str, *, accept: str) -> tuple[Answer, str]:
@@ -200,10 +218,25 @@ class TestEveryError:
             raise error
 
         monkeypatch.setattr(SessionsPage, "_answer", refuse)
-        manager = SessionManager("sqlite:///:memory:", secret="s" * 32, pages_path="/sessions")
+        manager = SessionManager(
+            "sqlite:///:memory:", secret="s0123456789abcdef" * 2, pages_path="/sessions"
+        )
         answer, _ = get(plain(manager, list), "/sessions", accept=BROWSER)
         assert replace(answer, code=error.code) == expected(error)
         manager.close()
+
+
+def test_what_a_program_gets_is_protected(make_app: Any) -> None:
+    headers = headers_of(make_app(NoTeaLeft("none")), "/", accept="application/json")
+    assert {name: headers[name] for name in PROTECTIONS} == PROTECTIONS
+
+
+def test_a_page_of_the_frameworks_own_keeps_its_own_policy(make_app: Any) -> None:
+    """Ours would take its styles away. Plain answers have no page, and Falcon's are data."""
+    app = make_app(InvalidValueError("wrong"))
+    headers = headers_of(app, "/", accept=BROWSER)
+    is_ours = str(headers["Content-Type"]).startswith(("text/plain", "application/json"))
+    assert ("Content-Security-Policy" in headers) is is_ours
 
 
 def test_what_the_driver_says_is_for_the_log_alone(make_app: Any) -> None:

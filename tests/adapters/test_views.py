@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from wsgi_sessions import SessionMiddleware
-from wsgi_sessions.adapters import check_form_origin, is_program, path_and_query
+from wsgi_sessions.adapters import check_form_origin, is_program, path_and_query, safe_next
+from wsgi_sessions_testing import Bench
 
 from ..api.client import Client, make_manager
 
@@ -83,6 +85,38 @@ def test_a_form_from_elsewhere_is_403_in_an_app_that_catches_nothing(
     headers: dict[str, str],
 ) -> None:
     assert send_form(**headers) == ("403 Forbidden", [])
+
+
+def test_a_form_from_elsewhere_is_told_to_the_log_without_the_clients_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "wsgi_sessions")
+    path = "/a session=x\r\n\xe9" + "y" * 1000
+    send_form(PATH_INFO=path, HTTP_ORIGIN="https://evil.example")
+    [line] = caplog.messages
+    told = "/a%20session%3Dx%0D%0A%E9" + "y" * 185
+    assert line == (
+        "request_refused session=- user=- reason=- address=127.0.0.1 code=INVALID_ORIGIN "
+        f"path={told}"
+    )
+
+
+def test_a_link_that_leads_away_is_an_event() -> None:
+    heard: list[Any] = []
+    urls: list[str] = []
+
+    def sign_in_page(environ: Any, start_response: Any) -> list[bytes]:
+        urls.append(safe_next(environ, "https://evil.example/"))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"sign in"]
+
+    with Bench(sign_in_page) as bench:
+        bench.manager.events.subscribe(heard.append)
+        bench.new_browser().get("/sign-in")
+    assert urls == ["/"]
+    assert [(event.name, event.details) for event in heard] == [
+        ("request_refused", {"code": "INVALID_CALLBACK_URL", "path": "/sign-in"})
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from wsgi_sessions import InvalidValueError, SessionMiddleware
 from wsgi_sessions.api.bodies import MAX_DISCARDED_BYTES, discard_body, discarding_body
-from wsgi_sessions.errors import BodyTooLargeError
+from wsgi_sessions.request_errors import BodyTooLargeError
 
 from .client import ORIGIN, Client, make_manager, plain_app
 

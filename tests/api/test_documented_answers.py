@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from tests.support import new_clock
 from wsgi_sessions.api.routes import ROUTES
-from wsgi_sessions_testing import FakeClock, LocalIssuer
+from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock, LocalIssuer, Mailbox
 from wsgi_sessions_testing.fakes.managers import running_with
 
 from .client import (
@@ -39,7 +40,9 @@ import jsonschema_rs
 DAY = 86_400
 FIELDS = {"theme": "string"}
 REJECT = {"maximum_sessions": 1, "on_limit": "reject"}
-ONE_TRY = {"tries": 1, "window": 60}
+BREACHED = {**CHEAP_PASSWORDS, "is_compromised": lambda _: True}
+ONE_TRY = {"tries": 1, "network_tries": 1, "sign_ups": 1}
+NEW_PASSWORD, NEW_EMAIL, VERIFY = "another horse", "new@example.org", "/send-verification-email"
 POSTS = [path for path, route in ROUTES.items() if route.method == "POST"]
 
 
@@ -66,8 +69,12 @@ class Scene:
 
     def sound_call(self, path: str, client: Client) -> Answer:
         """Make a call that lacks nothing, but perhaps a user."""
+        if path == "/verify-email":
+            return client.get(path, query=f"token={self.mail(client, VERIFY)}")
         if ROUTES[path].method == "GET":
             return client.get(path)
+        if path == "/reset-password":
+            return self.reset(client, NEW_PASSWORD)
         return client.post(path, self.sound_body(path))
 
     def sound_body(self, path: str) -> dict[str, Any]:
@@ -76,13 +83,29 @@ class Scene:
             "/sign-up/email": {"name": "Ada", **sign_in},
             "/sign-in/email": sign_in,
             "/sign-in/social": self.id_token(),
+            "/make-nonce": {"provider": "corp"},
             "/revoke-session": {"token": "a" * 24},
+            "/verify-password": {"password": PASSWORD},
+            "/reauthenticate": {"password": PASSWORD},
             "/change-password": {"currentPassword": PASSWORD, "newPassword": "another horse"},
+            "/request-password-reset": {"email": EMAIL},
+            "/send-verification-email": {"email": EMAIL},
+            "/change-email": {"newEmail": "new@example.org"},
             "/update-user": {"name": "Ada L."},
             "/update-session": {"theme": "dark"},
             "/delete-user": {"password": PASSWORD},
         }
         return bodies.get(path, {})
+
+    def mail(self, client: Client, path: str, **body: Any) -> str | None:
+        """Have a mail sent, and return the token in its link; None where that was refused."""
+        mailbox = Mailbox(client.manager)
+        client.post(path, body or {"email": EMAIL})
+        return mailbox.last().token if len(mailbox) else None
+
+    def reset(self, client: Client, new_password: str) -> Answer:
+        token = self.mail(client, "/request-password-reset")
+        return client.post("/reset-password", {"newPassword": new_password, "token": token})
 
     def id_token(self, **claims: Any) -> dict[str, Any]:
         token = self.issuer.id_token("ada-1", **{"email": EMAIL, **claims})
@@ -153,16 +176,31 @@ def enter(scene: Scene, client: Client, **claims: Any) -> Answer:
     return client.post("/sign-in/social", scene.id_token(**claims))
 
 
-def without_keys(scene: Scene) -> Answer:
+def refuse(**_: object) -> str:
+    return "Only members may sign up."
+
+
+def without_keys(scene: Scene, path: str = "/sign-in/social") -> Answer:
     document = {"issuer": scene.issuer.url}
     scene.issuer.serve_json("/.well-known/openid-configuration", document)
-    return enter(scene, scene.visitor())
+    return scene.user().post(path, scene.id_token())
 
 
-def without_an_issuer(scene: Scene) -> Answer:
+def without_an_issuer(scene: Scene, path: str = "/sign-in/social") -> Answer:
     body = scene.id_token()
     scene.issuer.stop()
-    return scene.visitor().post("/sign-in/social", body)
+    return scene.user().post(path, body)
+
+
+def prove_again(scene: Scene, **claims: Any) -> Answer:
+    """Come by a provider, and again as the same person."""
+    client = scene.visitor()
+    assert enter(scene, client).status == 200
+    return client.post("/reauthenticate", scene.id_token(**claims))
+
+
+def prove_again_as_another(scene: Scene) -> Answer:
+    return scene.user().post("/reauthenticate", scene.id_token())
 
 
 def at_the_limit_by_a_provider(scene: Scene) -> Answer:
@@ -191,6 +229,27 @@ def change_password(scene: Scene, **changes: Any) -> Answer:
     return scene.user().post("/change-password", body)
 
 
+def to_a_breached_one(scene: Scene) -> Answer:
+    client = scene.user()
+    watchful = client.manager.config.replace(password=BREACHED)
+    with running_with(client.manager, config=watchful):
+        return scene.sound_call("/change-password", client)
+
+
+def after_a_wrong_password(scene: Scene, path: str, **wrong: Any) -> Answer:
+    client = scene.user(throttle=ONE_TRY)
+    if path == "/sign-in/email":
+        client = Client(client.manager)
+    client.post(path, {**scene.sound_body(path), **wrong})
+    return scene.sound_call(path, client)
+
+
+def after_a_wrong_id_token(scene: Scene) -> Answer:
+    client = scene.visitor(throttle=ONE_TRY)
+    enter(scene, client, aud="another")
+    return enter(scene, client)
+
+
 def after_it_has_ended(scene: Scene) -> Answer:
     client = scene.user(on_lost_data="conflict")
     scene.monkeypatch.setattr(
@@ -199,12 +258,65 @@ def after_it_has_ended(scene: Scene) -> Answer:
     return scene.sound_call("/update-session", client)
 
 
+def twice(path: str, scene: Scene) -> Answer:
+    client = scene.user(throttle=None)
+    with running_with(client.manager, config=client.manager.config.replace(throttle=ONE_TRY)):
+        for _ in range(3):
+            answer = scene.sound_call(path, client)
+        return answer
+
+
+def to_no_address(path: str, scene: Scene) -> Answer:
+    return scene.user().post(path, {"email": "nobody", "newEmail": "nobody"})
+
+
+def change_email_a_day_later(scene: Scene) -> Answer:
+    client = scene.user()
+    scene.clock.advance(seconds=DAY)
+    return scene.sound_call("/change-email", client)
+
+
+def without_mail(path: str, scene: Scene) -> Answer:
+    return scene.sound_call(path, scene.user(on_send=None))
+
+
+def to_a_breached_one_by_a_link(scene: Scene) -> Answer:
+    client = scene.user()
+    watchful = client.manager.config.replace(password=BREACHED)
+    with running_with(client.manager, config=watchful):
+        return scene.reset(client, NEW_PASSWORD)
+
+
+def after_it_was_verified(scene: Scene) -> Answer:
+    client = scene.user()
+    assert scene.sound_call("/verify-email", client).status == 200
+    return scene.sound_call(VERIFY, client)
+
+
+def after_another_took_it(scene: Scene) -> Answer:
+    client = scene.user()
+    token = scene.mail(client, "/change-email", newEmail=NEW_EMAIL)
+    Client(client.manager).sign_up(email=NEW_EMAIL)
+    return client.get("/verify-email", query=f"token={token}")
+
+
 HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
     ("/sign-up/email", "INVALID_EMAIL"): lambda it: it.visitor().sign_up(email="nobody"),
     ("/sign-up/email", "PASSWORD_TOO_SHORT"): lambda it: it.visitor().sign_up(password="short"),
     ("/sign-up/email", "PASSWORD_TOO_LONG"): lambda it: it.visitor().sign_up(password="x" * 129),
+    ("/sign-up/email", "PASSWORD_TOO_COMMON"): lambda it: it.visitor().sign_up(password="password"),
+    ("/sign-up/email", "PASSWORD_TOO_SIMILAR"): lambda it: it.visitor().sign_up(
+        password="ada@example.org"
+    ),
+    ("/sign-up/email", "PASSWORD_COMPROMISED"): lambda it: it.visitor(password=BREACHED).sign_up(),
     ("/sign-up/email", "TOO_MANY_REQUESTS"): lambda it: it.user(throttle=ONE_TRY).sign_up(),
     ("/sign-up/email", "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"): lambda it: it.user().sign_up(),
+    ("/sign-up/email", "EMAIL_PASSWORD_SIGN_UP_DISABLED"): lambda it: it.visitor(
+        allow_sign_up=False
+    ).sign_up(),
+    ("/sign-up/email", "SIGN_UP_REFUSED"): lambda it: it.visitor(check_sign_up=refuse).sign_up(),
+    ("/sign-in/social", "SIGN_UP_DISABLED"): lambda it: enter(it, it.visitor(allow_sign_up=False)),
+    ("/sign-in/social", "SIGN_UP_REFUSED"): lambda it: enter(it, it.visitor(check_sign_up=refuse)),
     ("/sign-in/email", "INVALID_EMAIL"): lambda it: it.visitor().sign_in(email="nobody"),
     ("/sign-in/email", "INVALID_EMAIL_OR_PASSWORD"): lambda it: it.visitor().sign_in(),
     ("/sign-in/email", "EMAIL_NOT_VERIFIED"): lambda it: it.user(
@@ -213,10 +325,16 @@ HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
     ("/sign-in/email", "SESSION_LIMIT_REACHED"): lambda it: Client(
         it.user(multi_session=REJECT).manager
     ).sign_in(),
-    ("/sign-in/email", "TOO_MANY_REQUESTS"): lambda it: it.user(throttle=ONE_TRY).sign_in(),
+    ("/sign-in/email", "TOO_MANY_REQUESTS"): lambda it: after_a_wrong_password(
+        it, "/sign-in/email", password="wrong horse"
+    ),
     ("/sign-in/social", "INVALID_TOKEN"): lambda it: enter(it, it.visitor(), aud="another"),
+    ("/sign-in/social", "TOO_MANY_REQUESTS"): after_a_wrong_id_token,
     ("/sign-in/social", "OAUTH_LINK_ERROR"): lambda it: enter(it, it.user()),
     ("/sign-in/social", "USER_EMAIL_NOT_FOUND"): lambda it: enter(it, it.visitor(), email=None),
+    ("/make-nonce", "PROVIDER_NOT_FOUND"): lambda it: it.visitor().post(
+        "/make-nonce", {"provider": "nobody"}
+    ),
     ("/sign-in/social", "PROVIDER_NOT_FOUND"): lambda it: it.visitor().post(
         "/sign-in/social", {**it.id_token(), "provider": "nobody"}
     ),
@@ -226,7 +344,62 @@ HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
         it, it.visitor(require_verified_email=True)
     ),
     ("/sign-in/social", "SESSION_LIMIT_REACHED"): at_the_limit_by_a_provider,
-    ("/list-sessions", "SESSION_NOT_FRESH"): lambda it: a_day_later(it, "/list-sessions"),
+    **{
+        (path, "TOO_MANY_REQUESTS"): partial(twice, path)
+        for path in (
+            *("/request-password-reset", "/send-verification-email", "/change-email"),
+            *("/reset-password", "/verify-email"),
+        )
+    },
+    **{
+        (path, "INVALID_EMAIL"): partial(to_no_address, path)
+        for path in ("/request-password-reset", "/send-verification-email", "/change-email")
+    },
+    ("/request-password-reset", "RESET_PASSWORD_DISABLED"): lambda it: it.sound_call(
+        "/request-password-reset", it.user(on_send=None)
+    ),
+    ("/reset-password", "INVALID_TOKEN"): lambda it: it.user().post(
+        "/reset-password", {"newPassword": NEW_PASSWORD, "token": "x"}
+    ),
+    ("/reset-password", "PASSWORD_TOO_SHORT"): lambda it: it.reset(it.user(), "short"),
+    ("/reset-password", "PASSWORD_TOO_LONG"): lambda it: it.reset(it.user(), "x" * 129),
+    ("/reset-password", "PASSWORD_TOO_COMMON"): lambda it: it.reset(it.user(), "password"),
+    ("/reset-password", "PASSWORD_TOO_SIMILAR"): lambda it: it.reset(it.user(), EMAIL),
+    ("/reset-password", "PASSWORD_COMPROMISED"): to_a_breached_one_by_a_link,
+    **{
+        (path, "VERIFICATION_EMAIL_NOT_ENABLED"): partial(without_mail, path)
+        for path in (VERIFY, "/change-email")
+    },
+    (VERIFY, "EMAIL_MISMATCH"): lambda it: it.user().post(VERIFY, {"email": NEW_EMAIL}),
+    (VERIFY, "EMAIL_ALREADY_VERIFIED"): after_it_was_verified,
+    ("/verify-email", "INVALID_TOKEN"): lambda it: it.user().get("/verify-email", query="token=x"),
+    ("/verify-email", "INVALID_CALLBACK_URL"): lambda it: it.user().get(
+        "/verify-email", query="token=x&callbackURL=//evil.test"
+    ),
+    ("/verify-email", "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"): after_another_took_it,
+    ("/change-email", "SESSION_NOT_FRESH"): change_email_a_day_later,
+    **{
+        (path, code): provoke
+        for path in ("/verify-password", "/reauthenticate")
+        for code, provoke in {
+            "INVALID_PASSWORD": lambda it, path=path: it.user().post(path, {"password": "wrong"}),
+            "TOO_MANY_REQUESTS": lambda it, path=path: after_a_wrong_password(
+                it, path, password="wrong horse"
+            ),
+        }.items()
+    },
+    ("/reauthenticate", "INVALID_TOKEN"): lambda it: prove_again(it, aud="another"),
+    ("/reauthenticate", "OAUTH_LINK_ERROR"): prove_again_as_another,
+    ("/reauthenticate", "PROVIDER_NOT_FOUND"): lambda it: it.user().post(
+        "/reauthenticate", {**it.id_token(), "provider": "nobody"}
+    ),
+    ("/reauthenticate", "ID_TOKEN_NOT_SUPPORTED"): lambda it: without_keys(it, "/reauthenticate"),
+    ("/reauthenticate", "PROVIDER_UNAVAILABLE"): lambda it: without_an_issuer(
+        it, "/reauthenticate"
+    ),
+    ("/reauthenticate", "SESSION_NOT_FRESH"): lambda it: prove_again(
+        it, auth_time=it.clock.now_ms() // 1000 - DAY
+    ),
     ("/change-password", "INVALID_PASSWORD"): lambda it: change_password(
         it, currentPassword="wrong horse"
     ),
@@ -234,8 +407,15 @@ HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
     ("/change-password", "PASSWORD_TOO_LONG"): lambda it: change_password(
         it, newPassword="x" * 129
     ),
-    ("/change-password", "TOO_MANY_REQUESTS"): lambda it: it.sound_call(
-        "/change-password", it.user(throttle=ONE_TRY)
+    ("/change-password", "PASSWORD_TOO_COMMON"): lambda it: change_password(
+        it, newPassword="password"
+    ),
+    ("/change-password", "PASSWORD_TOO_SIMILAR"): lambda it: change_password(
+        it, newPassword="ada@example.org"
+    ),
+    ("/change-password", "PASSWORD_COMPROMISED"): to_a_breached_one,
+    ("/change-password", "TOO_MANY_REQUESTS"): lambda it: after_a_wrong_password(
+        it, "/change-password", currentPassword="wrong horse"
     ),
     ("/change-password", "SESSION_LIMIT_REACHED"): over_a_limit_that_was_lowered,
     ("/update-user", "EMAIL_CAN_NOT_BE_UPDATED"): lambda it: it.user().post(
@@ -249,8 +429,8 @@ HERE: dict[tuple[str, str], Callable[[Scene], Answer]] = {
     ("/delete-user", "INVALID_PASSWORD"): lambda it: it.user().post(
         "/delete-user", {"password": "wrong horse"}
     ),
-    ("/delete-user", "TOO_MANY_REQUESTS"): lambda it: it.sound_call(
-        "/delete-user", it.user(throttle=ONE_TRY)
+    ("/delete-user", "TOO_MANY_REQUESTS"): lambda it: after_a_wrong_password(
+        it, "/delete-user", password="wrong horse"
     ),
 }
 REFUSALS = [

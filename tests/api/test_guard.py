@@ -17,14 +17,13 @@ from wsgi_sessions.api.guard import (
     is_trusted_origin,
 )
 from wsgi_sessions.config.settings import SessionConfig
-from wsgi_sessions.errors import (
+from wsgi_sessions.errors import InvalidValueError, RefusedError
+from wsgi_sessions.request_errors import (
     BodyTooLargeError,
     CrossSiteNavigationError,
     InvalidCallbackUrlError,
     InvalidOriginError,
-    InvalidValueError,
     MissingOriginError,
-    RefusedError,
     UnsupportedMediaTypeError,
 )
 
@@ -320,6 +319,7 @@ def check_url(url: object) -> None:
     "url",
     [
         *[None, "", "/", "/account", "/account?tab=1&x=%2F#top", "/a//b", "/@ada"],
+        *["/.well-known/x", "/a.b/..c", "/...", "/a?x=/../y", "/#/./"],
         *["https://app.example.org", "https://app.example.org/x?y#z"],
         *["https://front.example.net/home", "https://a.preview.example.net/"],
     ],
@@ -333,6 +333,8 @@ def test_callback_to_this_site_or_a_trusted_one_is_taken(url: str | None) -> Non
     [
         *["/" + "a" * 2048, "https://app.example.org/" + "a" * 60_000],
         *["https://evil.test", "//evil.test", "/\\evil.test", "/%2fevil.test", "/%5Cevil.test"],
+        *["/.//evil.test", "/%2E//evil.test", "/a/..//evil.test", "/a/.%2e/%2fevil.test"],
+        *["/.", "/..", "/a/../b", "/%2e%2E?x", "/./#x"],
         *["\\\\evil.test", "/\tevil", "/\n/evil.test", " /account", "account", "../account", "?x"],
         *["javascript:alert(1)", "javascript://app.example.org/%0aalert(1)", "data:text/html,x"],
         *["https://app.example.org@evil.test/", "https:evil.test", "https:///evil.test"],

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from wsgi_sessions.api.wire import decode_object, encode, session_fields, user_fields
 from wsgi_sessions.config.settings import SessionConfig
-from wsgi_sessions.errors import InvalidValueError
+from wsgi_sessions.errors import ConfigurationError, InvalidValueError
 from wsgi_sessions.records import SessionRecord, UserRecord
 from wsgi_sessions.sessions.session import Session, User
 
 CREATED = 1_767_323_045_006  # 2026-01-02T03:04:05.006Z
 
-CONFIG = SessionConfig(secret="s" * 32)
+CONFIG = SessionConfig(secret="s0123456789abcdef" * 2)
 USER = UserRecord(7, "ada@example.org", True, "Ada", None, CREATED, CREATED + 1_000)
 SESSION = SessionRecord(
     id="s" * 24,
@@ -68,7 +68,17 @@ def test_session_is_shown_as_the_client_reads_one() -> None:
         "ipAddress": None,
         "userAgent": "Firefox/143.0",
         "device": "Firefox",
+        "lastIpAddress": None,
+        "lastUserAgent": "Firefox/143.0",
+        "lastDevice": "Firefox",
+        "method": None,
     }
+
+
+def test_no_field_of_the_application_hides_one_of_ours() -> None:
+    for name in session_fields(Session(SESSION, User(USER), config=CONFIG, judged_at_ms=CREATED)):
+        with pytest.raises(ConfigurationError, match=f"session_fields holds '{name}'"):
+            CONFIG.replace(session_fields={name: "string"})
 
 
 def test_what_the_app_keeps_in_a_session_is_not_shown() -> None:

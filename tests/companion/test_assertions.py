@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions import SessionManager, SessionMiddleware, print_mail
 from wsgi_sessions_testing import (
     Bench,
     Browser,
@@ -23,6 +23,7 @@ from wsgi_sessions_testing import (
     assert_rotation_safe,
     assert_session_data_is_kept,
 )
+from wsgi_sessions_testing.assertions.steps import passwords_for
 
 from .apps import ADA, page_app
 
@@ -122,10 +123,24 @@ def test_cached_copies_are_bounded_under_valid_settings(settings: dict[str, Any]
 )
 def test_a_password_change_is_final_under_valid_settings(settings: dict[str, Any]) -> None:
     manager = SessionManager(
-        "sqlite:///:memory:", secret="of-a-project-under-test-" * 2, **settings
+        "sqlite:///:memory:",
+        secret="of-a-project-under-test-" * 2,
+        site_url="https://app.example.org",
+        on_send=print_mail,
+        **settings,
     )
 
     assert_password_change_is_final(SessionMiddleware(page_app, manager))
+
+
+@pytest.mark.parametrize("length", range(8, 65))
+def test_passwords_of_the_assertions_are_taken_whatever_the_least_length(length: int) -> None:
+    with Bench(None, password={"min_length": length}) as bench:
+        user = bench.factories.make_user(ADA, name="Ada Lovelace")
+        passwords = passwords_for(bench.manager.config, 3)
+        assert len(set(passwords)) == 3
+        for password in passwords:
+            bench.manager.set_password(user.id, password)
 
 
 @pytest.mark.parametrize("settings", [{"absolute_timeout": 43_200}, {"absolute_timeout": 5}])
@@ -149,9 +164,9 @@ def test_a_revocation_is_final_where_nothing_is_ever_refreshed(settings: dict[st
             assert_rotation_safe,
             {"expires_in": 600, "update_age": 300},
             (
-                "there is no rotation to be safe: sessions live 0:10:00 and are refreshed after "
-                "0:05:00, which leaves no time to rotate their tokens safely with a rotation_grace "
-                "of 0:01:00, so they are not rotated; raise expires_in, or set rotation_interval "
+                "there is no rotation to be safe: sessions live 600 s and are refreshed after "
+                "300 s, which leaves no time to rotate their tokens safely with a rotation_grace "
+                "of 60 s, so they are not rotated; raise expires_in, or set rotation_interval "
                 "and rotation_grace, or rotate_tokens=False to say that you know"
             ),
         ),
@@ -160,7 +175,7 @@ def test_a_revocation_is_final_where_nothing_is_ever_refreshed(settings: dict[st
             {"remember_me": False, "short_expires_in": 600},
             (
                 "there is no rotation to be safe: the session is not remembered, and "
-                "short_expires_in (0:10:00) leaves no time to rotate its token; sign in with "
+                "short_expires_in (600 s) leaves no time to rotate its token; sign in with "
                 "remember_me=True, or write @pytest.mark.sessions(short_expires_in=…), a longer one"
             ),
         ),

@@ -158,7 +158,7 @@ def test_a_cached_copy_is_not_believed() -> None:
     with Bench(account_app, cookie_cache=True) as bench:
         browser = bench.new_browser()
         session = browser.sign_in(ADA)
-        assert set(browser.cookies) == {"__Host-session_token", "__Host-session_data"}
+        assert set(browser.cookies) >= {"__Host-session_token", "__Host-session_data"}
         bench.manager.revoke_session(session.id)
         assert browser.session is None
 

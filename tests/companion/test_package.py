@@ -12,7 +12,8 @@ from wsgi_sessions_testing import (
 
 
 def test_everything_can_be_shown(bench: Bench, ada: Browser) -> None:
-    assert "at 127.0.0.1 with CookieJar(__Host-session_token)" in repr(ada)
+    shown = "at 127.0.0.1 with CookieJar(__Host-session_token, __Host-known_device)"
+    assert shown in repr(ada)
     assert repr(bench.network) == "<Network with 0 responses on their way>"
 
 

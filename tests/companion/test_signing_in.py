@@ -45,7 +45,7 @@ def test_signing_in_as_a_user_that_was_made(bench: Bench) -> None:
 
 
 def test_the_cookie_is_set_as_the_product_sets_it(ada: Browser) -> None:
-    (line,) = ada.history[-1].received
+    line, device_line = ada.history[-1].received
     assert line == (
         f"__Host-session_token={ada.session_token}; Max-Age=604800; Path=/; Secure; HttpOnly; "
         "SameSite=Lax; Priority=High"
@@ -53,6 +53,8 @@ def test_the_cookie_is_set_as_the_product_sets_it(ada: Browser) -> None:
     cookie = ada.cookies.find("__Host-session_token")
     assert cookie is not None
     assert cookie.is_http_only
+    assert device_line.startswith("__Host-known_device=")
+    assert device_line.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High")
 
 
 def test_signing_in_with_a_password_goes_through_the_api(bench: Bench) -> None:
@@ -86,10 +88,10 @@ def test_what_the_product_raises_at_sign_in_is_raised() -> None:
             bench.new_browser().sign_in(ADA)
 
 
-def test_signing_out_clears_the_jar(ada: Browser) -> None:
+def test_signing_out_leaves_nothing_but_the_device_cookie(ada: Browser) -> None:
     assert ada.sign_out()
     assert ada.session is None
-    assert not ada.cookies
+    assert set(ada.cookies) == {"__Host-known_device"}
     assert ada.get("/account").status_int == 401
     assert not ada.sign_out()
 
@@ -110,7 +112,7 @@ def test_a_remembered_session_outlives_the_browser(ada: Browser) -> None:
 def test_over_http_the_cookie_has_no_prefix(bench: Bench) -> None:
     browser = bench.new_browser(base_url="http://localhost:8000")
     browser.sign_in(ADA)
-    assert set(browser.cookies) == {"session_token"}
+    assert set(browser.cookies) == {"session_token", "known_device"}
     assert browser.session is not None
     assert browser.get("/account").status_int == 200
 

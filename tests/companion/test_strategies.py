@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from wsgi_sessions import SessionConfig
@@ -33,6 +33,9 @@ SOME = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+
+# Whether something comes up is the question: the shortest such value is nobody's concern.
+DRAWN = settings(SOME, max_examples=2000, phases=[Phase.generate])
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -142,7 +145,7 @@ def test_settings_are_drawn_around_those_that_are_given(fixed: dict[str, Any]) -
     ],
 )
 def test_settings_of_every_kind_come_up(wanted: Any) -> None:
-    assert wanted(find(configs(), wanted))
+    assert wanted(find(configs(), wanted, settings=DRAWN))
 
 
 @SOME
@@ -205,7 +208,7 @@ def test_without_proxies_nobody_is_believed(proxied: ProxiedAddress) -> None:
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 def test_proxies_of_both_kinds_come_up(header: str) -> None:
-    assert find(proxied_addresses(), lambda proxied: header in proxied.headers)
+    assert find(proxied_addresses(), lambda proxied: header in proxied.headers, settings=DRAWN)
 
 
 @SOME
@@ -227,11 +230,13 @@ def test_timelines_come_to_the_very_edge() -> None:
     edges |= {timedelta(minutes=3), timedelta(minutes=10), timedelta(days=1, minutes=-1)}
 
     for edge in edges:
-        assert find(timelines(config), lambda waits, edge=edge: edge in waits)  # type: ignore[misc]
+        assert find(timelines(config), lambda waits, edge=edge: edge in waits, settings=DRAWN)  # type: ignore[misc]
 
 
 def test_tokens_of_four_parts_and_of_five_come_up() -> None:
     has_branch = re.compile(r"v1\..+\.\d+\.[\w-]{8}\..+", re.DOTALL)
 
-    assert find(session_tokens(), lambda token: has_branch.fullmatch(token) is not None)
-    assert find(session_tokens(), lambda token: token.count(".") == 3)
+    assert find(
+        session_tokens(), lambda token: has_branch.fullmatch(token) is not None, settings=DRAWN
+    )
+    assert find(session_tokens(), lambda token: token.count(".") == 3, settings=DRAWN)

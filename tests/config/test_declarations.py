@@ -127,7 +127,7 @@ def test_a_declaration_is_all_that_a_setting_needs() -> None:
     assert Later(linger=2).linger_ms == 2000
     assert given == {"linger": "90"}
     assert variable_of("is_loud") == "WSGI_SESSIONS_IS_LOUD"
-    with pytest.raises(ConfigurationError, match="linger is 0:00:00 but must be more than 0"):
+    with pytest.raises(ConfigurationError, match="linger is 0 s but must be more than 0"):
         Later(linger=0)
     with pytest.raises(ConfigurationError, match="is_loud is 1; give True or False"):
         Later(is_loud=1)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +39,13 @@ BASE = {"name": "corp", "client_ids": ("ours",), "issuers": ("https://i.example"
         (lambda: oidc("corp", "https://i.example", "ours", algorithms=["HS256"]), "asymmetric"),
         (lambda: oidc("corp", "https://i.example", "ours", algorithms=["none"]), "asymmetric"),
         (lambda: oidc("corp", "https://i.example", "ours", algorithms=[]), "asymmetric"),
+        (
+            lambda: oidc("corp", "https://i.example", "ours", is_trusted="false"),  # type: ignore[arg-type]
+            "corp: is_trusted is 'false'; give True or False",
+        ),
+        (lambda: google("ours", needs_server_nonce=1), "needs_server_nonce is 1"),  # type: ignore[arg-type]
+        (lambda: google("ours", max_age=0), "google: max_age is 0 s but must be more than 0"),
+        (lambda: oidc("corp", "https://i.example", "ours", max_auth_age="x"), "max_auth_age is"),  # type: ignore[arg-type]
         (lambda: SocialProvider(name="corp", client_ids=("ours",)), "neither issuers nor"),
         (lambda: SocialProvider(**BASE), "neither jwks_url nor"),  # type: ignore[arg-type]
     ],
@@ -115,3 +123,15 @@ def test_right_settings_are_taken() -> None:
     )
     assert [provider.name for provider in config.social_providers] == ["google", "apple"]
     assert config.session_fields == {"theme": "string"}
+
+
+def test_limits_are_those_of_any_provider() -> None:
+    for provider in (
+        google("ours", max_age=60, max_auth_age=timedelta(hours=1)),
+        apple("ours", max_age=60, max_auth_age=3600),
+        microsoft("ours", max_age=60, max_auth_age=3600),
+        oidc("corp", "https://i.example", "ours", max_age=60, max_auth_age=3600),
+    ):
+        assert (provider.max_age_ms, provider.max_auth_age_ms) == (60_000, 3_600_000)
+        assert provider.max_age == timedelta(minutes=1)
+    assert (google("ours").max_age_ms, google("ours").max_auth_age_ms) == (3_600_000, None)

@@ -90,20 +90,20 @@ def test_what_is_not_given_is_filled_in(
 def test_five_graces_are_less_than_the_interval() -> None:
     assert make(rotation_interval=301).rotate_tokens
     assert refusal(rotation_interval=300) == (
-        "rotation_grace is 0:01:00 but five of it must be less than rotation_interval, which is "
-        "0:05:00, or a browser could miss two rotations within it; lower rotation_grace or raise "
+        "rotation_grace is 60 s but five of it must be less than rotation_interval, which is "
+        "300 s, or a browser could miss two rotations within it; lower rotation_grace or raise "
         "rotation_interval"
     )
     just_less = timedelta(milliseconds=119_999)
     assert make(rotation_grace=just_less, update_age=600).rotation_grace == just_less
-    assert refusal(rotation_grace=120, update_age=600).startswith("rotation_grace is 0:02:00 but")
+    assert refusal(rotation_grace=120, update_age=600).startswith("rotation_grace is 120 s but")
 
 
 def test_upload_grace_ends_two_graces_before_the_next_rotation() -> None:
     assert make(upload_grace=600, rotation_interval=721).upload_grace_ms == 600_000
     assert refusal(upload_grace=600, rotation_interval=720) == (
-        "upload_grace is 0:10:00 but must be less than rotation_interval (0:12:00) without two "
-        "of rotation_grace (0:01:00), or an upload could bring a token from two rotations ago; "
+        "upload_grace is 600 s but must be less than rotation_interval (720 s) without two "
+        "of rotation_grace (60 s), or an upload could bring a token from two rotations ago; "
         "lower upload_grace or raise rotation_interval"
     )
 
@@ -111,9 +111,9 @@ def test_upload_grace_ends_two_graces_before_the_next_rotation() -> None:
 def test_upload_grace_is_three_graces_at_the_least() -> None:
     assert make(upload_grace=180).upload_grace_ms == 180_000
     message = refusal(upload_grace=179)
-    assert message.startswith("upload_grace is 0:02:59 but must be at least three times")
+    assert message.startswith("upload_grace is 179 s but must be at least three times")
     assert message.endswith("raise upload_grace or lower rotation_grace")
-    assert "rotation_grace, which is 0:01:00" in message
+    assert "rotation_grace, which is 60 s" in message
     assert refusal(upload_grace=179, rotate_tokens=False) == message
 
 
@@ -121,8 +121,8 @@ def test_session_can_be_refreshed_for_longer_than_nothing_is_refreshed_around_a_
     settings = {"rotation_interval": 3600, "upload_grace": 600, "update_age": 60}
     assert make(**settings, expires_in=841).rotate_tokens
     assert refusal(**settings, expires_in=840) == (
-        "a session can be refreshed in its last 0:13:00 (expires_in without update_age), which "
-        "must be more than upload_grace (0:10:00) and three of rotation_grace (0:01:00) together, "
+        "a session can be refreshed in its last 780 s (expires_in without update_age), which "
+        "must be more than upload_grace (600 s) and three of rotation_grace (60 s) together, "
         "because nothing is refreshed just after a rotation, or a catch-up, and just before one; "
         "raise expires_in, or lower update_age, upload_grace or rotation_grace"
     )
@@ -131,7 +131,7 @@ def test_session_can_be_refreshed_for_longer_than_nothing_is_refreshed_around_a_
 @pytest.mark.parametrize("rotate_tokens", [None, True, False])
 def test_grace_is_never_nothing(rotate_tokens: bool | None) -> None:
     assert refusal(rotation_grace=0, rotate_tokens=rotate_tokens) == (
-        "rotation_grace is 0:00:00 but must be more than 0; give a longer duration"
+        "rotation_grace is 0 s but must be more than 0; give a longer duration"
     )
 
 
@@ -188,7 +188,7 @@ def test_tokens_are_not_rotated_where_nothing_was_said_and_the_lifetime_is_too_s
 )
 def test_what_was_said_of_rotation_has_to_fit(said: dict[str, Any]) -> None:
     assert not make(**BRIEF).rotate_tokens
-    assert refusal(**BRIEF, **said).startswith("a session can be refreshed in its last 0:04:00")
+    assert refusal(**BRIEF, **said).startswith("a session can be refreshed in its last 240 s")
 
 
 def test_quick_rotation_is_had_by_an_interval_and_a_grace() -> None:
@@ -290,7 +290,7 @@ class TestSaidAsFilledIn:
     def test_upload_grace_is_not_raised(self) -> None:
         config = make()
 
-        with pytest.raises(ConfigurationError, match="upload_grace is 0:10:00 but must be"):
+        with pytest.raises(ConfigurationError, match="upload_grace is 600 s but must be"):
             config.replace(upload_grace=config.upload_grace).replace(rotation_grace=300)
         assert config.replace(rotation_grace=300).upload_grace_ms == 900_000
 
@@ -370,14 +370,14 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     (
         {"rotation_grace": 29},
         (
-            "rotation_grace is 0:00:29, but browsers keep new cookies off the disk for up to 30 "
+            "rotation_grace is 29 s, but browsers keep new cookies off the disk for up to 30 "
             "seconds, so one that crashes then may be signed out; set it to 30 seconds or more"
         ),
     ),
     (
         {"rotation_interval": 7 * DAY},
         (
-            "rotation_interval is 7 days, 0:00:00 and sessions live 7 days, 0:00:00, so many tokens "
+            "rotation_interval is 7 days and sessions live 7 days, so many tokens "
             "are never rotated, and a stolen one is good as long as the session; lower "
             "rotation_interval"
         ),
@@ -385,7 +385,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     (
         {"absolute_timeout": DAY},
         (
-            "rotation_interval is 1 day, 0:00:00 and sessions live 1 day, 0:00:00, so many tokens "
+            "rotation_interval is 1 day and sessions live 1 day, so many tokens "
             "are never rotated, and a stolen one is good as long as the session; lower "
             "rotation_interval"
         ),
@@ -393,7 +393,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     (
         {"short_expires_in": 600},
         (
-            "short_expires_in is 0:10:00, which leaves no time to rotate the tokens of sessions that "
+            "short_expires_in is 600 s, which leaves no time to rotate the tokens of sessions that "
             "are not remembered, so they are not rotated; raise short_expires_in or lower "
             "rotation_grace and upload_grace"
         ),
@@ -401,8 +401,8 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     (
         BRIEF,
         (
-            "sessions live 0:05:00 and are refreshed after 0:01:00, which leaves no time to rotate "
-            "their tokens safely with a rotation_grace of 0:01:00, so they are not rotated; raise "
+            "sessions live 300 s and are refreshed after 60 s, which leaves no time to rotate "
+            "their tokens safely with a rotation_grace of 60 s, so they are not rotated; raise "
             "expires_in, or set rotation_interval and rotation_grace, or rotate_tokens=False to say "
             "that you know"
         ),

@@ -6,6 +6,8 @@ import dataclasses
 import ipaddress
 import re
 from datetime import timedelta
+from functools import partial
+from secrets import token_hex, token_urlsafe
 from typing import Any
 
 import peewee
@@ -13,6 +15,7 @@ import pytest
 
 from wsgi_sessions import ConfigurationError, SessionConfig
 from wsgi_sessions.config.parts import CookieCacheConfig, CookieConfig, ThrottleConfig
+from wsgi_sessions.sessions.tokens import new_secret
 
 from .configs import DURATIONS, SECRET, make
 
@@ -72,7 +75,7 @@ def test_clocks_may_differ_by_half_of_the_grace_unless_told_otherwise() -> None:
 
 def test_clocks_that_differ_by_more_than_the_grace_are_refused() -> None:
     assert make(clock_difference=60).clock_difference_ms == 60_000
-    with pytest.raises(ConfigurationError, match="clock_difference is 0:01:01 but must not be"):
+    with pytest.raises(ConfigurationError, match="clock_difference is 61 s but must not be"):
         make(clock_difference=61)
     assert make(clock_difference=61, rotate_tokens=False).clock_difference_ms == 61_000
 
@@ -87,13 +90,13 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"expires_in": 0}, "expires_in is 0:00:00 but must be more than 0"),
+        ({"expires_in": 0}, "expires_in is 0 s but must be more than 0"),
         ({"expires_in": "a week"}, "expires_in is 'a week'; give a timedelta or whole seconds"),
         ({"expires_in": True}, "expires_in is True; give a timedelta"),
         ({"expires_in": 1.5}, "expires_in is 1.5; give a timedelta"),
         ({"expires_in": 10**18}, "at most 100 years"),
         ({"expires_in": timedelta(days=99_999)}, "at most 100 years"),
-        ({"touch_interval": -1}, "touch_interval is -1 day, 23:59:59 but must be 0 or more"),
+        ({"touch_interval": -1}, "touch_interval is -1 s but must be 0 or more"),
         ({"update_age": 604800}, "none would ever be refreshed; lower update_age or raise"),
         ({"rotation_grace": 43200}, "but five of it must be less than rotation_interval"),
         ({"idle_timeout": timedelta(milliseconds=5)}, "give at least 1 second, or None"),
@@ -110,9 +113,21 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
         ({"trusted_origins": ["https://a.org/x"]}, "give scheme and host without a path"),
         ({"api_path": "api"}, "api_path is 'api'; give a path such as '/api/auth'"),
         ({"api_path": "/api/"}, "does not end with one"),
+        ({"openapi": "no way"}, "openapi is 'no way'; give True or False"),
+        ({"clear_site_data": ["cookies"]}, "takes all cookies of the domain away"),
+        ({"clear_site_data": "*"}, "takes all cookies of the domain away"),
+        ({"clear_site_data": ["history"]}, "holds 'history'; give 'cache' or 'storage'"),
+        ({"pages_report_url": "reports"}, "pages_report_url is 'reports'; give a path"),
+        ({"pages_report_url": "//evil.test/"}, "pages_report_url is"),
+        ({"pages_report_url": "/r; script-src *"}, "without quotes, ',' and ';'"),
+        ({"pages_report_url": '/r",x="/'}, "without quotes, ',' and ';'"),
         ({"cookie": {"name": "a b"}}, "cookie.name is 'a b'; give letters"),
         ({"cookie": {"name": "__Host-x"}}, "leave the prefix away"),
         ({"cookie": {"name": "a", "cache_name": "a"}}, "are both 'a'; give two names"),
+        (
+            {"cookie": {"name": "a", "device_name": "a_nonce"}},
+            "cookie.device_name is 'a_nonce', the name of the cookie of a nonce",
+        ),
         ({"cookie": {"secure": "maybe"}}, "cookie.secure is 'maybe'; give True, False or \"auto\""),
         ({"cookie": {"same_site": "lax"}}, "cookie.same_site is 'lax'; give one of 'Lax'"),
         ({"cookie": {"path": "x"}}, "cookie.path is 'x'; give a path that starts with '/'"),
@@ -122,7 +137,7 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
         ({"cookie": {"same_site": "None", "secure": False}}, "cookie.same_site is 'None', which"),
         ({"cookie": {"partitioned": True, "secure": False}}, "cookie.partitioned is True, which"),
         ({"cookie_cache": {"version": 2}}, "cookie_cache.version is 2; give a string"),
-        ({"cookie_cache": {"max_age": 0}}, "cookie_cache.max_age is 0:00:00 but must be more"),
+        ({"cookie_cache": {"max_age": 0}}, "cookie_cache.max_age is 0 s but must be more"),
         ({"cookie_cache": {"enabled": None}}, "cookie_cache.enabled is None; give True or False"),
         ({"cookie_cache": 3}, "cookie_cache is 3; give a CookieCacheConfig or a mapping"),
         ({"multi_session": {"maximum_sessions": 0}}, "maximum_sessions is 0; give a whole number"),
@@ -174,7 +189,7 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
         ({"cookie": True}, "cookie is True; give a CookieConfig or a mapping of its fields"),
         ({"multi_session": {"enabled": 1}}, "multi_session.enabled is 1; give True or False"),
         ({"multi_session": None}, "multi_session is None; give a MultiSessionConfig"),
-        ({"throttle": {"window": 0}}, "throttle.window is 0:00:00 but must be more than 0"),
+        ({"throttle": {"window": 0}}, "throttle.window is 0 s but must be more than 0"),
         ({"throttle": {"tries": 2.5}}, "throttle.tries is 2.5; give a whole number"),
         ({"throttle": 5}, "throttle is 5; give a ThrottleConfig or a mapping of its fields"),
         ({"password": None}, "password is None; give a PasswordConfig"),
@@ -193,6 +208,11 @@ def test_duration_is_seconds_or_a_timedelta(given: Any) -> None:
         ({"table_prefix": "\u00e4_"}, "give letters of ASCII"),
         ({"table_prefix": None}, "table_prefix is None; give letters"),
         ({"table_prefix": "x" * 33}, "table_prefix has 33 characters; give at most 32"),
+        ({"on_send": lambda kind, user: None}, "give a function that takes kind, user, url and"),
+        ({"on_send": "smtp"}, "on_send is 'smtp'; give a function"),
+        ({"check_sign_up": lambda email: None}, "give a function that takes email, name and"),
+        ({"check_sign_up": lambda a, b, c: None}, "give a function that takes email, name and"),
+        ({"check_sign_up": True}, "check_sign_up is True; give a function"),
     ],
 )
 def test_wrong_setting_is_told_with_its_value_and_remedy(
@@ -221,7 +241,7 @@ def test_durations_named_here_are_all_there_are() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (-1, "is -1 day, 23:59:59 but must be"),
+        (-1, "is -1 s but must be"),
         ("soon", "is 'soon'; give"),
         (2.5, "is 2.5; give a timedelta or whole seconds, such as 3600"),
         (False, "is False; give a timedelta or whole seconds"),
@@ -246,7 +266,7 @@ def test_zero_is_taken_where_it_means_something(name: str) -> None:
         refusal = ""
 
     assert bool(refusal) is (name not in MAY_BE_ZERO)
-    assert refusal in ("", f"{name} is 0:00:00 but must be more than 0; give a longer duration")
+    assert refusal in ("", f"{name} is 0 s but must be more than 0; give a longer duration")
 
 
 @pytest.mark.parametrize("name", DURATIONS)
@@ -270,12 +290,14 @@ class TestRelations:
         just_less = timedelta(milliseconds=3_599_999)
 
         assert make(expires_in=3600, update_age=just_less).update_age == just_less
-        with pytest.raises(ConfigurationError, match="update_age is 1:00:00 but sessions live 1:0"):
+        with pytest.raises(
+            ConfigurationError, match="update_age is 1 hour but sessions live 1 hour, so"
+        ):
             make(expires_in=3600, update_age=3600)
 
     def test_idle_timeout_is_at_least_a_second(self) -> None:
         assert make(idle_timeout=1).idle_timeout_ms == 1000
-        with pytest.raises(ConfigurationError, match="idle_timeout is 0:00:00.999000; give at"):
+        with pytest.raises(ConfigurationError, match="idle_timeout is 0.999 s; give at"):
             make(idle_timeout=timedelta(milliseconds=999))
 
     @pytest.mark.parametrize("asked", [{"same_site": "None"}, {"partitioned": True}])
@@ -300,6 +322,7 @@ class TestRelations:
         {"throttle": None},
         {"rotate_tokens": False},
         {"absolute_timeout": timedelta(days=30)},
+        {"check_sign_up": max},  # a function in C, which does not tell what it takes
     ],
 )
 def test_allowed_value_is_kept(settings: dict[str, Any]) -> None:
@@ -329,9 +352,33 @@ def test_several_secrets_keep_their_order() -> None:
 
 
 def test_secret_of_thirty_two_characters_is_long_enough() -> None:
-    assert make(secret="x" * 32).secret == ("x" * 32,)
+    assert make(secret="x0123456789abcdef" * 2).secret == ("x0123456789abcdef" * 2,)
     with pytest.raises(ConfigurationError, match="secret has 31 characters"):
         make(secret="x" * 31)
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("a" * 32, "has 1 different"),
+        ("0110" * 16, "has 2 different"),
+        ("password" * 8, "has 7 different"),
+        ("1234567890" * 10, "repeats 10"),
+        ("my-own-secret!" * 3, "repeats 14"),
+    ],
+)
+def test_secret_that_can_be_guessed_is_refused_and_not_shown(secret: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        make(secret=[SECRET, secret])
+    assert str(caught.value) == (
+        f"secret {why} characters, so it can be guessed; "
+        "make one with: python -m wsgi_sessions secret"
+    )
+
+
+def test_secrets_that_are_random_are_taken() -> None:
+    for make_one in (partial(token_hex, 16), partial(token_urlsafe, 24), new_secret):
+        assert all(make(secret=make_one()) for _ in range(50))
 
 
 @pytest.mark.parametrize(
@@ -341,7 +388,10 @@ def test_secret_of_thirty_two_characters_is_long_enough() -> None:
         ([], "secret is missing; make one with: python -m wsgi_sessions secret"),
         ("short", "secret has 5 characters but needs at least 32; make one with"),
         ([SECRET, "short"], "secret has 5 characters"),
-        (b"x" * 32, "secret is of type bytes; give a string or a list, newest first"),
+        (
+            b"x0123456789abcdef" * 2,
+            "secret is of type bytes; give a string or a list, newest first",
+        ),
         ([SECRET, 7], "secret holds a value of type int; give strings"),
     ],
 )

@@ -267,7 +267,9 @@ class TestEnvironment:
         for part in PARTS:
             for field in dataclasses.fields(getattr(sample, part)):
                 value = getattr(getattr(sample, part), field.name)
-                if field.init and not isinstance(value, timedelta):
+                value = ",".join(value) if isinstance(value, tuple) else value
+                is_read = field.init and field.metadata["setting"].is_in_environment
+                if is_read and not isinstance(value, timedelta):
                     environ[f"WSGI_SESSIONS_{part.upper()}_{field.name.upper()}"] = str(value)
         for field in dataclasses.fields(SessionConfig):
             value = getattr(sample, field.name)

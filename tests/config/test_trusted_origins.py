@@ -66,9 +66,9 @@ def test_list_of_public_suffixes_is_read_for_wildcards_alone() -> None:
         "from wsgi_sessions import SessionConfig\n"
         "from wsgi_sessions.config import public_suffixes\n"
         "read = public_suffixes._read_list.cache_info\n"
-        "SessionConfig(secret='s' * 32, trusted_origins=('https://github.io',))\n"
+        "SessionConfig(secret='s0123456789abcdef' * 2, trusted_origins=('https://github.io',))\n"
         "print(read().misses)\n"
-        "SessionConfig(secret='s' * 32, trusted_origins=('https://*.example.org',))\n"
+        "SessionConfig(secret='s0123456789abcdef' * 2, trusted_origins=('https://*.example.org',))\n"
         "print(read().misses)\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -84,7 +84,7 @@ def create_session(
         "on_limit": on_limit,
         "enabled": not only_one,
     }
-    config = SessionConfig(secret="s" * 32, multi_session=limit, **settings)
+    config = SessionConfig(secret="s0123456789abcdef" * 2, multi_session=limit, **settings)
     creation = SessionCreation(store, TokenSigner(config.secret), config, FakeClock())
     return store.atomically(lambda: creation.insert(record, replaced=replaced or Replaced()))[1]
 

@@ -167,7 +167,7 @@ class TestEmptyTables:
         "find_user_by_email": lambda store: store.users.find_by_email("ada@example.org"),
         "insert_user": lambda store: store.insert_user(make_user()),
         "find_revocations": lambda store: store.revocations.find(NOW),
-        "insert_attempt": lambda store: store.attempts.insert("key", NOW),
+        "insert_attempt": lambda store: store.attempts.insert("a" * 24, ["key"], now_ms=NOW),
         "delete_user": lambda store: store.delete_user(1, now_ms=NOW, skew_ms=0),
     }
 
@@ -289,7 +289,7 @@ class TestSomebodyElsesTable:
         run_sql(
             bare,
             'CREATE TABLE "wsgi_sessions_attempt" '
-            f'("id" BIGINT PRIMARY KEY, "key" VARCHAR(64), "created_at" {created_at} NULL)',
+            f'("id" VARCHAR(32) PRIMARY KEY, "key" VARCHAR(64), "created_at" {created_at} NULL)',
         )
         if not bare.connections.dialect.is_server and created_at == "INTEGER":
             store_of(bare).create_tables()
@@ -388,7 +388,7 @@ class TestAtStart:
     """What a server sees that loads an application: ``SessionMiddleware(app, manager)``."""
 
     def start(self, database: Any, **settings: Any) -> Any:
-        manager = SessionManager(database, secret="s" * 32, **settings)
+        manager = SessionManager(database, secret="s0123456789abcdef" * 2, **settings)
         SessionMiddleware(lambda _environ, _start_response: [], manager)
         return manager
 
@@ -404,7 +404,9 @@ class TestAtStart:
         if bare.kind == "sqlite-memory":
             return
         customers, staff = user_model(bare, "customer"), user_model(bare, "staff")
-        first = SessionManager(bare.connections.database, secret="s" * 32, user_model=customers)
+        first = SessionManager(
+            bare.connections.database, secret="s0123456789abcdef" * 2, user_model=customers
+        )
         first.create_tables()
 
         with pytest.raises(ConfigurationError, match="sessions of customer.id"):

@@ -174,8 +174,8 @@ class TestWithinTheApplicationsTransaction:
 
 def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:
     """MariaDB would show the application's transaction the session as it was before."""
-    theirs = SessionManager(server.database, secret="s" * 40)
-    ours = SessionManager(server.connections.database, secret="s" * 40)
+    theirs = SessionManager(server.database, secret="s0123456789abcdef" * 2)
+    ours = SessionManager(server.connections.database, secret="s0123456789abcdef" * 2)
     server.store.insert_user(make_user())
     made = theirs.sign_in("user-1")
     token = theirs.parts.signer.read(made.token or "")

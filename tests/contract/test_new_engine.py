@@ -83,7 +83,7 @@ def test_it_is_found_by_its_scheme_and_by_its_class(place: Place) -> None:
 
 
 def test_a_manager_works_over_it(place: Place) -> None:
-    manager = SessionManager(str(place.database), secret="x" * 32)
+    manager = SessionManager(str(place.database), secret="x0123456789abcdef" * 2)
     made = manager.sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
     assert made.session is not None
 

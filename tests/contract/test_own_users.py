@@ -19,7 +19,7 @@ from wsgi_sessions_testing import FakeClock
 
 from .databases import Place, stored_session
 
-SECRET = "s" * 32
+SECRET = "s0123456789abcdef" * 2
 FIRST, SECOND = "f" * 24, "s" * 24
 
 

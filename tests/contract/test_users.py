@@ -12,6 +12,7 @@ from wsgi_sessions.errors import (
     StoreUnavailableError,
     UserAlreadyExistsError,
 )
+from wsgi_sessions.records import Account
 from wsgi_sessions.storage.session_ends import EndedSessions
 from wsgi_sessions.storage.statements import Statement
 from wsgi_sessions.storage.store import Store
@@ -31,6 +32,13 @@ class TestUsers:
         assert store.users.find_by_email("ada@example.org") == user
         assert store.accounts.find_credential("user-1") == make_account()
         assert store.accounts.find_credential_by_email("ada@example.org") == (user, make_account())
+
+    def test_new_tables_hold_nobody(self, place: Place) -> None:
+        place.store.create_tables()
+
+        for model in (place.models.user, place.models.account):
+            sql = f"SELECT COUNT(*) FROM {model._meta.table_name}"
+            assert place.connections.read_row(sql, ()) == (0,)
 
     def test_nobody_is_none(self, store: Store) -> None:
         assert store.users.find("nobody") is None
@@ -200,6 +208,20 @@ class TestUsers:
 
     def test_delete_of_nobody_is_false(self, store: Store) -> None:
         assert store.delete_user("nobody", now_ms=NOW, skew_ms=0) == (False, EndedSessions())
+
+
+def test_providers_of_a_user_are_unlinked_and_the_password_stays(store: Store) -> None:
+    for user_id in ("user-1", "user-2"):
+        store.insert_user(make_user(user_id, f"{user_id}@example.org"), make_account(user_id))
+        at_provider = Account(f"corp-{user_id}", user_id, "corp", f"sub-{user_id}", None)
+        assert store.accounts.link(at_provider, now_ms=NOW)
+
+    for _ in range(2):
+        store.accounts.unlink_providers("user-1")
+
+    assert store.accounts.find_user("corp", "sub-user-1") is None
+    assert store.accounts.find_credential("user-1") == make_account("user-1")
+    assert store.accounts.find_user("corp", "sub-user-2") is not None
 
 
 class TestPassword:

@@ -26,9 +26,15 @@ RUN_IN = {
     "docs/how-to/deployment.md": "tests/scenarios/test_deployment.py",
     "docs/how-to/events.md": "tests/docs/test_events.py",
     "docs/how-to/frameworks.md": "tests/adapters/test_frameworks_doc.py",
+    "docs/how-to/mail.md": "tests/docs/test_mail.py",
+    "docs/how-to/messages.md": "tests/docs/test_messages.py",
+    "docs/how-to/passwords.md": "tests/docs/test_passwords.py",
     "docs/how-to/sessions-page.md": "tests/docs/test_sessions_page.py",
+    "docs/how-to/sign-up.md": "tests/docs/test_sign_up.py",
     "docs/how-to/social.md": "tests/docs/test_social.py",
+    "docs/how-to/step-up.md": "tests/docs/test_step_up.py",
     "docs/how-to/testing.md": "tests/docs/test_testing.py",
+    "docs/how-to/throttling.md": "tests/docs/test_throttling.py",
     "docs/explanation/sessions.md": "tests/docs/test_sessions.py",
     "docs/reference/errors.md": "tests/docs/test_reference.py",
     "docs/reference/settings.md": "tests/docs/test_reference.py",
@@ -106,7 +112,7 @@ def test_block_can_be_read(block: Block) -> None:
         parser.read_string(block.text)
         for section in parser.sections():
             if dict(parser[section]).get("use") == "egg:wsgi-sessions":
-                given = {**parser[section], "secret": "s" * 32}
+                given = {**parser[section], "secret": "s0123456789abcdef" * 2}
                 del given["use"], given["database"]
                 SessionConfig.from_mapping(given)
 

@@ -18,7 +18,7 @@ from wsgi_sessions_testing import Bench
 from .pages import blocks_of, python_of, text_of
 
 PAGE = "docs/how-to/events.md"
-[LISTENER, LOGGING, TESTS] = python_of(PAGE)
+[LISTENER, NEW_DEVICE, LOGGING, TESTS] = python_of(PAGE)
 [LOG_LINE] = [block.text.strip() for block in blocks_of(PAGE, "text")]
 
 
@@ -53,6 +53,21 @@ def test_a_listener_hears_of_a_theft() -> None:
         replay(bench)
 
     assert [text for _, text in mails] == ["Your session was used elsewhere, from 203.0.113.66."]
+
+
+def test_a_listener_hears_of_a_new_device() -> None:
+    mails: list[tuple[Any, str]] = []
+    with Bench(app) as bench:
+        names = {"manager": bench.manager, "send_mail": lambda *mail: mails.append(mail)}
+        exec(NEW_DEVICE, names)
+        user = bench.factories.make_user()
+        for device in ("Firefox on Linux", "Safari on iPhone", "Firefox on Linux"):
+            bench.new_browser(device).sign_in(user)
+
+    assert [text.partition(":")[0] for _, text in mails] == [
+        "Signed in on Firefox on Linux",
+        "Signed in on Safari on iPhone",
+    ]
 
 
 def test_a_theft_is_logged_as_shown(caplog: pytest.LogCaptureFixture) -> None:

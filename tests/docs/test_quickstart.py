@@ -88,7 +88,7 @@ def test_the_tests_of_the_page_pass(folder: Path) -> None:
     run = subprocess.run(
         [sys.executable, *arguments, *without_others],
         cwd=folder,
-        env={**os.environ, "WSGI_SESSIONS_SECRET": "s" * 32},
+        env={**os.environ, "WSGI_SESSIONS_SECRET": "s0123456789abcdef" * 2},
         capture_output=True,
         text=True,
         check=False,

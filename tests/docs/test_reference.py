@@ -22,6 +22,7 @@ from .pages import DOCS, python_of, text_of
 GENERATED = ("environ", "errors", "events", "json-api", "settings")
 [OWN_REFUSAL] = python_of("docs/reference/errors.md")
 [WAYS_TO_GIVE] = python_of("docs/reference/settings.md")
+CART_IS_EMPTY = "Your cart is empty. Put something into it first."
 PYTHON, TESTING, ERRORS = (
     text_of(f"docs/reference/{name}.md") for name in ("python", "testing", "errors")
 )
@@ -69,6 +70,14 @@ def test_the_members_that_are_named_exist() -> None:
             assert hasattr(getattr(wsgi_sessions, name), member), f"{name}.{member}"
 
 
+def test_every_method_of_the_manager_is_named() -> None:
+    shown = re.findall(r"^        - (\w+)$", PYTHON, re.MULTILINE)
+    manager = wsgi_sessions.SessionManager
+    methods = [name for name in dir(manager) if callable(getattr(manager, name)) and name[0] != "_"]
+
+    assert set(methods) <= set(shown)
+
+
 def test_every_exported_name_of_the_companion_is_described_once() -> None:
     shown = re.findall(r"^::: wsgi_sessions_testing\.(\w+)$", TESTING, re.MULTILINE)
 
@@ -108,33 +117,30 @@ def test_a_refusal_of_the_applications_own_is_answered_as_the_page_says() -> Non
     assert issubclass(names["CartIsEmptyError"], RefusedError)
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
-        raise names["CartIsEmptyError"]("put something into it first")
+        raise names["CartIsEmptyError"]
 
     with Bench(app) as bench:
         browser = bench.new_browser()
         for_people = browser.get("/")
         for_programs = browser.get("/", headers={"Accept": "application/json"})
 
-    assert (for_people.status_int, for_people.text) == (409, "put something into it first\n")
-    assert for_programs.json == {
-        "code": "CART_IS_EMPTY",
-        "message": "put something into it first",
-    }
+    assert (for_people.status_int, for_people.text) == (409, f"{CART_IS_EMPTY}\n")
+    assert for_programs.json == {"code": "CART_IS_EMPTY", "message": CART_IS_EMPTY}
 
 
 def test_settings_are_given_in_every_way_that_is_shown(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WSGI_SESSIONS_SECRET", "s" * 32)
+    monkeypatch.setenv("WSGI_SESSIONS_SECRET", "s0123456789abcdef" * 2)
     (tmp_path / "app.toml").write_text(
-        f'[sessions]\nsecret = "{"s" * 32}"\nexpires_in = 3600\nupdate_age = 600\n'
+        f'[sessions]\nsecret = "{"s0123456789abcdef" * 2}"\nexpires_in = 3600\nupdate_age = 600\n'
     )
     code = (
         "import sys\nfrom datetime import timedelta\n"
         "from wsgi_sessions import SessionConfig, SessionManager\n"
         f"{'import tomllib' if sys.version_info >= (3, 11) else 'import tomli as tomllib'}\n"
-        f"SECRET = {'s' * 32!r}\nfile = open('app.toml', 'rb')\n"
+        f"SECRET = {'s0123456789abcdef' * 2!r}\nfile = open('app.toml', 'rb')\n"
     )
     names: dict[str, Any] = {}
     exec(code, names)

@@ -1,19 +1,20 @@
 """What the end-to-end tests serve: the React example's files and API, by a clock that can be set.
 
-Settings come from ``E2E_FOLDER`` (database, the file that sets the clock, and the one with the
-statements that were sent), ``E2E_SETTINGS`` (JSON) and ``E2E_ISSUER`` (a URL, or empty).
+Settings come from ``E2E_FOLDER`` (database, the file that sets the clock, and those with the
+statements and mails that were sent), ``E2E_SETTINGS`` (JSON) and ``E2E_ISSUER`` (a URL, or empty).
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from whitenoise import WhiteNoise
 
-from wsgi_sessions import SessionManager, SessionMiddleware, SystemClock, oidc
+from wsgi_sessions import SessionManager, SessionMiddleware, SystemClock, User, oidc
 from wsgi_sessions_testing import CHEAP_PASSWORDS
 from wsgi_sessions_testing.fakes.openid_issuer import CLIENT_ID
 
@@ -34,6 +35,18 @@ class SettableClock(SystemClock):
         real_ms = super().now_ms()
         offset_ms, speed, since_ms = map(int, self._path.read_text().split())
         return real_ms + offset_ms + (real_ms - since_ms) * (speed - 1)
+
+
+class Notes:
+    """A file to which every worker appends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.touch()
+
+    def add(self, note: Mapping[str, Any]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(note) + "\n")
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -61,10 +74,16 @@ def write_statements_down(database: Any, path: Path) -> None:
 
 
 def make_manager(folder: Path, settings: dict[str, Any]) -> SessionManager:
+    mails = Notes(folder / "mails")
+
+    def send(kind: str, user: User, url: str | None, token: str | None) -> None:
+        mails.add({"kind": kind, "to": user.email, "url": url, "token": token})
+
     return SessionManager(
         f"sqlite:///{folder / 'e2e.db'}",
         secret="a-secret-for-tests-of-32-characters",
         clock=SettableClock(folder / "clock"),
+        on_send=send,
         **{"password": CHEAP_PASSWORDS, "throttle": None, **settings},
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.support import IS_FULL
 
 from .chromium import launched
 from .people import People, Person
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 REACT = ROOT / "examples" / "react"
 # Two minutes are for CI_FULL=1.
-collect_ignore = [] if os.environ.get("CI_FULL") == "1" else ["test_rotation_tabs.py"]
+collect_ignore = [] if IS_FULL else ["test_rotation_tabs.py"]
 
 
 @pytest.fixture(scope="module")

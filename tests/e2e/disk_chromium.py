@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .chromium import CHROMIUM, FLAGS, need_chromium
-from .rotation import wait_until
-from .service import PATIENCE_SECONDS
+from .service import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, CDPSession, Playwright

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .service import Service
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
+NEW_EMAIL, NEW_PASSWORD = "ada@example.net", "another horse"
+OVER = "This link works no more"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 FIREFOX_IN_WORDS = "Firefox on Linux"
 GET_SESSION = "**/api/auth/get-session*"
@@ -63,17 +65,19 @@ class Person:
 People = Callable[..., Person]
 
 
-def sign_up(page: Page, name: str = "Ada") -> None:
+def sign_up(page: Page, name: str = "Ada", *, email: str = EMAIL) -> None:
     page.get_by_role("button", name="I am new here").click()
     page.get_by_label("Name").fill(name)
-    page.get_by_label("E-mail").fill(EMAIL)
+    page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
     page.get_by_role("heading", name="Hello,").wait_for()
 
 
-def sign_in(page: Page, password: str = PASSWORD, *, remember: bool = True) -> None:
-    page.get_by_label("E-mail").fill(EMAIL)
+def sign_in(
+    page: Page, password: str = PASSWORD, *, email: str = EMAIL, remember: bool = True
+) -> None:
+    page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("checkbox").set_checked(remember)
     page.get_by_role("button", name="Sign in").click()
@@ -82,6 +86,16 @@ def sign_in(page: Page, password: str = PASSWORD, *, remember: bool = True) -> N
 def sign_out(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
     wait_signed_out(page)
+
+
+def set_password(page: Page, password: str = NEW_PASSWORD) -> None:
+    page.get_by_label("New password").fill(password)
+    page.get_by_role("button", name="Set password").click()
+
+
+def change_email(page: Page, email: str = NEW_EMAIL) -> None:
+    page.get_by_label("New e-mail").fill(email)
+    page.get_by_role("button", name="Change e-mail").click()
 
 
 def wait_signed_in(page: Page) -> None:

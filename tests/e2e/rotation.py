@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .people import EMAIL, PASSWORD
-from .service import PATIENCE_SECONDS, Service, closing_service
+from .service import Service, closing_service, read_notes, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -40,16 +38,18 @@ class Site(Service):
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return what happened, of one name or of any."""
-        found = _read(self.folder / "events")
+        found = read_notes(self.folder / "events")
         return [event for event in found if name in (None, event["name"])]
 
     def requests(self, path: str = "/") -> list[dict[str, Any]]:
         """Return the requests that reached the application, for paths that begin so."""
-        return [note for note in _read(self.folder / "requests") if note["path"].startswith(path)]
+        return [
+            note for note in read_notes(self.folder / "requests") if note["path"].startswith(path)
+        ]
 
     def answers(self) -> list[dict[str, Any]]:
         """Return the answers that the application began."""
-        return _read(self.folder / "answers")
+        return read_notes(self.folder / "answers")
 
     def wait_for_request(self, path: str, count: int = 1) -> None:
         """Wait until so many requests have reached the application."""
@@ -68,18 +68,6 @@ def serving_site(folder: Path, **settings: Any) -> Iterator[Site]:
     site = Site(folder, **settings)
     with closing_service(site):
         yield site
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    # The last line may be under way.
-    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
-
-
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def open_page(context: BrowserContext, url: str) -> Page:

@@ -9,30 +9,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from wsgi_sessions import SessionEvent, SessionMiddleware, get_user
 
-from .app import make_manager
+from .app import Notes, make_manager
 from .busy_pages import answer_busily, is_busy_path
 
 PATIENCE_SECONDS = 120
 # Without an icon of its own Chromium would ask for one, at a time of its choice.
 PAGE = b'<!doctype html><title>Rotation</title><link rel="icon" href="data:,"><p>A page'
-
-
-class Notes:
-    """A file to which every worker appends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.touch()
-
-    def add(self, note: Mapping[str, Any]) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps(note) + "\n")
 
 
 class Site:

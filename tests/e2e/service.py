@@ -81,7 +81,9 @@ class Service:
                     **os.environ,
                     "E2E_FOLDER": str(self.folder),
                     "E2E_ISSUER": self._issuer_url or "",
-                    "E2E_SETTINGS": json.dumps(self.settings).replace("{port}", str(self.port)),
+                    "E2E_SETTINGS": json.dumps({"site_url": self.url, **self.settings}).replace(
+                        "{port}", str(self.port)
+                    ),
                 },
                 stdout=said,
                 stderr=said,
@@ -121,6 +123,15 @@ class Service:
             file.seek(begin)
             return file.read().splitlines()
 
+    def mails(self, kind: str) -> list[dict[str, Any]]:
+        """Return the mails of a kind that were sent so far: each has ``kind``, ``to`` and ``url``."""
+        return [mail for mail in read_notes(self.folder / "mails") if mail["kind"] == kind]
+
+    def wait_for_mail(self, kind: str, count: int = 1) -> dict[str, Any]:
+        """Wait until so many mails of a kind were sent, and return the last of them."""
+        wait_until(lambda: len(self.mails(kind)) >= count, f"{count} mails of the kind {kind}")
+        return self.mails(kind)[-1]
+
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
         parent = self._process.pid
@@ -152,6 +163,19 @@ def closing_service(service: Service) -> Iterator[None]:
         assert "Traceback" not in service.log.read_text()
     finally:
         service.stop()
+
+
+def read_notes(path: Path) -> list[dict[str, Any]]:
+    """Return what the workers have written down in a file, a line of JSON each."""
+    # The last line may be under way.
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith("\n")]
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
 
 
 def need_npm(folder: Path, package: str) -> None:

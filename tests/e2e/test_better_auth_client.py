@@ -6,16 +6,20 @@ window's ``localStorage``, and Node has no windows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.refusals import error_classes
+
 from .service import Node, Service, serving
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
 DAY = 86_400
+NPM_CODES = Path(__file__).parent / "node/node_modules/@better-auth/core/dist/error/codes.mjs"
 MINUTE = 60
 WITHOUT_CACHE: dict[str, Any] = {}
 WITH_CACHE = {"cookie_cache": True}
@@ -145,6 +149,38 @@ def test_an_account_from_sign_up_to_its_end(device: Devices, service: Service) -
     assert laptop.find_session() is None
     body = {"email": EMAIL, "password": "another horse"}
     assert laptop.refused("signIn.email", body) == unknown
+
+
+@pytest.mark.parametrize("service", [WITHOUT_CACHE], indirect=True)
+def test_people_read_a_plain_message(device: Devices, service: Service) -> None:
+    laptop = device("laptop")
+
+    def message(call: str, *args: Any) -> str:
+        said: str = laptop.ask(call, *args)["error"]["message"]
+        return said
+
+    short = {"name": "Ada", "email": EMAIL, "password": "short"}
+    told = message("signUp.email", short)
+    assert told == "Password too short. Use 8 or more characters."
+    laptop.sign_up()
+    taken = {"name": "Ada", "email": EMAIL, "password": PASSWORD}
+    assert message("signUp.email", taken) == "User already exists. Use another email."
+    wrong = {"email": EMAIL, "password": "wrong horse"}
+    assert message("signIn.email", wrong) == "Invalid email or password"
+    change = {"currentPassword": "wrong horse", "newPassword": "another horse"}
+    assert message("changePassword", change) == "Invalid password"
+
+
+def test_our_messages_begin_with_those_of_the_npm_package() -> None:
+    """So whoever comes from a server of theirs finds the words that people know."""
+    source = NPM_CODES.read_text(encoding="utf-8")
+    theirs = dict(re.findall(r'^\s*([A-Z_]+): "(.+)",?$', source, re.MULTILINE))
+    ours = {kind.code: kind.message for kind in error_classes()}
+    shared = ours.keys() & theirs.keys() - {"VALIDATION_ERROR"}  # ours says what is wrong
+    assert len(shared) > 15
+    for code in shared:
+        phrase = theirs[code].partition(". ")[0].rstrip(".")
+        assert ours[code].startswith(phrase), code
 
 
 def test_revoking_one_others_and_all(device: Devices, service: Service) -> None:

@@ -48,7 +48,7 @@ def test_a_wrong_password_and_an_unknown_e_mail_are_told_alike(people: People) -
         alert.wait_for(state="detached")
     alert.wait_for()
     assert alert.inner_text() == wrong
-    assert "do not belong together" in wrong.lower()
+    assert "Invalid email or password" in wrong
 
 
 def test_both_tabs_follow(people: People) -> None:
@@ -183,7 +183,7 @@ def test_a_whole_story_has_no_error_in_a_script(people: People, service: Service
     wait_signed_in(page)
     service.advance(DAY + 1)
     page.reload()
-    page.get_by_text("You signed in some time ago").wait_for()
+    page.get_by_text("this device").wait_for()
     service.stop()
     page.get_by_role("button", name="Still signed in?").click()
     page.get_by_role("alert").wait_for()

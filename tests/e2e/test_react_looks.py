@@ -12,8 +12,14 @@ from .chromium import serious_findings
 from .people import (
     FIREFOX,
     FIREFOX_IN_WORDS,
+    NEW_EMAIL,
+    OVER,
+    PASSWORD,
     People,
+    change_email,
+    set_password,
     sign_in,
+    sign_out,
     sign_up,
     turn_to,
     wait_signed_in,
@@ -69,6 +75,9 @@ def test_it_fits_and_axe_finds_nothing(
     sign_up(page)
     page.get_by_text("this device").wait_for()
     found["signed in"] = flaws(page)
+    change_email(page, NEW_EMAIL)
+    page.get_by_text("on its way to the new address").wait_for()
+    found["a link is sent"] = flaws(page)
     sign_in(phone)
     wait_signed_in(phone)
     page.reload()
@@ -79,8 +88,12 @@ def test_it_fits_and_axe_finds_nothing(
     found["a success"] = flaws(page)
 
     service.advance(DAY + 1)
+    change_email(page, NEW_EMAIL)
+    page.get_by_role("dialog").wait_for()
+    found["a step-up"] = flaws(page)
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="End all others").click()
-    page.get_by_text("You signed in some time ago").wait_for()
+    page.get_by_text(FIREFOX_IN_WORDS).wait_for(state="detached")
     found["a day later"] = flaws(page)
     with service.database_away():
         turn_to(page)
@@ -89,5 +102,16 @@ def test_it_fits_and_axe_finds_nothing(
         page.reload()
         page.get_by_text("Nothing is known just now").wait_for()
         found["nothing known"] = flaws(page)
+
+    page.goto(f"{service.url}/?link=changed")
+    wait_signed_in(page)
+    found["a link was followed"] = flaws(page)
+    sign_out(page)
+    page.get_by_role("button", name="Forgot your password?").click()
+    found["forgotten"] = flaws(page)
+    page.goto(f"{service.url}/?link=new-password&token=x")
+    set_password(page, PASSWORD)
+    page.get_by_text(OVER).wait_for()
+    found["a link that is over"] = flaws(page)
 
     assert {state: what for state, what in found.items() if what} == {}

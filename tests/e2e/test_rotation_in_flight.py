@@ -26,9 +26,8 @@ from .rotation import (
     serving_site,
     sign_up,
     token_of,
-    wait_until,
 )
-from .service import PATIENCE_SECONDS
+from .service import PATIENCE_SECONDS, wait_until
 from .slow_way import SlowWay
 
 if TYPE_CHECKING:

@@ -131,7 +131,7 @@ def test_notice_and_message_fit_and_axe_finds_nothing(
         # A form of another page, as far as the server can tell.
         page.evaluate("document.querySelector('[name=csrf_token]').value = 'forged'")
         page.get_by_role("button", name="Sign out in this browser").click()
-        page.get_by_text("This form is not from the page as it is now").wait_for()
+        page.get_by_text("This form is out of date").wait_for()
         assert page.get_by_role("link", name="Your sessions").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert serious_findings(page) == []

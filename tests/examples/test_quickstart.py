@@ -21,6 +21,8 @@ from urllib.request import HTTPCookieProcessor, HTTPErrorProcessor, Request, bui
 
 import pytest
 
+from .test_password_fields import has_fields_for_passwords_as_they_should_be
+
 pytest.importorskip("gunicorn")
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.py"
@@ -113,6 +115,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_from_sign_up_to_sign_out_with_a_second_device(url: str) -> None:
     laptop, phone = Visitor(url), Visitor(url, user_agent=SAFARI)
     assert "Sign up" in laptop.open().text
+    assert has_fields_for_passwords_as_they_should_be(laptop.open().text)
 
     page = laptop.sign_up("ada@example.org")
     assert page.status == 200
@@ -139,7 +142,7 @@ def test_from_sign_up_to_sign_out_with_a_second_device(url: str) -> None:
 
     page = laptop.send("/sign-out")
     assert "You are signed out." in page.text
-    assert not list(laptop.jar)
+    assert [cookie.name for cookie in laptop.jar] == ["known_device"]
     assert "Hello" not in laptop.open().text
 
 
@@ -147,12 +150,40 @@ def test_refusals_are_told_in_words_beside_the_form(url: str) -> None:
     visitor = Visitor(url)
     page = visitor.sign_in("nobody@example.org", password="wrong password")
     assert page.status == 422
-    assert "E-mail address and password do not belong together." in page.text
+    assert "Invalid email or password." in page.text
     assert 'value="nobody@example.org"' in page.text
     assert "wrong password" not in page.text
     page = visitor.send("/sign-up", name="Ada", email="short@example.org", password="short")
     assert page.status == 422
     assert 'aria-describedby="up-problem"' in page.text
+
+
+def test_a_forgotten_password_is_set_anew_by_the_printed_link(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as (url, process):
+        laptop, phone = Visitor(url), Visitor(url)
+        laptop.sign_up("ada@example.org")
+        page = phone.send("/forgotten", email="ada@example.org")
+        assert "a link is on its way" in page.text
+        assert page.text.replace("ada", "eve") == phone.send(
+            "/forgotten", email="eve@example.org"
+        ).text.replace("ada", "eve")
+        assert process.stdout is not None
+        link = re.fullmatch(
+            rf"Mail to ada@example\.org: reset-password {url}(/new-password\?token=([\w-]+))\n",
+            process.stdout.readline(),
+        )
+        assert link is not None
+
+        assert f'value="{link[2]}"' in phone.open(link[1]).text
+        page = phone.send("/new-password", token=link[2], password="short")
+        assert (page.status, page.text.count(link[2])) == (422, 1)
+        assert "Password too short" in page.text
+        page = phone.send("/new-password", token=link[2], password="another horse")
+        assert "Your new password is set" in page.text
+        assert "Your password was changed" in laptop.open().text
+        assert "Hello" in phone.sign_in("ada@example.org", password="another horse").text
+        page = phone.send("/new-password", token=link[2], password="a third horse")
+        assert "Ask for a new link" in page.text
 
 
 def test_what_people_type_is_escaped(url: str) -> None:
@@ -185,6 +216,8 @@ def test_pages_run_no_foreign_code_and_stay_out_of_caches(url: str) -> None:
     [
         ("GET", "/nothing", 404),
         ("GET", "/sign-in", 405),
+        ("GET", "/new-password", 200),
+        ("PUT", "/new-password", 405),
         ("DELETE", "/", 405),
         ("HEAD", "/", 200),
         ("GET", "/style.css", 200),
@@ -238,7 +271,7 @@ def test_sessions_outlive_a_restart_and_the_secret_is_the_owners_alone(tmp_path:
 
 def test_a_secret_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("x" * 43)
+    secret.write_text("x0123456789abcdef" * 2)
     secret.chmod(0o644)
     refused = _start_in_vain("--port", "0", "--data", str(tmp_path))
     assert refused.returncode == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Any:
     return webtest.TestApp(example["make_application"](), extra_environ=environ)
 
 
+def test_a_taken_port_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = runpy.run_path(str(EXAMPLES / "sessions_page.py"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit, match=f"port {port}: .*--port"):
+            example["main"](["--port", port])
+
+
 def test_it_leads_through_the_sign_in_to_the_page(site: Any) -> None:
     answer = site.get(PAGE).follow()
     assert answer.request.path == "/sign-in"
@@ -38,9 +48,9 @@ def test_a_password_is_changed_by_the_link_of_the_page(site: Any) -> None:
     site.post("/sign-in", RIGHT)
     form = site.get(PAGE).click("Change your password").form
     form["current"], form["new"] = "wrong horse", "battery staple"
-    assert "another one" in form.submit(status=400).text
+    assert "Invalid password." in form.submit(status=400).text
     form["current"], form["new"] = RIGHT["password"], "short"
-    assert "at least 8" in form.submit(status=400).text
+    assert "Use 8 or more characters." in form.submit(status=400).text
     form["new"] = "battery staple"
     assert form.submit().headers["Location"] == PAGE
     site.post("/sign-in", RIGHT, status=401)

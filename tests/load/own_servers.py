@@ -53,7 +53,16 @@ class OwnServer:
                 self.query("SELECT 1")
                 return
             time.sleep(0.05)
-        raise AssertionError((self.directory / "log").read_text())
+        raise AssertionError(self.log)
+
+    def has_crashed(self) -> bool:
+        """Return whether it ended by itself, which no test asked of it."""
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def log(self) -> str:
+        """What it has written about itself."""
+        return (self.directory / "log").read_text(errors="replace")
 
     def kill(self) -> None:
         """End it as a crash would: at once, with all its children."""
@@ -116,7 +125,9 @@ class OwnServer:
             return list(cursor.fetchall()) if has_rows else []
 
     def renew_database(self) -> None:
-        """Make the database anew, empty."""
+        """Make the database anew, empty; a server that has ended by itself is started first."""
+        if self.has_crashed():
+            self.start()
         force = " WITH (FORCE)" if self.kind == "postgres" else ""
         self.query(f"DROP DATABASE IF EXISTS {NAME}{force}")
         self.query(f"CREATE DATABASE {NAME}")

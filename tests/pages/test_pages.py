@@ -27,6 +27,8 @@ from wsgi_sessions.pages.app import SessionsPage
 from wsgi_sessions.sessions.signing import KeyRing
 from wsgi_sessions_testing import Bench, Browser
 
+from ..refusals import PROTECTIONS
+
 PAGE = "/account/sessions"
 ADA = "ada@example.org"
 IPHONE = "Safari on iPhone"
@@ -113,7 +115,7 @@ def test_the_extra_is_imported_only_to_show_the_page() -> None:
     program = (
         "import sys, wsgi_sessions\n"
         "for path in (None, '/account/sessions'):\n"
-        "    manager = wsgi_sessions.SessionManager('sqlite:///:memory:', secret='s' * 32,\n"
+        "    manager = wsgi_sessions.SessionManager('sqlite:///:memory:', secret='s0123456789abcdef' * 2,\n"
         "        pages_path=path)\n"
         "    wsgi_sessions.SessionMiddleware(print, manager)\n"
         "print({'jinja2'} & set(sys.modules))\n"
@@ -376,10 +378,67 @@ def test_the_policy_lets_nothing_in(laptop: Browser) -> None:
         policy,
     )
     assert headers["Cache-Control"].startswith("no-store")
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["X-Frame-Options"] == "DENY"
-    assert headers["Referrer-Policy"] == "same-origin"
+    expected = {**PROTECTIONS, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
+    assert {name: headers[name] for name in PROTECTIONS} == expected
     assert headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", ["/icon.svg", "/", "/nothing"])
+def test_what_is_beside_the_page_is_protected(laptop: Browser, path: str) -> None:
+    headers = laptop.get(PAGE + path).headers
+    assert set(PROTECTIONS) <= set(headers)
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_a_template_that_fails_is_an_answer_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("base.html", "sessions.html", "message.html"):
+        (tmp_path / name).write_text("{{ no_such_name }}")
+    with make_bench(pages_templates=tmp_path) as bench:
+        browser = bench.new_browser()
+        browser.sign_in(ADA)
+        answer = browser.get(PAGE)
+    assert answer.status_int == 500 and answer.content_type == "text/plain"
+    assert answer.text == "Something went wrong on the server. Please try again later.\n"
+    assert "no_such_name" in caplog.text
+    assert {name: answer.headers[name] for name in PROTECTIONS}["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("message.html", "/nothing"), ("icon.svg", "/icon.svg")]
+)
+def test_a_template_beside_the_page_that_fails_is_an_answer_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, path: str
+) -> None:
+    (tmp_path / name).write_bytes(b"{{ no_such_name }}\xff")
+    with make_bench(pages_templates=tmp_path) as bench:
+        answer = bench.new_browser().get(PAGE + path)
+    assert answer.status_int == 500
+    assert answer.text == "Something went wrong on the server. Please try again later.\n"
+    assert {name: answer.headers[name] for name in PROTECTIONS} == PROTECTIONS
+    assert len(caplog.records) == 1
+
+
+def test_browsers_report_where_it_is_asked() -> None:
+    with make_bench(pages_report_url="https://reports.example.org/csp?site=1") as bench:
+        browser = bench.new_browser()
+        browser.sign_in(ADA)
+        headers = browser.get(PAGE).headers
+    assert (
+        headers["Reporting-Endpoints"] == 'wsgi-sessions="https://reports.example.org/csp?site=1"'
+    )
+    assert headers["Content-Security-Policy"].endswith(
+        "; report-to wsgi-sessions; report-uri https://reports.example.org/csp?site=1"
+    )
+
+
+def test_signing_out_throws_away_what_is_asked() -> None:
+    with make_bench(clear_site_data="storage") as bench:
+        browser = bench.new_browser()
+        browser.sign_in(ADA)
+        assert send(browser, "sign-out").headers["Clear-Site-Data"] == '"storage"'
 
 
 def test_a_sign_in_page_elsewhere_may_follow_a_form() -> None:
@@ -428,7 +487,7 @@ def test_ones_own_session_is_ended(laptop: Browser, phone: Browser, action: str)
     answer = send(laptop, action, session_id=id_of(laptop))
     assert (answer.status_int, answer.headers["Location"]) == (303, "/")
     assert laptop.session is None and phone.session is not None
-    assert len(laptop.cookies) == 0
+    assert list(laptop.cookies) == ["__Host-known_device"], "it knows the browser, not who is in"
 
 
 @pytest.mark.parametrize("session_id", ["", "x", "../..", "a" * 24, "\0", "ü" * 24, "a" * 5000])
@@ -476,7 +535,7 @@ def test_a_form_without_the_right_token_is_refused(
 ) -> None:
     answer = send(laptop, "revoke-others", csrf_token=token)
     assert answer.status_int == 403
-    assert "reload it" in text_of(answer)
+    assert "Go back, reload the page" in text_of(answer)
     assert phone.session is not None
 
 
@@ -493,6 +552,7 @@ def test_a_signature_made_for_another_purpose_is_refused(
     ring = KeyRing(bench.manager.config.secret, purpose)
     forged = base64.urlsafe_b64encode(ring.sign(id_of(laptop).encode())).decode()
     assert send(laptop, "revoke-others", csrf_token=forged).status_int == 403
+    assert bench.events[-1].details == {"code": "FORM_OUTDATED", "path": f"{PAGE}/revoke-others"}
     assert phone.session is not None
 
 
@@ -574,7 +634,7 @@ def test_a_database_that_is_away_is_told_in_a_page(bench: Bench, laptop: Browser
     with bench.faults.database_down():
         answer = laptop.get(PAGE)
     assert (answer.status_int, answer.headers["Retry-After"]) == (503, "5")
-    assert "You are not signed out." in text_of(answer)
+    assert "You are not signed out The service is away for a moment." in text_of(answer)
     assert laptop.session is not None
 
 
@@ -622,4 +682,4 @@ def test_the_apps_own_templates_come_first(tmp_path: Path) -> None:
         assert re.search(r"style-src 'sha256-[\w+/=]+' 'self';", policy)
         answer = browser.get(f"{PAGE}/nothing")
         assert browser.get(f"{PAGE}/icon.svg").text == "<svg xmlns='http://www.w3.org/2000/svg'/>"
-        assert answer.text == ("<p>There is no such page – Nothing answers under this address.</p>")
+        assert answer.text == ("<p>There is no such page – Not found.</p>")

@@ -81,6 +81,7 @@ EXAMPLES = """
 
 _RANDOM_PARTS = {
     r"v1\.[\w-]{4}…\.(\d+)\.[\w-]{4}…": r"v1.abcd….\1.wxyz…",
+    r"known_device=[\w-]{8}…": "known_device=wxyz…",
     r"of session [\w-]{4}…": "of session abcd…",
     r" at 0x[0-9a-f]+>": " at 0x7f>",
     r"\bid='[\w-]+'": "id='…'",

@@ -219,7 +219,7 @@ def test_a_user_model_of_ones_own_stays_in_its_database(project: Project) -> Non
                 database = theirs
 
         theirs.create_tables([Member])
-        manager = SessionManager(theirs, secret="s" * 32, user_model=Member)
+        manager = SessionManager(theirs, secret="s0123456789abcdef" * 2, user_model=Member)
 
         @pytest.fixture
         def wsgi_app():

@@ -11,10 +11,13 @@ from tests.plugin.project import APP, BARE, Project
 pytest_plugins = ["pytester"]
 
 NOON = "2030-01-01T12:00:00.000+00:00"
-COOKIE = "__Host-session_token=v1.abcd….0.wxyz….…"
+TOKEN = "__Host-session_token=v1.abcd….0.wxyz….…"
+DEVICE = "__Host-known_device=wxyz…"
+COOKIE = f"{TOKEN}, {DEVICE}"
 FLAGS = "Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
-SET = f"set {COOKIE}; {FLAGS}"
-BEGAN = f"{NOON} event session_created of session abcd… at 127.0.0.1"
+SET_DEVICE = f"set {DEVICE}; {FLAGS.replace('604800', '31536000')}"
+SET = f"set {TOKEN}; {FLAGS}; {SET_DEVICE}"
+BEGAN = f"{NOON} event session_created of session abcd… at 127.0.0.1 device=Firefox on Linux"
 SIGN_IN = f"{NOON} sign in -> 200 OK; {SET}\n{BEGAN}"
 NOTHING = "(nothing was sent yet)"
 
@@ -77,7 +80,8 @@ def test_who_was_signed_out_sees_what_happened_before(project: Project) -> None:
         "the browser is signed out (its session ended: expired)",
         SIGN_IN,
         f"{NOON} GET https://localhost/cart?page=2 -> 200 OK (lost); sent {COOKIE}",
-        "2030-01-09T12:00:00.000+00:00 GET https://localhost/account -> 401 Unauthorized",
+        "2030-01-09T12:00:00.000+00:00 GET https://localhost/account -> 401 Unauthorized; "
+        f"sent {DEVICE}",
     )
 
 
@@ -206,17 +210,16 @@ def test_events_stand_where_they_happened_and_are_of_this_browser_alone(project:
         """,
     )
     morning = "2030-01-02T12:00:00.000+00:00"
+    rotated = TOKEN.replace(".0.", ".1.")
     assert said == story(
         "the browser is signed out (its session ended: revoked)",
         SIGN_IN,
-        f"{morning} GET https://localhost/ -> 200 OK; sent {COOKIE}; "
-        f"set __Host-session_token=v1.abcd….1.wxyz….…; {FLAGS}",
+        f"{morning} GET https://localhost/ -> 200 OK; sent {COOKIE}; set {rotated}; {FLAGS}",
         f"{morning} event session_refreshed of session abcd… at 127.0.0.1",
-        f"{morning} GET https://localhost/ -> 200 OK; sent __Host-session_token=v1.abcd….1.wxyz….…",
+        f"{morning} GET https://localhost/ -> 200 OK; sent {rotated}, {DEVICE}",
         f"{morning} event session_rotated of session abcd… at 127.0.0.1 generation=1",
         f"{morning} event session_ended as revoked of session abcd…",
-        f"{morning} GET https://localhost/account -> 401 Unauthorized; "
-        "sent __Host-session_token=v1.abcd….1.wxyz….…",
+        f"{morning} GET https://localhost/account -> 401 Unauthorized; sent {rotated}, {DEVICE}",
     )
 
 
@@ -418,7 +421,8 @@ def test_a_sign_in_that_leaves_the_attackers_session_is_shown(project: Project) 
         """,
     )
     assert said == story(
-        "sign_in(browser) left the victim with the attacker's session",
+        "sign_in(browser) left the victim with the attacker's session; if the app refused it, "
+        "have sign_in make its user first, as nobody else is in the database",
         ATTACKER,
         f"{NOON} POST https://localhost/sign-in -> 200 OK; sent {COOKIE}",
     )
@@ -457,20 +461,20 @@ def test_a_revocation_that_comes_late_says_how_late(project: Project) -> None:
         "assert_revocation_within(ada, 0.5)",
         settings="cookie_cache=True",
     )
-    both = f"{COOKIE}, __Host-session_data=eyJ2Ijoi…"
+    sent = f"{TOKEN}, __Host-session_data=eyJ2Ijoi…, {DEVICE}"
     cache = "__Host-session_data=eyJ2Ijoi…; Max-Age=300; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
     visit = [
-        f"{NOON} GET https://localhost/ -> 200 OK; sent {both}",
-        f"{NOON} look -> 200 OK; sent {both}",
+        f"{NOON} GET https://localhost/ -> 200 OK; sent {sent}",
+        f"{NOON} look -> 200 OK; sent {sent}",
     ]
     assert said == story(
         "the session is still let in 0.5 s after it was revoked",
-        f"{NOON} sign in -> 200 OK; {SET}; set {cache}",
+        f"{NOON} sign in -> 200 OK; set {TOKEN}; {FLAGS}; set {cache}; {SET_DEVICE}",
         BEGAN,
         *visit,
         *visit,
         "2030-01-01T11:59:50.000+00:00 event session_ended as revoked of session abcd…",
-        f"2030-01-01T12:00:00.500+00:00 look -> 200 OK; sent {both}",
+        f"2030-01-01T12:00:00.500+00:00 look -> 200 OK; sent {sent}",
     )
 
 

@@ -368,7 +368,7 @@ def test_a_script_needs_no_test_runner(project: Project) -> None:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"account"]
 
-    manager = SessionManager("sqlite:///theirs.db", secret="s" * 32)
+    manager = SessionManager("sqlite:///theirs.db", secret="s0123456789abcdef" * 2)
     with Bench(SessionMiddleware(account_app, manager)) as bench:
         browser = bench.new_browser("Safari on iPhone")
         browser.sign_in("ada@example.org")

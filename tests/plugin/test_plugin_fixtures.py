@@ -275,11 +275,11 @@ def test_users_are_made_as_a_test_needs_them(project: Project) -> None:
 
         def test_as_told(make_user, session_manager):
             user = make_user(
-                "Ada@Example.org", name="Ada Lovelace", email_verified=True, image="/ada.png"
+                "Ada@Example.org", name="Ada Lovelace", email_verified=True, image="https://example.org/ada.png"
             )
             found = session_manager.parts.store.users.find_by_email("ada@example.org")
             assert (found.id, found.name) == (user.id, "Ada Lovelace")
-            assert (found.email_verified, found.image) == (True, "/ada.png")
+            assert (found.email_verified, found.image) == (True, "https://example.org/ada.png")
 
         def test_with_a_password(make_user, browser):
             make_user("ada@example.org", password="correct horse")

@@ -30,7 +30,7 @@ FLASK_WRAPPED = """
     from wsgi_sessions import SessionManager, SessionMiddleware
 
     app = Flask(__name__)
-    manager = SessionManager("sqlite:///theirs.db", secret="s" * 32)
+    manager = SessionManager("sqlite:///theirs.db", secret="s0123456789abcdef" * 2)
     app.wsgi_app = SessionMiddleware(app.wsgi_app, manager)
 
     @app.get("/account")

@@ -63,7 +63,7 @@ MEMBER = """
         database.bind([Member])
         database.create_tables([Member])
         yield SessionMiddleware(
-            account_app, SessionManager(database, secret="s" * 32, user_model=Member)
+            account_app, SessionManager(database, secret="s0123456789abcdef" * 2, user_model=Member)
         )
         database.close()
 """

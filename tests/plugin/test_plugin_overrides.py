@@ -25,7 +25,7 @@ MEMBER = """
             database = theirs
 
     theirs.create_tables([Member])
-    manager = SessionManager(theirs, secret="s" * 32, user_model=Member)
+    manager = SessionManager(theirs, secret="s0123456789abcdef" * 2, user_model=Member)
 
     @pytest.fixture
     def wsgi_app():
@@ -116,7 +116,7 @@ def test_passwords_are_cheap_with_settings_of_ones_own_too(project: Project) -> 
         APP,
         BARE,
         "from wsgi_sessions import SessionConfig",
-        override("session_config", "return SessionConfig(secret='s' * 32)"),
+        override("session_config", "return SessionConfig(secret='s0123456789abcdef' * 2)"),
         tests="""
         import pytest
 
@@ -185,7 +185,7 @@ def test_events_of_a_manager_of_ones_own_are_heard(project: Project) -> None:
 
         @pytest.fixture(scope="module")
         def session_manager():
-            return SessionManager("sqlite:///:memory:", secret="s" * 32)
+            return SessionManager("sqlite:///:memory:", secret="s0123456789abcdef" * 2)
         """,
         tests="""
         import pytest

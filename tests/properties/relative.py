@@ -96,7 +96,7 @@ class Settings(NamedTuple):
     def config(self) -> SessionConfig:
         """Return settings with these durations; what the checks refuse can be shown so."""
         config = SessionConfig(
-            secret="x" * 32,
+            secret="x0123456789abcdef" * 2,
             rotate_tokens=True,
             rotation_grace=self.grace,
             rotation_interval=FAR,

@@ -16,14 +16,15 @@ from .honest_states import HonestBounds
 from .mutations import mutated_judge
 from .relative import Bench, Row, Settings, is_what_was_judged
 from .search import Found, search
+from .step_ups import StepUpBounds, StepUpWorld, Way
 from .thief import ThiefBounds, ThiefWorld
 
 
 class Search(NamedTuple):
-    """One search; its bounds tell whether it is of an honest browser (I1) or a thief (I2)."""
+    """One search; its bounds tell of whom: an honest browser (I1), a thief (I2), a step-up."""
 
     name: str
-    bounds: HonestBounds | ThiefBounds = HonestBounds()
+    bounds: HonestBounds | ThiefBounds | StepUpBounds = HonestBounds()
     settings: Settings = Settings()
     mutation: str | None = None
     breaks: str | None = None
@@ -36,6 +37,9 @@ class Search(NamedTuple):
 
     def run(self) -> tuple[Found, frozenset[Outcome]]:
         """Search, and tell what was found and which outcomes there were on the way."""
+        if isinstance(self.bounds, StepUpBounds):
+            step_ups = StepUpWorld(self.bounds)
+            return search(step_ups.start, step_ups.steps), frozenset()
         bench = Bench(
             judge if self.mutation is None else mutated_judge(self.mutation), self.settings
         )
@@ -164,6 +168,9 @@ RULES = (
     _thief("a thief, a lost write", 18_000, fail_overs=1, needs_cookie=False),
     _thief("a thief, a lost write, 3 kept, 2 thefts", 50_000, fail_overs=1, keeps=3, thefts=2, is_deep=True),
     _thief("a thief, refused without ending", 4_000, REJECTED),
+    Search("a step-up by a second cookie, 3 in flight", StepUpBounds(), least_states=2_500),
+    Search("2 step-ups by second cookies, 2 in flight", StepUpBounds(flights=2, step_ups=2), least_states=2_000),
+    Search("a step-up by a second cookie, a thief from before", StepUpBounds(flights=1, has_thief=True), least_states=2_000),
 )  # fmt: skip
 """What holds in every state."""
 
@@ -261,6 +268,13 @@ def _lands_after_the_end(row: Row, judged: Row) -> bool:
     return is_what_was_judged(row._replace(is_over=False), judged)
 
 
+def _step_up(name: str, way: Way, *, leaves_thief_fresh: bool = False) -> Search:
+    if leaves_thief_fresh:
+        bounds = StepUpBounds(way, flights=1, has_thief=True)
+        return Search(f"{name}, a thief", bounds, breaks="a thief from before a step-up is fresh")
+    return Search(name, StepUpBounds(way), breaks="I1")
+
+
 _THREE, _KILLS = HonestBounds(flights=3), HonestBounds(kills=1)
 _QUIET = HonestBounds(needs_cookie=False)
 _HOARDER = ThiefBounds()
@@ -304,6 +318,12 @@ ALTERNATIVES = (
     Search("no comparing of branches", HonestBounds(is_stepped=True, kills=1, lands=_lands_on_any_branch), breaks="I4"),
     Search("no comparing whether it is settled", HonestBounds(is_stepped=True, lands=_lands_settled_or_not), breaks="I4"),
     Search("a write that lands after the end", HonestBounds(is_stepped=True, is_revoked=True, lands=_lands_after_the_end), breaks="I3"),
+    _step_up("a step-up rotates at once", "rotated"),
+    _step_up("a step-up rotates at once", "rotated", leaves_thief_fresh=True),
+    _step_up("a step-up makes a rotation due", "due"),
+    _step_up("a step-up makes a rotation due", "due", leaves_thief_fresh=True),
+    _step_up("a step-up brings a generation of its own", "jump"),
+    _step_up("a step-up is marked in the token", "mark"),
 )  # fmt: skip
 """Each rule left out or put otherwise, and what breaks without it."""
 

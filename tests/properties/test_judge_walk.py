@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
+from tests.support import IS_FULL
 from wsgi_sessions.records import Outcome
 from wsgi_sessions.sessions.policy import judge
 
@@ -19,7 +18,6 @@ from .searches import ALTERNATIVES, LIMITS, RULES, Search
 # Run millions of times here, and covered by other tests: tracing would cost minutes.
 pytestmark = pytest.mark.no_cover
 
-IS_FULL = os.environ.get("CI_FULL") == "1"
 RUN_NOW = [given for given in (*RULES, *LIMITS, *ALTERNATIVES) if IS_FULL or not given.is_deep]
 
 

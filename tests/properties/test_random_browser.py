@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
 
+from tests.support import IS_FULL
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.records import Outcome
 
@@ -15,13 +15,15 @@ from .random_browser import SECOND, Pace, RandomBrowser, SignedOut
 # Covered by other tests: tracing would cost minutes.
 pytestmark = pytest.mark.no_cover
 
-SEEDS = 100 if os.environ.get("CI_FULL") == "1" else 16
+SEEDS = 100 if IS_FULL else 16
 VISITS = 1500
 
 
 def config_with(**twins: int) -> SessionConfig:
     """Return settings that rotate often; durations in seconds may be what no check allows."""
-    config = SessionConfig(secret="x" * 32, rotate_tokens=True, rotation_interval=900)
+    config = SessionConfig(
+        secret="x0123456789abcdef" * 2, rotate_tokens=True, rotation_interval=900
+    )
     for name, seconds in twins.items():
         object.__setattr__(config, f"{name}_ms", seconds * SECOND)
     return config

@@ -3,7 +3,7 @@
 ``SCENARIO_DATABASE`` and ``SCENARIO_SECRET`` are needed, ``SCENARIO_SETTINGS`` is JSON,
 ``SCENARIO_FILE`` the file of ``/large-file``; with ``SCENARIO_APP_DATABASE`` the manager is given
 a Peewee database. With ``SCENARIO_USE_EARLY`` the manager is used while the module is imported,
-which under ``--preload``, and under uWSGI, is before the fork.
+which under ``--preload``, and under uWSGI, is before the fork. Mails are printed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wsgiref.validate import validator
 
 import peewee
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions import SessionManager, SessionMiddleware, print_mail
 from wsgi_sessions.storage.urls import open_url
 from wsgi_sessions.transport.environ import read_facts
 
@@ -242,8 +242,9 @@ def make_manager() -> SessionManager:
         open_url(url) if "SCENARIO_APP_DATABASE" in os.environ else url,
         secret=os.environ["SCENARIO_SECRET"],
         password=CHEAP_PASSWORDS,
-        throttle=None,
-        **json.loads(os.environ.get("SCENARIO_SETTINGS", "{}")),
+        site_url="http://127.0.0.1",
+        on_send=print_mail,
+        **{"throttle": None, **json.loads(os.environ.get("SCENARIO_SETTINGS", "{}"))},
     )
 
 

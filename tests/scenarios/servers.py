@@ -102,8 +102,8 @@ class Visitor:
         given = {"name": "Ada", "email": email, "password": PASSWORD}
         return self.post("/api/auth/sign-up/email", given)
 
-    def sign_in(self, email: str) -> Answer:
-        return self.post("/api/auth/sign-in/email", {"email": email, "password": PASSWORD})
+    def sign_in(self, email: str, password: str = PASSWORD) -> Answer:
+        return self.post("/api/auth/sign-in/email", {"email": email, "password": password})
 
     def sign_out(self) -> Answer:
         return self.post("/api/auth/sign-out")

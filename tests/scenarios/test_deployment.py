@@ -26,6 +26,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.support import in_parallel
+from wsgi_sessions import ConfigurationError, SessionConfig
+from wsgi_sessions.sessions.tokens import new_secret
 
 from .servers import (
     PASSWORD,
@@ -60,7 +62,10 @@ class Site:
         (directory / "shop.py").write_text(FILES["/srv/shop/shop.py"])
         given = dict(line.split("=", 1) for line in FILES["/etc/shop.env"].splitlines())
         assert set(given) >= {"WSGI_SESSIONS_SECRET", "SHOP_DATABASE"}
-        self.environment = {**os.environ, **given, "SHOP_DATABASE": database}
+        with pytest.raises(ConfigurationError, match="secret has"):
+            SessionConfig.from_env(given)  # nobody goes into production with the page's own
+        own = {"WSGI_SESSIONS_SECRET": new_secret(), "SHOP_DATABASE": database}
+        self.environment = {**os.environ, **given, **own}
 
     def fit(self, text: str, changes: Mapping[str, str] | None = None) -> str:
         """Return a text of the page with the folders and ports of this test."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import threading
 import time
 from collections import Counter
@@ -136,7 +137,7 @@ def test_every_kind_of_app_is_served_as_pep_3333_says(server: Server, query: str
 def test_refusal_after_start_response_reaches_the_client(server: Server, query: str) -> None:
     answer = server.visitor().get(f"/refused-late{query}")
 
-    assert (answer.status, answer.body) == (401, b"nobody is signed in; sign in first\n")
+    assert (answer.status, answer.body) == (401, b"Unauthorized. Sign in first.\n")
 
 
 @pytest.mark.parametrize("path", list(FAILING))
@@ -201,6 +202,24 @@ def test_an_apps_database_answers_each_as_themselves(
         serving(kind, database, tmp_path, workers=3, use_early=True, is_of_app=True) as server,
     ):
         assert not answered_as_another(server, turns=20)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_mail_is_sent_though_no_request_follows(kind: str, tmp_path: Path) -> None:
+    """In uWSGI too, which before 2.0.27 runs no threads unless it is told to."""
+    ask = "/api/auth/request-password-reset"
+    with (
+        fresh_database("sqlite", tmp_path) as database,
+        serving(kind, database, tmp_path, use_early=True) as server,
+    ):
+        visitor = signed_up(server, "mail@example.org")
+        assert visitor.post(ask, {"email": "mail@example.org"}).status == 200
+        wait_for_log(server, "Mail to mail@example.org: reset-password", 1)
+        # The end of the server waits for what is to be sent.
+        assert visitor.post(ask, {"email": "mail@example.org"}).status == 200
+        # SIGTERM kills waitress, which has no handler of its own.
+        server.process.send_signal(signal.SIGINT if kind == "waitress" else signal.SIGTERM)
+        wait_for_log(server, "Mail to mail@example.org: reset-password", 2)
 
 
 def answered_as_another(server: Server, *, turns: int) -> Counter[tuple[str, str]]:

@@ -6,34 +6,15 @@ takes some 90 seconds of CPU time.
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from pathlib import Path
 
 from .catalog import FAULTS
+from .hunt import name_finder
 from .patching import Hunted, hunt, patched
 
 __all__: list[str] = []
-
-MACHINE_WITH = {
-    "Machine": "",
-    "LimitedMachine": ", with limits",
-    "CachedMachine": ", cached",
-    "CachedLimitedMachine": ", cached, with limits",
-    "BoundMachine": ", bound",
-    "JarMachine": ", with two secrets and a domain",
-}
-
-
-def name_finder(found: str) -> str:
-    """Return what found a fault as the table has it."""
-    name, _, _ = found.partition(":")
-    if name in MACHINE_WITH:
-        return f"`SessionMachine`{MACHINE_WITH[name]}"
-    if name == "assert_cookie_flags and others":
-        return "the assertions on a signed-in browser"
-    return re.sub(r"^(assert_\w+)", r"`\1`", name)
 
 
 def row(name: str, hunted: Hunted) -> str:

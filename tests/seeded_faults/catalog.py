@@ -246,7 +246,7 @@ FAULTS = (
     ),
     Fault(
         "an exact binding takes a neighbour",
-        "sessions/policy.py",
+        "sessions/places.py",
         'if config.ip_binding == "exact" or address is None:',
         "if address is None:",
     ),
@@ -342,20 +342,14 @@ FAULTS = (
     Fault(
         "a wrong password deletes the user",
         "wsgi/request.py",
-        "self.manager.delete_user(user.id, password=password, facts=self.facts)",
-        "self.manager.delete_user(user.id, facts=self.facts)",
+        "user.id, password=password, facts=",
+        "user.id, facts=",
     ),
     Fault(
         "a refresh makes a session fresh",
         "sessions/session.py",
-        "self.judged_at_ms - self.record.authenticated_at_ms",
-        "self.judged_at_ms - self.record.updated_at_ms",
-    ),
-    Fault(
-        "a stale session is shown the list",
-        "api/endpoints.py",
-        "    call.handle.require_fresh()\n",
-        "    call.handle.require_user()\n",
+        "proven_at_ms = self.record.authenticated_at_ms\n",
+        "proven_at_ms = self.record.updated_at_ms\n",
     ),
     Fault(
         "a list has the longest unseen first",
@@ -402,7 +396,7 @@ FAULTS = (
     Fault(
         "IPv6 networks are as long as IPv4's",
         "transport/client_address.py",
-        "prefix = prefix_v4 if one.version == 4 else prefix_v6",
+        "prefix = prefix_v4 if parsed.version == 4 else prefix_v6",
         "prefix = prefix_v4",
     ),
     Fault(
@@ -468,8 +462,26 @@ FAULTS = (
     Fault(
         "the throttle never opens again",
         "accounts/throttle.py",
-        "key, now_ms - window_ms, until_ms=",
-        "key, 0, until_ms=",
+        "since_ms=now_ms - window_ms,",
+        "since_ms=0,",
+    ),
+    Fault(
+        "successes count as failures",
+        "accounts/throttle.py",
+        "            raise\n        take_back()\n",
+        "            raise\n",
+    ),
+    Fault(
+        "a device cookie is good for any account",
+        "accounts/device_cookie.py",
+        "signature = entry.of_browser if account is None else entry.of_account",
+        "account, signature = None, entry.of_browser",
+    ),
+    Fault(
+        "a network has no limit of its own",
+        "accounts/throttle.py",
+        "most = (config.network_tries, config.wide_network_tries)",
+        "most = ()",
     ),
     # Of the second 25, whose text was not kept, four that nothing found then.
     Fault(
@@ -487,8 +499,8 @@ FAULTS = (
     Fault(
         "a sign-out leaves the cached copy",
         "transport/cookies.py",
-        "for name in (named.token_name, named.cache_name)]",
-        "for name in (named.token_name, named.token_name)]",
+        "return [named.clear(named.token_name), named.clear(named.cache_name)]",
+        "return [named.clear(named.token_name), named.clear(named.token_name)]",
     ),
     Fault(
         "the absolute limit counts from the last change",
@@ -778,5 +790,135 @@ FAULTS = (
         "sessions/validation.py",
         "if record is not None and first.branch != record.branch:",
         "if record is not None and not first.branch:",
+    ),
+    Fault(
+        "a page of any origin may send changes",
+        "api/guard.py",
+        "if source and not is_trusted_origin(environ, source, config):",
+        "if source and is_trusted_origin(environ, source, config) is None:",
+    ),
+    Fault(
+        "answers can be embedded by any site",
+        "transport/response_headers.py",
+        '("Cross-Origin-Resource-Policy", "same-origin")',
+        '("Cross-Origin-Resource-Policy", "cross-origin")',
+    ),
+    Fault(
+        "an encrypted copy can be read",
+        "sessions/cookie_cache.py",
+        "urlsafe_b64encode(plain if keys.cipher is None else keys.cipher.encrypt(plain))",
+        "urlsafe_b64encode(plain)",
+    ),
+    Fault(
+        "a step-up begins another session",
+        "wsgi/request.py",
+        "        self._exchange.step_up(made)\n",
+        "        self._exchange.sign_in(self.manager.sign_in(self.session.user_id, replaces=made.session_id))\n",
+    ),
+    Fault(
+        "a step-up is noted in the session",
+        "wsgi/request.py",
+        "        self._exchange.step_up(made)\n",
+        "        self.manager.database.execute_sql('UPDATE wsgi_sessions_session SET authenticated_at = ?', (made.at_ms,))\n",
+    ),
+    Fault(
+        "a step-up is good beside another session",
+        "sessions/step_up.py",
+        'return ".".join((session_id, *parts)).encode()',
+        'return ".".join(parts).encode()',
+        ("sessions/step_up.py", 'f"{session_id} {name}"', 'f"{name}"'),
+    ),
+    Fault(
+        "a step-up never ends",
+        "sessions/session.py",
+        "return any(self._is_within(within_ms, at_ms) for at_ms in step_ups)",
+        "return any(step_ups)",
+    ),
+    Fault(
+        "an old login at a provider is fresh",
+        "sessions/session.py",
+        "            proven_at_ms = min(proven_at_ms, told_ms)\n",
+        "            pass\n",
+    ),
+    Fault(
+        "a session is fresh elsewhere",
+        "sessions/session.py",
+        "self.config.fresh_elsewhere or not self.is_elsewhere",
+        "True",
+    ),
+    Fault(
+        "a touch keeps no place",
+        "sessions/policy.py",
+        "last_ip_address=used_from[0],",
+        "last_ip_address=record.last_ip_address,",
+    ),
+    Fault(
+        "a link of a mail works again and again",
+        "storage/one_time_tokens.py",
+        'is_good = token.used_at.is_null() & (token.expires_at > slot("now"))',
+        'is_good = token.expires_at > slot("now")',
+        guard=(
+            "mail_manager.py",
+            "if found is None or user is None or found.used_at_ms or is_over(found, now_ms=now_ms):",
+            "if found is None or user is None or is_over(found, now_ms=now_ms):",
+        ),
+    ),
+    Fault(
+        "a link of a mail works for ever",
+        "mail_manager.py",
+        "if found is None or user is None or found.used_at_ms or is_over(found, now_ms=now_ms):",
+        "if found is None or user is None or found.used_at_ms:",
+        guard=(
+            "storage/one_time_tokens.py",
+            'is_good = token.used_at.is_null() & (token.expires_at > slot("now"))',
+            "is_good = token.used_at.is_null() & (token.expires_at > 0)",
+        ),
+    ),
+    Fault(
+        "a reset of the password leaves the sessions",
+        "user_manager.py",
+        "return self.parts.ending.end_unreported(user.id, reason=EndReason.PASSWORD_CHANGED)",
+        "return EndedSessions((), 0)",
+    ),
+    Fault(
+        "a link that verifies an address resets a password",
+        "storage/one_time_tokens.py",
+        'return (self._token.digest == slot("digest")) & (self._token.purpose == slot("purpose"))',
+        'return self._token.digest == slot("digest")',
+        guard=(
+            "storage/one_time_tokens.py",
+            "if row is None or (row[0], row[1]) != (digest, purpose):",
+            "if row is None or row[0] != digest:",
+        ),
+    ),
+    Fault(
+        "an ID token signs in again and again",
+        "accounts/social.py",
+        "if not self._store.one_time_tokens.insert(used):",
+        "if self._store.one_time_tokens.insert(used) is None:",
+    ),
+    Fault(
+        "a nonce of another browser is taken",
+        "accounts/oidc/id_tokens.py",
+        "        if not is_of_browser(said):\n",
+        "        if not said:\n",
+    ),
+    Fault(
+        "a logout token is taken for an ID token",
+        "accounts/oidc/id_tokens.py",
+        'if "events" in claims or "scp" in claims:',
+        'if "scp" in claims:',
+    ),
+    Fault(
+        "a logout token for somebody else ends sessions",
+        "accounts/oidc/logout_tokens.py",
+        "    check_audience(claims, provider, may_name_others=is_event)\n",
+        "",
+    ),
+    Fault(
+        "the provider's session is not known",
+        "manager.py",
+        "provider_sid=claims.sid,",
+        "provider_sid=None,",
     ),
 )

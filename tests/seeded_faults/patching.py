@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,12 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path(wsgi_sessions.__file__).parent
 MAX_WAIT_SECONDS = MAX_SECONDS * 20
 """On a machine on which the hunt gets a twentieth of a CPU; what bounds it is its CPU time."""
+
+
+def read_table() -> list[tuple[str, str, str]]:
+    """Return the rows of the documentation's table: a fault, what found it, and the seconds."""
+    page = (ROOT / "docs" / "explanation" / "seeded-faults.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| (.+?) \| (.+?) \| ([0-9.]+) \|$", page, re.MULTILINE)
 
 
 class Hunted(NamedTuple):

@@ -61,7 +61,7 @@ def decide(
         token_of(generation, branch, is_signed_by_newest=is_signed_by_newest),
         now_ms=NOW + at,
         address=address,
-        config=SessionConfig(secret="x" * 32, **settings),
+        config=SessionConfig(secret="x0123456789abcdef" * 2, **settings),
         **(options or {}),
     )
 
@@ -102,7 +102,7 @@ def present(how: dict[str, Any], **row: Any) -> Decision:
 def put_right(settings: dict[str, Any] | None = None, **row: Any) -> dict[str, Any]:
     """Return what changes of a session when a clock that is right sees it at ``NOW``."""
     record = make_session(**row)
-    config = SessionConfig(secret="x" * 32, **(settings or {}))
+    config = SessionConfig(secret="x0123456789abcdef" * 2, **(settings or {}))
     judged = put_clock_right(record, now_ms=NOW, config=config)
     if judged == record:
         assert judged is record

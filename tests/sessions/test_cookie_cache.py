@@ -16,7 +16,7 @@ from wsgi_sessions.records import CachedCopy, UserRecord
 from wsgi_sessions.sessions.cookie_cache import CookieCache
 from wsgi_sessions.sessions.signing import KeyRing
 
-SECRET = "s" * 32
+SECRET = "s0123456789abcdef" * 2
 IN_DATABASE = "d" * 43
 TOKEN = "v1.token.0.signature"
 MAX_AGE_MS = 300_000
@@ -110,11 +110,11 @@ def test_copy_of_another_version_is_void(text: str) -> None:
 
 
 def test_copy_of_another_server_is_void(text: str) -> None:
-    assert open_copy(text, cache=make_cache("t" * 32)) is None
+    assert open_copy(text, cache=make_cache("t0123456789abcdef" * 2)) is None
 
 
 def test_copy_under_an_older_secret_is_void_as_its_token_is_to_be_offered_anew(text: str) -> None:
-    assert open_copy(text, cache=make_cache("t" * 32, SECRET)) is None
+    assert open_copy(text, cache=make_cache("t0123456789abcdef" * 2, SECRET)) is None
 
 
 def test_attribute_that_json_does_not_know_can_not_be_sealed() -> None:

@@ -13,9 +13,9 @@ from wsgi_sessions.records import (
     EndReason,
     Outcome,
 )
+from wsgi_sessions.sessions.places import is_bound_elsewhere
 from wsgi_sessions.sessions.policy import (
     first_expiry_ms,
-    is_bound_elsewhere,
     is_live,
     judge,
 )
@@ -24,7 +24,7 @@ from .decisions import HOUR, OWN, SECOND, SIBLING, WEEK, decide, token_of
 
 
 def test_no_row_is_unknown() -> None:
-    config = SessionConfig(secret="x" * 32)
+    config = SessionConfig(secret="x0123456789abcdef" * 2)
 
     decision = judge(None, token_of(0), now_ms=NOW, address=None, config=config)
 
@@ -85,7 +85,10 @@ def test_session_is_live_until_it_ends_or_a_limit_is_over(
 ) -> None:
     record = make_session(**{"expires_at_ms": NOW + DAY, **row})
 
-    assert is_live(record, now_ms=NOW + at, config=SessionConfig(secret="x" * 32)) is expected
+    assert (
+        is_live(record, now_ms=NOW + at, config=SessionConfig(secret="x0123456789abcdef" * 2))
+        is expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_session_is_live_until_it_ends_or_a_limit_is_over(
 def test_session_made_now_expires_after_its_lifetime_or_the_absolute_limit(
     remember: bool, settings: dict[str, Any], lifetime: int
 ) -> None:
-    config = SessionConfig(secret="x" * 32, **settings)
+    config = SessionConfig(secret="x0123456789abcdef" * 2, **settings)
 
     assert first_expiry_ms(now_ms=NOW, remember=remember, config=config) == NOW + lifetime
 
@@ -121,7 +124,7 @@ def test_binding_holds_a_session_to_its_address(
     binding: str, address: str | None, is_elsewhere: bool
 ) -> None:
     assert decide(address=address, ip_binding=binding).is_accepted is not is_elsewhere
-    config = SessionConfig(secret="x" * 32, ip_binding=binding)  # type: ignore[arg-type]
+    config = SessionConfig(secret="x0123456789abcdef" * 2, ip_binding=binding)  # type: ignore[arg-type]
     found = is_bound_elsewhere(make_session(), address=address, config=config)
     assert found is is_elsewhere
 

@@ -285,7 +285,7 @@ def test_session_in_use_never_expires_at_the_tightest_settings(
     settings: dict[str, Any], step: int
 ) -> None:
     """Nothing is refreshed within the window, nor in the pause before a rotation."""
-    config = SessionConfig(secret="x" * 32, **settings)
+    config = SessionConfig(secret="x0123456789abcdef" * 2, **settings)
     record = make_session(expires_at_ms=NOW + config.expires_in_ms)
     token, rotations = token_of(0), 0
     lasts_ms = 40 * config.rotation_interval_ms
@@ -321,7 +321,7 @@ def test_session_in_use_never_expires_at_the_tightest_settings(
 def test_cookie_lasts_as_long_as_a_refresh_now_would(
     row: dict[str, Any], settings: dict[str, Any], at: int, lifetime: int | None
 ) -> None:
-    config = SessionConfig(secret="x" * 32, **settings)
+    config = SessionConfig(secret="x0123456789abcdef" * 2, **settings)
 
     assert cookie_lifetime_ms(make_session(**row), now_ms=NOW + at, config=config) == lifetime
 
@@ -352,7 +352,7 @@ LONG_COPY = {"max_age": 10 * 86400}
 def test_copy_ends_before_anything_is_due(
     settings: dict[str, Any], row: dict[str, Any], end: int
 ) -> None:
-    config = SessionConfig(secret="x" * 32, **settings)
+    config = SessionConfig(secret="x0123456789abcdef" * 2, **settings)
 
     found = cached_copy_end_ms(make_session(**row), now_ms=NOW, config=config)
 

@@ -85,6 +85,7 @@ def test_confirm_stores_what_was_presented_and_leaves_the_window_open(
             expires_at_ms=NOW + WEEK,
             may_fail=False,
             authenticated_at_ms=NOW,
+            last_ip_address="192.0.2.1",
         ),
     )
 
@@ -192,6 +193,7 @@ def test_settling_is_one_write_that_touches_too(
             expires_at_ms=NOW + WEEK,
             may_fail=may_fail,
             authenticated_at_ms=NOW,
+            last_ip_address="192.0.2.1",
         ),
     )
 
@@ -238,6 +240,7 @@ def test_catch_up_takes_over_whenever_it_comes(at: int, options: dict[str, Any])
             expires_at_ms=row["expires_at_ms"],
             may_fail=False,
             authenticated_at_ms=NOW,
+            last_ip_address="192.0.2.1",
         ),
     )
 
@@ -266,7 +269,7 @@ def test_one_catch_up_takes_over_in_a_generation_and_none_once_it_is_settled(
 
 def test_window_grace_upload_grace_and_rotation_count_from_the_take_over() -> None:
     record = make_session(**STORED, **UNSETTLED, expires_at_ms=NOW + DAY + WEEK)
-    config = SessionConfig(secret="x" * 32)
+    config = SessionConfig(secret="x0123456789abcdef" * 2)
     overtaken_at = NOW + HOUR
 
     def judged(generation: int, branch: str, since: int, **options: Any) -> Decision:
@@ -400,7 +403,8 @@ def test_whoever_is_accepted_touches(outcome: Outcome, how: dict[str, Any]) -> N
 
     if outcome not in (Outcome.CONFIRM, Outcome.SETTLE, Outcome.TAKE_OVER):
         assert changed(decision).may_fail
-        stored = make_session(**{**STORED, **how.get("row", {}), "last_seen_at_ms": now})
+        last = {"last_seen_at_ms": now, "last_ip_address": "192.0.2.1"}
+        stored = make_session(**{**STORED, **how.get("row", {}), **last})
         assert written(stored, decision) == stored, "nothing else is written"
         assert present(how, last_seen_at_ms=now - TOUCH + 1).change is None
 

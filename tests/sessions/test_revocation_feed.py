@@ -22,7 +22,7 @@ from wsgi_sessions_testing import FakeClock
 
 WAIT_SECONDS = 20
 SETTINGS: dict[str, Any] = {
-    "secret": "s" * 32,
+    "secret": "s0123456789abcdef" * 2,
     "cookie_cache": {"enabled": True, "max_age": 300},
     "clock_difference": 30,
     "longest_transaction": 60,

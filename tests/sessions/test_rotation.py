@@ -14,7 +14,7 @@ from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser.browser import Browser
 from wsgi_sessions_testing.fakes.managers import running_with
 
-NEW, OLD = "n" * 40, "o" * 40
+NEW, OLD = "n0123456789abcdef" * 2, "o0123456789abcdef" * 2
 NOBODY = "nobody"
 LONG_BODY = b"x" * 65_537
 TOKEN, COPY = "__Host-session_token", "__Host-session_data"

@@ -13,7 +13,7 @@ from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.sessions.data import SessionData
 from wsgi_sessions.sessions.session import Session, User
 
-CONFIG = SessionConfig(secret="s" * 32, fresh_age=60, clock_difference=1)
+CONFIG = SessionConfig(secret="s0123456789abcdef" * 2, fresh_age=60, clock_difference=1)
 WHEN = datetime.fromtimestamp(NOW / 1000, timezone.utc)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from wsgi_sessions.sessions.signing import SIGNATURE_BYTES, KeyRing
 
-NEW, OLD = "n" * 32, "o" * 32
+NEW, OLD = "n0123456789abcdef" * 2, "o0123456789abcdef" * 2
 
 
 def test_signature_is_the_hmac_under_a_key_of_its_purpose() -> None:

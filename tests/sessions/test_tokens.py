@@ -21,7 +21,7 @@ from wsgi_sessions.sessions.tokens import (
     session_id_from,
 )
 
-NEW, OLD = "n" * 32, "o" * 32
+NEW, OLD = "n0123456789abcdef" * 2, "o0123456789abcdef" * 2
 BRANCH, OTHER = "Branch-0", "Branch-1"
 
 
@@ -54,7 +54,9 @@ def test_older_secret_verifies_but_is_told(signer: TokenSigner) -> None:
 
 
 def test_secret_that_is_no_longer_configured_is_nothing(signer: TokenSigner) -> None:
-    assert signer.read(TokenSigner(["x" * 32]).write(mint_secret(), 0, BRANCH)) is None
+    assert (
+        signer.read(TokenSigner(["x0123456789abcdef" * 2]).write(mint_secret(), 0, BRANCH)) is None
+    )
 
 
 def test_every_altered_character_is_nothing(signer: TokenSigner) -> None:

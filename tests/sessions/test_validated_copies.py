@@ -60,6 +60,18 @@ def test_a_revocation_here_is_obeyed_at_once() -> None:
     assert not is_in(browser)
 
 
+def test_a_user_who_is_deleted_elsewhere_has_no_copy_either() -> None:
+    bench, browser = opened(cookie_cache=True)
+    (elsewhere,) = bench.workers(1)
+    session = browser.session
+    assert session is not None
+    assert is_in(browser)
+    assert not asks_the_database(bench, browser)
+    elsewhere.manager.delete_user(session.user_id)
+    bench.clock.advance(seconds=1)
+    assert not is_in(browser)
+
+
 def test_revoking_everything_reaches_copies() -> None:
     bench, browser = opened(cookie_cache=True)
     (elsewhere,) = bench.workers(1)

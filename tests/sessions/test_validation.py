@@ -153,6 +153,35 @@ def test_of_several_cookies_the_one_that_validates_is_taken() -> None:
     assert not bench.new_browser().get("/", headers=header).text.startswith(NOBODY)
 
 
+def test_a_forged_token_is_an_event() -> None:
+    bench, browser = opened()
+    token = browser.session_token or ""
+    bench.events.clear()
+    for value in (f"{token[:-4]}AAAA", "junk"):
+        header = {"Cookie": f"__Host-session_token={value}"}
+        bench.new_browser(address="203.0.113.66").get("/", headers=header)
+    assert [(event.name, event.address, event.details) for event in bench.events] == [
+        ("cookie_refused", "203.0.113.66", {"cookie": "token"})
+    ] * 2
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_a_changed_copy_is_an_event_and_one_that_is_over_is_none(is_changed: bool) -> None:
+    bench, browser = opened(cookie_cache=True)
+    header = browser.cookies.header_for("https://localhost/") or ""
+    token, _, copy = header.partition("; __Host-session_data=")
+    payload, _, signature = copy.partition(".")
+    if is_changed:
+        payload = payload.replace(payload[40:44], "AAAA")
+    else:
+        bench.clock.advance(minutes=10)
+    bench.events.clear()
+    changed = f"{token}; __Host-session_data={payload}.{signature}"
+    assert not bench.new_browser().get("/", headers={"Cookie": changed}).text.startswith(NOBODY)
+    told = [event.details for event in bench.events if event.name == "cookie_refused"]
+    assert told == ([{"cookie": "copy"}] if is_changed else [])
+
+
 def two_sessions(**settings: Any) -> tuple[Bench, Browser, Browser, str, list[Any]]:
     """Open a site whose cookies may be planted, with Eve, Ada and a header of both, Eve first."""
     bench, ada = opened(cookie={"path": "/app"}, **settings)

@@ -10,7 +10,7 @@ from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.browser.browser import Browser
 from wsgi_sessions_testing.fakes.instrumentation import SessionReads
 
-NEW, OLD = "n" * 40, "o" * 40
+NEW, OLD = "n0123456789abcdef" * 2, "o0123456789abcdef" * 2
 NOBODY = "(nobody)"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.contract.databases import is_counted
 from wsgi_sessions.storage.connections import Connections
 
-SECRET = "x" * 32
+SECRET = "x0123456789abcdef" * 2
 
 
 def count(connections: Connections) -> Any:

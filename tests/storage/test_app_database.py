@@ -109,7 +109,7 @@ def test_queue_for_writes_is_refused_at_start(tmp_path: Path) -> None:
     database = SqliteQueueDatabase(str(tmp_path / "queued.db"), autostart=False)
 
     with pytest.raises(ConfigurationError, match=r"SqliteQueueDatabase.*has no transactions"):
-        SessionManager(database, secret="x" * 32)
+        SessionManager(database, secret="x0123456789abcdef" * 2)
 
 
 @pytest.mark.parametrize("kind", ["postgres"], indirect=True)
@@ -212,7 +212,9 @@ class TestFile:
     def sites(self, file: Path) -> list[SessionManager]:
         """Return what two workers have, who have both used the file."""
         managers = [
-            SessionManager(f"sqlite:///{file}", secret="x" * 32, password=CHEAP_PASSWORDS)
+            SessionManager(
+                f"sqlite:///{file}", secret="x0123456789abcdef" * 2, password=CHEAP_PASSWORDS
+            )
             for _ in range(2)
         ]
         managers[0].sign_up_email(name="Ada", email="ada@example.org", password="correct horse")
@@ -260,7 +262,9 @@ class TestFile:
     ) -> None:
         file, other = tmp_path / "app.db", tmp_path / "other.db"
         managers = self.sites(file)
-        made = SessionManager(f"sqlite:///{other}", secret="x" * 32, password=CHEAP_PASSWORDS)
+        made = SessionManager(
+            f"sqlite:///{other}", secret="x0123456789abcdef" * 2, password=CHEAP_PASSWORDS
+        )
         if has_tables:
             made.sign_up_email(name="Bob", email="bob@example.org", password="correct horse")
             made.close()
@@ -278,3 +282,23 @@ class TestFile:
             assert (bob is not None) is has_tables
             manager.close()
         gc.collect()
+
+
+def test_a_database_that_has_no_name_yet_is_told_so() -> None:
+    """As Peewee allows: it is made where the models are, and named when the settings are read."""
+    manager = SessionManager(
+        peewee.SqliteDatabase(None), secret="a-secret-for-tests-of-32-characters"
+    )
+    told = "^the database SqliteDatabase does not answer: the database has no name yet; call the"
+    with pytest.raises(StoreUnavailableError, match=told):
+        manager.create_tables()
+    with pytest.raises(StoreUnavailableError, match=r"call the init\(\) of the Peewee database"):
+        manager.list_sessions("ada")
+
+
+def test_a_database_may_be_named_after_the_manager_is_made(tmp_path: Path) -> None:
+    database = peewee.SqliteDatabase(None)
+    manager = SessionManager(database, secret="a-secret-for-tests-of-32-characters")
+    database.init(str(tmp_path / "app.db"))
+    manager.create_tables()
+    assert manager.list_sessions("ada") == []

@@ -44,7 +44,7 @@ def test_an_outage_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture
             for answer in answers:
                 assert (answer.status_int, answer.text) == (
                     503,
-                    "The service is away for a moment; please try again.\n",
+                    "The service is away for a moment. Please try again.\n",
                 )
 
 
@@ -65,7 +65,7 @@ def test_a_server_that_refuses_is_told_at_start_in_its_own_words(
     with fresh_server_database(kind) as url:
         server, _, name = url.rpartition("@")[2].partition("/")
         database = f"{scheme}://" + place.format(server=server, name=name, owner=owner)
-        manager = SessionManager(database, secret="s" * 32)
+        manager = SessionManager(database, secret="s0123456789abcdef" * 2)
 
         SessionMiddleware(app, manager)
 
@@ -91,7 +91,7 @@ def test_create_tables_says_the_drivers_own_words(scheme: str, place: str, expec
     with fresh_server_database(kind) as url:
         server = url.rpartition("@")[2].partition("/")[0]
         database = f"{scheme}://" + place.format(server=server, owner=owner)
-        manager = SessionManager(database, secret="s" * 32)
+        manager = SessionManager(database, secret="s0123456789abcdef" * 2)
 
         with pytest.raises(StoreUnavailableError) as caught:
             manager.create_tables()
@@ -104,7 +104,7 @@ def test_create_tables_says_the_drivers_own_words(scheme: str, place: str, expec
 
 
 def test_create_tables_says_that_there_is_no_folder(tmp_path: Path) -> None:
-    manager = SessionManager(f"sqlite:///{tmp_path}/gone/app.db", secret="s" * 32)
+    manager = SessionManager(f"sqlite:///{tmp_path}/gone/app.db", secret="s0123456789abcdef" * 2)
 
     with pytest.raises(StoreUnavailableError, match=r"gone/app\.db does not answer: .*"):
         manager.create_tables()
@@ -113,7 +113,9 @@ def test_create_tables_says_that_there_is_no_folder(tmp_path: Path) -> None:
 def test_a_missing_folder_is_told_at_start(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    SessionMiddleware(app, SessionManager(f"sqlite:///{tmp_path}/gone/app.db", secret="s" * 32))
+    SessionMiddleware(
+        app, SessionManager(f"sqlite:///{tmp_path}/gone/app.db", secret="s0123456789abcdef" * 2)
+    )
 
     (line,) = lines(caplog)
     assert f"there is no folder {tmp_path}/gone" in line
@@ -149,7 +151,7 @@ def test_passwords_in_a_driver_s_words_are_left_out(
 def test_what_came_before_a_failed_roll_back_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """A connection that is cut within a transaction says nothing of why at the roll-back."""
     with fresh_server_database("mariadb") as url:
-        manager = SessionManager(url, secret="s" * 32)
+        manager = SessionManager(url, secret="s0123456789abcdef" * 2)
         manager.create_tables()
 
         def cut() -> None:

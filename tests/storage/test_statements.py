@@ -32,10 +32,10 @@ def test_a_query_is_compiled_when_it_is_first_run_and_no_more(
     assert compiled == []
 
     for _ in range(3):
-        store.attempts.insert("key", 1)
-    notes = [statement for statement in compiled if "attempt" in statement.sql]
-    assert [statement.fill({"key": "key", "now": 1}) for statement in notes] == [("key", 1)]
-    assert store.attempts.count("key", 0, until_ms=1) == (3, 1)
+        assert store.attempts.count(["key"], since_ms=0, until_ms=1) == {}
+    counts = [statement for statement in compiled if "attempt" in statement.sql]
+    values = {"since": 0, "until": 1, **{f"key{number}": "key" for number in range(4)}}
+    assert [statement.fill(values) for statement in counts] == [("key", "key", "key", "key", 0, 1)]
     connections.close()
 
 

@@ -111,7 +111,7 @@ class Site:
         self.manager = SessionManager(
             url,
             **{
-                "secret": "x" * 32,
+                "secret": "x0123456789abcdef" * 2,
                 "password": CHEAP_PASSWORDS,
                 "database_patience": PATIENCE_SECONDS,
                 **settings,
@@ -330,7 +330,7 @@ class TestLocks:
         """Not within the application's transaction either, which goes on after it."""
         site = new_site()
         database: Any = site.manager.database
-        of_app = SessionManager(database, secret="x" * 32)
+        of_app = SessionManager(database, secret="x0123456789abcdef" * 2)
         found = of_app.parts.store.sessions.find(site.session_id)
         assert found is not None
         record = found[0]
@@ -460,7 +460,9 @@ class TestSilentServer:
         with proxied(url) as (through, proxy):
             database: Any = new_site(url=through).manager.database
             database.connect()
-            of_app = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            of_app = SessionManager(
+                database, secret="x0123456789abcdef" * 2, database_patience=PATIENCE_SECONDS
+            )
             proxy.is_silent = True
             began = time.monotonic()
             with pytest.raises(StoreUnavailableError):
@@ -493,7 +495,9 @@ class TestSilentServer:
             site = new_site(url=through)
             database = app_database(through)
             database.connect()
-            of_app = SessionManager(database, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            of_app = SessionManager(
+                database, secret="x0123456789abcdef" * 2, database_patience=PATIENCE_SECONDS
+            )
             assert of_app.is_live(site.session_id)
             proxy.is_slow = True
             began = time.monotonic()
@@ -512,7 +516,9 @@ class TestSilentServer:
         with proxied(url) as (through, proxy):
             site = new_site(url=through)
             pool = app_database(through, of=POOLS[kind])
-            of_app = SessionManager(pool, secret="x" * 32, database_patience=PATIENCE_SECONDS)
+            of_app = SessionManager(
+                pool, secret="x0123456789abcdef" * 2, database_patience=PATIENCE_SECONDS
+            )
             assert of_app.is_live(site.session_id)
             proxy.is_silent = True
             began = time.monotonic()
@@ -540,7 +546,7 @@ class TestSilentServer:
             site = new_site(url=through)
             twofold = SessionManager(
                 through.replace("@127.0.0.1", "@two.test"),
-                secret="x" * 32,
+                secret="x0123456789abcdef" * 2,
                 database_patience=4,
             )
             with closing(twofold):
@@ -610,7 +616,7 @@ class TestPool:
             try:
                 manager = SessionManager(
                     f"{scheme}://{name}:word@{host}/{name}",
-                    secret="x" * 32,
+                    secret="x0123456789abcdef" * 2,
                     database_patience=20,
                 )
                 found = in_parallel(

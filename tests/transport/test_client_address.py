@@ -10,6 +10,7 @@ import pytest
 from wsgi_sessions import SessionConfig
 from wsgi_sessions.transport.client_address import (
     Hop,
+    find_unknown_proxy,
     is_same_network,
     normal_address,
     read_client,
@@ -528,3 +529,30 @@ def test_prefix_length_is_that_of_the_config(
     v4, v6 = prefixes
 
     assert is_same_network(first, second, prefix_v4=v4, prefix_v6=v6) is expected
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "proxies", "expected"),
+    [
+        ("10.0.0.5", {"X_FORWARDED_FOR": "203.0.113.9"}, (), "10.0.0.5"),
+        ("127.0.0.1", {"FORWARDED": "for=203.0.113.9"}, (), "127.0.0.1"),
+        ("127.0.0.1", {"FORWARDED": "proto=https"}, (), "127.0.0.1"),
+        ("fd00::1", {"X_FORWARDED_FOR": "203.0.113.9"}, (), "fd00::1"),
+        ("::ffff:10.0.0.5", {"X_FORWARDED_FOR": "203.0.113.9"}, (), "10.0.0.5"),
+        ("192.168.1.1", {"X_FORWARDED_FOR": "203.0.113.9"}, PROXIES, "192.168.1.1"),
+        ("10.0.0.5", {"X_FORWARDED_FOR": "203.0.113.9, 172.16.0.1"}, PROXIES, "172.16.0.1"),
+        ("", {"X_FORWARDED_FOR": "203.0.113.9"}, (), "unix"),
+        ("", {"X_FORWARDED_FOR": "203.0.113.9"}, PROXIES, None),
+        ("10.0.0.5", {"X_FORWARDED_FOR": "203.0.113.9"}, PROXIES, None),
+        ("10.0.0.5", {"X_FORWARDED_FOR": "172.16.0.1"}, PROXIES, None),
+        ("10.0.0.5", {"X_FORWARDED_FOR": "rubbish, more"}, PROXIES, None),
+        ("198.51.100.1", {"X_FORWARDED_FOR": "203.0.113.9"}, (), None),
+        ("10.0.0.5", {}, (), None),
+        ("10.0.0.5", {"X_FORWARDED_PROTO": "https"}, (), None),
+    ],
+)
+def test_a_private_address_that_forwards_and_is_not_trusted_is_found(
+    remote: str, headers: dict[str, str], proxies: Any, expected: str | None
+) -> None:
+    environ = {"REMOTE_ADDR": remote, **{f"HTTP_{name}": v for name, v in headers.items()}}
+    assert find_unknown_proxy(environ, proxies) == expected

@@ -307,6 +307,25 @@ class TestSet:
             "__Host-session_token=T; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High",
         )
 
+    def test_every_cookie_has_the_same_protection(self) -> None:
+        cookies = make_cookies()
+        lines = [
+            set_cookie("T", is_secure=True, max_age_s=60)
+            for set_cookie in (
+                cookies.set_token,
+                cookies.set_cached_copy,
+                cookies.set_step_up,
+                cookies.set_device,
+                cookies.set_nonce_key,
+            )
+        ]
+
+        for line in lines:
+            assert line is not None
+            name, _, attributes = line[1].partition("=T; Max-Age=60; ")
+            assert name.startswith("__Host-")
+            assert attributes == "Path=/; Secure; HttpOnly; SameSite=Lax; Priority=High"
+
     def test_token_under_the_longest_name_is_not_too_large_for_browsers(self) -> None:
         cookies = make_cookies(cookie={"name": "n" * 256, "path": "/app"})
         token = SIGNER.write(bytes(24), 10**9, BRANCH)
@@ -399,3 +418,29 @@ class TestClear:
 
         assert cookies.clear_cached_copy(is_secure=False) == cookies.clear(is_secure=False)[1]
         assert cookies.clear_cached_copy(is_secure=False)[1].startswith("session_data=;")
+
+
+class TestDeviceCookie:
+    @pytest.mark.parametrize(
+        ("header", "found"),
+        [
+            (None, ()),
+            ("a=b", ()),
+            ("known_device=D", ("D",)),
+            ('a=b; known_device="D" ;c=d', ("D",)),
+            ("a=known_device=D", ()),
+            ("xknown_device=D", ()),
+            ("known_device=1; known_device=2", ("1", "2")),
+            ("; ".join(f"known_device={n}" for n in range(9)), ("0", "1", "2", "3")),
+        ],
+    )
+    def test_is_found_in_any_header(self, header: str | None, found: tuple[str, ...]) -> None:
+        assert make_cookies().read_devices(header, is_secure=False) == found
+
+    def test_under_a_name_that_nobody_can_plant_the_last_one_counts(self) -> None:
+        header = "known_device=x; __Host-known_device=1; __Host-known_device=2"
+        assert make_cookies().read_devices(header, is_secure=True) == ("2",)
+
+    def test_is_not_cleared_with_the_others(self) -> None:
+        lines = make_cookies().clear(is_secure=True)
+        assert not any("known_device" in line for _, line in lines)

@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from tests.refusals import PROTECTIONS
 from tests.support import confirm_next, rotate
 from wsgi_sessions import (
     InvalidValueError,
@@ -252,6 +253,22 @@ def test_an_answer_in_the_apps_place_brings_the_cookie_of_its_sign_in(
         assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["Vary"] == "Cookie"
         assert browser.get("/").text not in ("-", before)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_an_answer_in_the_apps_place_is_protected(accept: str) -> None:
+    def failing(environ: Any, start_response: Any) -> Any:
+        raise NotSignedInError("sign in")
+
+    with Bench(failing) as bench:
+        browser = bench.new_browser()
+        refused = browser.get("/", headers={"Accept": accept})
+        browser.sign_in("ada@example.org")
+        with bench.faults.database_down():
+            away = browser.get("/", headers={"Accept": accept})
+    for answer, status in ((refused, 401), (away, 503)):
+        assert answer.status_int == status
+        assert {name: answer.headers[name] for name in PROTECTIONS} == PROTECTIONS
 
 
 def test_an_answer_in_the_apps_place_has_no_body_for_head() -> None:

@@ -51,7 +51,7 @@ def modules_entered() -> Iterator[set[str]]:
 
 def test_validated_request_enters_these_modules(tmp_path: Path) -> None:
     manager = SessionManager(
-        f"sqlite:///{tmp_path}/app.db", secret="s" * 32, cookie={"secure": False}
+        f"sqlite:///{tmp_path}/app.db", secret="s0123456789abcdef" * 2, cookie={"secure": False}
     )
     made = manager.sign_up_email(name="Ada", email="ada@example.org", password=PASSWORD)
     seen: list[Any] = []

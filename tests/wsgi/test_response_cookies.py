@@ -14,10 +14,10 @@ from wsgi_sessions import SessionRequest
 from wsgi_sessions_testing.browser.browser import Browser
 from wsgi_sessions_testing.fakes.managers import running_with
 
-TOKEN, COPY = "__Host-session_token", "__Host-session_data"
+TOKEN, COPY, DEVICE = "__Host-session_token", "__Host-session_data", "__Host-known_device"
 GRACE = timedelta(seconds=60)
 JUST_LESS = GRACE - timedelta(milliseconds=1)
-OLD, NEW = "o" * 40, "n" * 40
+OLD, NEW = "o0123456789abcdef" * 2, "n0123456789abcdef" * 2
 LONG_BODY = b"x" * 65_537
 
 
@@ -194,7 +194,7 @@ def test_copy_is_kept_no_longer_than_its_session_is(
             email="ada@example.org", password=PASSWORD, remember_me=remember_me
         )
     )
-    line = stage.browser.history[-1].received[-1]
+    line = stage.browser.history[-1].received[1]
 
     assert line.startswith(COPY)
     assert max_age in line if max_age else "Max-Age" not in line
@@ -228,8 +228,8 @@ def start_anew(request: SessionRequest) -> None:
 @pytest.mark.parametrize(
     ("act", "expected"),
     [
-        (sign_in, [TOKEN, COPY]),
-        (change_password, [TOKEN, COPY]),
+        (sign_in, [TOKEN, COPY, DEVICE]),
+        (change_password, [TOKEN, COPY, DEVICE]),
         (sign_out, [f"-{TOKEN}", f"-{COPY}"]),
         (revoke_this, [f"-{TOKEN}", f"-{COPY}"]),
         (start_anew, [TOKEN]),
@@ -276,7 +276,7 @@ def test_sign_in_after_a_slow_beginning_takes_the_place_of_an_offer(stage: Stage
         sign_in(request)
 
     stage.act = act
-    assert names_of(stage.browser.get("/")) == [TOKEN, COPY]
+    assert names_of(stage.browser.get("/")) == [TOKEN, COPY, DEVICE]
     assert stage.browser.session_token != before
     assert stage.do(lambda request: request.require_user().name) == "Ada"
 

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import argon2
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from ..config.parts import PasswordConfig
-from ..errors import InvalidValueError, PasswordTooLongError, PasswordTooShortError, ServerBusyError
+from ..errors import InvalidValueError, PasswordTooLongError, ServerBusyError
 from ..fork_safety import notice_fork, renew_locks_in_child
+from ..storage.time_budget import left_ms
+from .foreign_hashes import Check, UnusableHashError, check_argon2, read_hash
 
 # The time to normalise grows with the square of the length. At most four code points become one
 # (Greek letters with three marks), so a text of more than four times the limit is too long anyway.
 _MAX_COMPOSED_CHARACTERS = 4
 _MAX_EXTRA_CHARACTERS = 1024
-_ENCODED_HASH = re.compile(
-    r"\$argon2(?:id|i|d)\$v=\d{1,3}\$m=\d{1,10},t=\d{1,10},p=\d{1,8}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
-)
+_NO_PASSWORD = ("!", "*")
+"""What stands for no password begins so, in Django and in Unix."""
+
+
+class Verdict(NamedTuple):
+    """Whether a password is the one that was hashed.
+
+    ``new_hash`` takes the place of a hash that is not made as today's are; ``unusable`` is why a
+    stored hash could not be compared.
+    """
+
+    matches: bool
+    new_hash: str | None = None
+    unusable: str | None = None
 
 
 class PasswordHasher:
@@ -36,14 +48,28 @@ class PasswordHasher:
     >>> cheap = PasswordConfig(time_cost=1, memory_cost_kib=8, parallelism=1)
     >>> hasher = PasswordHasher(cheap)
     >>> stored = hasher.hash("correct horse")
-    >>> hasher.verify(stored, "correct horse"), hasher.verify(stored, "correct house")
-    (True, False)
+    >>> hasher.verify(stored, "correct horse").matches
+    True
+    >>> hasher.verify(stored, "correct house").matches
+    False
     """
 
-    __slots__ = ("__weakref__", "_argon2", "_config", "_decoy", "_places", "_queue")
+    __slots__ = (
+        "__weakref__",
+        "_argon2",
+        "_config",
+        "_decoy",
+        "_decoy_hash",
+        "_other_work",
+        "_patience_ms",
+        "_places",
+        "_queue",
+    )
 
-    def __init__(self, config: PasswordConfig) -> None:
+    def __init__(self, config: PasswordConfig, *, patience_ms: int = 5000) -> None:
+        """``patience_ms``: how long a password waits to be hashed, where no request says it."""
         self._config = config
+        self._patience_ms = patience_ms
         self._argon2 = argon2.PasswordHasher(
             time_cost=config.time_cost,
             memory_cost=config.memory_cost_kib,
@@ -51,7 +77,9 @@ class PasswordHasher:
             hash_len=config.hash_length,
             salt_len=config.salt_length,
         )
-        self._decoy = _decoy_hash(config)
+        self._decoy_hash = _decoy_hash(config)
+        self._decoy = check_argon2(self._decoy_hash)
+        self._other_work: Check | None = None
         self.renew_locks()
         renew_locks_in_child(self)
 
@@ -61,79 +89,101 @@ class PasswordHasher:
         self._places = threading.BoundedSemaphore(count)
         self._queue = threading.BoundedSemaphore(count + self._config.max_waiting)
 
-    def check_length(self, password: object) -> None:
-        """Check a new password; its length is counted in code points of its normal form.
-
-        Raises ``PasswordTooShortError``, ``PasswordTooLongError``, or ``InvalidValueError`` for
-        what is not text.
-        """
-        length = len(self._normal_form(password))
-        if length < self._config.min_length:
-            raise PasswordTooShortError(
-                f"the password has {length} characters; "
-                f"at least {self._config.min_length} are needed"
-            )
-
     def check_text(self, password: object) -> None:
         """Raise ``InvalidValueError`` for a password that is not text."""
         _check_text(password)
+
+    def normalize(self, password: object) -> tuple[str, int]:
+        """Return a password in NFKC, and how many characters it has.
+
+        A character is a code point, as typed or in NFKC, whichever are fewer: so neither a letter
+        typed with its accents apart, nor a sign that NFKC spells out, is counted as several.
+        Raises ``InvalidValueError``, or ``PasswordTooLongError`` before any work on a long text.
+        """
+        text = _check_text(password)
+        length, most = len(text), self._config.max_length
+        if length <= min(most * _MAX_COMPOSED_CHARACTERS, most + _MAX_EXTRA_CHARACTERS):
+            text = unicodedata.normalize("NFKC", text)
+            length = min(length, len(text))
+        if length > most:
+            raise PasswordTooLongError(most)
+        return text, length
 
     def hash(self, password: object) -> str:
         """Return the encoded argon2id hash of a password, with a salt of its own.
 
         Raises ``PasswordTooLongError``, ``InvalidValueError`` or ``ServerBusyError``.
         """
-        secret = self._normal_form(password).encode()
+        secret = self.normalize(password)[0].encode()
         with self._place():
             return self._argon2.hash(secret)
 
-    def verify(self, password_hash: str | None, password: object) -> bool:
-        """Return whether a password is the one that was hashed.
+    def verify(self, password_hash: str | None, password: str) -> Verdict:
+        """Compare a password with a hash: ours, or one that ``foreign_hashes`` can read.
 
-        Without a hash (nobody has this e-mail address), or with one that is not argon2's, the
-        answer is False after the same work, so that the time it takes says nothing. A hash that
-        only looks like argon2's matches no password. A password longer than
-        ``password.max_length`` matches no hash, and costs no work. Raises ``InvalidValueError``
-        or ``ServerBusyError``.
+        The time that a wrong one takes says nothing. Without a hash (nobody has this e-mail
+        address), or with one that can't be compared, the work of one of ours is done. For a hash
+        that is made in another way its work is added, and from then on to any other failure.
+        A password longer than ``password.max_length`` matches no hash, and costs no work. Raises
+        ``InvalidValueError`` or ``ServerBusyError``.
         """
         try:
-            secret = self._normal_form(password).encode()
+            text, _ = self.normalize(password)
         except PasswordTooLongError:
-            return False
-        usable = password_hash if _ENCODED_HASH.fullmatch(password_hash or "") else None
+            return Verdict(False)
+        # Others hash what was typed.
+        secrets = tuple(dict.fromkeys((text.encode(), password.encode())))
+        if not password_hash or password_hash.startswith(_NO_PASSWORD):
+            password_hash = self._decoy_hash
+        is_ours = self._is_ours(password_hash)
+        check, unusable = self._read(password_hash, is_ours=is_ours)
+        works = (check, self._other_work) if is_ours else (check or self._other_work, self._decoy)
+        if check is not None and not is_ours:
+            self._other_work = check
         with self._place():
-            try:
-                self._argon2.verify(usable or self._decoy, secret)
-            except (VerificationError, InvalidHashError):
-                return False
-        return usable is not None
+            for work in filter(None, works):
+                for secret in secrets:
+                    if work(secret) and work is check:
+                        is_due = not is_ours or secret != secrets[0]
+                        return Verdict(True, self._argon2.hash(secrets[0]) if is_due else None)
+        return Verdict(False, unusable=unusable)
 
-    def needs_rehash(self, password_hash: str) -> bool:
-        return self._argon2.check_needs_rehash(password_hash)
+    def _read(self, password_hash: str, *, is_ours: bool) -> tuple[Check | None, str | None]:
+        """Return what compares passwords with a hash, or why nothing can."""
+        if is_ours:
+            return check_argon2(password_hash), None
+        try:
+            return read_hash(password_hash), None
+        except UnusableHashError as error:
+            return None, error.why
 
-    def _normal_form(self, password: object) -> str:
-        """Return a password in NFKC; ``PasswordTooLongError`` before any work on a long text."""
-        text = _check_text(password)
-        most = self._config.max_length
-        if len(text) <= min(most * _MAX_COMPOSED_CHARACTERS, most + _MAX_EXTRA_CHARACTERS):
-            text = unicodedata.normalize("NFKC", text)
-        if len(text) > most:
-            raise PasswordTooLongError(
-                f"the password has {len(text)} characters; at most {most} are taken"
-            )
-        return text
+    def _is_ours(self, password_hash: str) -> bool:
+        """Return whether a hash has the parameters that a new one would have."""
+        parameters = self._decoy_hash.rpartition("$")[0].rpartition("$")[0] + "$"
+        is_as_long = len(password_hash) == len(self._decoy_hash)
+        return is_as_long and password_hash.startswith(parameters)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """Wait until fewer than ``max_parallel`` are hashing, if the queue is not full."""
+        """Wait until fewer than ``max_parallel`` are hashing, if the queue is not full.
+
+        No longer than the request may still wait for the database: it is one wait to the client.
+        """
         notice_fork()
-        if not self._queue.acquire(blocking=False):
-            raise ServerBusyError("too many passwords are being checked; try again in a moment")
+        places, queue, patience_ms = self._places, self._queue, left_ms()
+        if patience_ms is None:
+            patience_ms = self._patience_ms
+        if not queue.acquire(blocking=False):
+            raise ServerBusyError
         try:
-            with self._places:
+            if not places.acquire(timeout=patience_ms / 1000):
+                raise ServerBusyError
+            try:
                 yield
+            finally:
+                places.release()
         finally:
-            self._queue.release()
+            queue.release()
 
     def __repr__(self) -> str:
         return f"PasswordHasher({self._config!r})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,20 +14,20 @@ from ..errors import (
     InvalidEmailError,
     InvalidPasswordError,
     InvalidValueError,
-    TooManyTriesError,
 )
 from ..events import Events
-from ..records import UNSET, Account, Unset, UserRecord
+from ..records import NO_FACTS, UNSET, Account, RequestFacts, Unset, UserRecord
 from ..sessions.tokens import new_id
 from ..storage.accounts import CREDENTIAL
 from ..storage.store import Store
+from .password_rules import PasswordRules
 from .passwords import PasswordHasher
+from .profile import check_image, check_name
+from .sign_ups import check_sign_up
 from .throttle import Throttle
 
 MAX_PASSWORD_CHECKS = 3
 """How often a sign-in checks a password that others change meanwhile."""
-MAX_NAME_LENGTH = 255
-MAX_IMAGE_LENGTH = 2048
 MAX_EMAIL_LENGTH = 254
 """RFC 5321, section 4.5.3.1.3, less the angle brackets; in any form, so that no work is done."""
 
@@ -39,40 +41,36 @@ class CheckedPassword:
 
 
 class AccountService:
-    def __init__(self, store: Store, config: SessionConfig, events: Events) -> None:
+    def __init__(
+        self, store: Store, config: SessionConfig, events: Events, throttle: Throttle
+    ) -> None:
         self._store = store
         self._config = config
         self._events = events
-        self.hasher = PasswordHasher(config.password)
-        self._throttle = Throttle(
-            store, config.throttle, clock_difference_ms=config.clock_difference_ms
-        )
+        self._throttle = throttle
+        self.hasher = PasswordHasher(config.password, patience_ms=config.database_patience_ms)
+        self.rules = PasswordRules(config, self.hasher, events)
 
-    def sign_up(
-        self,
-        *,
-        name: str,
-        email: str,
-        password: str,
-        image: str | None = None,
-        now_ms: int,
-        address: str | None = None,
-    ) -> UserRecord:
-        """Make a user with a password.
+    def start_sign_up(self, user: UserRecord, password: str, *, address: str | None = None) -> str:
+        """Count a sign-up, ask whether it may be, and return the hash of the password.
 
-        Raises ``InvalidValueError``, ``InvalidEmailError``, ``PasswordTooShortError``,
-        ``PasswordTooLongError``, ``TooManyTriesError`` or ``UserAlreadyExistsError``.
+        Before the database is asked, so that a known address takes as long as an unknown one.
+        Raises ``TooManyTriesError``, what ``check_sign_up`` does, or ``PasswordRules.check_new``.
         """
-        check_text("name", name, max_length=MAX_NAME_LENGTH)
-        if image is not None:
-            check_text("image", image, max_length=MAX_IMAGE_LENGTH)
-        email = normalize_email(email)
-        self.hasher.check_length(password)
-        self._count_try(email, now_ms=now_ms, address=address)
-        # Before the database is asked, so that a known address takes as long as an unknown one.
-        password_hash = self.hasher.hash(password)
-        user = UserRecord(new_id(), email, False, name, image, now_ms, now_ms)
-        account = Account(new_id(), user.id, CREDENTIAL, str(user.id), password_hash)
+        is_mailed = self._config.require_verified_email or not self._config.auto_sign_in
+        account = str(user.email) if is_mailed else None
+        self._throttle.count("sign-up", address=address, account=account, now_ms=user.created_at_ms)
+        check_sign_up(self._config, email=str(user.email), name=str(user.name))
+        return self.hash_new_password(user, password)
+
+    def insert_user(
+        self, user: UserRecord, password_hash: str | None, *, address: str | None = None
+    ) -> UserRecord:
+        """Store a new user, with a password unless it is None; return them as they are stored.
+
+        Raises ``UserAlreadyExistsError``.
+        """
+        account = None if password_hash is None else credential_of(user, password_hash)
         user = self._store.insert_user(user, account)
         self._events.emit("user_created", user_id=user.id, address=address)
         return user
@@ -90,9 +88,9 @@ class AccountService:
         Raises ``InvalidValueError``, or ``LookupError`` for an unknown user.
         """
         if name is not UNSET:
-            check_text("name", name, max_length=MAX_NAME_LENGTH)
+            check_name(name)
         if image is not UNSET and image is not None:
-            check_text("image", image, max_length=MAX_IMAGE_LENGTH)
+            check_image(image)
         self._store.users.update(user_id, name=name, image=image, now_ms=now_ms)
         user = self._store.users.find(user_id)
         if user is None:
@@ -100,42 +98,36 @@ class AccountService:
         self._events.emit("user_updated", user_id=user.id)
         return user
 
-    def start_check(
-        self, *, email: str, password: str, now_ms: int, address: str | None = None
-    ) -> str:
-        """Count a try to sign in, and return the e-mail address in its normal form.
+    @contextmanager
+    def signing_in(
+        self, *, email: str, password: str, facts: RequestFacts, now_ms: int
+    ) -> Iterator[str]:
+        """Give the e-mail address in its normal form, and count the try if the block fails.
 
         Raises ``InvalidEmailError``, ``InvalidValueError`` or ``TooManyTriesError``.
         """
         email = normalize_email(email)
         self.hasher.check_text(password)
-        self._count_try(email, now_ms=now_ms, address=address)
-        return email
+        with self._throttle.counting_failures(email, facts=facts, now_ms=now_ms):
+            yield email
 
     def check_password(
         self, *, email: str, password: str, now_ms: int, address: str | None = None
     ) -> CheckedPassword:
         """Return the user whom a normal e-mail address and a password belong to.
 
-        A hash with old parameters is replaced. Raises ``InvalidCredentialsError`` whichever of
-        the two is wrong, after the same work, ``ServerBusyError``, and ``EmailNotVerifiedError``
-        where the configuration asks for a verified address.
+        A hash that is not made as ours are is replaced. Raises ``InvalidCredentialsError``
+        whichever of the two is wrong, after the same work, ``ServerBusyError``, and
+        ``EmailNotVerifiedError`` where the configuration asks for a verified address.
         """
         user, account = self._find_credential(email)
-        password_hash = self._verify(account, password)
+        password_hash = self._verify(account, password, now_ms=now_ms)
         if user is None or password_hash is None:
             self._report_failure(user, "wrong_password" if user else "unknown_user", address)
-            raise InvalidCredentialsError("e-mail address and password do not belong together")
-        if self.hasher.needs_rehash(password_hash):
-            new_hash = self.hasher.hash(password)
-            # Fails if the password was changed meanwhile, as it should.
-            if self._store.accounts.set_password_hash(
-                user.id, new_hash, expected_hash=password_hash, now_ms=now_ms
-            ):
-                password_hash = new_hash
+            raise InvalidCredentialsError
         if self._config.require_verified_email and not user.email_verified:
             self._report_failure(user, "email_not_verified", address)
-            raise EmailNotVerifiedError("the e-mail address has to be verified first")
+            raise EmailNotVerifiedError
         return CheckedPassword(user, password_hash)
 
     def is_unchanged(self, checked: CheckedPassword) -> bool:
@@ -150,7 +142,7 @@ class AccountService:
         return is_there and account is not None and account.password_hash == checked.password_hash
 
     def confirm_password(
-        self, user_id: Any, *, password: str, now_ms: int, address: str | None = None
+        self, user_id: Any, *, password: str, now_ms: int, facts: RequestFacts = NO_FACTS
     ) -> CheckedPassword:
         """Return the user if this is their password.
 
@@ -159,12 +151,13 @@ class AccountService:
         """
         self.hasher.check_text(password)
         user = self._store.users.find(user_id)
-        # The same counter as at sign-in, or a stolen session would give more tries.
-        self._count_try(_name_to_count_by(user_id, user), now_ms=now_ms, address=address)
-        password_hash = self._verify(self._store.accounts.find_credential(user_id), password)
-        if user is None or password_hash is None:
-            self._report_failure(user, "wrong_password", address)
-            raise InvalidPasswordError("the current password is another one")
+        name = name_to_count_by(user_id, user)
+        with self._throttle.counting_failures(name, facts=facts, now_ms=now_ms):
+            account = self._store.accounts.find_credential(user_id)
+            password_hash = self._verify(account, password, now_ms=now_ms)
+            if user is None or password_hash is None:
+                self._report_failure(user, "wrong_password", facts.address)
+                raise InvalidPasswordError
         return CheckedPassword(user, password_hash)
 
     def set_password(self, checked: CheckedPassword, new_hash: str, *, now_ms: int) -> None:
@@ -179,10 +172,34 @@ class AccountService:
         ):
             raise InvalidPasswordError("the password was changed by somebody else meanwhile")
 
-    def _verify(self, account: Account | None, password: str) -> str | None:
-        """Return the stored hash if this is its password; without one after the same work."""
-        password_hash = None if account is None else account.password_hash
-        return password_hash if self.hasher.verify(password_hash, password) else None
+    def hash_new_password(self, user: UserRecord, password: str) -> str:
+        """Return the hash of a password that a user is about to get, if it may be one.
+
+        Raises what ``PasswordRules.check_new`` does, or ``ServerBusyError``.
+        """
+        self.rules.check_new(password, email=user.email, name=user.name)
+        return self.hasher.hash(password)
+
+    def _verify(self, account: Account | None, password: str, *, now_ms: int) -> str | None:
+        """Return the stored hash if this is its password; without one after the same work.
+
+        A hash that is not made as ours are is replaced first.
+        """
+        stored = None if account is None else account.password_hash
+        verdict = self.hasher.verify(stored, password)
+        if account is not None and verdict.unusable is not None:
+            self._events.emit(
+                "password_hash_unusable",
+                user_id=account.user_id,
+                details={"cause": verdict.unusable},
+            )
+        if not verdict.matches or account is None:
+            return None
+        # Not replaced if the password was changed meanwhile, as it should be.
+        is_replaced = verdict.new_hash is not None and self._store.accounts.set_password_hash(
+            account.user_id, verdict.new_hash, expected_hash=stored, now_ms=now_ms
+        )
+        return verdict.new_hash if is_replaced else stored
 
     def _find_credential(self, email: str) -> tuple[UserRecord, Account] | tuple[None, None]:
         found = self._store.accounts.find_credential_by_email(email)
@@ -190,17 +207,6 @@ class AccountService:
         if found is None or (found[0].email or "").lower() != email:
             return None, None
         return found
-
-    def _count_try(self, account: str, *, now_ms: int, address: str | None) -> None:
-        try:
-            self._throttle.check(address, account, now_ms=now_ms)
-        except TooManyTriesError as error:
-            self._events.emit(
-                "throttled",
-                address=address,
-                details={"retry_after_seconds": error.retry_after_seconds},
-            )
-            raise
 
     def _report_failure(self, user: UserRecord | None, cause: str, address: str | None) -> None:
         self._events.emit(
@@ -211,7 +217,8 @@ class AccountService:
         )
 
 
-def _name_to_count_by(user_id: Any, user: UserRecord | None) -> str:
+def name_to_count_by(user_id: Any, user: UserRecord | None) -> str:
+    """Return the name under which the throttle counts for a user: as at sign-in, if possible."""
     if user is None or user.email is None:
         return str(user_id)
     try:
@@ -220,16 +227,22 @@ def _name_to_count_by(user_id: Any, user: UserRecord | None) -> str:
         return user.email
 
 
-def check_text(field: str, value: object, *, max_length: int) -> None:
-    """Raise ``InvalidValueError`` for what every database could not store as text."""
-    if not isinstance(value, str):
-        raise InvalidValueError(f"{field} is text, not {type(value).__name__}")
-    if len(value) > max_length:
-        raise InvalidValueError(
-            f"{field} has {len(value)} characters; at most {max_length} are taken"
-        )
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidValueError(f"{field} holds a character that is no text (NUL or a surrogate)")
+def new_user(
+    *, name: str, email: str, image: str | None, email_verified: bool = False, now_ms: int
+) -> UserRecord:
+    """Return a user who is not stored yet.
+
+    Raises ``InvalidValueError`` or ``InvalidEmailError``.
+    """
+    check_name(name)
+    if image is not None:
+        check_image(image)
+    return UserRecord(new_id(), normalize_email(email), email_verified, name, image, now_ms, now_ms)
+
+
+def credential_of(user: UserRecord, password_hash: str) -> Account:
+    """Return the account that holds a user's password."""
+    return Account(new_id(), user.id, CREDENTIAL, str(user.id), password_hash)
 
 
 def normalize_email(email: object) -> str:
@@ -244,10 +257,7 @@ def normalize_email(email: object) -> str:
     if not isinstance(email, str):
         raise InvalidValueError(f"email is text, not {type(email).__name__}")
     if len(email) > MAX_EMAIL_LENGTH:
-        raise InvalidEmailError(
-            f"this is not an e-mail address: it has {len(email)} characters; "
-            f"at most {MAX_EMAIL_LENGTH} are taken"
-        )
+        raise InvalidEmailError(f"{len(email)} characters; at most {MAX_EMAIL_LENGTH} are taken")
     # Costly to import and only needed by those who use passwords.
     from email_validator import EmailNotValidError, validate_email
 
@@ -255,5 +265,5 @@ def normalize_email(email: object) -> str:
         # Its "test environment" takes the domain .test (RFC 6761), which nobody can own.
         found = validate_email(email, check_deliverability=False, test_environment=True)
     except (EmailNotValidError, UnicodeError) as error:
-        raise InvalidEmailError(f"this is not an e-mail address: {error}") from None
+        raise InvalidEmailError(str(error)) from None
     return found.normalized.lower()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
@@ -14,11 +14,15 @@ from ..middleware import SessionMiddleware
 from ..transport.environ import get_request, get_session, get_user
 from ..wsgi.arguments import check_app, check_manager
 from ..wsgi.refusals import refusal_of
-from .views import check_form_origin, is_program, safe_next
+from .views import ask, check_form_origin, is_program, read_fresh_option, safe_next
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
+
+T = TypeVar("T")
 
 _REACHED = "wsgi_sessions.is_reached"
 
@@ -27,7 +31,7 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
     """Install the plugin and return the wrapped application, to be served in place of the app.
 
     >>> import bottle
-    >>> manager = SessionManager("sqlite:///:memory:", secret="s" * 32)
+    >>> manager = SessionManager("sqlite:///:memory:", secret="0123456789abcdef" * 2)
     >>> type(install(bottle.Bottle(), manager)).__name__
     'SessionMiddleware'
     """
@@ -40,6 +44,7 @@ def install(app: Any, manager: SessionManager) -> SessionMiddleware:
 class SessionsPlugin:
     """Turns refusals into ``HTTPError``; a route may say ``login_required=True``.
 
+    Or ``fresh_login_required=True``; in place of True a time, as ``within`` of the decorator.
     It holds for the routes of apps that are merged into this one or mounted on it, too, which
     Bottle would leave without.
     """
@@ -69,8 +74,9 @@ class SessionsPlugin:
 
     def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """Wrap one route (Bottle's plugin interface, version 2)."""
-        if route.config.get("fresh_login_required"):
-            callback = fresh_login_required(callback)
+        needs_fresh, within = read_fresh_option(route.config.get("fresh_login_required"))
+        if needs_fresh:
+            callback = fresh_login_required(callback, within=within)
         elif route.config.get("login_required"):
             callback = login_required(callback)
 
@@ -86,17 +92,17 @@ class SessionsPlugin:
 
 def current_session() -> Session | None:
     """Return this request's session, or None for a visitor."""
-    return get_session(request.environ)
+    return _ask(get_session)
 
 
 def current_user() -> User | None:
     """Return the signed-in user, or None."""
-    return get_user(request.environ)
+    return _ask(get_user)
 
 
 def session_request() -> SessionRequest:
     """Return the handle to sign in and out with."""
-    return get_request(request.environ)
+    return _ask(get_request)
 
 
 def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,29 +110,42 @@ def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     return _guarded(view, needs_fresh=False)
 
 
-def fresh_login_required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a view be seen by users who authenticated less than ``fresh_age`` ago (403 if not)."""
-    return _guarded(view, needs_fresh=True)
+def fresh_login_required(
+    view: Callable[..., Any] | None = None, *, within: timedelta | int | None = None
+) -> Callable[..., Any]:
+    """Let a view be seen by users who have just proven who they are (403 if not).
+
+    That is less than ``fresh_age`` ago, or ``@fresh_login_required(within=600)``.
+    """
+    if view is None:
+        return partial(fresh_login_required, within=within)
+    return _guarded(view, needs_fresh=True, within=within)
 
 
 def next_url(default: str = "/") -> str:
     """Return the ``next`` of a sign-in page's query, if it leads to this site."""
     query: Any = request.query
-    return safe_next(request.environ, query.get("next"), default=default)
+    return _ask(lambda environ: safe_next(environ, query.get("next"), default=default))
 
 
 def check_form() -> None:
     """Refuse, with 403, a form that a page of another site sent."""
-    check_form_origin(request.environ)
+    _ask(check_form_origin)
 
 
-def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., Any]:
+def _ask(get: Callable[[Any], T]) -> T:
+    return ask(get, request.environ, setup="serve what install(app, manager) returned")
+
+
+def _guarded(
+    view: Callable[..., Any], *, needs_fresh: bool, within: timedelta | int | None = None
+) -> Callable[..., Any]:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if current_user() is None:
-            raise _answer(NotSignedInError("sign in first"))
+            raise _answer(NotSignedInError())
         if needs_fresh:
-            session_request().require_fresh()
+            session_request().require_fresh(within=within)
         return view(*args, **kwargs)
 
     return guarded
@@ -135,10 +154,8 @@ def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., An
 def _answer(error: AnswerableError) -> HTTPResponse:
     """Return the app's page for the status; JSON for a program where the app has none."""
     app: Any = request.app
-    refusal = refusal_of(error)
+    refusal = refusal_of(error, request)
     if refusal.status in app.error_handler or not is_program(request):
         return HTTPError(refusal.status, refusal.text, error, headers=refusal.headers)
-    kind, body = refusal.body(is_program=True)
-    return HTTPResponse(
-        body.decode("ascii"), refusal.status, [("Content-Type", kind), *refusal.headers]
-    )
+    headers, body = refusal.answer(is_program=True)
+    return HTTPResponse(body.decode("ascii"), refusal.status, headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -26,6 +26,8 @@ from ..wsgi.request import is_served, share_session
 from .views import is_program, safe_next
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..sessions.session import Session, User
@@ -143,9 +145,16 @@ def login_required(view: Callable[..., Any]) -> Callable[..., Any]:
     return _guarded(view, needs_fresh=False)
 
 
-def fresh_login_required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let in who authenticated less than ``fresh_age`` ago; 403 by the project's page if not."""
-    return _guarded(view, needs_fresh=True)
+def fresh_login_required(
+    view: Callable[..., Any] | None = None, *, within: timedelta | int | None = None
+) -> Callable[..., Any]:
+    """Let in who has just proven who they are; 403 by the project's page if not.
+
+    That is less than ``fresh_age`` ago, or ``@fresh_login_required(within=600)``.
+    """
+    if view is None:
+        return partial(fresh_login_required, within=within)
+    return _guarded(view, needs_fresh=True, within=within)
 
 
 def next_url(request: HttpRequest, default: str = "/") -> str:
@@ -182,12 +191,14 @@ def _with_names(request: HttpRequest) -> HttpRequest:
     return request
 
 
-def _guarded(view: Callable[..., Any], *, needs_fresh: bool) -> Callable[..., Any]:
+def _guarded(
+    view: Callable[..., Any], *, needs_fresh: bool, within: timedelta | int | None = None
+) -> Callable[..., Any]:
     def refuse(request: HttpRequest) -> Any:
         if _user_of(request) is None:
-            return _show(NotSignedInError("sign in first"), request)
+            return _show(NotSignedInError(), request)
         if needs_fresh:
-            get_request(request).require_fresh()
+            get_request(request).require_fresh(within=within)
         return None
 
     @wraps(view)
@@ -219,10 +230,9 @@ def _user_of(request: Any) -> User | None:
 
 def _show(error: AnswerableError, request: HttpRequest) -> Any:
     """Answer a refusal: a program by JSON, a visitor by the way to sign in, others by a page."""
-    refusal = refusal_of(error)
+    refusal = refusal_of(error, request)
     if is_program(request):
-        kind, body = refusal.body(is_program=True)
-        response: Any = HttpResponse(body, content_type=kind, status=refusal.status)
+        response: Any = _plain(refusal, is_program=True)
     elif isinstance(error, NotSignedInError) and conf.settings.LOGIN_URL:
         # Not the redirect of contrib.auth, which needs its models installed.
         url = resolve_url(conf.settings.LOGIN_URL)
@@ -243,8 +253,12 @@ def _page(error: AnswerableError, request: HttpRequest, refusal: Refusal) -> Any
         response = handler(request, exception=error)
         response.status_code = refusal.status
         return response
-    kind, body = refusal.body(is_program=False)
-    return HttpResponse(body, content_type=kind, status=refusal.status)
+    return _plain(refusal, is_program=False)
+
+
+def _plain(refusal: Refusal, *, is_program: bool) -> HttpResponse:
+    headers, body = refusal.answer(is_program=is_program)
+    return HttpResponse(body, headers=dict(headers), status=refusal.status)
 
 
 def _runs_code(response: Any) -> bool:

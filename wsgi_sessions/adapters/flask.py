@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from flask import Flask, Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import HTTPException, default_exceptions
@@ -17,9 +17,11 @@ from ..middleware import SessionMiddleware
 from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
 from ..wsgi.arguments import check_app, check_manager
 from ..wsgi.refusals import refusal_of
-from .views import check_form_origin, is_program, path_and_query, safe_next
+from .views import ask, check_form_origin, is_program, path_and_query, safe_next
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ..sessions.session import Session, User
     from ..wsgi.request import SessionRequest
 
@@ -35,7 +37,7 @@ current_session: Session = LocalProxy(lambda: _shown(get_session))  # type: igno
 current_user: User = LocalProxy(lambda: _shown(get_user))  # type: ignore[assignment]
 """This request's ``User``; false for a visitor. Templates know it by this name, too."""
 
-session_request: SessionRequest = LocalProxy(lambda: get_request(request.environ))  # type: ignore[assignment]
+session_request: SessionRequest = LocalProxy(lambda: _ask(get_request))  # type: ignore[assignment]
 """The handle to sign in and out with: ``session_request.sign_in_email(email=…, password=…)``."""
 
 
@@ -49,7 +51,8 @@ class FlaskSessions:
 
     >>> from flask import Flask
     >>> app = Flask("example")
-    >>> app.config["WSGI_SESSIONS"] = {"database": "sqlite:///:memory:", "secret": "s" * 32}
+    >>> secret = "0123456789abcdef" * 2
+    >>> app.config["WSGI_SESSIONS"] = {"database": "sqlite:///:memory:", "secret": secret}
     >>> sessions = FlaskSessions(app)
     >>> with app.app_context():
     ...     sessions.manager
@@ -102,19 +105,31 @@ def login_required(view: Callable[P, R]) -> Callable[P, R]:
     return _guarded(view, needs_fresh=False)
 
 
-def fresh_login_required(view: Callable[P, R]) -> Callable[P, R]:
-    """Let a view be seen by users who authenticated less than ``fresh_age`` ago (403 if not)."""
-    return _guarded(view, needs_fresh=True)
+@overload
+def fresh_login_required(view: Callable[P, R]) -> Callable[P, R]: ...
+@overload
+def fresh_login_required(
+    *, within: timedelta | int | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def fresh_login_required(view: Any = None, *, within: timedelta | int | None = None) -> Any:
+    """Let a view be seen by users who have just proven who they are (403 if not).
+
+    That is less than ``fresh_age`` ago, or ``@fresh_login_required(within=600)``.
+    """
+    if view is None:
+        return partial(fresh_login_required, within=within)
+    return _guarded(view, needs_fresh=True, within=within)
 
 
 def next_url(default: str = "/") -> str:
     """Return the ``next`` of a sign-in page's query, if it leads to this site."""
-    return safe_next(request.environ, request.args.get("next"), default=default)
+    url = request.args.get("next")
+    return _ask(lambda environ: safe_next(environ, url, default=default))
 
 
 def check_form() -> None:
     """Refuse, with 403, a form that a page of another site sent."""
-    check_form_origin(request.environ)
+    _ask(check_form_origin)
 
 
 def _check_flask(app: Any) -> None:
@@ -130,17 +145,23 @@ def _shown(get: Callable[[Any], R]) -> R | None:
     """Return a request's value; None in ``app.test_request_context()``, which ran no middleware."""
     if REQUEST_KEY not in request.environ and _MANAGER in current_app.extensions:
         return None
-    return get(request.environ)
+    return _ask(get)
 
 
-def _guarded(view: Callable[P, R], *, needs_fresh: bool) -> Callable[P, R]:
+def _ask(get: Callable[[Any], R]) -> R:
+    return ask(get, request.environ, setup=f"call {_CALL}")
+
+
+def _guarded(
+    view: Callable[P, R], *, needs_fresh: bool, within: timedelta | int | None = None
+) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
         if not current_user:
             return _send_to_sign_in()
         if needs_fresh:
             try:
-                session_request.require_fresh()
+                session_request.require_fresh(within=within)
             except NotSignedInError:  # the session was a cached copy, and is not live
                 return _send_to_sign_in()
         return current_app.ensure_sync(view)(*args, **kwargs)
@@ -151,22 +172,22 @@ def _guarded(view: Callable[P, R], *, needs_fresh: bool) -> Callable[P, R]:
 def _send_to_sign_in() -> Any:
     manager: SessionManager = current_app.extensions[_MANAGER]
     if is_exempt(request.environ.get("PATH_INFO", ""), manager.config.exempt_paths):
-        get_request(request.environ)  # raises, and says that this path is exempt
+        _ask(get_request)  # raises, and says that this path is exempt
     login_view = current_app.extensions["wsgi_sessions"].login_view
     if login_view is None or is_program(request):
-        raise NotSignedInError("sign in first")
+        raise NotSignedInError
     return redirect(url_for(login_view, next=path_and_query(request)))
 
 
 def _show_refusal(error: AnswerableError) -> Any:
     """Answer by the app's own page for the status, if it has one; if not, a program by JSON."""
-    refusal = refusal_of(error)
+    refusal = refusal_of(error, request)
     plain = default_exceptions.get(refusal.status, HTTPException)(refusal.text)
     plain.code = refusal.status
     shown: Any = current_app.handle_http_exception(plain)
     if shown is plain and is_program(request):
-        kind, body = refusal.body(is_program=True)
-        shown = Response(body, refusal.status, content_type=kind)
+        headers, body = refusal.answer(is_program=True)
+        shown = Response(body, refusal.status, headers)
     response = current_app.make_response(shown)
     response.headers.update(refusal.headers)
     return response

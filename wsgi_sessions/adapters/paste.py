@@ -23,7 +23,8 @@ def filter_app_factory(
     Raises ``ConfigurationError``.
 
     >>> def app(environ, start_response): ...
-    >>> filter_app_factory(app, {}, database="sqlite:///:memory:", secret="s" * 32).manager
+    >>> secret = "0123456789abcdef" * 2
+    >>> filter_app_factory(app, {}, database="sqlite:///:memory:", secret=secret).manager
     SessionManager(SqliteDatabase)
     """
     database = local_conf.pop("database", None)

@@ -16,11 +16,11 @@ from pyramid.tweens import INGRESS
 from ..errors import AnswerableError, ConfigurationError, NotSignedInError
 from ..manager import SessionManager
 from ..middleware import SessionMiddleware
-from ..transport.environ import REQUEST_KEY, get_request, get_session, get_user
+from ..transport.environ import get_request, get_session, get_user
 from ..wsgi.arguments import check_manager
 from ..wsgi.refusals import refusal_of
 from ..wsgi.request import is_served, share_session
-from .views import is_program
+from .views import ask, is_program, read_fresh_option
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -97,11 +97,11 @@ class SessionSecurityPolicy:
 
     def identity(self, request: Any) -> Any:
         """Return the signed-in user, or None."""
-        return get_user(request)
+        return _shown(request, get_user)
 
     def authenticated_userid(self, request: Any) -> str | None:
         """Return the user's id as text, or None."""
-        user = get_user(request)
+        user = _shown(request, get_user)
         return None if user is None else str(user.id)
 
     def permits(self, request: Any, context: Any, permission: str) -> Any:
@@ -114,12 +114,12 @@ class SessionSecurityPolicy:
 
     def remember(self, request: Any, userid: Any, **_: Any) -> list[tuple[str, str]]:
         """Sign the browser in; its cookie goes out with the response, so no headers are needed."""
-        get_request(request).sign_in(userid)
+        _shown(request, get_request).sign_in(userid)
         return []
 
     def forget(self, request: Any, **_: Any) -> list[tuple[str, str]]:
         """Sign the browser out."""
-        get_request(request).sign_out()
+        _shown(request, get_request).sign_out()
         return []
 
 
@@ -128,25 +128,26 @@ def _put_outside_of_others(registry: Any) -> None:
 
 
 def _shown(request: Any, get: Callable[[Any], Any]) -> Any:
-    if REQUEST_KEY not in request.environ:
-        raise LookupError(
-            f"the session is not there yet; put {_TWEEN} before the tween that asks for it "
-            "in pyramid.tweens, and see that exempt_paths does not name this path"
-        )
-    return get(request)
+    where = f"put {_TWEEN} before the tween that asks for it in pyramid.tweens"
+    if "wsgi_sessions" not in request.registry:
+        where = 'call config.include("wsgi_sessions.adapters.pyramid")'
+    return ask(get, request, setup=where)
 
 
 def _guarded_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
-    """Derive a view: ``login_required=True``, ``fresh_login_required=True`` in ``view_config``."""
-    needs_fresh = info.options.get("fresh_login_required")
+    """Derive a view: ``login_required=True``, ``fresh_login_required=True`` in ``view_config``.
+
+    In place of the latter True a time may stand, as ``within`` of ``require_fresh``.
+    """
+    needs_fresh, within = read_fresh_option(info.options.get("fresh_login_required"))
     if not (needs_fresh or info.options.get("login_required")):
         return view
 
     def guarded(context: Any, request: Any) -> Any:
-        if get_user(request) is None:
-            raise NotSignedInError("sign in first")
+        if _shown(request, get_user) is None:
+            raise NotSignedInError
         if needs_fresh:
-            get_request(request).require_fresh()
+            get_request(request).require_fresh(within=within)
         return view(context, request)
 
     return guarded
@@ -157,7 +158,7 @@ _guarded_view.options = ("login_required", "fresh_login_required")  # type: igno
 
 def _show_refusal(error: Any, request: Any) -> Any:
     """Answer by the app's own view for the HTTP error, if it has one; if not, a program by JSON."""
-    refusal = refusal_of(error)
+    refusal = refusal_of(error, request)
     plain: Any = status_map.get(refusal.status, HTTPClientError)(detail=refusal.text)
     plain.status = refusal.status_line
     try:
@@ -168,7 +169,7 @@ def _show_refusal(error: Any, request: Any) -> Any:
         except HTTPNotFound:
             response = plain
     if response is plain and is_program(request):
-        kind, body = refusal.body(is_program=True)
-        response = Response(body, refusal.status_line, content_type=kind)
+        headers, body = refusal.answer(is_program=True)
+        response = Response(body, refusal.status_line, headers)
     response.headers.update(refusal.headers)
     return response

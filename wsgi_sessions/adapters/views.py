@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ..api.guard import check_callback_url, check_origin
 from ..errors import RefusedError
 from ..transport.environ import asks_for_json, find_environ, get_request
+
+T = TypeVar("T")
 
 # RFC 3986, sections 3.3 and 3.4; a query comes encoded already.
 _PATH_SAFE = "/:@!$&'()*+,;="
@@ -20,6 +24,31 @@ def is_program(source: Any) -> bool:
     A program asks for JSON and not for HTML, or calls itself ``XMLHttpRequest``.
     """
     return asks_for_json(find_environ(source))
+
+
+def ask(get: Callable[[Any], T], source: Any, *, setup: str) -> T:
+    """Return what ``get`` finds for a request; ``setup`` says how the framework's app is wrapped.
+
+    Raises ``LookupError`` with that advice where no middleware has seen the request.
+    """
+    try:
+        return get(source)
+    except LookupError:
+        raise LookupError(
+            f"this request has no session; {setup}, and see that exempt_paths does not name "
+            "this path"
+        ) from None
+
+
+def read_fresh_option(option: Any) -> tuple[bool, timedelta | int | None]:
+    """Return whether a route's ``fresh_login_required`` asks for a proof, and for how recent a one.
+
+    The option is True, False or None, or a time, of which 0 asks for the most.
+
+    >>> read_fresh_option(True), read_fresh_option(0), read_fresh_option(None)
+    ((True, None), (True, 0), (False, None))
+    """
+    return option is not None and option is not False, None if option is True else option
 
 
 def path_and_query(source: Any) -> str:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
-from .. import errors
+from .. import errors, request_errors
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..transport.environ import get_request, mount_path
-from ..wsgi.refusals import refusal_of
+from ..transport.response_headers import protections
+from ..wsgi.refusals import answerable, refusal_of
 from ..wsgi.request import SessionRequest
+from . import backchannel
 from .bodies import discarding_body, read_json
 from .endpoints import Call
 from .guard import check_callback_url, check_origin, cors_headers
-from .routes import ROUTES, Route
-from .wire import decode_object, encode
-
-with warnings.catch_warnings():
-    # WebOb 1.8 warns of its own import of cgi, which those who use this cannot mend.
-    warnings.filterwarnings("ignore", "'cgi' is deprecated", DeprecationWarning)
-    from webob import Response
+from .responses import Response, json_response
+from .routes import OPENAPI_PATH, ROUTES, Route
+from .wire import decode_object
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -41,7 +38,8 @@ class JsonApi:
         route = self._find_route(environ)
         if not (route and route.needs_database and route.accepts(environ["REQUEST_METHOD"])):
             return ReadOptions(allow_refresh=False)
-        flags = _flags_of(environ) if route.method == "GET" else set()
+        query = _query_of(environ) if route.method == "GET" else {}
+        flags = {name for name, text in query.items() if text in ("true", "1")}
         return ReadOptions(
             authoritative=route.is_authoritative or "disableCookieCache" in flags,
             allow_refresh=not (route.replaces_session or "disableRefresh" in flags),
@@ -52,13 +50,11 @@ class JsonApi:
         handle = get_request(environ)
         try:
             response = self._answer(environ, handle)
-        except errors.AnswerableError as error:
-            if isinstance(error, errors.StoreUnavailableError) and not handle.is_database_away:
-                self._manager.events.emit("database_error", details={"error": error})
-            response = _refusal(error)
+        except Exception as error:
+            response = _refusal(answerable(error, handle), environ)
         headers = response.headers
         headers["Cache-Control"] = "no-store"
-        headers["X-Content-Type-Options"] = "nosniff"
+        headers.update(protections())
         headers.update(cors_headers(environ, self._manager.config))
         # Not by WebOb, which makes a Location absolute with the client's Host header.
         start_response(response.status, response.headerlist)
@@ -66,23 +62,33 @@ class JsonApi:
 
     def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> Response:
         method = environ["REQUEST_METHOD"]
+        path = self._path(environ)
+        if path.startswith(backchannel.PREFIX):
+            provider = path.removeprefix(backchannel.PREFIX)
+            return backchannel.answer_provider(environ, handle, provider)
         with discarding_body(environ):
             route = self._find_route(environ)
             if route is None:
-                raise errors.PathNotFoundError("nothing answers under this path")
+                raise request_errors.PathNotFoundError
             if method == "OPTIONS":
                 return _preflight(route)
             if not route.accepts(method):
-                raise errors.MethodNotAllowedError(route.allow)
+                raise request_errors.MethodNotAllowedError(route.allow)
         body = self._read_body(environ) if route.method == "POST" else {}
+        query = _query_of(environ)
+        if not route.is_safe:
+            check_callback_url(environ, query.get("callbackURL"), self._manager.config)
         if handle.is_database_away and route.needs_database:
             raise errors.StoreUnavailableError
         if route.needs_user:
             handle.require_user()
-        value = route.answer(Call(handle, body, mount_path(environ)))
-        response = Response(body=encode(value), content_type="application/json")
-        if not _redirects_by_itself(environ) and isinstance(value, dict) and value.get("redirect"):
-            response.headers["Location"] = value["url"]
+        value = route.answer(Call(handle, body, query, mount_path(environ)))
+        response = json_response(value)
+        if isinstance(value, dict) and value.get("redirect"):
+            if route.method == "GET":
+                response.status = 302
+            if route.method == "GET" or not _redirects_by_itself(environ):
+                response.headers["Location"] = value["url"]
         return response
 
     def _read_body(self, environ: WSGIEnvironment) -> Mapping[str, Any]:
@@ -90,15 +96,20 @@ class JsonApi:
         config = self._manager.config
         with discarding_body(environ):
             check_origin(environ, config)
-        with discarding_body(environ, errors.BodyTooLargeError):
+        with discarding_body(environ, request_errors.BodyTooLargeError):
             sent = read_json(environ)
         body = decode_object(sent)
         check_callback_url(environ, body.get("callbackURL"), config)
         return body
 
     def _find_route(self, environ: WSGIEnvironment) -> Route | None:
-        root = self._manager.config.api_path or ""
-        return ROUTES.get(environ.get("PATH_INFO", "").removeprefix(root))
+        path = self._path(environ)
+        is_closed = path == OPENAPI_PATH and not self._manager.config.openapi
+        return None if is_closed else ROUTES.get(path)
+
+    def _path(self, environ: WSGIEnvironment) -> str:
+        path: str = environ.get("PATH_INFO", "")
+        return path.removeprefix(self._manager.config.api_path or "")
 
 
 def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
@@ -112,16 +123,16 @@ def _redirects_by_itself(environ: WSGIEnvironment) -> bool:
     )
 
 
-def _flags_of(environ: WSGIEnvironment) -> set[str]:
-    """Return the names that the query sets to true."""
+def _query_of(environ: WSGIEnvironment) -> Mapping[str, str]:
+    """Return the fields of the query, the last of each name; none of a query that is too long."""
     # WebOb's own reading raises on bytes that are not UTF-8.
     try:
         pairs = parse_qsl(
             environ.get("QUERY_STRING", ""), errors="replace", max_num_fields=_MAX_QUERY_FIELDS
         )
     except ValueError:
-        return set()
-    return {name for name, text in dict(pairs).items() if text in ("true", "1")}
+        return {}
+    return dict(pairs)
 
 
 def _preflight(route: Route) -> Response:
@@ -133,11 +144,11 @@ def _preflight(route: Route) -> Response:
     return response
 
 
-def _refusal(error: errors.AnswerableError) -> Response:
-    refusal = refusal_of(error)
-    kind, body = refusal.body(is_program=True)
-    response = Response(status=refusal.status_line, body=body, content_type=kind)
-    response.headers.update(refusal.headers)
+def _refusal(error: errors.AnswerableError, environ: WSGIEnvironment) -> Response:
+    refusal = refusal_of(error, environ)
+    headers, body = refusal.answer(is_program=True)
+    response = Response(status=refusal.status_line, body=body)
+    response.headers.update(headers)
     if "Retry-After" in response.headers:
         # The header that Better Auth's client reads.
         response.headers["X-Retry-After"] = response.headers["Retry-After"]

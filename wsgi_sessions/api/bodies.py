@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..clock import monotonic_ms
-from ..errors import BodyTooLargeError, InvalidValueError, RefusedError, UnsupportedMediaTypeError
+from ..errors import InvalidValueError, RefusedError
+from ..request_errors import BodyTooLargeError, UnsupportedMediaTypeError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -28,17 +29,21 @@ def read_json(environ: WSGIEnvironment) -> bytes:
     """
     body = read_body(environ)
     kind = media_type(environ)
-    encoding = (environ.get("HTTP_CONTENT_ENCODING") or "identity").strip().lower()
     # An empty body needs no type; wsgiref's server fills in text/plain.
     is_empty = not body and kind in ("", "text/plain")
-    if encoding != "identity" or not (kind == "application/json" or is_empty):
-        raise UnsupportedMediaTypeError("send JSON, as Content-Type: application/json, unpacked")
+    if is_compressed(environ) or not (kind == "application/json" or is_empty):
+        raise UnsupportedMediaTypeError("Content-Type: application/json, uncompressed")
     return body
 
 
 def media_type(environ: WSGIEnvironment) -> str:
     kind: str = environ.get("CONTENT_TYPE") or ""
     return kind.partition(";")[0].strip().lower()
+
+
+def is_compressed(environ: WSGIEnvironment) -> bool:
+    encoding: str = environ.get("HTTP_CONTENT_ENCODING") or "identity"
+    return encoding.strip().lower() != "identity"
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:
@@ -50,7 +55,7 @@ def read_body(environ: WSGIEnvironment) -> bytes:
             raise InvalidValueError("the body broke off") from None
         if len(body) <= MAX_BODY_BYTES:
             return body
-    raise BodyTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    raise BodyTooLargeError(MAX_BODY_BYTES)
 
 
 @contextmanager

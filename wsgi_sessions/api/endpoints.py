@@ -9,11 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import EmailCanNotBeUpdatedError, FieldNotAllowedError, InvalidValueError
+from ..accounts.one_time_tokens import with_query
+from ..accounts.service import normalize_email
+from ..errors import (
+    EmailCanNotBeUpdatedError,
+    FieldNotAllowedError,
+    InvalidValueError,
+    RefusedError,
+)
 from ..records import UNSET
+from ..request_errors import EmailAlreadyVerifiedError, EmailMismatchError
 from ..sessions.session import Session, SignIn
-from ..sessions.tokens import is_session_id
+from ..sessions.tokens import is_session_id, new_id
 from ..wsgi.request import SessionRequest
+from .guard import check_mailed_url
 from .wire import session_fields, user_fields
 
 _TYPES: Mapping[str, set[Any]] = {"string": {str}, "number": {int, float}, "boolean": {bool}}
@@ -21,13 +30,14 @@ _TYPES: Mapping[str, set[Any]] = {"string": {str}, "number": {int, float}, "bool
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler is given: the handle and the decoded body (empty for a GET).
+    """What a handler is given: the handle, the decoded body (empty for a GET) and the query.
 
     ``mount_path`` is that of the application, "" at the root.
     """
 
     handle: SessionRequest
     body: Mapping[str, Any]
+    query: Mapping[str, str]
     mount_path: str = ""
 
     def session_fields(self, session: Session) -> dict[str, Any]:
@@ -53,6 +63,12 @@ class Call:
             raise InvalidValueError(f"{name} is text, not {type(value).__name__}")
         return value
 
+    def mailed_url(self, name: str) -> str | None:
+        """Return the URL to which a link in a mail is to lead, if it may."""
+        url = self.optional_text(name)
+        check_mailed_url(url, self.handle.manager.config)
+        return url
+
     def flag(self, name: str) -> bool:
         """Return a boolean field, which is true when it is absent or null."""
         value = self.body.get(name)
@@ -63,15 +79,20 @@ class Call:
 
 def sign_up_email(call: Call) -> object:
     """Create a user with an e-mail address and a password, and sign in."""
-    return _token_and_user(
-        call.handle.sign_up_email(
-            name=call.text("name"),
-            email=call.text("email"),
-            password=call.text("password"),
-            image=call.optional_text("image"),
-            remember_me=call.flag("rememberMe"),
-        )
+    config = call.handle.manager.config
+    made = call.handle.sign_up_email(
+        name=call.text("name"),
+        email=call.text("email"),
+        password=call.text("password"),
+        image=call.optional_text("image"),
+        remember_me=call.flag("rememberMe"),
+        callback_url=call.mailed_url("callbackURL") if config.require_verified_email else None,
     )
+    answer = _token_and_user(made)
+    if made.session is None and config.user_model is not None:
+        # For an address that is taken, no key of the application's could be made up.
+        answer["user"]["id"] = new_id()
+    return answer
 
 
 def sign_in_email(call: Call) -> object:
@@ -102,6 +123,11 @@ def sign_in_social(call: Call) -> object:
     return {"redirect": False, **_token_and_user(made)}
 
 
+def make_nonce(call: Call) -> object:
+    """Make a nonce for an ID token, which is good in this browser alone."""
+    return {"nonce": call.handle.make_nonce(call.text("provider"))}
+
+
 def sign_out(call: Call) -> object:
     """End the current session.
 
@@ -124,7 +150,6 @@ def get_session(call: Call) -> object:
 
 def list_sessions(call: Call) -> object:
     """Return the user's live sessions."""
-    call.handle.require_fresh()
     return [call.session_fields(session) for session in call.handle.list_sessions()]
 
 
@@ -154,6 +179,30 @@ def revoke_sessions(call: Call) -> object:
     return {"status": True}
 
 
+def verify_password(call: Call) -> object:
+    """Check the user's password, after which the session is fresh again."""
+    call.handle.reauthenticate(password=call.text("password"))
+    return {"status": True}
+
+
+def reauthenticate(call: Call) -> object:
+    """Prove again who is there, by password or ID token; then the session is fresh again."""
+    password = call.optional_text("password")
+    if (password is None) == (call.body.get("idToken") is None):
+        raise InvalidValueError("send password, or provider and idToken")
+    if password is not None:
+        call.handle.reauthenticate(password=password)
+        return {"status": True}
+    provider, token = call.text("provider"), call.part("idToken")
+    call.handle.reauthenticate(
+        provider=provider,
+        id_token=token.text("token"),
+        nonce=token.optional_text("nonce"),
+        access_token=token.optional_text("accessToken"),
+    )
+    return {"status": True}
+
+
 def change_password(call: Call) -> object:
     """Change the password."""
     return _token_and_user(
@@ -165,10 +214,75 @@ def change_password(call: Call) -> object:
     )
 
 
+def request_password_reset(call: Call) -> object:
+    """Mail a link with which a password can be set.
+
+    The answer is the same for an address that nobody has.
+    """
+    call.handle.manager.request_password_reset(
+        email=call.text("email"),
+        redirect_to=call.mailed_url("redirectTo"),
+        facts=call.handle.facts,
+    )
+    return {"status": True, "message": "If somebody here has this address, a mail is on its way"}
+
+
+def reset_password(call: Call) -> object:
+    """Set a password by the token of a mailed link, and end all sessions of the user."""
+    token = call.optional_text("token") or call.query.get("token", "")
+    call.handle.reset_password(token=token, new_password=call.text("newPassword"))
+    return {"status": True}
+
+
+def send_verification_email(call: Call) -> object:
+    """Mail a link that verifies an e-mail address.
+
+    The answer is the same for an address that nobody has, or that is verified; but for the
+    signed-in user, who may ask for their own.
+    """
+    email, user = call.text("email"), call.handle.user
+    if user is not None and user.email is not None:
+        if user.email.lower() != normalize_email(email):
+            raise EmailMismatchError
+        if user.email_verified:
+            raise EmailAlreadyVerifiedError
+    call.handle.manager.send_verification_email(
+        email=email, callback_url=call.mailed_url("callbackURL"), facts=call.handle.facts
+    )
+    return {"status": True}
+
+
+def verify_email(call: Call) -> object:
+    """Verify an e-mail address, or change to it, by the token of a mailed link.
+
+    With ``callbackURL`` the browser is sent there, with ``error=`` and a code after a refusal.
+    """
+    url = call.query.get("callbackURL")
+    try:
+        user = call.handle.verify_email(token=call.query.get("token", ""))
+    except RefusedError as error:
+        if not url:
+            raise
+        return {"redirect": True, "url": with_query(url, error=error.code)}
+    if url:
+        return {"redirect": True, "url": url}
+    # A mail may have been passed on: the user is shown to nobody but themselves.
+    is_own = call.handle.user is not None and call.handle.user.id == user.id
+    return {"status": True, "user": user_fields(user) if is_own else None}
+
+
+def change_email(call: Call) -> object:
+    """Mail a link to a new e-mail address, with which it becomes the user's."""
+    call.handle.change_email(
+        new_email=call.text("newEmail"), callback_url=call.mailed_url("callbackURL")
+    )
+    return {"status": True}
+
+
 def update_user(call: Call) -> object:
     """Change the user's name or image."""
     if "email" in call.body:
-        raise EmailCanNotBeUpdatedError("the e-mail address can't be changed here")
+        raise EmailCanNotBeUpdatedError
     name = call.optional_text("name")
     image = call.optional_text("image") if "image" in call.body else UNSET
     if name is None and image is UNSET:
@@ -182,7 +296,7 @@ def update_session(call: Call) -> object:
     declared = call.handle.manager.config.session_fields
     for name, value in call.body.items():
         if name not in declared:
-            raise FieldNotAllowedError(f"{name[:64]} is not among session_fields")
+            raise FieldNotAllowedError(name[:64])
         if value is not None and type(value) not in _TYPES[declared[name]]:
             raise InvalidValueError(f"{name} is a {declared[name]}, not {type(value).__name__}")
     if not call.body:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config.settings import SessionConfig
-from ..errors import (
+from ..errors import InvalidValueError, RefusedError
+from ..request_errors import (
     CrossSiteNavigationError,
     InvalidCallbackUrlError,
     InvalidOriginError,
-    InvalidValueError,
     MissingOriginError,
 )
 from ..transport.client_address import read_client
+from ..transport.environ import REQUEST_KEY
 from ..transport.response_headers import HeaderLines
+from ..wsgi.refusals import report_refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+Check = Callable[..., None]
+
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^\s/?#@\\]*)(?=[/?#]|\Z)", re.IGNORECASE)
-_RELATIVE_URL = re.compile(r"/(?![/\\]|%2f|%5c)[!-\[\]-~]*", re.IGNORECASE)
+# A path without "." and "..", which browsers resolve: "/.//evil.example" becomes "//evil.example".
+_DOTS = r"(?:[^?#]*/)?(?:\.|%2e){1,2}(?:[/?#]|\Z)"
+_RELATIVE_URL = re.compile(rf"/(?![/\\]|%2f|%5c|{_DOTS})[!-\[\]-~]*", re.IGNORECASE)
 _ABSOLUTE_URL = re.compile(r"[!-\[\]-~]+")
 _LABEL = re.compile(r"[a-z0-9_-]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -30,6 +38,22 @@ _MAX_URL_LENGTH = 2048
 _MAX_ORIGIN_CHARACTERS = 300
 
 
+def _reported(check: Check) -> Check:
+    """Have a check report what it refuses with 403."""
+
+    @wraps(check)
+    def checked(environ: WSGIEnvironment, *args: Any) -> None:
+        try:
+            check(environ, *args)
+        except RefusedError as error:
+            if REQUEST_KEY in environ and error.status == HTTPStatus.FORBIDDEN:
+                report_refusal(environ[REQUEST_KEY], error)
+            raise
+
+    return checked
+
+
+@_reported
 def check_origin(environ: WSGIEnvironment, config: SessionConfig) -> None:
     """Refuse a change that a page of an untrusted origin may have asked for.
 
@@ -45,12 +69,12 @@ def check_origin(environ: WSGIEnvironment, config: SessionConfig) -> None:
     is_navigation = _fetch_metadata(environ, "MODE") == "navigate"
     if site == "cross-site" and is_navigation and not has_cookies:
         # Even a form of a trusted origin could sign the browser in as somebody else.
-        raise CrossSiteNavigationError("a page of another site can't sign this browser in")
+        raise CrossSiteNavigationError
     source = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
     if source == "null" or (not source and (has_cookies or site not in ("", "none"))):
-        raise MissingOriginError("say which page asks for this, in an Origin or Referer header")
+        raise MissingOriginError
     if source and not is_trusted_origin(environ, source, config):
-        raise InvalidOriginError("this origin is not trusted; add it to trusted_origins")
+        raise InvalidOriginError
 
 
 def is_trusted_origin(environ: WSGIEnvironment, url: str, config: SessionConfig) -> bool:
@@ -58,10 +82,7 @@ def is_trusted_origin(environ: WSGIEnvironment, url: str, config: SessionConfig)
     origin = _origin_of(url)
     if origin is None:
         return False
-    if origin == _own_origin(environ, config):
-        return True
-    plain, patterns = _read_patterns(tuple(config.trusted_origins))
-    return origin in plain or any(map(_parts_of(origin).is_of, patterns))
+    return origin == _own_origin(environ, config) or _is_listed(origin, config)
 
 
 def cors_headers(environ: WSGIEnvironment, config: SessionConfig) -> HeaderLines:
@@ -78,21 +99,50 @@ def cors_headers(environ: WSGIEnvironment, config: SessionConfig) -> HeaderLines
     return headers
 
 
+@_reported
 def check_callback_url(environ: WSGIEnvironment, url: object, config: SessionConfig) -> None:
     """Refuse a URL that would send the browser to an untrusted origin (an open redirect)."""
     if url is None or url == "":
         return
     if not isinstance(url, str):
         raise InvalidValueError(f"callbackURL is text, not {type(url).__name__}")
-    if len(url) > _MAX_URL_LENGTH:
-        raise InvalidCallbackUrlError(f"callbackURL has more than {_MAX_URL_LENGTH} characters")
-    is_absolute = _ABSOLUTE_URL.fullmatch(url) is not None
-    if _RELATIVE_URL.fullmatch(url) is None and not (
-        is_absolute and is_trusted_origin(environ, url, config)
-    ):
-        raise InvalidCallbackUrlError(
-            "callbackURL is a path of this site or a trusted origin's URL"
-        )
+    # What a link in a mail may lead to, too: a proxy may hide the host and scheme of ``site_url``.
+    is_known = _may_be_mailed(url, config) or (
+        _is_absolute(url) and is_trusted_origin(environ, url, config)
+    )
+    if not is_known:
+        raise InvalidCallbackUrlError
+
+
+def check_mailed_url(url: str | None, config: SessionConfig) -> None:
+    """Refuse a URL to which a link in a mail must not lead.
+
+    The host that the request names does not count: whoever sent it may not be who gets the mail.
+    """
+    if url and not _may_be_mailed(url, config):
+        raise InvalidCallbackUrlError
+
+
+def _may_be_mailed(url: str, config: SessionConfig) -> bool:
+    if _is_path(url):
+        return True
+    origin = _origin_of(url) if _is_absolute(url) else None
+    return origin is not None and (
+        origin == _origin_of(config.site_url or "") or _is_listed(origin, config)
+    )
+
+
+def _is_path(url: str) -> bool:
+    return len(url) <= _MAX_URL_LENGTH and _RELATIVE_URL.fullmatch(url) is not None
+
+
+def _is_absolute(url: str) -> bool:
+    return len(url) <= _MAX_URL_LENGTH and _ABSOLUTE_URL.fullmatch(url) is not None
+
+
+def _is_listed(origin: str, config: SessionConfig) -> bool:
+    plain, patterns = _read_patterns(tuple(config.trusted_origins))
+    return origin in plain or any(map(_parts_of(origin).is_of, patterns))
 
 
 def _fetch_metadata(environ: WSGIEnvironment, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import errors
+from .. import errors, request_errors
 from ..config.settings import SessionConfig
 from .schemas import answer_schemas, body_schemas, ref
 
@@ -17,16 +17,16 @@ _VERSION = "1"
 
 _OF_EVERY_POST = (
     errors.InvalidValueError,
-    errors.InvalidOriginError,
-    errors.MissingOriginError,
-    errors.CrossSiteNavigationError,
-    errors.InvalidCallbackUrlError,
-    errors.BodyTooLargeError,
-    errors.UnsupportedMediaTypeError,
+    request_errors.InvalidOriginError,
+    request_errors.MissingOriginError,
+    request_errors.CrossSiteNavigationError,
+    request_errors.InvalidCallbackUrlError,
+    request_errors.BodyTooLargeError,
+    request_errors.UnsupportedMediaTypeError,
 )
 _REASONS = {
     400: "Something in the request is wrong; see the code.",
-    401: "Nobody is signed in, or the sign-in was refused.",
+    401: "Nobody is signed in, or what should prove who is there was refused.",
     403: "From an untrusted origin, or without a recent sign-in.",
     404: "There is no such thing here.",
     409: "The user has as many sessions as they may have, or this one is over.",
@@ -41,10 +41,6 @@ _RETRY = {
         "description": "Seconds to wait.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     }
-}
-_QUERY = {
-    "disableCookieCache": "Ask the database, past the cookie cache.",
-    "disableRefresh": "Neither refresh nor rotate the session.",
 }
 
 
@@ -62,7 +58,7 @@ def describe(
             "trusted one.",
         },
         "servers": [{"url": mount_path + (config.api_path or "/")}],
-        "paths": {path: _path(path, route) for path, route in routes.items()},
+        "paths": {path: _path(route) for path, route in routes.items()},
         "components": {
             "schemas": {**answer_schemas(config), **body_schemas(config)},
             "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": cookie_name}},
@@ -70,7 +66,7 @@ def describe(
     }
 
 
-def _path(path: str, route: Route) -> dict[str, Any]:
+def _path(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name[0].lower() + route.name[1:],
         "summary": route.summary,
@@ -87,16 +83,12 @@ def _path(path: str, route: Route) -> dict[str, Any]:
             "required": route.takes not in ("Nothing", "DeleteUser"),
             "content": {"application/json": {"schema": ref(route.takes)}},
         }
-    if path == "/get-session":
+    if route.query:
         operation["parameters"] = [
-            {
-                "name": name,
-                "in": "query",
-                "description": description,
-                "schema": {"type": "boolean", "default": False},
-            }
-            for name, description in _QUERY.items()
+            {"name": name, "in": "query", **described} for name, described in route.query.items()
         ]
+    if not route.is_safe:
+        operation["responses"]["302"] = _content("To the callbackURL.", ref("Redirect"))
     return {route.method.lower(): operation}
 
 

@@ -49,6 +49,10 @@ def session_fields(session: Session, declared: Iterable[str] = ()) -> JsonObject
         "ipAddress": session.ip_address,
         "userAgent": session.user_agent,
         "device": session.device,
+        "lastIpAddress": session.last_ip_address,
+        "lastUserAgent": session.last_user_agent,
+        "lastDevice": session.last_device,
+        "method": session.method,
         **{name: session.data.get(name) for name in declared},
     }
 

@@ -5,6 +5,7 @@ Each refusal says what was given and what to give instead; none shows any of a s
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from ..errors import ConfigurationError
 from .exempt_paths import is_prefix
-from .fields import Kind, choice, duration, kind, text
+from .fields import Kind, choice, duration, function, kind, text
 from .providers import SocialProvider
 from .public_suffixes import covers_public_suffix, is_public_suffix
 
@@ -24,14 +25,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_TABLE_PREFIX = "wsgi_sessions_"
 _MIN_SECRET_LENGTH = 32
+_MIN_DIFFERENT = 8
+_MIN_PERIOD = 16
+"""What is random is far beyond these two: 32 hexadecimal digits have 14 different ones, about."""
 _MAPPED_PREFIX = 96
 """Bits; an IPv6 network with a longer prefix can lie within ``::ffff:0:0/96``, which is IPv4."""
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FIELD_TYPE = choice(Literal["string", "number", "boolean"])
 _OWN_FIELDS = [
-    *["createdAt", "device", "expiresAt", "id", "ipAddress", "token", "updatedAt"],
-    *["userAgent", "userId"],
+    *["createdAt", "device", "expiresAt", "id", "ipAddress", "lastDevice", "lastIpAddress"],
+    *["lastUserAgent", "method", "token", "updatedAt", "userAgent", "userId"],
 ]
 _USER_ATTRIBUTE = choice(
     Literal["email", "email_verified", "name", "image", "created_at", "updated_at"]
@@ -60,6 +64,14 @@ def secrets(name: str, value: Any) -> tuple[str, ...]:
                 f"{name} has {len(secret)} characters but needs at least {_MIN_SECRET_LENGTH}; "
                 f"{remedy}"
             )
+        # Where it stands for the second time in its double is the length of what it repeats.
+        period = (secret * 2).find(secret, 1)
+        different = len(set(secret))
+        if different < _MIN_DIFFERENT or period < _MIN_PERIOD:
+            why = (
+                f"has {different} different" if different < _MIN_DIFFERENT else f"repeats {period}"
+            )
+            raise ConfigurationError(f"{name} {why} characters, so it can be guessed; {remedy}")
     return tuple(given)
 
 
@@ -187,9 +199,57 @@ title = Kind(
 page_url = text(
     r"(/(?![/\\])|(?i:https?)://)[!-\[\]-~]*", "a path such as '/sign-in', or an http(s) URL"
 )
+report_url = text(
+    # None of the characters that end a directive or a quoted string.
+    r"(/(?!/)|https?://)[!#-+\--:<-\[\]-~]*",
+    "a path such as '/reports', or an http(s) URL, without quotes, ',' and ';'",
+)
+site_data = Kind(
+    takes="'cache' or 'storage'",
+    fits=lambda value: value in ("cache", "storage", "cookies", "*"),
+    is_list=True,
+).refusing(
+    lambda value: value in ("cookies", "*"),
+    ", which takes all cookies of the domain away, those of other hosts too; give 'cache' or "
+    "'storage', as our own cookies are cleared anyway",
+)
+
+
+# Passwords
+
+context_words = replace(
+    text(
+        r"(?s)([\W_]*[^\W_]){4}.*",
+        "words of four letters or more, such as 'Example'",
+        max_length=100,
+        or_else="the words of it one by one",
+    ),
+    is_list=True,
+)
+breach_check = Kind(
+    takes="a function that takes a password and returns whether it is known from a breach, or None",
+    fits=callable,
+).refusing(
+    inspect.iscoroutinefunction,
+    ", whose coroutine would say that every password is known; give a function without async",
+)
+
+
+# Mail
+
+site_url = text(
+    r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*",
+    "an http(s) URL without a '/' at its end, such as 'https://app.example.org'",
+)
+send = function("kind, user, url and token", count=4)
 
 
 # Users and tables
+
+sign_up_check = function(
+    "email, name and provider by name, and returns None or a text",
+    names=("email", "name", "provider"),
+)
 
 table_prefix = text(
     r"[A-Za-z_][A-Za-z0-9_]*|",

@@ -5,6 +5,7 @@ The checks, what is read from text, and the reference page are made from the dec
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -59,7 +60,7 @@ class Kind:
         value = self.normal(name, value)
         for is_refused, why in self.refusals:
             if is_refused(value):
-                shown = value if isinstance(value, timedelta) else repr(value)
+                shown = in_words(value) if isinstance(value, timedelta) else repr(value)
                 raise ConfigurationError(f"{name} {verb} {shown}{why}")
         return value
 
@@ -149,6 +150,19 @@ def duration(*, may_be_zero: bool = False, bounds: str = "") -> Kind:
     ).refusing(lambda value: value < least, f" but must be {bound}; give a longer duration")
 
 
+def in_words(duration: timedelta) -> str:
+    """Return a duration as people write it.
+
+    >>> in_words(timedelta(hours=-2)), in_words(timedelta(minutes=1, milliseconds=5))
+    ('-2 hours', '60.005 s')
+    """
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
+        number, rest = divmod(duration, length)
+        if number and not rest:
+            return f"{number} {unit}{'' if number in (1, -1) else 's'}"
+    return f"{duration.total_seconds():.6f}".rstrip("0").rstrip(".") + " s"
+
+
 def _as_timedelta(name: str, value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
@@ -185,6 +199,24 @@ def choice(words: Any) -> Kind:
     return Kind(
         takes=f"one of {', '.join(repr(word) for word in allowed)}",
         fits=lambda value: isinstance(value, str) and value in allowed,
+    )
+
+
+def function(takes: str, *, count: int = 0, names: tuple[str, ...] = ()) -> Kind:
+    """A function that can be called with so many arguments, and with others by their names."""
+
+    def can_be_called(value: Any) -> bool:
+        try:
+            inspect.signature(value).bind(*range(count), **dict.fromkeys(names))
+        except TypeError:
+            return False
+        except ValueError:
+            return True  # written in C, and does not tell what it takes
+        return True
+
+    whole = Kind(takes=f"a function that takes {takes}, or None", fits=can_be_called)
+    return whole.refusing(
+        inspect.iscoroutinefunction, ", which nobody would await; give a function without async"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 from .checks import Network
 from .fields import Duration
+from .messages import Messages
 from .parts import (
     CookieCacheConfig,
     CookieConfig,
@@ -19,7 +20,15 @@ from .parts import (
     ThrottleConfig,
 )
 from .providers import SocialProvider
-from .settings import IpBinding, OnDatabaseError, OnIpMismatch, OnLostData, OnReplay
+from .settings import (
+    CheckSignUp,
+    IpBinding,
+    OnDatabaseError,
+    OnIpMismatch,
+    OnLostData,
+    OnReplay,
+    OnSend,
+)
 
 Fields = Mapping[str, Any]
 
@@ -35,6 +44,7 @@ class SessionSettings(TypedDict, total=False):
     absolute_timeout: Duration | None
     short_expires_in: Duration
     fresh_age: Duration
+    fresh_elsewhere: bool
     touch_interval: Duration
     rotate_tokens: bool | None
     rotation_interval: Duration | None
@@ -54,15 +64,23 @@ class SessionSettings(TypedDict, total=False):
     cookie: CookieConfig | Fields
     throttle: ThrottleConfig | Fields | None
     password: PasswordConfig | Fields
+    allow_sign_up: bool
+    check_sign_up: CheckSignUp | None
     auto_sign_in: bool
     require_verified_email: bool
+    site_url: str | None
+    on_send: OnSend | None
+    reset_expires_in: Duration
+    verification_expires_in: Duration
     user_model: Any
     user_attributes: Mapping[str, str | None]
     table_prefix: str
     social_providers: tuple[SocialProvider, ...] | list[SocialProvider]
     api_path: str | None
+    openapi: bool
     session_fields: Mapping[str, str]
     trusted_origins: Collection[str]
+    messages: Messages
     exempt_paths: Collection[str]
     pages_path: str | None
     pages_templates: str | PathLike[str] | None
@@ -70,6 +88,8 @@ class SessionSettings(TypedDict, total=False):
     pages_home_url: str
     sign_in_url: str
     change_password_url: str | None
+    pages_report_url: str | None
+    clear_site_data: Collection[str]
     on_database_error: OnDatabaseError
     on_lost_data: OnLostData
     database_patience: Duration

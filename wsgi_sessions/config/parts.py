@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import combinations
 from typing import Literal
 
 from ..errors import ConfigurationError
@@ -28,8 +31,16 @@ class CookieCacheConfig:
     version: str = setting("1", checks.version)
     """Another word drops all copies: change it when what your pages show of users changes."""
 
+    encrypt: bool = setting(False, flag())
+    """Whether the copy can't be read on the device either; needs the extra `encryption`."""
+
     def __post_init__(self) -> None:
         check_settings(self, prefix="cookie_cache.")
+        if self.encrypt and find_spec("cryptography") is None:
+            raise ConfigurationError(
+                "cookie_cache.encrypt needs the package cryptography; install it with "
+                "pip install 'wsgi-sessions[encryption]', or leave cookie_cache.encrypt out"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +70,10 @@ class CookieConfig:
     domain, and `__Secure-` when it is Secure otherwise."""
     cache_name: str = setting("session_data", checks.cookie_name)
     """The cookie of the copy, with the same prefix."""
+    device_name: str = setting("known_device", checks.cookie_name)
+    """The cookie by which the throttle knows a browser that has signed in, with the same prefix."""
+    fresh_name: str = setting("session_fresh", checks.cookie_name)
+    """The cookie of a step-up, with the same prefix."""
     secure: bool | Literal["auto"] = setting("auto", flag(also="auto"))
     """"auto" follows the scheme of the request; `WSGI_SESSIONS_ENV=production` forces True."""
     same_site: SameSite = setting("Lax", choice(SameSite))
@@ -70,12 +85,25 @@ class CookieConfig:
     partitioned: bool = setting(False, flag())
     """CHIPS; browsers take it from Secure cookies alone."""
 
+    @property
+    def nonce_name(self) -> str:
+        """The cookie that binds a nonce of ours to this browser."""
+        return f"{self.name}_nonce"
+
     def __post_init__(self) -> None:
         check_settings(self, prefix="cookie.")
-        if self.name == self.cache_name:
-            raise ConfigurationError(
-                f"cookie.name and cookie.cache_name are both {self.name!r}; give two names"
-            )
+        for first, second in combinations(("name", "cache_name", "device_name", "fresh_name"), 2):
+            name = getattr(self, first)
+            if name == getattr(self, second):
+                raise ConfigurationError(
+                    f"cookie.{first} and cookie.{second} are both {name!r}; give two names"
+                )
+        for other in ("cache_name", "device_name", "fresh_name"):
+            if getattr(self, other) == self.nonce_name:
+                raise ConfigurationError(
+                    f"cookie.{other} is {self.nonce_name!r}, the name of the cookie of a nonce; "
+                    "give another name"
+                )
         for is_asked, name in (
             (self.same_site == "None", "cookie.same_site is 'None'"),
             (self.partitioned, "cookie.partitioned is True"),
@@ -89,13 +117,34 @@ class CookieConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleConfig:
-    """How many tries the endpoints that take a password allow, counted over all processes."""
+    """How often passwords may be guessed and users made, counted over all processes.
+
+    A network is an IPv4 /24 or an IPv6 /48. A browser that has signed in to an account before,
+    and a live session, have limits of their own.
+    """
 
     tries: int = setting(10, count("tries", at_least=1))
-    """Tries with a password within the window, by address and by account."""
+    """Wrong passwords for one account from one network within the window; as many from one browser
+    that has signed in to the account before, and in one session."""
+    account_tries: int = setting(100, count("tries", at_least=1))
+    """Wrong passwords for one account from all networks; as many from all known browsers."""
+    network_tries: int = setting(50, count("tries", at_least=1))
+    """Wrong passwords for all accounts from one IPv4 /24 or IPv6 /56, and wrong ID tokens."""
+    wide_network_tries: int = setting(100, count("tries", at_least=1))
+    """The same from one IPv6 /48."""
+    sign_ups: int = setting(20, count("sign-ups", at_least=1))
+    """Sign-ups from one network, whether they succeed or not; as many requests of each other kind
+    that is counted so, such as those for a mail."""
+    mails_per_address: int = setting(3, count("mails", at_least=1))
+    """Mails of each kind that are asked for to one address, from all networks; sign-ups too, where
+    they send one."""
     window: Duration = setting(60, duration())
-    """How long a try counts."""
+    """How long each of them counts."""
     window_ms: int = in_ms()
+    device_lifetime: Duration = setting(31_536_000, duration())
+    """How long after a sign-in a browser is known (the device cookie); browsers keep no cookie
+    longer than 400 days."""
+    device_lifetime_ms: int = in_ms()
 
     def __post_init__(self) -> None:
         check_settings(self, prefix="throttle.")
@@ -103,16 +152,25 @@ class ThrottleConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordConfig:
-    """Lengths of passwords, and argon2id parameters (RFC 9106, section 4, second choice).
+    """Which passwords are taken, and argon2id parameters (RFC 9106, section 4, second choice).
 
     A changed parameter is applied to a user's hash at their next sign-in.
     """
 
     min_length: int = setting(8, count("characters", at_least=1, at_most=4096))
-    """The shortest password that can be set, in code points of the normal form NFKC."""
+    """The shortest password that can be set, in code points as typed or in the normal form NFKC,
+    whichever are fewer."""
     max_length: int = setting(128, count("characters", at_least=1, at_most=4096))
     """The longest password that is hashed, at least `min_length`. A longer one is refused at
     sign-up, and is a wrong one at sign-in."""
+    context_words: tuple[str, ...] = setting((), checks.context_words)
+    """Names of your site, company and products: no password is made of them, nor of the user's name
+    and e-mail address, nor of `pages_title`."""
+    is_compromised: Callable[[str], bool] | None = setting(
+        None, checks.breach_check, none="no service is asked", is_in_environment=False
+    )
+    """Your function that is given a new password and returns whether it is known from a breach. If
+    it raises an exception, the password is taken; its time limit is yours to set."""
     time_cost: int = setting(3, count("passes", at_least=1, at_most=_MAX_COST))
     """Passes of argon2id."""
     parallelism: int = setting(4, count("lanes", at_least=1, at_most=255))
@@ -124,7 +182,8 @@ class PasswordConfig:
     salt_length: int = setting(16, count("bytes", at_least=8, at_most=64))
     """Length of a salt."""
     max_parallel: int | None = setting(None, count("hashes", at_least=1), none="the number of CPUs")
-    """How many hashes may run at once in a process; further sign-ins wait."""
+    """How many hashes may run at once in a process; further sign-ins wait, as long as they may
+    wait for the database (`database_patience`)."""
     max_waiting: int = setting(50, count("hashes", at_least=0, at_most=10_000))
     """How many may wait for that in a process; beyond that the answer is 503 `SERVER_BUSY`."""
 

@@ -6,14 +6,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from .fields import Duration, duration, flag, in_ms, put
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
+_FLAGS = ("is_trusted", "vouches_for_email", "needs_server_nonce", "has_untyped_logout_tokens")
 _TENANT = re.compile(r"[A-Za-z0-9.-]+")
 
 
@@ -28,6 +34,12 @@ class SocialProvider:
     ``algorithms`` are the only ones a signature may be made with, and none is symmetric.
     ``is_trusted``: a verified address of this provider's may link to a user who exists.
     ``vouches_for_email``: False where ``email_verified`` of this provider means nothing.
+    ``max_age``: how long after it was issued (``iat``) an ID token is taken, whatever its own
+    ``exp`` says. ``max_auth_age``: how long after somebody signed in at the provider
+    (``auth_time``, which must be there then); None: no limit. ``needs_server_nonce``: True to
+    take only ID tokens with a nonce that this server gave the same browser
+    (``request.make_nonce``). ``has_untyped_logout_tokens``: True for a provider whose logout
+    tokens do not say ``logout+jwt`` in their header.
 
     Raises ``ConfigurationError`` for what cannot be checked or would not be safe.
     """
@@ -40,6 +52,12 @@ class SocialProvider:
     algorithms: tuple[str, ...] = ("RS256", "ES256")
     is_trusted: bool = False
     vouches_for_email: bool = True
+    max_age: Duration = 3600
+    max_auth_age: Duration | None = None
+    needs_server_nonce: bool = False
+    has_untyped_logout_tokens: bool = False
+    max_age_ms: int = in_ms()
+    max_auth_age_ms: int | None = in_ms()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -77,9 +95,26 @@ class SocialProvider:
                 f"{self.name}: algorithms is {self.algorithms!r}; give asymmetric ones such as "
                 "'RS256', as a client id is no secret to share"
             )
+        for part in _FLAGS:
+            flag().check(f"{self.name}: {part}", getattr(self, part))
+        put(self, "max_age", duration().check(f"{self.name}: max_age", self.max_age))
+        if self.max_auth_age is not None:
+            name = f"{self.name}: max_auth_age"
+            put(self, "max_auth_age", duration().check(name, self.max_auth_age))
+        else:
+            put(self, "max_auth_age", None)
 
 
-def google(*client_ids: str) -> SocialProvider:
+class Limits(TypedDict, total=False):
+    """What can be asked of the ID tokens of any provider; see ``SocialProvider``."""
+
+    max_age: Duration
+    max_auth_age: Duration | None
+    needs_server_nonce: bool
+    has_untyped_logout_tokens: bool
+
+
+def google(*client_ids: str, **limits: Unpack[Limits]) -> SocialProvider:
     """Sign in with Google (https://developers.google.com/identity/openid-connect).
 
     >>> google("123.apps.googleusercontent.com").issuers
@@ -92,10 +127,11 @@ def google(*client_ids: str) -> SocialProvider:
         jwks_url="https://www.googleapis.com/oauth2/v3/certs",
         algorithms=("RS256",),
         is_trusted=True,
+        **limits,
     )
 
 
-def apple(*client_ids: str) -> SocialProvider:
+def apple(*client_ids: str, **limits: Unpack[Limits]) -> SocialProvider:
     """Sign in with Apple; the client ids are the services id and the app's bundle ids.
 
     >>> apple("org.example.web").jwks_url
@@ -108,10 +144,11 @@ def apple(*client_ids: str) -> SocialProvider:
         jwks_url="https://appleid.apple.com/auth/keys",
         algorithms=("RS256",),
         is_trusted=True,
+        **limits,
     )
 
 
-def microsoft(*client_ids: str, tenant: str = "common") -> SocialProvider:
+def microsoft(*client_ids: str, tenant: str = "common", **limits: Unpack[Limits]) -> SocialProvider:
     """Sign in with Microsoft Entra ID, of one tenant or of ``common`` for all of them.
 
     Its e-mail claim can be set by whoever runs a tenant, so it is never taken as verified and
@@ -141,6 +178,7 @@ def microsoft(*client_ids: str, tenant: str = "common") -> SocialProvider:
         jwks_url=f"{base}/{tenant}/discovery/v2.0/keys",
         algorithms=("RS256",),
         vouches_for_email=False,
+        **limits,
     )
 
 
@@ -148,12 +186,15 @@ def oidc(
     name: str,
     discovery_url: str,
     *client_ids: str,
+    jwks_url: str | None = None,
     is_trusted: bool = False,
     algorithms: Iterable[str] = ("RS256", "ES256"),
+    **limits: Unpack[Limits],
 ) -> SocialProvider:
     """Any OpenID Connect issuer, by its discovery document.
 
-    ``discovery_url`` is the issuer, or the document's full URL.
+    ``discovery_url`` is the issuer, or the document's full URL. The keys are where that document
+    says, within the issuer's own site; ``jwks_url`` says so where they are elsewhere.
 
     >>> oidc("corp", "https://id.example.org", "our-client").discovery_url
     'https://id.example.org/.well-known/openid-configuration'
@@ -164,9 +205,11 @@ def oidc(
     return SocialProvider(
         name=name,
         client_ids=client_ids,
+        jwks_url=jwks_url,
         discovery_url=discovery_url,
         algorithms=tuple(algorithms),
         is_trusted=is_trusted,
+        **limits,
     )
 
 

@@ -56,6 +56,26 @@ def is_public_suffix(host: str) -> bool:
     )
 
 
+def is_same_site(host: str, other: str) -> bool:
+    """Return whether two hosts are one, or lie in one domain that somebody has registered.
+
+    >>> is_same_site("id.example.co.uk", "keys.example.co.uk")
+    True
+    >>> is_same_site("a.co.uk", "b.co.uk"), is_same_site("10.0.0.1", "10.1.0.1")
+    (False, False)
+    """
+    return host == other or (
+        not host.rpartition(".")[2].isdigit() and _site_of(host) == _site_of(other)
+    )
+
+
+def _site_of(host: str) -> str:
+    """Return the shortest end of a host, of two labels at least, that is no public suffix."""
+    labels = host.lower().split(".")
+    ends = (".".join(labels[start:]) for start in range(len(labels) - 2, -1, -1))
+    return next((end for end in ends if not is_public_suffix(end)), host)
+
+
 def _may_match(labels: Labels, rule: Labels) -> bool:
     """Return whether some name of a pattern ends in what a rule of the list names."""
     if len(rule) > len(labels):

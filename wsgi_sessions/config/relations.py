@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from .exempt_paths import lies_within
-from .fields import put
+from .fields import in_words, put
 
 if TYPE_CHECKING:
     from .settings import SessionConfig
@@ -27,6 +27,16 @@ def check_relations(config: SessionConfig) -> None:
         raise ConfigurationError(
             "user_attributes is given but user_model is not; give your Peewee model too"
         )
+    if config.on_send is not None and config.site_url is None:
+        raise ConfigurationError(
+            "on_send is given but site_url is not, and where links in mails lead must not be left "
+            "to whatever host a client names; give site_url='https://app.example.org', say"
+        )
+    if config.require_verified_email and config.on_send is None:
+        raise ConfigurationError(
+            "require_verified_email is True but on_send is not given, so no address could ever be "
+            "verified; give on_send, a function that sends mails (print_mail while you develop)"
+        )
     paths = {"api_path": config.api_path, "pages_path": config.pages_path}
     mounted = {name: path for name, path in paths.items() if path is not None}
     if len(mounted) > 1 and lies_within(*mounted.values()):
@@ -43,7 +53,8 @@ def check_relations(config: SessionConfig) -> None:
                 )
     if config.update_age_ms >= config.expires_in_ms:
         raise ConfigurationError(
-            f"update_age is {config.update_age} but sessions live {config.expires_in}, so none "
+            f"update_age is {_say(config.update_age_ms)} but sessions live "
+            f"{_say(config.expires_in_ms)}, so none "
             "would ever be refreshed; lower update_age or raise expires_in"
         )
 
@@ -88,7 +99,8 @@ def fill_in(config: SessionConfig) -> None:
                 raise
             rotates = False
             notes.append(
-                f"sessions live {config.expires_in} and are refreshed after {config.update_age}, "
+                f"sessions live {_say(config.expires_in_ms)} and are refreshed after "
+                f"{_say(config.update_age_ms)}, "
                 "which leaves no time to rotate their tokens safely with a rotation_grace of "
                 f"{_say(grace_ms)}, so they are not rotated; raise expires_in, or set "
                 "rotation_interval and rotation_grace, or rotate_tokens=False to say that you know"
@@ -96,8 +108,8 @@ def fill_in(config: SessionConfig) -> None:
     if rotates:
         if config.clock_difference is not None and config.clock_difference_ms > grace_ms:
             raise ConfigurationError(
-                f"clock_difference is {config.clock_difference} but must not be more than "
-                f"rotation_grace, which is {config.rotation_grace}, or a token could be a replay "
+                f"clock_difference is {_say(config.clock_difference_ms)} but must not be more than "
+                f"rotation_grace, which is {_say(grace_ms)}, or a token could be a replay "
                 "by one server's clock and the newest by another's; lower clock_difference or "
                 "raise rotation_grace"
             )
@@ -161,12 +173,12 @@ def _notes(config: SessionConfig, *, interval_ms: int, is_short_rotated: bool) -
         )
     if not is_short_rotated:
         notes.append(
-            f"short_expires_in is {config.short_expires_in}, which leaves no time to rotate "
-            "the tokens of sessions that are not remembered, so they are not rotated; raise "
+            f"short_expires_in is {_say(config.short_expires_in_ms)}, which leaves no time to "
+            "rotate the tokens of sessions that are not remembered, so they are not rotated; raise "
             "short_expires_in or lower rotation_grace and upload_grace"
         )
     return notes
 
 
 def _say(duration_ms: int) -> str:
-    return str(timedelta(milliseconds=duration_ms))
+    return in_words(timedelta(milliseconds=duration_ms))

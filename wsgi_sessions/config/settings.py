@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
-from ..records import refuse_to_pickle
+from ..records import MailKind, refuse_to_pickle
 from . import checks
 from .checks import Network
 from .fields import (
@@ -27,6 +27,8 @@ from .fields import (
     setting,
     settings_of,
 )
+from .messages import Messages
+from .messages import messages as check_messages
 from .parts import (
     CookieCacheConfig,
     CookieConfig,
@@ -48,6 +50,9 @@ IpBinding = Literal["off", "subnet", "exact"]
 OnIpMismatch = Literal["reject", "revoke"]
 OnDatabaseError = Literal["unavailable", "anonymous"]
 OnLostData = Literal["event", "conflict"]
+CheckSignUp = Callable[..., str | None]
+OnSend = Callable[[MailKind, Any, str | None, str | None], object]
+"""Takes the kind of a mail, the ``User`` it goes to, and the link and token that belong in it."""
 
 _DAY = 86_400
 
@@ -89,8 +94,10 @@ class SessionConfig:
     session is never refreshed."""
     short_expires_in_ms: int = in_ms()
     fresh_age: Duration = setting(_DAY, duration())
-    """How long after authentication `session.is_fresh` holds."""
+    """How long `session.is_fresh` holds after a user has proven who they are."""
     fresh_age_ms: int = in_ms()
+    fresh_elsewhere: bool = setting(False, flag())
+    """Whether that counts in another network and browser than those it was proven in, too."""
     touch_interval: Duration = setting(300, duration(may_be_zero=True))
     """At most one write of `last_seen_at` in this time; 0 writes it at every request."""
     touch_interval_ms: int = in_ms()
@@ -145,9 +152,9 @@ class SessionConfig:
     ip_binding: IpBinding = setting("off", choice(IpBinding))
     """Binds a session to the network or address it began at."""
     ip_prefix_v4: int = setting(24, count("bits", at_least=0, at_most=32))
-    """What 'subnet' compares of IPv4 addresses."""
+    """How many bits of an IPv4 address are its network, for 'subnet' and `fresh_elsewhere`."""
     ip_prefix_v6: int = setting(64, count("bits", at_least=0, at_most=128))
-    """What 'subnet' compares of IPv6 addresses."""
+    """The same for IPv6."""
     on_ip_mismatch: OnIpMismatch = setting("reject", choice(OnIpMismatch))
     """Elsewhere the request has no session, or the session ends."""
     trusted_proxies: tuple[Network, ...] = setting((), checks.networks)
@@ -161,10 +168,29 @@ class SessionConfig:
     """How many tries with a password are allowed, counted over all processes."""
     password: PasswordConfig = setting(PasswordConfig(), part(PasswordConfig))
     """Lengths and hashing of passwords."""
+    allow_sign_up: bool = setting(True, flag())
+    """Whether somebody new may come, by a sign-up or a provider; `create_user` may always."""
+    check_sign_up: CheckSignUp | None = setting(
+        None, checks.sign_up_check, none="everybody may", is_in_environment=False
+    )
+    """Your function that is given `email`, `name` and `provider` of somebody new (None for a
+    password), and returns None, or in words why they may not sign up."""
     auto_sign_in: bool = setting(True, flag())
     """Whether a sign-up signs in."""
     require_verified_email: bool = setting(False, flag())
     """Whether an address must be verified before it can sign in."""
+    site_url: str | None = setting(None, checks.site_url, none="not known")
+    """Where browsers find your application: links in mails begin so."""
+    on_send: OnSend | None = setting(
+        None, checks.send, none="no mail is sent", is_in_environment=False
+    )
+    """Your function that sends a mail of a `kind` to `user.email`, with the `url` in it."""
+    reset_expires_in: Duration = setting(3600, duration())
+    """How long a link is good for that sets a new password."""
+    reset_expires_in_ms: int = in_ms()
+    verification_expires_in: Duration = setting(_DAY, duration())
+    """How long a link is good for that verifies an e-mail address."""
+    verification_expires_in_ms: int = in_ms()
     user_model: Any = setting(
         None, checks.user_model, none="the built-in table", is_in_environment=False
     )
@@ -182,10 +208,15 @@ class SessionConfig:
 
     api_path: str | None = setting("/api/auth", checks.mount_path, none="off")
     """Where the JSON API answers."""
+    openapi: bool = setting(True, flag())
+    """Whether `GET /openapi.json` describes the JSON API; else it is 404."""
     session_fields: Mapping[str, str] = setting({}, checks.session_fields, is_in_environment=False)
     """Additional fields of a session in the JSON API; they live in `session.data`."""
     trusted_origins: tuple[str, ...] = setting((), checks.origins)
     """Other origins that may send changes and read answers."""
+    messages: Messages = setting({}, check_messages, is_in_environment=False)
+    """What clients read in place of our English texts: a text for each code, or for a language a
+    mapping of such, which is chosen by the header Accept-Language."""
     exempt_paths: tuple[str, ...] = setting((), checks.exempt_paths)
     """Paths that are passed on without a look-up."""
     pages_path: str | None = setting(None, checks.mount_path, none="off")
@@ -202,6 +233,11 @@ class SessionConfig:
     """Where visitors of the sessions page are sent."""
     change_password_url: str | None = setting(None, checks.page_url, none="no link")
     """Where the sessions page has passwords changed."""
+
+    pages_report_url: str | None = setting(None, checks.report_url, none="no reports")
+    """Where browsers report what the page's Content-Security-Policy has kept out."""
+    clear_site_data: tuple[str, ...] = setting((), checks.site_data)
+    """What browsers throw away of the site when they sign out: 'cache', 'storage' or both."""
 
     on_database_error: OnDatabaseError = setting("unavailable", choice(OnDatabaseError))
     """While the database does not answer: 503 with `Retry-After`, or the application without a

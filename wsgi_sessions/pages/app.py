@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from .. import errors
+from .. import errors, request_errors
 from ..api.bodies import discarding_body, media_type, read_body
 from ..api.guard import check_origin
 from ..clock import datetime_from_ms
@@ -25,7 +24,8 @@ from ..sessions.signing import KeyRing
 from ..sessions.tokens import is_session_id
 from ..transport.devices import device_in_words
 from ..transport.environ import get_request, mount_path
-from ..wsgi.refusals import refusal_of
+from ..transport.response_headers import protections
+from ..wsgi.refusals import answerable, refusal_of, report_refusal
 from ..wsgi.request import SessionRequest
 from .rows import row_of
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _MAX_FIELDS = 20
 _ICON = "/icon.svg"
+_REPORTS = "wsgi-sessions"
 _ACTIONS = ("/revoke", "/revoke-others", "/sign-out")
 _FORM = "application/x-www-form-urlencoded"
 NOTICES = {
@@ -49,13 +50,8 @@ _TITLES = {
     405: "That can’t be done here",
     413: "That form is too large",
     415: "That form can’t be read",
-    503: "The service is away for a moment",
+    503: "You are not signed out",
 }
-_TEXTS: Mapping[type[errors.AnswerableError], str] = {
-    errors.MethodNotAllowedError: "This address answers otherwise.",
-    errors.StoreUnavailableError: "You are not signed out. Please try again.",
-}
-"""Texts for people where a program gets another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +68,8 @@ class _Response:
             "Content-Type": self.kind,
             "Content-Length": str(len(self.body)),
             "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
             # Not no-referrer: forms would then say the origin "null".
-            "Referrer-Policy": "same-origin",
+            **dict(protections(referrer_policy="same-origin")),
             **dict(self.headers),
         }
         start_response(f"{self.status} {HTTPStatus(self.status).phrase}", [*headers.items()])
@@ -110,17 +104,14 @@ class SessionsPage:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        if self._is_icon(environ):
-            return self._icon().send(environ, start_response)
         handle = get_request(environ)
         try:
-            if handle.is_database_away:
-                raise errors.StoreUnavailableError
             response = self._answer(environ, handle)
-        except errors.AnswerableError as error:
-            if isinstance(error, errors.StoreUnavailableError) and not handle.is_database_away:
-                self._manager.events.emit("database_error", details={"error": error})
-            response = self._refusal(environ, error)
+        except Exception as error:
+            try:
+                response = self._refusal(environ, answerable(error, handle))
+            except Exception as failure:  # of the template for refusals
+                response = self._refusal(environ, answerable(failure, handle))
         return response.send(environ, start_response)
 
     def _rest_of_path(self, environ: WSGIEnvironment) -> str:
@@ -132,20 +123,24 @@ class SessionsPage:
         return is_read and self._rest_of_path(environ) == _ICON
 
     def _answer(self, environ: WSGIEnvironment, handle: SessionRequest) -> _Response:
+        if self._is_icon(environ):
+            return self._icon()
+        if handle.is_database_away:
+            raise errors.StoreUnavailableError
         rest = self._rest_of_path(environ)
         is_page, form = rest in ("", "/"), {}
         methods = ("GET", "HEAD") if is_page else ("POST",)
         with discarding_body(environ):
             if not is_page and rest not in _ACTIONS:
-                raise errors.PathNotFoundError("Nothing answers under this address")
+                raise request_errors.PathNotFoundError
             if environ["REQUEST_METHOD"] not in methods:
-                raise errors.MethodNotAllowedError(", ".join(methods))
+                raise request_errors.MethodNotAllowedError(", ".join(methods))
             if not is_page:
                 check_origin(environ, self._manager.config)
         if rest == "/":
             return _Response(308, (("Location", self._page_path(environ)),))
         if not is_page:
-            with discarding_body(environ, errors.BodyTooLargeError):
+            with discarding_body(environ, request_errors.BodyTooLargeError):
                 form = _read_form(environ)
         session = handle.session
         if session is None or session.user is None:
@@ -153,9 +148,9 @@ class SessionsPage:
         if is_page:
             return self._show(environ, handle, session=session)
         if not self._is_token_of(session, form.get("csrf_token", "")):
-            raise errors.InvalidOriginError(
-                "This form is not from the page as it is now; go back, reload it and try again"
-            )
+            error = request_errors.FormOutdatedError()
+            report_refusal(handle, error)
+            raise error
         done = _act(rest, handle, session_id=form.get("session_id", ""))
         if handle.session is None:
             return _see(self._manager.config.sign_in_url)
@@ -197,14 +192,10 @@ class SessionsPage:
         return KeyRing(self._manager.config.secret, "sessions page v1")
 
     def _token_of(self, session: Session) -> str:
-        return base64.urlsafe_b64encode(self._ring().sign(session.id.encode())).decode()
+        return self._ring().sign_as_text(session.id.encode())
 
     def _is_token_of(self, session: Session, text: str) -> bool:
-        try:
-            signature = base64.urlsafe_b64decode(text.encode("ascii"))
-        except (ValueError, binascii.Error):
-            return False
-        return self._ring().verify(session.id.encode(), signature) is not None
+        return self._ring().has_signed(session.id.encode(), text)
 
     # Responses
 
@@ -218,11 +209,19 @@ class SessionsPage:
         return f"{url}{joint}next={quote(self._page_path(environ), safe='')}{hash_mark}{fragment}"
 
     def _refusal(self, environ: WSGIEnvironment, error: errors.AnswerableError) -> _Response:
-        refusal = refusal_of(error)
+        refusal = refusal_of(error, environ)
+        if isinstance(error, errors.InternalError):
+            # In plain text, as it may be a template that fails.
+            headers, body = refusal.answer(is_program=False)
+            return _Response(refusal.status, tuple(headers), body)
         title = _TITLES.get(refusal.status, _TITLES[403])
-        text = _TEXTS.get(type(error)) or _sentence(refusal.text)
         return self._render(
-            environ, refusal.status, "message.html", *refusal.headers, title=title, text=text
+            environ,
+            refusal.status,
+            "message.html",
+            *refusal.headers,
+            title=title,
+            text=_sentence(refusal.text),
         )
 
     def _render(
@@ -242,16 +241,18 @@ class SessionsPage:
             change_password_url=config.change_password_url,
             **values,
         )
-        policy = ("Content-Security-Policy", _content_security_policy(html, config))
-        return _Response(status, (policy, *headers), html.encode("utf-8", "replace"))
+        policy = _content_security_policy(html, config)
+        if config.pages_report_url is not None:
+            # report-uri is for browsers that do not know report-to yet.
+            policy += f"; report-to {_REPORTS}; report-uri {config.pages_report_url}"
+            headers = (*headers, ("Reporting-Endpoints", f'{_REPORTS}="{config.pages_report_url}"'))
+        ours = ("Content-Security-Policy", policy)
+        return _Response(status, (ours, *headers), html.encode("utf-8", "replace"))
 
     def _icon(self) -> _Response:
         environment = self._environment()
         drawing: str = environment.loader.get_source(environment, _ICON.strip("/"))[0]
-        headers = (
-            ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-            ("Cache-Control", "private, max-age=86400"),
-        )
+        headers = (("Cache-Control", "private, max-age=86400"),)
         return _Response(200, headers, drawing.encode(), "image/svg+xml")
 
     def _environment(self) -> Any:
@@ -296,13 +297,13 @@ def _sentence(text: str) -> str:
 def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
     body = read_body(environ)
     if media_type(environ) != _FORM:
-        raise errors.UnsupportedMediaTypeError(f"Send a form, as {_FORM}")
+        raise request_errors.UnsupportedMediaTypeError(f"Content-Type: {_FORM}")
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
         )
     except ValueError:
-        raise errors.InvalidValueError("The form has too many fields") from None
+        raise errors.InvalidValueError(f"the form has more than {_MAX_FIELDS} fields") from None
     return dict(pairs)
 
 

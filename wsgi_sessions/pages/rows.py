@@ -18,8 +18,10 @@ class SessionRow:
     """One session as the template shows it; instants are aware, UTC.
 
     ``agent`` is what the browser calls itself, for a device that has no name in words.
-    ``is_elsewhere``: its address is known and is not this browser's. ``is_new``: signed in
-    within the last day, in another browser. ``is_odd``: new, or without a name in words.
+    ``is_elsewhere``: its address is known and is not this browser's. ``last_device`` and
+    ``last_address`` are those of its last use, where they are others. ``is_new``: signed in
+    within the last day, in another browser. ``is_odd``: new, without a name in words, or used
+    from another network and browser than those it began in.
     """
 
     id: str
@@ -32,6 +34,8 @@ class SessionRow:
     last_seen_at: datetime
     last_seen: str
     last_seen_in_full: str
+    last_device: str | None
+    last_address: str | None
     is_this_one: bool
     is_elsewhere: bool
     is_new: bool
@@ -54,10 +58,12 @@ def row_of(session: Session, *, now: datetime, this: Session) -> SessionRow:
         last_seen_at=session.last_seen_at,
         last_seen="now" if is_this_one else time_ago(session.last_seen_at, now),
         last_seen_in_full=instant_in_words(session.last_seen_at),
+        last_device=None if session.last_device == device else session.last_device,
+        last_address=None if session.last_ip_address == address else session.last_ip_address,
         is_this_one=is_this_one,
         is_elsewhere=address is not None and address != this.ip_address,
         is_new=is_new,
-        is_odd=is_new or (not is_this_one and device == UNKNOWN_DEVICE),
+        is_odd=is_new or (not is_this_one and (device == UNKNOWN_DEVICE or session.is_elsewhere)),
     )
 
 

@@ -61,6 +61,7 @@ class Purger:
             keep_ended_ms=self._config.keep_ended_ms,
             feed_age_ms=feed_age_ms(self._config),
             attempt_age_ms=0 if throttle is None else throttle.window_ms,
+            token_age_ms=self._config.clock_difference_ms,
             batch_rows=batch_rows,
         )
 

@@ -10,16 +10,21 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..clock import has_passed
 from ..config.settings import SessionConfig
 from ..records import CachedCopy, SessionRecord, UserRecord
+from .encryption import Cipher
 from .signing import KeyRing
 
 _MAX_COPY_CHARACTERS = 4096
-_NOT_COPIED = {"id", "user_id", "data", "data_version", "ended_at_ms", "end_reason"}
+_NOT_COPIED = {"id", "user_id", "data", "data_version", "ended_at_ms", "end_reason"} | {
+    "provider_sid",
+    "last_ip_address",
+    "last_user_agent",
+}
 _SESSION_FIELDS = [name for name in SessionRecord._fields if name not in _NOT_COPIED]
 _USER_FIELDS = [name for name in UserRecord._fields if name not in _NOT_COPIED]
 """In the order of the copy, after the ids. A copy is kept short, so it holds no names."""
@@ -28,16 +33,25 @@ _session_values = attrgetter(*_SESSION_FIELDS)
 _user_values = attrgetter(*_USER_FIELDS)
 
 
+class _Keys(NamedTuple):
+    """The keys for one database; ``cipher`` is None where copies are signed alone."""
+
+    database_secret: str
+    ring: KeyRing
+    cipher: Cipher | None
+
+
 class CookieCache:
     """Writes and reads the text of the ``session_data`` cookie: ``<payload>.<signature>``.
 
-    The key is derived from the server secret and a secret kept in the database: a copy is valid
-    for one database only, and neither secret alone is enough to make one.
+    With ``cookie_cache.encrypt`` the payload is encrypted. The keys are derived from the server
+    secret and a secret kept in the database: a copy is valid for one database only, and neither
+    secret alone is enough to make one.
     """
 
     def __init__(self, config: SessionConfig) -> None:
         self._config = config
-        self._known_ring: tuple[str, KeyRing] | None = None
+        self._known_keys: _Keys | None = None
 
     def seal(
         self,
@@ -65,11 +79,13 @@ class CookieCache:
             "s": [session.id, user_id, *_session_values(session)],
             "u": None if user is None else [user_id, *_user_values(user)],
         }
+        keys = self._keys_for(database_secret)
         try:
-            text = urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode())
+            plain = json.dumps(payload, separators=(",", ":")).encode()
         except (TypeError, ValueError):
             return None
-        signature = urlsafe_b64encode(self._ring_for(database_secret).sign(text))
+        text = urlsafe_b64encode(plain if keys.cipher is None else keys.cipher.encrypt(plain))
+        signature = urlsafe_b64encode(keys.ring.sign(text))
         return f"{text.decode()}.{signature.decode()}"
 
     def open(
@@ -82,19 +98,15 @@ class CookieCache:
         ``max_age``, or was issued later than clocks may differ, is void: it was made by a server
         whose clock was wrong.
         """
-        if len(text) > _MAX_COPY_CHARACTERS or not text.isascii():
-            return None
-        payload_text, _, signature_text = text.encode().partition(b".")
-        try:
-            signature = urlsafe_b64decode(signature_text)
-        except (binascii.Error, ValueError):
-            return None
-        if self._ring_for(database_secret).verify(payload_text, signature) != 0:
+        payload_text, signed_by = self._verify(text, database_secret)
+        if signed_by != 0:
             return None
         # From here on the text is our own, though perhaps of another release.
         settings = self._config.cookie_cache
         try:
-            payload = json.loads(urlsafe_b64decode(payload_text))
+            plain = urlsafe_b64decode(payload_text)
+            cipher = self._keys_for(database_secret).cipher
+            payload = json.loads(plain if cipher is None else cipher.decrypt(plain))
             if payload["v"] != settings.version or payload["t"] != _digest(token_text):
                 return None
             if (
@@ -122,12 +134,33 @@ class CookieCache:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _ring_for(self, database_secret: str) -> KeyRing:
-        known = self._known_ring
-        if known is None or known[0] != database_secret:
-            ring = KeyRing(self._config.secret, "cookie cache v1", mixed_in=database_secret)
-            self._known_ring = known = (database_secret, ring)
-        return known[1]
+    def is_signed(self, text: str, *, database_secret: str) -> bool:
+        """Return whether a copy was signed here, by whichever secret and however long ago."""
+        return self._verify(text, database_secret)[1] is not None
+
+    def _verify(self, text: str, database_secret: str) -> tuple[bytes, int | None]:
+        """Return a copy's payload, and the position of the secret that signed it, if one did."""
+        if len(text) > _MAX_COPY_CHARACTERS or not text.isascii():
+            return b"", None
+        payload_text, _, signature_text = text.encode().partition(b".")
+        try:
+            signature = urlsafe_b64decode(signature_text)
+        except (binascii.Error, ValueError):
+            return b"", None
+        return payload_text, self._keys_for(database_secret).ring.verify(payload_text, signature)
+
+    def _keys_for(self, database_secret: str) -> _Keys:
+        known = self._known_keys
+        if known is None or known.database_secret != database_secret:
+            secrets, is_encrypted = self._config.secret, self._config.cookie_cache.encrypt
+            # Under another name, so that no copy of the other kind is taken.
+            purpose = "encrypted cookie cache v1" if is_encrypted else "cookie cache v1"
+            ring = KeyRing(secrets, purpose, mixed_in=database_secret)
+            cipher = None
+            if is_encrypted:
+                cipher = Cipher(secrets[0], "cookie cache key v1", mixed_in=database_secret)
+            self._known_keys = known = _Keys(database_secret, ring, cipher)
+        return known
 
 
 def _digest(token_text: str) -> str:

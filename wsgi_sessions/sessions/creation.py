@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..errors import SessionLimitReached
-from ..records import EndReason, RequestFacts, SessionRecord, UserRecord, refuse_to_pickle
+from ..records import (
+    Authentication,
+    EndReason,
+    RequestFacts,
+    SessionRecord,
+    UserRecord,
+    refuse_to_pickle,
+)
 from ..storage.sessions import MAX_LISTED_SESSIONS
 from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
+NOT_KNOWN: Final = Authentication()
 Ended = tuple[tuple[str, EndReason], ...]
 
 
@@ -55,7 +63,14 @@ class SessionCreation:
     clock: Clock
 
     def make_record(
-        self, user_id: Any, *, facts: RequestFacts, remember: bool, data: str = "{}"
+        self,
+        user_id: Any,
+        *,
+        facts: RequestFacts,
+        remember: bool,
+        data: str = "{}",
+        authentication: Authentication = NOT_KNOWN,
+        provider_sid: str | None = None,
     ) -> tuple[SessionRecord, str]:
         """Return the row of a new session and its first token; nothing is written yet."""
         now_ms = self.clock.now_ms()
@@ -81,6 +96,8 @@ class SessionCreation:
             data_version=0,
             ended_at_ms=None,
             end_reason=None,
+            authentication=authentication.to_json(),
+            provider_sid=provider_sid,
         )
         return record, self.signer.write(secret, 0, record.branch)
 
@@ -91,8 +108,16 @@ class SessionCreation:
         remember_me: bool,
         facts: RequestFacts,
         replaces: Replaced | str | None,
+        authentication: Authentication,
+        provider_sid: str | None = None,
     ) -> CreatedSession:
-        record, token = self.make_record(user.id, facts=facts, remember=remember_me)
+        record, token = self.make_record(
+            user.id,
+            facts=facts,
+            remember=remember_me,
+            authentication=authentication,
+            provider_sid=provider_sid,
+        )
         session, ended = self.insert(record, replaced=Replaced.of(replaces))
         return CreatedSession(session, token, ended)
 
@@ -158,10 +183,7 @@ class SessionCreation:
             listed = self.store.sessions.list_locked(created.user_id, since_ms, max_count=max_count)
             live, going = self._divide(listed, beside=created)
             if len(live) >= limit and not may_evict:
-                raise SessionLimitReached(
-                    f"you are signed in on {len(live)} devices, and {limit} is "
-                    "the most; sign out on one of them first"
-                )
+                raise SessionLimitReached(limit)
             kept, evicted = live[: limit - 1], live[limit - 1 :]
             is_all = len(listed) < max_count
             if evicted and is_all:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..clock import has_passed
 from ..config.settings import SessionConfig
 from ..records import Change, Decision, EndReason, Offer, Outcome, PresentedToken, SessionRecord
-from ..transport.client_address import is_same_network
+from .places import is_bound_elsewhere
 
 _HOUR_MS = 3_600_000
 
@@ -22,6 +22,7 @@ def judge(
     *,
     now_ms: int,
     address: str | None,
+    user_agent: str | None = None,
     config: SessionConfig,
     has_long_body: bool = False,
     allow_refresh: bool = True,
@@ -62,7 +63,13 @@ def judge(
     if not allow_refresh:
         return _ACCEPTED_AS_IS[outcome]
     return _accept(
-        record, token, outcome=outcome, now_ms=now_ms, config=config, must_write=must_write
+        record,
+        token,
+        outcome=outcome,
+        now_ms=now_ms,
+        used_from=(address, user_agent),
+        config=config,
+        must_write=must_write,
     )
 
 
@@ -113,6 +120,7 @@ def _accept(
     *,
     outcome: Outcome,
     now_ms: int,
+    used_from: tuple[str | None, str | None],
     config: SessionConfig,
     must_write: bool,
 ) -> Decision:
@@ -181,6 +189,8 @@ def _accept(
             token.branch == record.branch if settles else not (confirms or takes_over or refreshes)
         ),
         authenticated_at_ms=record.authenticated_at_ms,
+        last_ip_address=used_from[0],
+        last_user_agent=used_from[1],
     )
     return Decision(outcome, is_accepted=True, change=change, offer=offer)
 
@@ -299,23 +309,6 @@ def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) 
 def is_live(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> bool:
     return (
         record.ended_at_ms is None and end_reason_at(record, now_ms=now_ms, config=config) is None
-    )
-
-
-def is_bound_elsewhere(
-    record: SessionRecord, *, address: str | None, config: SessionConfig
-) -> bool:
-    """Return whether ``ip_binding`` forbids this session at a client address.
-
-    A session made without an address (as over a unix socket) is bound to none.
-    """
-    bound_to = record.ip_address
-    if config.ip_binding == "off" or bound_to is None or bound_to == address:
-        return False
-    if config.ip_binding == "exact" or address is None:
-        return True
-    return not is_same_network(
-        bound_to, address, prefix_v4=config.ip_prefix_v4, prefix_v6=config.ip_prefix_v6
     )
 
 

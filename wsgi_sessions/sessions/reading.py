@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
-from ..records import NO_FACTS, ReadOptions
+from ..records import NO_FACTS, ReadOptions, RequestFacts
 from ..storage.store import Store
 from ..transport.cookies import SessionCookies
 from ..transport.environ import find_cookies, read_facts
 from .data import SessionData
 from .policy import is_live
 from .session import Session
+from .step_up import StepUpSigner
 from .tokens import is_session_id
 from .validation import Validator
 
@@ -26,17 +27,19 @@ class SessionReader:
     validator: Validator
     config: SessionConfig
     clock: Clock
+    step_ups: StepUpSigner
 
     def read(
         self, source: Mapping[str, Any], *, authoritative: bool, is_https: bool | None
     ) -> Session | None:
         facts, is_environ = NO_FACTS, "wsgi.url_scheme" in source
+        header = find_cookies(source)
         if is_environ:
             facts = read_facts(source, self.config)
         is_secure = self.cookies.is_secure_for(
             is_https=facts.is_https if is_https is None else is_https
         )
-        presented = self.cookies.read(find_cookies(source), is_secure=is_secure)
+        presented = self.cookies.read(header, is_secure=is_secure)
         if not presented.tokens:
             return None
         options = ReadOptions(
@@ -46,7 +49,14 @@ class SessionReader:
         if found.session is None:
             return None
         return self.validator.to_session(
-            found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
+            found.session,
+            found.user,
+            now_ms=found.now_ms,
+            here=ReadFrom(
+                self,
+                facts if is_environ else None,
+                self.cookies.read_step_ups(header, is_secure=is_secure),
+            ),
         )
 
     def find_live(self, session_id: str) -> Session | None:
@@ -59,7 +69,7 @@ class SessionReader:
             return None
         if not is_live(record, now_ms=now_ms, config=self.config):
             return None
-        return self.validator.to_session(record, user, now_ms=now_ms, open_data=self.open_data)
+        return self.validator.to_session(record, user, now_ms=now_ms, here=ReadFrom(self))
 
     def list_live(self, user_id: Any) -> list[Session]:
         now_ms = self.clock.now_ms()
@@ -82,3 +92,20 @@ class SessionReader:
         if found is None or found[0].ended_at_ms is not None:
             return None
         return found[0].data, found[0].data_version
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFrom:
+    """What a session is read from: an environ, headers (without ``facts``), or its id alone."""
+
+    reader: SessionReader
+    facts: RequestFacts | None = None
+    step_up_texts: Sequence[str] = ()
+
+    def open_data(self, session: Session) -> SessionData:
+        return self.reader.open_data(session)
+
+    def find_step_ups(self, session_id: str) -> Iterator[int]:
+        return self.reader.step_ups.read(
+            self.step_up_texts, session_id=session_id, facts=self.facts
+        )

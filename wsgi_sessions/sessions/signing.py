@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 
 SIGNATURE_BYTES = 24
 """HMAC-SHA-256 cut to 192 bits: RFC 2104 section 5 allows any cut of at least half."""
+
+
+def derive_key(secret: str, purpose: str, *, mixed_in: str = "") -> bytes:
+    """Return the 32-byte key of a configured secret for one purpose."""
+    label = b"wsgi-sessions/" + purpose.encode()
+    if mixed_in:
+        label += b"\0" + mixed_in.encode()
+    return hmac.digest(secret.encode("utf-8", "surrogatepass"), label, "sha256")
 
 
 class KeyRing:
@@ -28,15 +37,9 @@ class KeyRing:
     __slots__ = ("_keys",)
 
     def __init__(self, secrets: Sequence[str], purpose: str, *, mixed_in: str = "") -> None:
-        label = b"wsgi-sessions/" + purpose.encode()
-        if mixed_in:
-            label += b"\0" + mixed_in.encode()
         # Each message gets a copy of the keyed HMAC, which takes a third of the time of a new one.
         self._keys = tuple(
-            hmac.new(
-                hmac.digest(secret.encode("utf-8", "surrogatepass"), label, "sha256"),
-                digestmod="sha256",
-            )
+            hmac.new(derive_key(secret, purpose, mixed_in=mixed_in), digestmod="sha256")
             for secret in secrets
         )
 
@@ -53,6 +56,18 @@ class KeyRing:
             if hmac.compare_digest(_sign_with(key, message), signature):
                 return position
         return None
+
+    def sign_as_text(self, message: bytes) -> str:
+        """Return the signature of a message under the newest key, as 32 characters of base64url."""
+        return urlsafe_b64encode(self.sign(message)).decode()
+
+    def has_signed(self, message: bytes, text: str) -> bool:
+        """Return whether a text is the signature of a message, by whichever key."""
+        try:
+            signature = urlsafe_b64decode(text)
+        except ValueError:
+            return False
+        return self.verify(message, signature) is not None
 
     def __repr__(self) -> str:
         return f"KeyRing(<{len(self._keys)} keys>)"

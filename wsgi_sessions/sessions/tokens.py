@@ -14,6 +14,7 @@ from .signing import KeyRing
 _SECRET_BYTES = 24
 _ID_BYTES = 18
 _BRANCH_BYTES = 6
+SALT_BYTES = 24
 _FIRST_BIT = 0x80
 
 # 24 bytes are exactly 32 base64url characters, and 6 are 8, so no two texts decode to the same
@@ -38,6 +39,11 @@ def new_branch(*, is_catch_up: bool = False) -> str:
     drawn = bytearray(secrets.token_bytes(_BRANCH_BYTES))
     drawn[0] = drawn[0] | _FIRST_BIT if is_catch_up else drawn[0] & ~_FIRST_BIT
     return urlsafe_b64encode(drawn).decode()
+
+
+def new_salt() -> bytes:
+    """Draw what makes a key that is used for one text."""
+    return secrets.token_bytes(SALT_BYTES)
 
 
 def new_id() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -26,11 +26,11 @@ from ..records import (
 from ..storage.store import Store
 from ..transport.cookies import PresentedCookies, Siblings, newest_of_each_session
 from .cookie_cache import CookieCache
-from .data import SessionData
 from .database_clock import ClockCheck
-from .policy import end_reason_at, is_bound_elsewhere, judge, put_clock_right
+from .places import find_move, is_bound_elsewhere
+from .policy import end_reason_at, judge, put_clock_right
 from .revocation_feed import FeedReading, RevocationFeed
-from .session import Session, User
+from .session import Here, Session, User
 
 _MAX_JUDGEMENTS = 10
 _NEEDS_FEED = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
@@ -87,6 +87,8 @@ class Validator:
                 return copied
         refused = Validation(now_ms)
         sessions = newest_of_each_session(presented.tokens)
+        if presented.token_texts and not sessions:
+            self._report_forgery("token", facts)
         for position, tokens in enumerate(sessions, start=1):
             found = self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
             if found.session is not None:
@@ -106,15 +108,15 @@ class Validator:
         user: UserRecord | None,
         *,
         now_ms: int,
-        open_data: Callable[[Session], SessionData] | None = None,
+        here: Here | None = None,
     ) -> Session:
         """Return a record as the ``Session`` that applications hold, as it was at an instant."""
         return Session(
             record,
-            None if user is None else User(user),
+            None if user is None else User(user, record.authentication),
             config=self.config,
             judged_at_ms=now_ms,
-            open_data=open_data,
+            here=here,
         )
 
     def find_good_copy(
@@ -143,6 +145,11 @@ class Validator:
             return None
         if latest is None or latest.database_secret != reading.database_secret:
             copies = self._open_copies(presented, reading, now_ms)
+        if not copies and not any(
+            self.cache.is_signed(text, database_secret=reading.database_secret)
+            for text in presented.cached_texts
+        ):
+            self._report_forgery("copy", facts)
         for copy in copies:
             if (
                 end_reason_at(copy.session, now_ms=now_ms, config=config) is None
@@ -154,6 +161,9 @@ class Validator:
             ):
                 return Validation(now_ms, copy.session, copy.user)
         return None
+
+    def _report_forgery(self, cookie: str, facts: RequestFacts) -> None:
+        self.events.emit("cookie_refused", address=facts.address, details={"cookie": cookie})
 
     def _open_copies(
         self, presented: PresentedCookies, reading: FeedReading, now_ms: int
@@ -193,6 +203,7 @@ class Validator:
                 token,
                 now_ms=now_ms,
                 address=address,
+                user_agent=facts.user_agent,
                 config=self.config,
                 has_long_body=facts.has_long_body,
                 allow_refresh=options.allow_refresh,
@@ -323,7 +334,11 @@ class Validator:
             self.events.emit("session_rotated", **about, details={"generation": change.generation})
         if change.expires_at_ms != record.expires_at_ms:
             self.events.emit("session_refreshed", **about)
-        return change.applied_to(record)
+        stored = change.applied_to(record)
+        move = find_move(record, stored, config=self.config)
+        if move is not None:
+            self.events.emit("session_moved", **about, details=move)
+        return stored
 
     def _refuse(
         self, record: SessionRecord, decision: Decision, *, address: str | None, now_ms: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -25,18 +25,21 @@ class AccountStore:
     _account: Any
     _columns: UserColumns
     _users: UserStore
+    _rows_before: list[Row] = field(default_factory=list, init=False)
 
     def insert(self, account: Account, *, now_ms: int) -> None:
-        named = {"provider_id": account.provider_id, "account_id": account.account_id}
         if self._columns.has_own_model:
-            orphans = self._runner.read_rows(self._find_orphan, **named)
-            for orphan_id, owner, user_id in orphans:
-                if not self._columns.is_same_key(owner, user_id):
-                    is_orphan = self._account.id == orphan_id
-                    delete = self._account.delete().where(is_orphan)
-                    self._runner.write(self._runner.compile(delete))
+            self.delete_orphans(account)
         values = dict(account._asdict(), user_id=self._columns.to_key(account.user_id))
         self._runner.write(self._insert, **values, now=now_ms)
+
+    def delete_orphans(self, account: Account) -> None:
+        """Delete a provider's account whose user the application has deleted by itself."""
+        named = {"provider_id": account.provider_id, "account_id": account.account_id}
+        for orphan_id, owner, user_id in self._runner.read_rows(self._find_orphan, **named):
+            if not self._columns.is_same_key(owner, user_id):
+                delete = self._account.delete().where(self._account.id == orphan_id)
+                self._runner.write(self._runner.compile(delete))
 
     @compiled_once
     def _insert(self) -> Any:
@@ -47,7 +50,7 @@ class AccountStore:
 
     @compiled_once
     def _find_orphan(self) -> Any:
-        """Find a provider's account, whose user the application may have deleted by itself."""
+        """Find a provider's account, and its user as far as there is one."""
         account, columns = self._account, self._columns
         return (
             account.select(account.id, account.user_id, columns.key)
@@ -93,12 +96,17 @@ class AccountStore:
         """
         wanted, is_pattern = self._columns.email_to_find(email.lower())
         statement = self._credentials_like if is_pattern else self._credentials_of
+        rows = self._runner.read_rows(statement, email=wanted)
+        # As in ``UserStore.list_by_email``.
+        self._rows_before = rows or self._rows_before
         found = [
             (user, account)
-            for row in self._runner.read_rows(statement, email=wanted)
+            for row in self._rows_before
             for user, account in [self._records_of(row)]
             if user is not None and has_email(user, email)
         ]
+        if not rows:
+            return None
         # Where two users have an address, nobody knows whose account it is.
         if len({user.id for user, _ in found}) > 1:
             return None
@@ -156,6 +164,23 @@ class AccountStore:
     def _find_any(self) -> Any:
         return self._account.select(self._account.id).where(self._is_of_user).limit(1)
 
+    def unlink_providers(self, user_id: Any) -> None:
+        """Delete the accounts by which a user signs in at a provider; that of a password stays.
+
+        Looked for first, as by ``delete_left_by``.
+        """
+        of_user = {"user_id": self._columns.key_or_null(user_id)}
+        if self._runner.read_row(self._find_provider, **of_user):
+            self._runner.write(self._delete_providers, **of_user)
+
+    @compiled_once
+    def _find_provider(self) -> Any:
+        return self._account.select(self._account.id).where(self._is_of_a_provider).limit(1)
+
+    @compiled_once
+    def _delete_providers(self) -> Any:
+        return self._account.delete().where(self._is_of_a_provider)
+
     @property
     def _users_beside(self) -> Any:
         return self._columns.users.select_extend(*self._selected)
@@ -192,6 +217,10 @@ class AccountStore:
     @property
     def _is_credential(self) -> Any:
         return self._is_of_user & self._has_password
+
+    @property
+    def _is_of_a_provider(self) -> Any:
+        return self._is_of_user & (self._account.provider_id != CREDENTIAL)
 
     @property
     def _has_password(self) -> Any:

@@ -34,13 +34,21 @@ class Models:
     session: Any
     revocation: Any
     attempt: Any
+    one_time_token: Any
     meta: Any
     user_fields: Mapping[str, Any]
     has_own_user: bool
 
     @property
     def created_here(self) -> tuple[Any, ...]:
-        ours = (self.account, self.session, self.revocation, self.attempt, self.meta)
+        ours = (
+            self.account,
+            self.session,
+            self.revocation,
+            self.attempt,
+            self.one_time_token,
+            self.meta,
+        )
         return ours if self.has_own_user else (self.user, *ours)
 
     @property
@@ -87,7 +95,7 @@ def build_models(
             "table_settings": dialect.table_settings or None,
         }
         meta = type("Meta", (), meta_attributes)
-        return type(table.capitalize(), (peewee.Model,), {"Meta": meta, **attributes})
+        return type(table.title().replace("_", ""), (peewee.Model,), {"Meta": meta, **attributes})
 
     has_own_user = user_model is not None
     if user_model is None:
@@ -140,6 +148,10 @@ def build_models(
             data_version=peewee.IntegerField(),
             ended_at=peewee.BigIntegerField(null=True, index=True),
             end_reason=peewee.CharField(max_length=32, null=True),
+            last_ip_address=peewee.CharField(max_length=45, null=True),
+            last_user_agent=peewee.CharField(max_length=512, null=True),
+            authentication=peewee.CharField(max_length=1024),
+            provider_sid=peewee.CharField(max_length=64, null=True, index=True, **exact),
             indexes=((("user_id", "ended_at"), False),),
         ),
         revocation=model(
@@ -151,10 +163,21 @@ def build_models(
         ),
         attempt=model(
             "attempt",
-            id=counter(),
+            id=peewee.CharField(primary_key=True, max_length=32, **exact),
             key=peewee.CharField(max_length=64, **exact),
             created_at=peewee.BigIntegerField(index=True),
             indexes=((("key", "created_at"), False),),
+        ),
+        one_time_token=model(
+            "one_time_token",
+            digest=peewee.CharField(primary_key=True, max_length=64, **exact),
+            purpose=peewee.CharField(max_length=32, **exact),
+            user_id=_reference(user_model, null=True, exact=exact),
+            value=peewee.CharField(max_length=512, null=True, **exact),
+            created_at=peewee.BigIntegerField(),
+            expires_at=peewee.BigIntegerField(index=True),
+            used_at=peewee.BigIntegerField(null=True),
+            indexes=((("user_id", "purpose"), False),),
         ),
         meta=model(
             "meta",

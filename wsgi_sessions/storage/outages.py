@@ -52,6 +52,8 @@ class Outages:
 
     def _place(self) -> str:
         parameters = self._parameters()
+        if self._database.deferred:
+            return type(self._database).__name__
         name = str(self._database.database)
         host = parameters.get("host") or parameters.get("unix_socket")
         port = f":{parameters['port']}" if parameters.get("port") else ""

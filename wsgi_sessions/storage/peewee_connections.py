@@ -43,6 +43,10 @@ class PeeweeConnections:
         database = self._database
         if not database.is_closed():
             return False
+        if database.deferred:
+            raise StoreUnavailableError(
+                "the database has no name yet; call the init() of the Peewee database with one"
+            )
         connect, wait_seconds = _connect_of(database)
         if left_ms() is None or not database.thread_safe:
             return bool(database.connect(reuse_if_open=True))

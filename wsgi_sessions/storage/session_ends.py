@@ -1,4 +1,4 @@
-"""The ends of sessions: one that was judged, some by id, or all of a user's.
+"""The ends of sessions: one that was judged, some by id, all of a user's or of a provider's.
 
 Each end is written to the revocation feed too, in the same transaction. Many sessions are ended
 by one statement, and at most so many of their ids are returned.
@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import peewee
+
 from ..errors import StoreUnavailableError
-from ..records import EndReason, SessionRecord
+from ..records import Authentication, EndReason, SessionRecord
 from .revocations import RevocationStore
 from .server_clock import ServerClock
 from .sessions import MAX_LISTED_SESSIONS, SessionColumns, judged_values
@@ -132,29 +134,84 @@ class SessionEnds:
         Called within the transaction that has locked the user. Four statements, however many
         there are.
         """
+        is_theirs = self._columns.is_of_user
+        if kept:
+            is_theirs &= self._columns.session.id.not_in(kept)
+        key = self._columns.users.key_or_null(user_id)
+        return self._end_found(
+            is_theirs, reason=reason, since_ms=since_ms, now_ms=now_ms, user_id=key
+        )
+
+    def end_by_sid(
+        self, provider_sid: str, *, reason: EndReason, since_ms: int, now_ms: int
+    ) -> EndedSessions:
+        """End the sessions that began by a session at a provider."""
+        is_by_sid = self._columns.session.provider_sid == slot("provider_sid")
+        return self._runner.atomically(
+            lambda: self._end_found(
+                is_by_sid,
+                reason=reason,
+                since_ms=since_ms,
+                now_ms=now_ms,
+                provider_sid=provider_sid,
+            )
+        )
+
+    def end_begun_by(
+        self,
+        user_id: Any,
+        *,
+        method: str,
+        is_without_sid: bool,
+        begun_until_ms: int,
+        reason: EndReason,
+        since_ms: int,
+        now_ms: int,
+    ) -> EndedSessions:
+        """End the sessions of a user that began by a method up to an instant.
+
+        ``is_without_sid``: only those of which no session at the provider is known.
+        """
+        session = self._columns.session
+        start = Authentication(method).to_json().removesuffix("}")
+        is_theirs = self._columns.is_of_user & (session.created_at <= slot("until"))
+        is_theirs &= peewee.fn.SUBSTR(session.authentication, 1, len(start)) == start
+        if is_without_sid:
+            is_theirs &= session.provider_sid.is_null()
+
+        def end() -> EndedSessions:
+            self._users.lock(user_id)
+            return self._end_found(
+                is_theirs,
+                reason=reason,
+                since_ms=since_ms,
+                now_ms=now_ms,
+                user_id=self._columns.users.key_or_null(user_id),
+                until=begun_until_ms,
+            )
+
+        return self._runner.atomically(end)
+
+    def _end_found(
+        self, condition: Any, *, reason: EndReason, since_ms: int, now_ms: int, **named: Any
+    ) -> EndedSessions:
+        """End what a condition finds of the sessions that expire after an instant."""
         session, columns = self._columns.session, self._columns
-        values = {
-            "user_id": columns.users.key_or_null(user_id),
-            "since": since_ms,
-            "reason": reason.value,
-            "now": now_ms,
-        }
+        values = {**named, "since": since_ms, "reason": reason.value, "now": now_ms}
         # What only a clock that is ahead calls expired lives on for everybody else.
         since = self._clock.at_most(slot("since"), age_ms=now_ms - since_ms)
-        is_of_user = columns.is_of_user & columns.expires_after(since)
-        if kept:
-            is_of_user &= session.id.not_in(kept)
+        is_found = condition & columns.expires_after(since)
 
         is_past = self._runner.connections.may_read_stale_rows
-        going = self._read_ids(is_of_user & columns.is_live, is_locking=is_past, **values)
+        going = self._read_ids(is_found & columns.is_live, is_locking=is_past, **values)
         if not going:
             return EndedSessions()
-        count = self._write_ends(is_of_user & columns.is_live, **values)
+        count = self._write_ends(is_found & columns.is_live, **values)
         if count == len(going):
             self._revocations.insert_many(going, now_ms=now_ms)
             return EndedSessions(tuple(going), count)
         # More than were listed, or others were faster with some.
-        ours = is_of_user & self._is_ended_by_us
+        ours = is_found & self._is_ended_by_us
         self._revocations.insert_selected(session.select(session.id).where(ours), **values)
         return EndedSessions(tuple(self._read_ids(ours, **values)), count)
 

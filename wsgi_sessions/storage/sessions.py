@@ -23,8 +23,13 @@ from .users import UserStore
 
 MAX_LISTED_SESSIONS = 1000
 """No list of sessions has more rows."""
-_MAX_ADDRESS_LENGTH = 45
-_MAX_AGENT_LENGTH = 512
+_CLIENT_TEXTS = {
+    "ip_address": 45,
+    "user_agent": 512,
+    "last_ip_address": 45,
+    "last_user_agent": 512,
+}
+"""What clients say of themselves, and how many characters of it are stored."""
 _FIELD_COUNT = len(SessionRecord._fields)
 _COMPARED = ("generation", "branch", "is_settled", "expires_at_ms", "last_seen_at_ms")
 """What a session has to have kept, beside its id, since it was judged."""
@@ -144,8 +149,8 @@ class SessionStore:
         values["user_id"] = self._columns.users.to_key(session.user_id)
         for name in ("remember", "is_settled", "caught_up"):
             values[name] = bool(values[name])
-        values["user_agent"] = _clean(session.user_agent, max_length=_MAX_AGENT_LENGTH)
-        values["ip_address"] = _clean(session.ip_address, max_length=_MAX_ADDRESS_LENGTH)
+        for name, max_length in _CLIENT_TEXTS.items():
+            values[name] = _clean(values[name], max_length=max_length)
         self._runner.write(self._insert, **values)
 
     @compiled_once
@@ -159,6 +164,8 @@ class SessionStore:
         One that may fail and would have to wait for a lock raises ``StoreUnavailableError``.
         """
         values = {f"new_{name}": value for name, value in change._asdict().items()}
+        for name in ("last_ip_address", "last_user_agent"):
+            values[f"new_{name}"] = _clean(values[f"new_{name}"], max_length=_CLIENT_TEXTS[name])
         runner = self._runner
         # Nobody waits for what may fail.
         write = runner.write_unless_locked if change.may_fail else runner.write_compared

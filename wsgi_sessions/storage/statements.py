@@ -133,8 +133,8 @@ class Runner:
 
     def delete_oldest(self, instant: Any, *, up_to_ms: int, row_count: int) -> int:
         """Delete so many rows at most whose instant, a field, has come; return how many."""
-        model = instant.model
+        model, key = instant.model, instant.model._meta.primary_key
         # The same edge as has_passed: the very instant counts as over.
-        oldest = model.select(model.id).where(instant <= up_to_ms).order_by(instant)
-        ids = [row_id for (row_id,) in self.read_rows(self.compile(oldest.limit(row_count)))]
-        return self.write(self.compile(model.delete().where(model.id.in_(ids)))) if ids else 0
+        oldest = model.select(key).where(instant <= up_to_ms).order_by(instant)
+        keys = [value for (value,) in self.read_rows(self.compile(oldest.limit(row_count)))]
+        return self.write(self.compile(model.delete().where(key.in_(keys)))) if keys else 0

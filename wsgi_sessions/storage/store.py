@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from ..clock import Clock
 from ..errors import ConfigurationError, StoreUnavailableError, UserAlreadyExistsError
-from ..records import Account, EndReason, UserRecord
+from ..records import Account, EndReason, OneTimeToken, UserRecord
 from .accounts import CREDENTIAL, AccountStore
 from .attempts import AttemptStore
 from .connections import Connections
 from .driver_errors import IntegrityConflict
 from .meta import MetaStore
 from .models import Models
+from .one_time_tokens import OneTimeTokenStore
 from .outages import Outages
 from .revocations import RevocationStore
 from .server_clock import ServerClock
@@ -26,7 +27,6 @@ from .users import UserStore
 
 T = TypeVar("T")
 
-_TAKEN = "a user with this e-mail address exists; sign in, or use another one"
 _MAX_INSERT_TRIES = 3
 
 
@@ -43,6 +43,7 @@ class Store:
         self.revocations = RevocationStore(runner, models, self.clock)
         self.users = UserStore(runner, columns)
         self.accounts = AccountStore(runner, models.account, columns, self.users)
+        self.one_time_tokens = OneTimeTokenStore(runner, models.one_time_token, columns)
         self.sessions = SessionStore(runner, session_columns, self.users, self.clock)
         self.session_ends = SessionEnds(
             runner, session_columns, self.users, self.revocations, self.clock
@@ -105,7 +106,7 @@ class Store:
                 return self.atomically(lambda: self._insert_user(user, account))
             except IntegrityConflict as conflict:
                 if self._is_taken(user, account, conflict):
-                    raise UserAlreadyExistsError(_TAKEN) from None
+                    raise UserAlreadyExistsError from None
                 refused = conflict
             # Whoever was in the way has perhaps been deleted meanwhile.
             if not refused.is_duplicate:
@@ -121,7 +122,7 @@ class Store:
         # An application's own users may have been stored as they were typed, or in a column
         # that is not unique: then no constraint refuses whoever takes another's address.
         if has_own_model and self.users.list_by_email(str(user.email).lower()):
-            raise UserAlreadyExistsError(_TAKEN)
+            raise UserAlreadyExistsError
         user = self.users.insert(user)
         if has_own_model:
             # The application may have deleted a user, and then given the key to this one.
@@ -133,6 +134,22 @@ class Store:
             account = account._replace(user_id=user.id, account_id=account_id)
             self.accounts.insert(account, now_ms=now_ms)
         return user
+
+    def insert_nobody(self, user: UserRecord, account: Account) -> None:
+        """Do the work of ``insert_user`` for an address that is taken; the rows are of no use."""
+        now_ms = user.created_at_ms
+
+        def insert() -> None:
+            if self._models.has_own_user:
+                self.users.list_by_email(str(user.email).lower())
+                self.accounts.delete_left_by(None)
+                self.session_ends.end_left_by(None, now_ms=now_ms)
+                self.accounts.delete_orphans(account)
+            self.users.prepare_insert(user)
+            for digest in (f"{account.id}.1", f"{account.id}.2"):  # which no token has
+                self.one_time_tokens.insert(OneTimeToken(digest, "", None, "", now_ms, now_ms))
+
+        self.atomically(insert)
 
     def _is_taken(
         self, user: UserRecord, account: Account | None, conflict: IntegrityConflict
@@ -147,8 +164,32 @@ class Store:
             and self.accounts.find_user(account.provider_id, account.account_id) is not None
         )
 
+    def change_email(self, user_id: Any, email: str, *, now_ms: int) -> None:
+        """Give a user another e-mail address, which is verified; called in a transaction.
+
+        Raises ``UserAlreadyExistsError`` when somebody else has it.
+        """
+        owners = self.users.list_by_email(email)
+        if any(not self.users.is_same(owner.id, user_id) for owner in owners):
+            raise UserAlreadyExistsError
+        try:
+            self.users.update(user_id, email=email, email_verified=True, now_ms=now_ms)
+        except IntegrityConflict:
+            raise UserAlreadyExistsError from None
+
+    def set_password(self, user_id: Any, account: Account, *, now_ms: int) -> None:
+        """Give a user the password hash of an account, also if they had none, in a transaction."""
+        found = self.accounts.find_credential(user_id)
+        if found is None:
+            self.accounts.insert(account, now_ms=now_ms)
+            return
+        assert account.password_hash is not None
+        self.accounts.set_password_hash(
+            user_id, account.password_hash, expected_hash=found.password_hash, now_ms=now_ms
+        )
+
     def delete_user(self, user_id: Any, *, now_ms: int, skew_ms: int) -> tuple[bool, EndedSessions]:
-        """Delete a user and their accounts and end their sessions, all or nothing.
+        """Delete a user with their accounts and tokens and end their sessions, all or nothing.
 
         Returns whether there was such a user, and the sessions that ended.
         """
@@ -158,6 +199,7 @@ class Store:
                 user_id, reason=EndReason.USER_DELETED, now_ms=now_ms, skew_ms=skew_ms
             )
             self.accounts.delete_all_of(user_id)
+            self.one_time_tokens.delete_all_of(user_id)
             return self.users.delete(user_id), ended
 
         return self.atomically(delete)
@@ -169,6 +211,7 @@ class Store:
         keep_ended_ms: int,
         feed_age_ms: int,
         attempt_age_ms: int,
+        token_age_ms: int,
         batch_rows: int,
     ) -> int:
         """Delete at most a batch of rows of each kind that has had its time; 0 means done."""
@@ -178,6 +221,7 @@ class Store:
             session.expires_at: keep_ended_ms,
             revocation.created_at: feed_age_ms,
             self._models.attempt.created_at: attempt_age_ms,
+            self._models.one_time_token.expires_at: token_age_ms,
         }
         return sum(
             self._runner.delete_oldest(instant, up_to_ms=now_ms - age_ms, row_count=batch_rows)

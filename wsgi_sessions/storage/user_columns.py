@@ -13,7 +13,7 @@ from uuid import UUID
 import peewee
 
 from ..clock import datetime_from_ms, ms_from_datetime
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidValueError
 from ..records import UserRecord
 from .connections import Row
 from .dialects.dialect import Dialect
@@ -136,12 +136,25 @@ class UserColumns:
         )
 
     def to_values(self, attributes: Mapping[str, Any]) -> dict[Any, Any]:
-        """Return what to write for attributes of a ``UserRecord``, as far as the model has them."""
+        """Return what to write for attributes of a ``UserRecord``, as far as the model has them.
+
+        Raises ``InvalidValueError`` for a text that the application's own column has no room for,
+        also where the row is not written, or the answer would tell that an address is taken.
+        """
         values: dict[Any, Any] = {}
         for name, value in attributes.items():
             field = self.fields.get(name.removesuffix("_ms"))
-            if field is not None:
-                values[field] = ms_to_column(field, value) if name.endswith("_ms") else value
+            if field is None:
+                continue
+            if name.endswith("_ms"):
+                values[field] = ms_to_column(field, value)
+                continue
+            most = field.max_length if isinstance(field, peewee.CharField) else None
+            if isinstance(value, str) and most is not None and len(value) > most:
+                raise InvalidValueError(
+                    f"{name} has {len(value)} characters; at most {most} are taken"
+                )
+            values[field] = value
         return values
 
     def _instant_ms(self, name: str, value: Any) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import peewee
 
 from ..errors import ConfigurationError, InvalidValueError
 from ..records import UNSET, Unset, UserRecord
-from .statements import Runner, compiled_once
+from .connections import Row
+from .statements import Runner, Statement, compiled_once
 from .user_columns import UserColumns, has_email, is_exactly, is_spelled_alike
 
 
@@ -17,6 +18,7 @@ from .user_columns import UserColumns, has_email, is_exactly, is_spelled_alike
 class UserStore:
     _runner: Runner
     _columns: UserColumns
+    _rows_before: list[Row] = field(default_factory=list, init=False)
 
     def find(self, user_id: Any) -> UserRecord | None:
         """Return a user by primary key, or None.
@@ -54,8 +56,11 @@ class UserStore:
         wanted, is_pattern = self._columns.email_to_find(email)
         query = self._columns.users.where(self._columns.is_email(is_pattern=is_pattern))
         rows = self._runner.read_rows(self._runner.compile(query), email=wanted)
-        users = [self._columns.to_record(row) for row in rows]
-        return [user for user in users if user is not None and has_email(user, email)]
+        # Where nobody is found, whoever was found before is read again: the time says nothing.
+        self._rows_before = rows or self._rows_before
+        users = [self._columns.to_record(row) for row in self._rows_before]
+        matching = [user for user in users if user is not None and has_email(user, email)]
+        return matching if rows else []
 
     def is_same(self, one: Any, other: Any) -> bool:
         """Return whether two ids mean one user, as text from a URL and a number of the table do."""
@@ -65,7 +70,22 @@ class UserStore:
     def insert(self, user: UserRecord) -> UserRecord:
         """Add a user's row; return the user with the key that the database or the model gave."""
         key, database = self._columns.key, self._runner.connections.database
-        name = self._columns.user.__name__
+        insert, values = self.prepare_insert(user)
+        given = self._runner.insert(insert)
+        if key in values:
+            return user._replace(id=values[key])
+        # Never looked up by the address: the row of that address could be another person's.
+        is_told = database.returning_clause or isinstance(key, peewee.IntegerField)
+        if not is_told or not given:
+            raise ConfigurationError(
+                f"the key {key.name} of {self._columns.user.__name__} is not told by the database; "
+                "give the field a default, as in default=uuid4"
+            )
+        return user._replace(id=self._columns.from_key(given))
+
+    def prepare_insert(self, user: UserRecord) -> tuple[Statement, dict[Any, Any]]:
+        """Return what adds a user's row, and its values as far as the model has no defaults."""
+        key, name = self._columns.key, self._columns.user.__name__
         values = self._columns.to_values(user._asdict())
         if key in values:  # the address itself, say
             pass
@@ -80,19 +100,9 @@ class UserStore:
                 "a default"
             )
         query = self._columns.user.insert(values)
-        if database.returning_clause:
+        if self._runner.connections.database.returning_clause:
             query = query.returning(key)
-        given = self._runner.insert(self._runner.compile(query))
-        if key in values:
-            return user._replace(id=values[key])
-        # Never looked up by the address: the row of that address could be another person's.
-        is_told = database.returning_clause or isinstance(key, peewee.IntegerField)
-        if not is_told or not given:
-            raise ConfigurationError(
-                f"the key {key.name} of {name} is not told by the database; "
-                "give the field a default, as in default=uuid4"
-            )
-        return user._replace(id=self._columns.from_key(given))
+        return self._runner.compile(query), values
 
     def update(
         self,
@@ -100,11 +110,19 @@ class UserStore:
         *,
         name: str | Unset | None = UNSET,
         image: str | Unset | None = UNSET,
+        email: str | Unset = UNSET,
+        email_verified: bool | Unset = UNSET,
         now_ms: int,
     ) -> bool:
-        """Change a user's name or image; tell whether there is such a user."""
+        """Change what is given of a user; tell whether there is such a user."""
         columns = self._columns
-        given = {"name": name, "image": image, "updated_at_ms": now_ms}
+        given = {
+            "name": name,
+            "image": image,
+            "email": email,
+            "email_verified": email_verified,
+            "updated_at_ms": now_ms,
+        }
         values = columns.to_values({key: new for key, new in given.items() if new is not UNSET})
         if (columns.may_fold or not values) and self.find(user_id) is None:
             return False

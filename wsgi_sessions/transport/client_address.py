@@ -16,6 +16,14 @@ from ..config.checks import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# RFC 1918, RFC 4193, RFC 6598, loopback and link-local: where proxies are.
+_PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+        *("169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128"),
+    )
+)
 _MAX_HOPS = 32
 _MAX_ADDRESS_CHARACTERS = 100
 _MAX_ELEMENT_CHARACTERS = 1024
@@ -78,6 +86,35 @@ def read_client(environ: Mapping[str, Any], trusted_proxies: Sequence[Network]) 
     return Client(address, is_https, host)
 
 
+def find_unknown_proxy(
+    environ: Mapping[str, Any], trusted_proxies: Sequence[Network]
+) -> str | None:
+    """Return the private address that forwards for others and is not a trusted proxy, or None.
+
+    "unix" stands for a socket without an address. All who come through it look like one client.
+
+    >>> forwarded = {"REMOTE_ADDR": "10.0.0.5", "HTTP_X_FORWARDED_FOR": "192.0.2.1"}
+    >>> find_unknown_proxy(forwarded, ())
+    '10.0.0.5'
+    >>> find_unknown_proxy({**forwarded, "REMOTE_ADDR": "198.51.100.1"}, ()) is None
+    True
+    """
+    if not (environ.get("HTTP_X_FORWARDED_FOR") or environ.get("HTTP_FORWARDED")):
+        return None
+    address = normal_address(environ.get("REMOTE_ADDR") or "")
+    for hop in _hops(environ):
+        if address is None:
+            # With trusted proxies, whatever has no address is one.
+            if not trusted_proxies:
+                return "unix"
+        elif not _is_within(address, trusted_proxies):
+            return address if _is_within(address, _PRIVATE) else None
+        address = hop.address
+        if address is None:
+            return None
+    return None
+
+
 def is_same_network(first: str, second: str, *, prefix_v4: int, prefix_v6: int) -> bool:
     """Return whether two addresses share a network of the prefix length of their family.
 
@@ -86,15 +123,23 @@ def is_same_network(first: str, second: str, *, prefix_v4: int, prefix_v6: int) 
     >>> is_same_network("192.0.2.1", "2001:db8::1", prefix_v4=24, prefix_v6=64)
     False
     """
+    return network_of(first, prefix_v4=prefix_v4, prefix_v6=prefix_v6) == network_of(
+        second, prefix_v4=prefix_v4, prefix_v6=prefix_v6
+    )
+
+
+def network_of(address: str, *, prefix_v4: int, prefix_v6: int) -> str:
+    """Return the network of an address; what is no address stands for itself.
+
+    >>> network_of("192.0.2.1", prefix_v4=24, prefix_v6=64)
+    '192.0.2.0/24'
+    """
     try:
-        one, other = ipaddress.ip_address(first), ipaddress.ip_address(second)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
-        return first == second
-    if one.version != other.version:
-        return False
-    prefix = prefix_v4 if one.version == 4 else prefix_v6
-    shift = one.max_prefixlen - prefix
-    return int(one) >> shift == int(other) >> shift
+        return address
+    prefix = prefix_v4 if parsed.version == 4 else prefix_v6
+    return str(ipaddress.ip_network((parsed.packed, prefix), strict=False))
 
 
 @lru_cache(maxsize=4096)

@@ -79,6 +79,9 @@ class SessionCookies:
     def cache_name(self, *, is_secure: bool) -> str:
         return self._named[is_secure].cache_name
 
+    def step_up_name(self, *, is_secure: bool) -> str:
+        return self._named[is_secure].fresh_name
+
     def read(self, header: str | None, *, is_secure: bool) -> PresentedCookies:
         """Find our cookies in a Cookie header, which is separated at ``;`` alone.
 
@@ -129,32 +132,59 @@ class SessionCookies:
             signed = list(newest_of_each_session(of_the_last)[0])
         return [token.text for token in signed[:_MAX_CANDIDATES]]
 
-    def set_token(self, text: str, *, is_secure: bool, max_age_s: int | None) -> tuple[str, str]:
-        """Render the header that gives the browser a session token.
-
-        Without a Max-Age the cookie ends with the browser.
-        """
+    def read_devices(self, header: str | None, *, is_secure: bool) -> tuple[str, ...]:
+        """Return the values of the device cookie; under a ``__Host-`` name the last one alone."""
         named = self._named[is_secure]
-        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
-        return ("Set-Cookie", f"{named.token_name}={text}{max_age}{named.attributes}")
+        return named.find(named.device_name, header)
+
+    def read_nonce_keys(self, header: str | None, *, is_secure: bool) -> tuple[str, ...]:
+        """Return the values of the cookie that binds nonces to a browser, as those of devices."""
+        named = self._named[is_secure]
+        return named.find(named.nonce_name, header)
+
+    def set_nonce_key(self, text: str, *, is_secure: bool, max_age_s: int) -> tuple[str, str]:
+        named = self._named[is_secure]
+        return named.set(named.nonce_name, text, max_age_s)
+
+    def set_device(self, text: str, *, is_secure: bool, max_age_s: int | None) -> tuple[str, str]:
+        """Render the header that makes the browser known; it stays when the others are cleared."""
+        named = self._named[is_secure]
+        return named.set(named.device_name, text, max_age_s)
+
+    def set_token(self, text: str, *, is_secure: bool, max_age_s: int | None) -> tuple[str, str]:
+        """Render the header that gives the browser a session token."""
+        named = self._named[is_secure]
+        return named.set(named.token_name, text, max_age_s)
 
     def set_cached_copy(
         self, text: str, *, is_secure: bool, max_age_s: int | None
     ) -> tuple[str, str] | None:
         """Render the header that gives the browser a cached copy; None if it is too large."""
         named = self._named[is_secure]
-        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
-        line = f"{named.cache_name}={text}{max_age}{named.attributes}"
-        return None if len(line) > _MAX_COOKIE_BYTES else ("Set-Cookie", line)
+        header = named.set(named.cache_name, text, max_age_s)
+        return None if len(header[1]) > _MAX_COOKIE_BYTES else header
+
+    def read_step_ups(self, header: str | None, *, is_secure: bool) -> tuple[str, ...]:
+        """Return the values of the cookie of a step-up, likewise."""
+        named = self._named[is_secure]
+        return named.find(named.fresh_name, header)
+
+    def set_step_up(self, text: str, *, is_secure: bool, max_age_s: int) -> tuple[str, str]:
+        """Render the header that gives the browser a step-up."""
+        named = self._named[is_secure]
+        return named.set(named.fresh_name, text, max_age_s)
 
     def clear(self, *, is_secure: bool) -> list[tuple[str, str]]:
-        """Render the headers that remove both cookies, with the attributes they were set with."""
+        """Render the headers that remove token and copy, with the attributes they were set with."""
         named = self._named[is_secure]
-        past = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{named.attributes}"
-        return [("Set-Cookie", f"{name}=; {past}") for name in (named.token_name, named.cache_name)]
+        return [named.clear(named.token_name), named.clear(named.cache_name)]
 
     def clear_cached_copy(self, *, is_secure: bool) -> tuple[str, str]:
         return self.clear(is_secure=is_secure)[1]
+
+    def clear_step_up(self, *, is_secure: bool) -> tuple[str, str]:
+        named = self._named[is_secure]
+        return named.clear(named.fresh_name)
 
 
 def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings, ...]:
@@ -204,7 +234,10 @@ class _NamedCookies:
             prefix = "__Host-" if self.is_host_bound else "__Secure-"
         self.token_name = prefix + cookie.name
         self.cache_name = prefix + cookie.cache_name
+        self.fresh_name = prefix + cookie.fresh_name
         names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
+        self.device_name = prefix + cookie.device_name
+        self.nonce_name = prefix + cookie.nonce_name
         # Spaces and tabs alone: for browsers other white space is part of a name, and they do
         # not protect the prefix of such a name.
         self.pattern = re.compile(rf"(?:^|;)[ \t]*({names})[ \t]*=[ \t]*([^;]*)")
@@ -221,3 +254,21 @@ class _NamedCookies:
         # Chromium drops other cookies first where there are too many; no standard has this.
         attributes += "; Priority=High"
         self.attributes = attributes
+
+    def find(self, name: str, header: str | None) -> tuple[str, ...]:
+        """Return the values of a cookie; under a ``__Host-`` name the last one alone."""
+        if not header or name not in header:
+            return ()
+        pattern = rf"(?:^|;)[ \t]*{re.escape(name)}[ \t]*=[ \t]*([^;]*)"
+        found = re.findall(pattern, header[:_MAX_HEADER_CHARACTERS])
+        texts = [_unquoted(value.rstrip(" \t")) for value in found]
+        return tuple(texts[-1:] if self.is_host_bound else texts[:_MAX_CANDIDATES])
+
+    def set(self, name: str, text: str, max_age_s: int | None) -> tuple[str, str]:
+        """Render a cookie; without a Max-Age it ends with the browser."""
+        max_age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
+        return ("Set-Cookie", f"{name}={text}{max_age}{self.attributes}")
+
+    def clear(self, name: str) -> tuple[str, str]:
+        past = f"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0{self.attributes}"
+        return ("Set-Cookie", f"{name}=; {past}")

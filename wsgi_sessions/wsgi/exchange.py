@@ -5,7 +5,7 @@ Applications get a ``SessionRequest`` instead, so that they cannot break their o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,9 +14,11 @@ from ..records import EndReason, ReadOptions, RequestFacts
 from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
 from ..sessions.session import Session, SignIn, User
+from ..sessions.step_up import StepUp
 from ..sessions.validation import Validation
 from ..transport.environ import asks_for_json, inject, read_facts
 from ..transport.response_headers import HeaderLines
+from .known_devices import know_device
 from .request import SessionRequest
 from .request_data import RequestData, Unsaved
 from .response_cookies import ResponseCookies
@@ -76,7 +78,7 @@ class Exchange:
     handle: SessionRequest = field(init=False)
     facts: RequestFacts = field(init=False)
     is_secure: bool = field(init=False)
-    _environs: tuple[dict[str, Any], ...] = field(init=False)
+    environs: tuple[dict[str, Any], ...] = field(init=False)
     _cookie_header: str | None = field(init=False)
     _presented: PresentedCookies = field(init=False)
 
@@ -85,7 +87,7 @@ class Exchange:
         self.handle = SessionRequest(self)
         self.facts = read_facts(environ, parts.config)
         self.is_secure = parts.cookies.is_secure_for(is_https=self.facts.is_https)
-        self._environs = (environ,)
+        self.environs = (environ,)
         self._cookie_header = environ.get("HTTP_COOKIE")
         self._presented = parts.cookies.read(self._cookie_header, is_secure=self.is_secure)
         if self.outer is not None:
@@ -93,7 +95,7 @@ class Exchange:
 
     @property
     def is_program(self) -> bool:
-        return asks_for_json(self._environs[0])
+        return asks_for_json(self.environs[0])
 
     @property
     def data(self) -> RequestData:
@@ -123,7 +125,7 @@ class Exchange:
             if found.session is not None:
                 self.is_from_database = found.token is not None
                 self.session = self.parts.validator.to_session(
-                    found.session, found.user, now_ms=found.now_ms, open_data=self.open_data
+                    found.session, found.user, now_ms=found.now_ms, here=self
                 )
                 if found.offer is not None or self.parts.config.cookie_cache.enabled:
                     self.cookies_to_send().add_validated(found, self._presented)
@@ -151,7 +153,7 @@ class Exchange:
         else:
             self.data.close()
             self.session = self.parts.validator.to_session(
-                record, found.user, now_ms=found.now_ms, open_data=self.open_data
+                record, found.user, now_ms=found.now_ms, here=self
             )
         if record is not None and not self.has_begun:
             self.cookies_to_send().add_validated(found, self._presented)
@@ -164,8 +166,8 @@ class Exchange:
 
     def join(self, environ: dict[str, Any]) -> None:
         """Show the session in another environ of the same request, now and when it changes."""
-        if not any(known is environ for known in self._environs):
-            self._environs = (*self._environs, environ)
+        if not any(known is environ for known in self.environs):
+            self.environs = (*self.environs, environ)
         self.show()
 
     def may_restart(self, environ: Mapping[str, Any]) -> bool:
@@ -266,10 +268,12 @@ class Exchange:
         self.before_act()
         self._drop_session()
         self.session = made.session
-        self.session.open_data = self.open_data
+        self.session.here = self
         self.end_reason = None
         self._cookies = None
-        self.cookies_to_send().add_session(made.session.record, made.user.record, made.token)
+        record, user = made.session.record, made.user.record
+        self.cookies_to_send().add_session(record, user, made.token)
+        know_device(self, user)
         self.after_act()
         self.show()
         return made
@@ -281,9 +285,23 @@ class Exchange:
             self.end_reason = reason
         self.session = None
         self._drop_session()
-        self.cookies_to_send().add_clearing()
+        self.cookies_to_send().add_clearing(self._cookie_header)
         self.after_act(ended_ids=ended_ids)
         self.show()
+
+    def step_up(self, made: StepUp) -> None:
+        """Give this browser what it is to show for a step-up; the session counts as fresh now."""
+        self.before_act()
+        if self.session is not None:  # judged minutes ago, maybe; no proof of the future counts
+            self.session.judged_at_ms = max(self.session.judged_at_ms, made.at_ms)
+        self.cookies_to_send().add_step_up(made, shown=self.find_step_ups(made.session_id))
+        self.after_act()
+
+    def find_step_ups(self, session_id: str) -> Iterator[int]:
+        """Yield when the user stepped up in a session, as the cookies of this browser say."""
+        shown = self.parts.cookies.read_step_ups(self._cookie_header, is_secure=self.is_secure)
+        texts = (*shown, *(self._cookies.step_ups if self._cookies else ()))
+        return self.parts.step_ups.read(texts, session_id=session_id, facts=self.facts)
 
     def _drop_session(self) -> None:
         self.data.close()
@@ -375,7 +393,7 @@ class Exchange:
 
     def show(self) -> None:
         """Set the environ's keys to what is true now."""
-        for environ in self._environs:
+        for environ in self.environs:
             inject(environ, session=self.session, request=self.handle, end_reason=self.end_reason)
 
     def open_data(self, session: Session) -> SessionData:

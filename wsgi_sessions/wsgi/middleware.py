@@ -108,7 +108,7 @@ class Middleware:
         is_new = exchange is None
         if exchange is None:
             exchange = Exchange(self.manager, environ, outer=outer)
-        response = _Response(exchange, start_response)
+        response = _Response(exchange, environ, start_response)
         if is_new:
             try:
                 exchange.validate(options)
@@ -116,7 +116,7 @@ class Middleware:
                 if not runs_without_database:
                     return response.refuse(error)
                 response.report(error)
-        return response.run(app, environ)
+        return response.run(app)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.app!r})"
@@ -131,19 +131,20 @@ class _Response:
     """
 
     exchange: Exchange
+    environ: WSGIEnvironment
     start_response: StartResponse
     has_begun: bool = False
     held: tuple[str, HeaderLines] | None = None
     _write: Callable[[bytes], object] | None = None
     """What the server returned for headers that were held."""
 
-    def run(self, app: WSGIApplication, environ: WSGIEnvironment) -> Iterable[bytes]:
+    def run(self, app: WSGIApplication) -> Iterable[bytes]:
         """Call the app; a refusal that it raises is answered in its place."""
-        files = _FileWatch(environ) if _FILE_WRAPPER_KEY in environ else None
+        files = _FileWatch(self.environ) if _FILE_WRAPPER_KEY in self.environ else None
         self.exchange.is_serving = True
         is_returned = False
         try:
-            answer = self._finish(app(environ, self.start), files)
+            answer = self._finish(app(self.environ, self.start), files)
             is_returned = True
             return answer
         except AnswerableError as error:
@@ -224,9 +225,9 @@ class _Response:
     def refuse(self, error: AnswerableError, exc_info: Any = None) -> Iterable[bytes]:
         """Answer in the app's place, with the cookies of what it did before it failed."""
         self.report(error)
-        refusal = refusal_of(error)
-        kind, body = refusal.body(is_program=self.exchange.is_program)
-        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *refusal.headers]
+        refusal = refusal_of(error, self.environ)
+        headers, body = refusal.answer(is_program=self.exchange.is_program)
+        headers.append(("Content-Length", str(len(body))))
         headers = with_our_headers(headers, self.exchange.begin_without_app())
         try:
             if exc_info is None:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from ..errors import AnswerableError, MethodNotAllowedError, StoreUnavailableError
-from ..transport.response_headers import HeaderLines
+from ..errors import (
+    AnswerableError,
+    InternalError,
+    RefusedError,
+    SessionNotFreshError,
+    StoreUnavailableError,
+)
+from ..request_errors import MethodNotAllowedError
+from ..transport.environ import REQUEST_KEY, find_environ
+from ..transport.languages import preferred_language
+from ..transport.response_headers import HeaderLines, protections
 
-_UNAVAILABLE = "The service is away for a moment; please try again."
+if TYPE_CHECKING:
+    from .request import SessionRequest
+
+logger = logging.getLogger("wsgi_sessions")
+
+_MAX_LOGGED_PATH = 200
 _PHRASES = {one.value: one.phrase for one in HTTPStatus}
 
 
@@ -26,6 +44,8 @@ class Refusal:
     text: str
     retry_after_seconds: int | None = None
     allow: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What JSON has beside code and message."""
 
     @property
     def status_line(self) -> str:
@@ -34,6 +54,7 @@ class Refusal:
 
     @property
     def headers(self) -> HeaderLines:
+        """What goes with any answer, a page of the application's own too."""
         headers = [("Cache-Control", "no-store")]
         if self.retry_after_seconds is not None:
             headers.append(("Retry-After", str(self.retry_after_seconds)))
@@ -41,23 +62,76 @@ class Refusal:
             headers.append(("Allow", self.allow))
         return headers
 
-    def body(self, *, is_program: bool) -> tuple[str, bytes]:
-        """Return media type and body: JSON for a program, a line of text for people."""
+    def answer(self, *, is_program: bool) -> tuple[HeaderLines, bytes]:
+        """Return headers and body of ours: JSON for a program, a line of text for people."""
+        kind, body = "text/plain; charset=utf-8", f"{self.text}\n".encode("utf-8", "replace")
         if is_program:
-            text = json.dumps({"code": self.code, "message": self.text}, separators=(",", ":"))
-            return "application/json", text.encode("ascii")
-        return "text/plain; charset=utf-8", f"{self.text}\n".encode("utf-8", "replace")
+            value = {"code": self.code, "message": self.text, **self.details}
+            text = json.dumps(value, separators=(",", ":"))
+            kind, body = "application/json", text.encode("ascii")
+        return [("Content-Type", kind), *self.headers, *protections()], body
 
 
-def refusal_of(error: AnswerableError) -> Refusal:
+def refusal_of(error: AnswerableError, source: Any = None) -> Refusal:
     """Return what an exception of ours means over HTTP.
 
+    ``source`` is the request, or its environ: then the text is what the setting ``messages``
+    has for it, and ``str(error)`` is that, too.
+
     >>> from wsgi_sessions import NotSignedInError
-    >>> refusal = refusal_of(NotSignedInError("sign in first"))
+    >>> refusal = refusal_of(NotSignedInError())
     >>> refusal.status_line, refusal.code, refusal.text
-    ('401 Unauthorized', 'UNAUTHORIZED', 'sign in first')
+    ('401 Unauthorized', 'UNAUTHORIZED', 'Unauthorized. Sign in first.')
     """
-    # The text of a database error is for the log: it may name hosts and users.
-    text = _UNAVAILABLE if isinstance(error, StoreUnavailableError) else str(error)
+    if source is not None:
+        # On the error itself: it is all that an error page of Django's gets.
+        error.message = _translation(error.code, find_environ(source)) or error.message
+    # Not str(), which is for the log where the database is away.
+    text = error.fill_in(error.message)
     allow = error.allow if isinstance(error, MethodNotAllowedError) else None
-    return Refusal(error.status, error.code, text, error.retry_after_seconds, allow)
+    details: dict[str, Any] = {}
+    if isinstance(error, SessionNotFreshError) and error.max_age_seconds is not None:
+        # Named as in the challenge of RFC 9470, which is for the schemes of OAuth alone.
+        details = {"maxAge": error.max_age_seconds, "isElsewhere": error.is_elsewhere}
+    return Refusal(error.status, error.code, text, error.retry_after_seconds, allow, details)
+
+
+def answerable(error: Exception, request: SessionRequest) -> AnswerableError:
+    """Return what the client is told of an error in an endpoint of ours; the log has the rest."""
+    if not isinstance(error, AnswerableError):
+        logger.error("the answer to a request failed", exc_info=error)
+        return InternalError()
+    if isinstance(error, StoreUnavailableError) and not request.is_database_away:
+        request.manager.events.emit("database_error", details={"error": error})
+    return error
+
+
+def report_refusal(request: SessionRequest, error: RefusedError) -> None:
+    """Tell the log and listeners of a refusal that may be part of an attack."""
+    session = request.session
+    # Encoded, so that no client can write a line or a field of the log.
+    path = quote(request.facts.path[:_MAX_LOGGED_PATH], encoding="latin-1", errors="replace")
+    request.manager.events.emit(
+        "request_refused",
+        session_id=None if session is None else session.id,
+        user_id=None if session is None else session.user_id,
+        address=request.facts.address,
+        details={"code": error.code, "path": path},
+    )
+
+
+def _translation(code: str, environ: Mapping[str, Any]) -> str | None:
+    """Return what the setting ``messages`` has for a code and the languages a client reads."""
+    handle: SessionRequest | None = environ.get(REQUEST_KEY)
+    messages = {} if handle is None else handle.manager.config.messages
+    found: dict[str, str] = {}
+    for language, texts in messages.items():
+        if not isinstance(texts, str) and code in texts:
+            found[language] = texts[code]
+    for_others = messages.get(code)
+    assert for_others is None or isinstance(for_others, str)
+    # English is there anyway, unless the site's own language has taken its place.
+    offered = [*found] if for_others else [*found, "en"]
+    asked = environ.get("HTTP_ACCEPT_LANGUAGE") or ""
+    chosen = preferred_language(asked, offered) if found else None
+    return for_others if chosen is None else found.get(chosen, for_others)

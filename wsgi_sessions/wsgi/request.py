@@ -5,14 +5,18 @@ The database part of a call happens at once; its cookie is sent with the headers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ..clock import ms_from_duration
 from ..errors import NotSignedInError, SessionNotFreshError
 from ..records import UNSET, EndReason, RequestFacts, Unset
 from ..sessions.session import Session, SignIn, User
 from ..transport.environ import REQUEST_KEY, find_handle
+from .known_devices import facts_of_user, facts_of_visitor, know_device, make_nonce
+from .refusals import report_refusal
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
@@ -86,18 +90,28 @@ class SessionRequest:
         """Return the signed-in user or raise ``NotSignedInError``."""
         user = self.user
         if user is None:
-            raise NotSignedInError("nobody is signed in; sign in first")
+            raise NotSignedInError
         return user
 
-    def require_fresh(self) -> User:
-        """Return the user if they authenticated less than ``fresh_age`` ago.
+    def require_fresh(self, *, within: timedelta | int | None = None) -> User:
+        """Return the user if they have proven lately who they are, by sign-in or step-up.
 
-        Asks the database, past the cookie cache. Raises ``NotSignedInError`` or
-        ``SessionNotFreshError``.
+        ``within`` is a ``timedelta`` or whole seconds, at most ``fresh_age``, which it is if not
+        given (see ``Session.is_fresh_within``). Asks the database, past the cookie cache. Raises
+        ``NotSignedInError`` or ``SessionNotFreshError``, which tells the client how recent it
+        must be.
         """
         user = self._user_of_database()
-        if self.session is None or not self.session.is_fresh:
-            raise SessionNotFreshError("this needs a recent sign-in; sign in again")
+        session = self.session
+        assert session is not None
+        within = session.config.fresh_age if within is None else within
+        if not session.is_fresh_within(within):
+            error = SessionNotFreshError(
+                max_age_seconds=ms_from_duration(within) // 1000,
+                is_elsewhere=session.is_elsewhere and not session.config.fresh_elsewhere,
+            )
+            report_refusal(self, error)
+            raise error
         return user
 
     # Signing in
@@ -110,6 +124,7 @@ class SessionRequest:
         password: str,
         image: str | None = None,
         remember_me: bool = True,
+        callback_url: str | None = None,
     ) -> SignIn:
         """Create a user and sign this browser in; see ``SessionManager.sign_up_email``."""
         self._exchange.require_unsent("sign up")
@@ -119,7 +134,8 @@ class SessionRequest:
             password=password,
             image=image,
             remember_me=remember_me,
-            facts=self.facts,
+            callback_url=callback_url,
+            facts=facts_of_visitor(self._exchange),
             replaces=self._exchange.replaced(),
         )
         return self._exchange.sign_in(made)
@@ -131,10 +147,14 @@ class SessionRequest:
             email=email,
             password=password,
             remember_me=remember_me,
-            facts=self.facts,
+            facts=facts_of_visitor(self._exchange),
             replaces=self._exchange.replaced(),
         )
         return self._exchange.sign_in(made)
+
+    def make_nonce(self, provider: str) -> str:
+        """Return a nonce for an ID token, good for an hour and in this browser alone."""
+        return make_nonce(self._exchange, provider)
 
     def sign_in_social(
         self,
@@ -155,19 +175,31 @@ class SessionRequest:
             access_token=access_token,
             name=name,
             remember_me=remember_me,
-            facts=self.facts,
+            facts=facts_of_visitor(self._exchange),
             replaces=self._exchange.replaced(),
         )
         return self._exchange.sign_in(made)
 
-    def sign_in(self, user_id: Any, *, remember_me: bool = True) -> SignIn:
+    def sign_in(
+        self,
+        user_id: Any,
+        *,
+        method: str | None = None,
+        amr: Sequence[str] = (),
+        remember_me: bool = True,
+    ) -> SignIn:
         """Sign this browser in as a user whom the application itself has authenticated.
 
-        Raises ``LookupError`` for an unknown user, and ``SessionLimitReached``.
+        See ``SessionManager.sign_in``.
         """
         self._exchange.require_unsent("sign in")
         made = self.manager.sign_in(
-            user_id, remember_me=remember_me, facts=self.facts, replaces=self._exchange.replaced()
+            user_id,
+            method=method,
+            amr=amr,
+            remember_me=remember_me,
+            facts=facts_of_visitor(self._exchange),
+            replaces=self._exchange.replaced(),
         )
         return self._exchange.sign_in(made)
 
@@ -180,6 +212,36 @@ class SessionRequest:
         what is written to it is lost as ``on_lost_data`` says. A sign-in takes it over.
         """
         return self._exchange.data.start_anonymous()
+
+    def reauthenticate(
+        self,
+        *,
+        password: str | None = None,
+        provider: str | None = None,
+        id_token: str | None = None,
+        nonce: str | None = None,
+        access_token: str | None = None,
+        method: str | None = None,
+    ) -> Session:
+        """Step up: have the signed-in user prove again who they are; return the session.
+
+        It stays as it is, data too, and is fresh here now; see ``SessionManager.reauthenticate``.
+        """
+        self._user_of_database()
+        assert self.session is not None
+        self._exchange.require_unsent("reauthenticate")
+        made = self.manager.reauthenticate(
+            self.session.id,
+            password=password,
+            provider=provider,
+            id_token=id_token,
+            nonce=nonce,
+            access_token=access_token,
+            method=method,
+            facts=facts_of_user(self._exchange),
+        )
+        self._exchange.step_up(made)
+        return self.session
 
     # Changing
 
@@ -196,7 +258,7 @@ class SessionRequest:
         try:
             updated = self.manager.update_user(user.id, name=name, image=image)
         except LookupError:
-            raise NotSignedInError("the user has been deleted meanwhile") from None
+            raise NotSignedInError from None
         self._exchange.change_user(updated)
         return updated
 
@@ -213,10 +275,37 @@ class SessionRequest:
             new_password=new_password,
             revoke_other_sessions=revoke_other_sessions,
             remember_me=self.session.is_remembered,
-            facts=self.facts,
+            facts=facts_of_user(self._exchange),
             replaces=self._exchange.replaced(),
         )
         return self._exchange.sign_in(made)
+
+    def reset_password(self, *, token: str, new_password: str) -> User:
+        """Set a password by the token of a mail; a session of that user ends here, too."""
+        self._exchange.require_unsent("reset the password")
+        user = self.manager.reset_password(token=token, new_password=new_password, facts=self.facts)
+        if self.session is not None and self.session.user_id == user.id:
+            self._exchange.sign_out(EndReason.PASSWORD_CHANGED, ended_ids=(self.session.id,))
+        know_device(self._exchange, user.record)
+        return user
+
+    def verify_email(self, *, token: str) -> User:
+        """Verify or change an e-mail address by the token of a mail; return the user."""
+        self._exchange.require_unsent("verify the address")
+        self._exchange.ask_database()
+        self._exchange.before_act()
+        user = self.manager.verify_email(token=token, facts=self.facts)
+        if self.user is not None and self.user.id == user.id:
+            know_device(self._exchange, user.record)
+            self._exchange.change_user(user)
+        return user
+
+    def change_email(self, *, new_email: str, callback_url: str | None = None) -> None:
+        """Mail a link to a new address of the signed-in user; needs a fresh session."""
+        user = self.require_fresh()
+        self.manager.change_email(
+            user.id, new_email=new_email, callback_url=callback_url, facts=self.facts
+        )
 
     def save_data(self) -> None:
         """Store what was changed in ``session.data`` now, rather than with the response.
@@ -275,7 +364,9 @@ class SessionRequest:
         self._exchange.require_unsent("delete the user")
         assert self.session is not None
         own_id = self.session.id
-        is_deleted = self.manager.delete_user(user.id, password=password, facts=self.facts)
+        is_deleted = self.manager.delete_user(
+            user.id, password=password, facts=facts_of_user(self._exchange)
+        )
         self._exchange.sign_out(EndReason.USER_DELETED, ended_ids=(own_id,))
         return is_deleted
 
@@ -295,11 +386,9 @@ def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchan
 def is_served(environ: Mapping[str, Any], manager: SessionManager) -> bool:
     """Return whether a middleware of the manager, as the innermost one, serves this environ."""
     exchange = find_exchange(environ, manager)
-    return (
-        exchange is not None
-        and environ[REQUEST_KEY] is exchange.handle
-        and exchange.is_within(environ)
-    )
+    if exchange is None or environ[REQUEST_KEY] is not exchange.handle:
+        return False
+    return exchange.is_within(environ)
 
 
 def share_session(environ: dict[str, Any], original: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class RequestData:
             )
             self.unsaved = (record, token)
             exchange.session = exchange.parts.validator.to_session(
-                record, None, now_ms=record.created_at_ms, open_data=exchange.open_data
+                record, None, now_ms=record.created_at_ms, here=exchange
             )
             exchange.show()
         return exchange.session
@@ -191,4 +191,4 @@ class RequestData:
         self.opened = None
         config = exchange.parts.config
         if may_refuse and not exchange.has_begun and config.on_lost_data == "conflict":
-            raise SessionDataLostError("what you changed could not be kept, because " + why)
+            raise SessionDataLostError(why)

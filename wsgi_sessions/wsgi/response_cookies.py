@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..accounts.oidc.nonces import LIFETIME_MS
 from ..parts import Parts
 from ..records import SessionRecord, UserRecord
 from ..sessions.policy import cached_copy_end_ms, cookie_lifetime_ms
+from ..sessions.step_up import StepUp
 from ..sessions.tokens import new_branch
 from ..sessions.validation import Validation
 from ..transport.cookies import PresentedCookies
@@ -46,6 +49,7 @@ class ResponseCookies:
     parts: Parts
     is_secure: bool
     _lines: tuple[_Line, ...] = ()
+    step_ups: tuple[str, ...] = ()
     _copied_token: str | None = None
     _is_outdated: bool = False
 
@@ -86,21 +90,59 @@ class ResponseCookies:
             copy = _Copy(record, user, token_text, record.created_at_ms)
             self._add_copy(copy, is_of_act=True)
 
+    def add_device(self, header: tuple[str, str]) -> None:
+        """Add the cookie by which this browser is known again."""
+        self._add(header)
+
+    def add_nonce_key(self, text: str) -> None:
+        """Add the cookie to which the nonces of this browser are bound."""
+        self._add(
+            self.parts.cookies.set_nonce_key(
+                text, is_secure=self.is_secure, max_age_s=LIFETIME_MS // 1000
+            )
+        )
+
     def replace_copy(self, record: SessionRecord, user: UserRecord) -> None:
         """Replace the browser's copy, or clear it where its token is about to change."""
         if not self._has_cache:
             return
-        name = self.parts.cookies.cache_name(is_secure=self.is_secure)
-        kept = tuple([one for one in self._lines if not one.header[1].startswith(f"{name}=")])
-        self._lines = kept
+        self._lines = kept = self._lines_without(
+            self.parts.cookies.cache_name(is_secure=self.is_secure)
+        )
         if self._copied_token is not None:
             self._add_copy(_Copy(record, user, self._copied_token, self.parts.clock.now_ms()))
         if self._lines == kept:
             self._add(self._clearing)
 
-    def add_clearing(self) -> None:
-        cleared = self.parts.cookies.clear(is_secure=self.is_secure)
+    def add_step_up(self, step_up: StepUp, *, shown: Iterable[int] = ()) -> None:
+        """Add the cookie of a step-up, unless a later one is shown; the token is left alone.
+
+        By a provider, whose login may have been before the last password.
+        """
+        cookies, config = self.parts.cookies, self.parts.config
+        now_ms = self.parts.clock.now_ms()
+        if any(step_up.at_ms < at_ms <= now_ms for at_ms in shown):
+            return
+        left_ms = step_up.at_ms + config.fresh_age_ms - now_ms
+        header = cookies.set_step_up(
+            step_up.token, is_secure=self.is_secure, max_age_s=-(-left_ms // 1000)
+        )
+        self._lines = self._lines_without(header[1].partition("=")[0])
+        self._add(header)
+        self.step_ups = (step_up.token,)
+
+    def add_clearing(self, cookie_header: str | None) -> None:
+        cookies = self.parts.cookies
+        cleared = cookies.clear(is_secure=self.is_secure)
+        if cookies.read_step_ups(cookie_header, is_secure=self.is_secure):
+            cleared.append(cookies.clear_step_up(is_secure=self.is_secure))
+        if site_data := self.parts.config.clear_site_data:
+            cleared.append(("Clear-Site-Data", ", ".join(f'"{kind}"' for kind in site_data)))
         self._lines = tuple([_Line(header) for header in cleared])
+        self.step_ups = ()
+
+    def _lines_without(self, name: str) -> tuple[_Line, ...]:
+        return tuple([one for one in self._lines if not one.header[1].startswith(f"{name}=")])
 
     @property
     def _has_cache(self) -> bool:

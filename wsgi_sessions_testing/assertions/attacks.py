@@ -34,8 +34,10 @@ def assert_no_session_fixation(
 ) -> None:
     """Assert that a cookie planted by an attacker does not give them the victim's session.
 
-    ``sign_in(browser)`` signs a victim in, through the app's own form best of all. The attacker
-    plants a session of their own, signed in or anonymous, in the victim's jar beforehand.
+    ``sign_in(browser)`` signs a victim in, through the app's own form best of all. The database
+    is a new one, so it makes its user, too: by a sign-up, or ``browser.manager.create_user(…)``.
+    The attacker plants a session of their own, signed in or anonymous, in the victim's jar
+    beforehand.
     """
     config = config_for_tests(app) if manager is None else manager.config
     for is_anonymous in (False, True):
@@ -60,7 +62,11 @@ def _assert_planted_session_is_left(
     if session is None or session.user is None or session.user.email is None:
         fail("sign_in(browser) signed nobody in", victim)
     if session.user.email == "attacker@example.org":
-        fail("sign_in(browser) left the victim with the attacker's session", victim)
+        fail(
+            "sign_in(browser) left the victim with the attacker's session; if the app refused it, "
+            "have sign_in make its user first, as nobody else is in the database",
+            victim,
+        )
     if _secret_of(victim.session_token) == _secret_of(planted):
         fail("the sign-in kept the token that was there before", victim)
     known = attacker.session

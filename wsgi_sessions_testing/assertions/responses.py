@@ -71,13 +71,13 @@ class CookieFlags:
 
 
 def is_session_cookie(line: str, cookie: CookieConfig) -> bool:
-    """Tell by its name whether a Set-Cookie line is that of a session cookie or cached copy."""
+    """Tell by its name whether a Set-Cookie line is that of a token, cached copy or step-up."""
     name = line.partition("=")[0].strip()
     for prefix in PREFIXES:
         if name.startswith(prefix):
             name = name.removeprefix(prefix)
             break
-    return name in (cookie.name, cookie.cache_name)
+    return name in (cookie.name, cookie.cache_name, cookie.fresh_name)
 
 
 def find_cookie_faults(

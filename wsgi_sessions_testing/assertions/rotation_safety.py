@@ -5,8 +5,10 @@ It uses what a user or an attacker could: cookies, answers, and the product's vi
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NoReturn
 
+from wsgi_sessions.config.fields import in_words
 from wsgi_sessions.config.settings import SessionConfig
 from wsgi_sessions.sessions.policy import absolute_end_ms
 from wsgi_sessions.sessions.session import Session
@@ -98,9 +100,10 @@ def _check_settings(
         )
         refuse(f"there is no rotation to be safe: {why}{remedy}")
     if rotation_interval_ms(session, config) is None:
+        lifetime = in_words(timedelta(milliseconds=config.short_expires_in_ms))
         refuse(
             "there is no rotation to be safe: the session is not remembered, and "
-            f"short_expires_in ({config.short_expires_in}) leaves no time to rotate its token; "
+            f"short_expires_in ({lifetime}) leaves no time to rotate its token; "
             "sign in with remember_me=True, or write @pytest.mark.sessions(short_expires_in=…), "
             "a longer one"
         )

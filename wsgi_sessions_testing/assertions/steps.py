@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import shake_128
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from webob import Response  # type: ignore[import-untyped, unused-ignore]
 
 MAX_VISITS = 5000
+_CONSONANTS = "bcdfghjklmnpqrstvwxz"
 _NOT_SIGNED_IN = "the browser was not signed in before"
 
 
@@ -94,7 +96,10 @@ def plant(browser: Browser, name: str, line: str) -> None:
 
 def passwords_for(config: SessionConfig, count: int) -> list[str]:
     """Return different passwords that the settings accept."""
-    return [f"{number:0{config.password.min_length}}" for number in range(count)]
+    length = min(max(config.password.min_length, 8), config.password.max_length)
+    # Neither a word nor the same again, so that it is neither common nor made of a name.
+    letters = "".join(_CONSONANTS[byte % 20] for byte in shake_128(b"letters").digest(length))
+    return [f"{number}{letters}"[:length] for number in range(count)]
 
 
 def advance(clock: Any, milliseconds: int) -> None:

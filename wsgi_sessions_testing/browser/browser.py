@@ -184,6 +184,16 @@ class Browser(Sender):
         """Sign out as the app's own sign-out button would; return whether a session ended."""
         return self._with_handle("sign out", lambda handle: handle.sign_out(), network=self.network)
 
+    def reauthenticate(self, password: str | None = None) -> Session:
+        """Step up: prove again who is there; return the session, which is fresh here from now on.
+
+        Without ``password`` no password work is done, as if the app had asked for something else.
+        """
+        given = {"method": "test"} if password is None else {"password": password}
+        return self._with_handle(
+            "step up", lambda handle: handle.reauthenticate(**given), network=self.network
+        )
+
     def revoke_session(self, session: str | Session) -> bool:
         """End a session of the same user, given it or its id; return whether it was live."""
         session_id = session.id if isinstance(session, Session) else session

@@ -169,7 +169,8 @@ def _event_line(event: SessionEvent) -> str:
         text += f" of session {event.session_id[:4]}…"
     if event.address is not None:
         text += f" at {event.address}"
-    return text + "".join(f" {key}={value}" for key, value in event.details.items())
+    known = [(key, value) for key, value in event.details.items() if value is not None]
+    return text + "".join(f" {key}={value}" for key, value in known)
 
 
 def _instant(at_ms: int) -> str:

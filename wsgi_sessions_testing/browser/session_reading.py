@@ -8,6 +8,7 @@ from typing import Any
 from wsgi_sessions.manager import SessionManager
 from wsgi_sessions.records import Decision
 from wsgi_sessions.sessions.policy import judge
+from wsgi_sessions.sessions.reading import ReadFrom
 from wsgi_sessions.sessions.session import Session
 from wsgi_sessions.sessions.validation import of_stored_branch
 from wsgi_sessions.transport.cookies import Siblings, newest_of_each_session
@@ -39,7 +40,8 @@ def find_and_judge(
     if found is None:
         return None
     record, user = found
-    facts, now_ms = read_facts(environ, manager.config), manager.clock.now_ms()
+    parts, now_ms = manager.parts, manager.clock.now_ms()
+    facts, is_secure = read_facts(environ, manager.config), is_secure_for(manager, environ)
     decision = judge(
         record,
         of_stored_branch(tokens, record),
@@ -50,7 +52,9 @@ def find_and_judge(
         allow_refresh=False,
         is_user_missing=user is None and record.user_id is not None,
     )
-    return manager.parts.validator.to_session(record, user, now_ms=now_ms), decision
+    step_ups = parts.cookies.read_step_ups(environ.get("HTTP_COOKIE"), is_secure=is_secure)
+    here = ReadFrom(parts.reader, facts, step_ups)
+    return parts.validator.to_session(record, user, now_ms=now_ms, here=here), decision
 
 
 def is_secure_for(manager: SessionManager, environ: Mapping[str, Any]) -> bool:

@@ -24,21 +24,26 @@ _READS = """
 sessions.find sessions.list_live
 users.find users.find_by_email users.list_by_email
 accounts.find_user accounts.find_credential accounts.find_credential_by_email
-revocations.find attempts.count meta.read clock.read_ms
+revocations.find attempts.count one_time_tokens.find meta.read clock.read_ms
 """
 _WRITES = """
-atomically insert_user delete_user purge
+atomically insert_user insert_nobody change_email set_password delete_user purge
 sessions.insert sessions.apply sessions.merge_data sessions.list_locked
 session_ends.end session_ends.end_each session_ends.end_all session_ends.end_all_of
-session_ends.end_all_but session_ends.end_left_by
+session_ends.end_all_but session_ends.end_left_by session_ends.end_by_sid
+session_ends.end_begun_by
 users.insert users.update users.lock users.delete
 accounts.insert accounts.link accounts.set_password_hash
-accounts.delete_all_of accounts.delete_left_by
+accounts.delete_all_of accounts.delete_left_by accounts.delete_orphans
+accounts.unlink_providers
 revocations.insert revocations.insert_many revocations.insert_for_all revocations.insert_selected
-attempts.insert meta.write_once meta.replace
+attempts.insert attempts.delete
+one_time_tokens.insert one_time_tokens.insert_or_renew one_time_tokens.use
+one_time_tokens.use_all_of one_time_tokens.delete_all_of meta.write_once meta.replace
 """
 _UNWATCHED = """
-create_tables check_tables users.is_same clock.now_ms clock.at_least clock.at_most
+create_tables check_tables users.is_same users.prepare_insert
+clock.now_ms clock.at_least clock.at_most
 """
 CALLS = {
     **dict.fromkeys(_READS.split(), READ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wsgi_sessions import Clock, SessionConfig, SessionManager
@@ -46,6 +47,7 @@ def running_with(
             manager.events.subscribe(listener)
         yield manager
     finally:
+        manager.parts.mailer.flush()
         if connections is not before.connections:
             connections.close()
         manager.parts = before
@@ -59,11 +61,12 @@ def sibling(
 ) -> SessionManager:
     """Return a manager as another process has it: the same database, caches of its own.
 
-    Whoever listens to the first one's events gets the other's, too.
+    Whoever listens to the first one's events, or has its mails, gets the other's, too.
     """
     parts = build_parts(
         manager.parts.connections, manager.config, clock or manager.clock, wrap_store=wrap_store
     )
-    twin = manager_of(parts, type(manager))
+    # One mailbox for both.
+    twin = manager_of(replace(parts, mailer=manager.parts.mailer), type(manager))
     twin.events.subscribe(manager.events.tell)
     return twin

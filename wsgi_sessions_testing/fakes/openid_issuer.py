@@ -16,6 +16,7 @@ from wsgi_sessions import Clock, SocialProvider, SystemClock, oidc
 from ..extras import from_extra
 
 CLIENT_ID = "client-of-tests"
+_MINUTES_2 = 120
 _MINUTES_15 = 900
 
 
@@ -37,7 +38,7 @@ class LocalIssuer:
         self.algorithm = algorithm
         self.requested: list[str] = []
         self._answers: dict[str, tuple[int, bytes, Mapping[str, str]]] = {}
-        self._key_count = 0
+        self._key_count = self._token_count = 0
         self.rotate_keys()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
@@ -62,17 +63,69 @@ class LocalIssuer:
         return oidc(name, self.url, CLIENT_ID, is_trusted=is_trusted, algorithms=(self.algorithm,))
 
     def id_token(self, subject: str, /, *, expires_in: int = _MINUTES_15, **claims: Any) -> str:
-        """Return a signed ID token; a claim given as None is left out. Times in seconds."""
-        now = self.clock.now_ms() // 1000
-        said = {
-            "iss": self.url,
-            "sub": subject,
-            "aud": CLIENT_ID,
-            "iat": now,
-            "exp": now + expires_in,
-            **claims,
-        }
+        """Return a signed ID token; a claim given as None is left out. Times in seconds.
+
+        No two are alike, as each has a ``jti`` of its own.
+        """
+        ends = self.clock.now_ms() // 1000 + expires_in
+        said = {**self._common_claims(), "sub": subject, "exp": ends, **claims}
         return self.sign({name: value for name, value in said.items() if value is not None})
+
+    def logout_token(
+        self,
+        subject: str | None = None,
+        /,
+        *,
+        sid: str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """Return a signed logout token for a user, for one of their sessions, or for both.
+
+        A claim given as None is left out; ``headers`` are changes of its header.
+        """
+        now = self.clock.now_ms() // 1000
+        events: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+        said = {"sub": subject, "sid": sid, "exp": now + _MINUTES_2, "events": events, **claims}
+        return self._sign_event("logout+jwt", said, headers)
+
+    def revocation(
+        self,
+        subject: str | None = None,
+        /,
+        *,
+        sid: str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """Return a signed security event that sessions are revoked (CAEP), as a logout token."""
+        user = {"format": "iss_sub", "iss": self.url, "sub": subject}
+        session = {"format": "opaque", "id": sid}
+        named: dict[str, Any] = {"format": "complex", "user": user, "session": session}
+        if sid is None:
+            named = user
+        elif subject is None:
+            named = session
+        event = {"event_timestamp": self.clock.now_ms() // 1000}
+        revoked = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
+        said = {"sub_id": named, "events": {revoked: event}, **claims}
+        return self._sign_event("secevent+jwt", said, headers)
+
+    def _sign_event(
+        self, kind: str, claims: Mapping[str, Any], headers: Mapping[str, Any] | None
+    ) -> str:
+        said = {**self._common_claims(), **claims}
+        sound = {name: value for name, value in said.items() if value is not None}
+        return self.sign(sound, **{"typ": kind, **(headers or {})})
+
+    def _common_claims(self) -> dict[str, Any]:
+        self._token_count += 1
+        return {
+            "iss": self.url,
+            "jti": f"token-{self._token_count}",
+            "aud": CLIENT_ID,
+            "iat": self.clock.now_ms() // 1000,
+        }
 
     def sign(self, claims: Mapping[str, Any], **headers: Any) -> str:
         """Sign any claims with the present key; a header given as None is left out."""

@@ -85,6 +85,8 @@ class MachineBase(RuleBasedStateMachine):
         """Generations that a browser has lost by a crash: there is no more than one crash each."""
         self.failed_over: set[str] = set()
         """Sessions whose last write was lost once."""
+        self.step_ups: dict[str, tuple[str, int]] = {}
+        """By the text of its cookie: in which session a step-up was made, and when."""
         self.asking: Browser | None = None
         self.is_bound = False
         self.is_cached = False
@@ -116,6 +118,7 @@ class MachineBase(RuleBasedStateMachine):
         self.cookie_url = self.browsers[0]._cookie_url
         self.token_name = bench.manager.parts.cookies.token_name(is_secure=self.is_secure)
         self.cache_name = bench.manager.parts.cookies.cache_name(is_secure=self.is_secure)
+        self.fresh_name = bench.manager.parts.cookies.step_up_name(is_secure=self.is_secure)
         session = bench.manager.parts.models.session
         self._all_rows, _ = session.select(*session_fields(session).values()).sql()
         self.data: dict[str, dict[str, list[int]]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -74,13 +75,17 @@ class MachineChecks(MachineBase):
         browser = jar.through(self.workers[worker])
         turn = self._turn(browser, worker, held=held, place=place, has_long_body=has_long_body)
         before, was_read = self._text_in(browser), False
+        step_up = self._text_in(browser, self.fresh_name)
+        if headers and "Cookie" in headers:  # in place of what is in the jar
+            found = re.search(rf"(?:^|; ){self.fresh_name}=([^;]*)", headers["Cookie"])
+            step_up = found[1] if found else None
         self.reads.count = 0
 
         def look(handle: Any) -> Any:
             nonlocal before, was_read
             was_read, seen = self.reads.count > 0, handle.session
             if turn is not None:
-                self._check_seen(turn, seen, was_read=was_read)
+                self._check_seen(turn, seen, was_read=was_read, step_up=step_up)
                 if was_read:
                     self._apply(turn, is_thief=is_thief)
             if seen is not None and act is not None:
@@ -97,12 +102,16 @@ class MachineChecks(MachineBase):
             self._check_answer(browser, before, turn)
         return seen
 
-    def _check_seen(self, turn: Turn, seen: Any, *, was_read: bool) -> None:
-        """Check which session the app gets."""
+    def _check_seen(self, turn: Turn, seen: Any, *, was_read: bool, step_up: str | None) -> None:
+        """Check which session the app gets; ``step_up`` is the cookie of one in the jar."""
         session, expected = turn.session, turn.expected
+        whose, stepped_up_at_ms = self.step_ups.get(step_up or "", (None, 0))
+        is_fresh = session.is_fresh(
+            turn.shown.at_ms, stepped_up_at_ms=stepped_up_at_ms if whose == session.id else None
+        )
         assert seen is None or seen.id == session.id, self._explain("another session was given")
         if seen is not None:
-            assert seen.is_fresh == session.is_fresh(turn.shown.at_ms), self._explain(
+            assert seen.is_fresh == is_fresh, self._explain(
                 f"a session is {'fresh' if seen.is_fresh else 'not fresh'}, and should not be so"
             )
             if not was_read:

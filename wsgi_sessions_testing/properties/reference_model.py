@@ -214,9 +214,10 @@ class ReferenceSession:
         prefix = self.config.ip_prefix_v4 if home.version == 4 else self.config.ip_prefix_v6
         return place not in ipaddress.ip_network(f"{home}/{prefix}", strict=False)
 
-    def is_fresh(self, at_ms: int) -> bool:
-        """Return whether the sign-in is younger than ``fresh_age``; a visitor's never is."""
-        return self.user_id is not None and at_ms < self.signed_in_at_ms + self.config.fresh_age_ms
+    def is_fresh(self, at_ms: int, *, stepped_up_at_ms: int | None) -> bool:
+        """Return whether sign-in or step-up is younger than ``fresh_age``; a visitor's never is."""
+        proven_at_ms = max(self.signed_in_at_ms, stepped_up_at_ms or 0)
+        return self.user_id is not None and at_ms < proven_at_ms + self.config.fresh_age_ms
 
     # How the past is told
 

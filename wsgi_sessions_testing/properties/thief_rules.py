@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
+
+from wsgi_sessions.errors import NotSignedInError
 
 from ..assertions.steps import session_seen_by_app
 from ..browser.browser import Browser
@@ -26,6 +31,27 @@ class ThiefRules(MachineChecks):
         if self.is_bound:
             thief.address = PLACES[place]
         self._keep(thief)
+
+    @rule(moment=st.sampled_from(["now", "due", "late"]))
+    def step_up(self, which: int, worker: int, moment: str) -> None:
+        """The owner proves again who they are; a jar that was copied before is not fresh by it."""
+        self._be_signed_in(which)
+        self._come_to(which, moment, worker)
+        owner, thief, made_at_ms = self.browsers[which], self._copy_jar(which), []
+
+        def prove(handle: Any) -> None:
+            with suppress(NotSignedInError):  # the request came from a copy of what has ended
+                handle.reauthenticate(method="test")
+                made_at_ms.append(self.workers[worker].clock.now_ms())
+
+        self._look(owner, worker, prove)
+        held, text = self._held(owner), self._text_in(owner, self.fresh_name)
+        if made_at_ms:
+            assert text is not None, self._explain("a step-up brought no cookie")
+            assert held is not None, self._explain("a step-up took the token away")
+            self.step_ups[text] = (held.session_id, made_at_ms[0])
+        self._look(owner, worker)
+        self._look(thief, worker, is_thief=True)
 
     @precondition(lambda self: self.loot)
     @rule(data=st.data())

@@ -1,14 +1,15 @@
-// What somebody who is signed in sees: themselves, their sessions, their password.
-import { auth } from "./auth.js";
+// What somebody who is signed in sees: themselves, their sessions, what they can change.
+import { auth, PAST_CACHE } from "./auth.js";
+import { ChangeEmail, VerifyEmail } from "./Email.jsx";
 import { Field, Said, useSubmit } from "./form.jsx";
 import { Sessions } from "./Sessions.jsx";
+import { useStepUp } from "./StepUp.jsx";
 
 const INSTANT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
-// useSession() follows by itself; getSession() asks once, here past any cached copy.
-const PAST_CACHE = { query: { disableCookieCache: true } };
 
 export function Account({ user, session, refetch }) {
   const leaving = useSubmit(() => auth.signOut());
+  // useSession() follows by itself; getSession() asks once, here past any cached copy.
   const checking = useSubmit(async () => {
     const answer = await auth.getSession(PAST_CACHE);
     if (answer.data || answer.error) return answer;
@@ -48,9 +49,12 @@ export function Account({ user, session, refetch }) {
           </form>
         </div>
       </section>
-      <Sessions currentId={session.id} email={user.email} />
+      {!user.emailVerified && <VerifyEmail email={user.email} refetch={refetch} />}
+      <Sessions currentId={session.id} />
       <Name current={user.name} />
+      <ChangeEmail />
       <Password />
+      <Leaving />
     </>
   );
 }
@@ -101,6 +105,27 @@ function Password() {
         />
         <button disabled={isBusy}>Change password</button>
       </form>
+    </section>
+  );
+}
+
+function Leaving() {
+  const { withStepUp, dialog } = useStepUp();
+  const { onSubmit, isBusy, problem } = useSubmit(() => withStepUp(() => auth.deleteUser()));
+  return (
+    <section className="card">
+      <h2>Delete your account</h2>
+      <form onSubmit={onSubmit}>
+        <label className="check">
+          <input type="checkbox" required />
+          Delete it, and all that belongs to it, for good
+        </label>
+        <Said problem={problem} />
+        <button className="quiet" disabled={isBusy}>
+          Delete account
+        </button>
+      </form>
+      {dialog}
     </section>
   );
 }

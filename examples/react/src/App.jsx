@@ -2,17 +2,33 @@
 import { useState } from "react";
 import { auth } from "./auth.js";
 import { Account } from "./Account.jsx";
+import { LinkFollowed, NewPassword, useLink } from "./links.jsx";
 import { Welcome } from "./Welcome.jsx";
 
 export function App() {
   const { data, isPending, error, refetch } = auth.useSession();
   const [isKnown, setIsKnown] = useState(false);
+  const [link, closeLink] = useLink();
   // Known once, it stays on show while the client asks again or can't: forms keep what was typed.
   if (!isKnown && !isPending && !error) setIsKnown(true);
 
+  if (link.link === "new-password" && link.token) {
+    return (
+      <Page>
+        <NewPassword
+          token={link.token}
+          onDone={() => {
+            closeLink({ link: "new-password" });
+            refetch();
+          }}
+          onBack={() => closeLink()}
+        />
+      </Page>
+    );
+  }
   return (
-    <main>
-      <h1>Sessions in React</h1>
+    <Page>
+      <LinkFollowed link={link} onClose={() => closeLink()} />
       {error ? <Unreachable error={error} isKnown={isKnown} onRetry={() => refetch()} /> : null}
       {isKnown ? (
         data ? (
@@ -23,6 +39,15 @@ export function App() {
       ) : isPending ? (
         <p role="status">One moment…</p>
       ) : null}
+    </Page>
+  );
+}
+
+function Page({ children }) {
+  return (
+    <main>
+      <h1>Sessions in React</h1>
+      {children}
     </main>
   );
 }

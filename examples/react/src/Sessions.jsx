@@ -2,22 +2,18 @@
 import { useCallback, useEffect, useState } from "react";
 import { auth } from "./auth.js";
 import { orUnreachable } from "./form.jsx";
-import { SignIn } from "./Welcome.jsx";
 
 // What the server calls a device that it has no name for.
 const UNKNOWN = "Unknown device";
 
-export function Sessions({ currentId, email }) {
+export function Sessions({ currentId }) {
   const [sessions, setSessions] = useState(null);
   const [problem, setProblem] = useState(null);
-  const [isTooOld, setIsTooOld] = useState(false);
 
   const load = useCallback(async () => {
     const { data, error } = await orUnreachable(auth.listSessions());
     // A list that can't be had anew is better shown as it was.
     if (data) setSessions(data);
-    // The list is for who has signed in lately: a day ago at most, unless the server says otherwise.
-    setIsTooOld(error?.code === "SESSION_NOT_FRESH");
     setProblem(error ? error.message : null);
   }, []);
 
@@ -35,14 +31,7 @@ export function Sessions({ currentId, email }) {
   return (
     <section className="card">
       <h2>Your sessions</h2>
-      {isTooOld ? (
-        <>
-          <p role="status">You signed in some time ago. To see your sessions, do so again:</p>
-          <SignIn email={email} />
-        </>
-      ) : (
-        problem && <p role="alert" className="problem">{problem}</p>
-      )}
+      {problem && <p role="alert" className="problem">{problem}</p>}
       {sessions === null ? (
         !problem && <p role="status">One moment…</p>
       ) : (

@@ -1,39 +1,41 @@
-// What a visitor sees: sign in, or sign up.
+// What a visitor sees: sign in, sign up, or ask for a link to set a new password.
 import { useState } from "react";
 import { auth } from "./auth.js";
 import { Field, Said, useSubmit } from "./form.jsx";
+import { TO } from "./links.jsx";
+
+const FORMS = {
+  "Sign in": { Form: SignIn, goTo: "I have an account" },
+  "Create an account": { Form: SignUp, goTo: "I am new here" },
+  "Set a new password": { Form: ForgottenPassword, goTo: "Forgot your password?" },
+};
 
 export function Welcome() {
-  const [isNew, setIsNew] = useState(false);
+  const [title, setTitle] = useState("Sign in");
+  const { Form } = FORMS[title];
+  const others = Object.entries(FORMS).filter(([other]) => other !== title);
   return (
     <section className="card">
-      <h2>{isNew ? "Create an account" : "Sign in"}</h2>
-      {isNew ? <SignUp /> : <SignIn />}
-      <p>
-        <button type="button" className="link" onClick={() => setIsNew(!isNew)}>
-          {isNew ? "I have an account" : "I am new here"}
-        </button>
+      <h2>{title}</h2>
+      <Form />
+      <p className="actions">
+        {others.map(([other, { goTo }]) => (
+          <button key={other} type="button" className="link" onClick={() => setTitle(other)}>
+            {goTo}
+          </button>
+        ))}
       </p>
     </section>
   );
 }
 
-// With an e-mail it is for somebody who is signed in, and takes the place of their session.
-export function SignIn({ email: known }) {
+function SignIn() {
   const { onSubmit, isBusy, problem } = useSubmit(({ email, password, rememberMe }) =>
     auth.signIn.email({ email, password, rememberMe: rememberMe === "on" }),
   );
   return (
     <form onSubmit={onSubmit}>
-      <Field
-        label="E-mail"
-        name="email"
-        type="email"
-        autoComplete="username"
-        defaultValue={known}
-        readOnly={known !== undefined}
-        required
-      />
+      <Field label="E-mail" name="email" type="email" autoComplete="username" required />
       <Field
         label="Password"
         name="password"
@@ -69,6 +71,23 @@ function SignUp() {
       />
       <Said problem={problem} />
       <button disabled={isBusy}>Sign up</button>
+    </form>
+  );
+}
+
+function ForgottenPassword() {
+  const { onSubmit, isBusy, problem, hasWorked } = useSubmit(({ email }) =>
+    auth.requestPasswordReset({ email, redirectTo: TO.newPassword }),
+  );
+  return (
+    <form onSubmit={onSubmit}>
+      <Field label="E-mail" name="email" type="email" autoComplete="username" required />
+      <Said
+        problem={problem}
+        hasWorked={hasWorked}
+        success="If you have an account with this address, a link is on its way to you."
+      />
+      <button disabled={isBusy}>Send me a link</button>
     </form>
   );
 }

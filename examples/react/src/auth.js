@@ -2,3 +2,6 @@
 import { createAuthClient } from "better-auth/react";
 
 export const auth = createAuthClient();
+
+// For calls that must not be answered from a copy in a cookie, which may be minutes old.
+export const PAST_CACHE = { query: { disableCookieCache: true } };

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from ...clock import Clock
 from ...config.providers import SocialProvider, is_safe_url
+from ...config.public_suffixes import is_same_site
 from ...errors import IdTokenNotSupportedError, ProviderUnavailableError
 from ...events import Events
 from ...fork_safety import notice_fork, renew_locks_in_child
@@ -32,6 +34,10 @@ _MAX_KEY_COUNT = 100
 _MIN_RSA_BITS = 2048
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 _SUFFIX = "/.well-known/openid-configuration"
+
+
+class KeysElsewhereError(ValueError):
+    """The keys are not at the issuer's own site; give ``jwks_url`` if they are right there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,12 @@ class KeyStore:
             self._state = before._replace(asked_at_ms=now_ms, outcome=_Outcome.DID_NOT_ANSWER)
             self._events.emit(
                 "provider_error",
-                details={"provider": self._provider.name, "error": type(error).__name__},
+                details={
+                    "provider": self._provider.name,
+                    "error": type(error).__name__,
+                    # In quotes and escaped, as some of it is the provider's.
+                    "why": repr(str(error)[:200]),
+                },
             )
         return self._state
 
@@ -179,12 +190,19 @@ class KeyStore:
             ).startswith("https:")
             if not is_safe_url(jwks_url) or is_downgrade:
                 raise ValueError("the discovery document leads to an unsafe place")
+            if not (provider.jwks_url or _is_of_one_site(provider.discovery_url, str(said_url))):
+                raise KeysElsewhereError("the discovery document names keys of another site")
         assert jwks_url is not None
         keys = fetch_json(jwks_url, deadline).get("keys")
         if not isinstance(keys, list):
             raise ValueError("what lies there is no JWK set")
         usable = tuple(key for key in keys[:_MAX_KEY_COUNT] if isinstance(key, dict))
         return KnownKeys(issuers, usable)
+
+
+def _is_of_one_site(*urls: str) -> bool:
+    host, other = (urlsplit(url).hostname or "" for url in urls)
+    return is_same_site(host, other)
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:

@@ -1,0 +1,88 @@
+"""Ends the sessions of which a provider says that they are over there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..clock import Clock
+from ..config.settings import SessionConfig
+from ..errors import InvalidLogoutTokenError
+from ..events import Events
+from ..records import EndReason, OneTimeToken
+from ..sessions.ending import SessionEnding
+from ..storage.session_ends import EndedSessions
+from ..storage.store import Store
+from .oidc.logout_tokens import ProviderLogout, verify_logout_token
+from .oidc.signed_tokens import LEEWAY_MS
+from .social import SocialAccounts
+
+_REASON = EndReason.REVOKED
+
+
+@dataclass(eq=False)
+class ProviderLogouts:
+    store: Store
+    social: SocialAccounts
+    ending: SessionEnding
+    config: SessionConfig
+    events: Events
+    clock: Clock
+
+    def end(self, provider_name: str, logout_token: str, *, address: str | None) -> int:
+        """End what a logout token names; return how many sessions that were."""
+        provider = self.social.find_provider(provider_name)
+        now_ms, details = self.clock.now_ms(), {"provider": provider.name}
+        try:
+            logout = verify_logout_token(
+                provider, logout_token, keys=self.social.keys_of(provider), now_ms=now_ms
+            )
+            if logout is None:
+                return 0
+            # First: a sign-in asks for it when its session can be found, so one of the two ends it.
+            self.social.refuse_from_now_on(provider, logout, now_ms)
+            work = partial(self._end_once, provider.name, logout, now_ms)
+            user_id, all_ended = self.store.atomically(work)
+        except InvalidLogoutTokenError as error:
+            refused = {**details, "cause": error.why}
+            self.events.emit("backchannel_logout_refused", address=address, details=refused)
+            raise
+        for ended in all_ended:
+            self.ending.report(ended.session_ids, user_id=user_id, reason=_REASON)
+        count = sum(ended.number for ended in all_ended)
+        self.events.emit(
+            "backchannel_logout",
+            user_id=user_id,
+            address=address,
+            details={**details, "session_count": count},
+        )
+        return count
+
+    def _end_once(
+        self, provider_name: str, logout: ProviderLogout, now_ms: int
+    ) -> tuple[Any, list[EndedSessions]]:
+        """Use the token up and end the sessions, all or nothing: so that it can be sent again."""
+        token = OneTimeToken(logout.digest, "logout-token", None, None, now_ms, logout.ends_at_ms)
+        if not self.store.one_time_tokens.insert(token):
+            raise InvalidLogoutTokenError("replayed")
+        ends, since_ms = self.store.session_ends, now_ms - self.config.rotation_grace_ms
+        user, ended = None, []
+        if logout.subject is not None:
+            user = self.store.accounts.find_user(provider_name, logout.subject)
+        if logout.sid is not None:
+            by_sid = ends.end_by_sid(logout.sid, reason=_REASON, since_ms=since_ms, now_ms=now_ms)
+            ended.append(by_sid)
+        if user is not None:
+            by_user = ends.end_begun_by(
+                user.id,
+                method=provider_name,
+                # Where the token names a session, the user's others go on.
+                is_without_sid=logout.sid is not None,
+                begun_until_ms=logout.issued_at_ms + LEEWAY_MS,
+                reason=_REASON,
+                since_ms=since_ms,
+                now_ms=now_ms,
+            )
+            ended.append(by_user)
+        return None if user is None else user.id, ended
