@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
 
 def run(project: Path, *command: str) -> str:
     ran = subprocess.run(
-        [sys.executable, *command], cwd=project, capture_output=True, text=True, timeout=180
+        [sys.executable, *command], cwd=project, capture_output=True, text=True, timeout=600
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
@@ -104,7 +104,7 @@ def test_every_fixture_is_named() -> None:
         cwd=ROOT / "docs",
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     ).stdout
     ours = listed.partition("wsgi_sessions_testing.plugin")[2]

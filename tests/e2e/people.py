@@ -35,7 +35,7 @@ class Person:
     def open_tab(self, url: str | None = None) -> Page:
         """Open the example, or another page."""
         page = self._context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         note_script_errors(page, self.script_errors)
         page.goto(url or self._service.url)
         return page

@@ -6,7 +6,7 @@ import { CookieJar } from "tough-cookie";
 
 const baseURL = process.env.BASE_URL;
 const devices = new Map();
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 function makeDevice(name, { origin = baseURL } = {}) {
   const jar = new CookieJar();
