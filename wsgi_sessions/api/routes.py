@@ -96,18 +96,20 @@ _NEW_PASSWORD = (
     errors.PasswordCompromisedError,
     *_PASSWORD,
 )
-_SOCIAL = (
+_ID_TOKEN = (
     errors.InvalidIdTokenError,
     errors.AccountNotLinkedError,
-    errors.EmailMissingError,
     errors.ProviderNotFoundError,
     errors.IdTokenNotSupportedError,
     errors.ProviderUnavailableError,
+)
+_SOCIAL = (
+    *_ID_TOKEN,
+    errors.EmailMissingError,
     errors.SignUpDisabledError,
     errors.SignUpRefusedError,
     errors.TooManyTriesError,
 )
-
 _MAIL = (errors.InvalidEmailError, errors.TooManyTriesError)
 
 ROUTES: Mapping[str, Route] = {
@@ -168,11 +170,7 @@ ROUTES: Mapping[str, Route] = {
         (
             errors.InvalidPasswordError,
             *_PASSWORD,
-            errors.InvalidIdTokenError,
-            errors.AccountNotLinkedError,
-            errors.ProviderNotFoundError,
-            errors.IdTokenNotSupportedError,
-            errors.ProviderUnavailableError,
+            *_ID_TOKEN,
             errors.SessionNotFreshError,
         ),
         needs_user=True,

@@ -85,8 +85,7 @@ class CookieCache:
         except (TypeError, ValueError):
             return None
         text = urlsafe_b64encode(plain if keys.cipher is None else keys.cipher.encrypt(plain))
-        signature = urlsafe_b64encode(keys.ring.sign(text))
-        return f"{text.decode()}.{signature.decode()}"
+        return f"{text.decode()}.{keys.ring.sign_as_text(text)}"
 
     def open(
         self, text: str, *, database_secret: str, token_text: str, now_ms: int

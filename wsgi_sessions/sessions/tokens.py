@@ -95,7 +95,7 @@ class TokenSigner:
     def write(self, secret: bytes, generation: int, branch: str) -> str:
         """Return one token of a generation of a session, signed under the newest key."""
         signed = f"v1.{urlsafe_b64encode(secret).decode()}.{generation}.{branch}"
-        signature = urlsafe_b64encode(self._ring.sign(signed.encode())).decode()
+        signature = self._ring.sign_as_text(signed.encode())
         return f"{signed}.{signature}"
 
     def read(self, text: str) -> PresentedToken | None:

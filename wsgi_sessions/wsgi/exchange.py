@@ -79,7 +79,7 @@ class Exchange:
     facts: RequestFacts = field(init=False)
     is_secure: bool = field(init=False)
     environs: tuple[dict[str, Any], ...] = field(init=False)
-    _cookie_header: str | None = field(init=False)
+    cookie_header: str | None = field(init=False)
     _presented: PresentedCookies = field(init=False)
 
     def __post_init__(self, environ: dict[str, Any]) -> None:
@@ -88,8 +88,8 @@ class Exchange:
         self.facts = read_facts(environ, parts.config)
         self.is_secure = parts.cookies.is_secure_for(is_https=self.facts.is_https)
         self.environs = (environ,)
-        self._cookie_header = environ.get("HTTP_COOKIE")
-        self._presented = parts.cookies.read(self._cookie_header, is_secure=self.is_secure)
+        self.cookie_header = environ.get("HTTP_COOKIE")
+        self._presented = parts.cookies.read(self.cookie_header, is_secure=self.is_secure)
         if self.outer is not None:
             self.outer._exchange.has_inner = True
 
@@ -175,7 +175,7 @@ class Exchange:
 
         So after an internal redirect, where the application has signed this browser in or out.
         """
-        is_same_browser = environ.get("HTTP_COOKIE") == self._cookie_header
+        is_same_browser = environ.get("HTTP_COOKIE") == self.cookie_header
         is_unsent = not self.has_begun or bool(self._presented.tokens)
         return self._has_acted and is_same_browser and is_unsent
 
@@ -185,7 +185,7 @@ class Exchange:
 
     def is_within(self, environ: Mapping[str, Any]) -> bool:
         """Return whether an environ is that of a request within this one, by the same browser."""
-        return self.is_serving and environ.get("HTTP_COOKIE") == self._cookie_header
+        return self.is_serving and environ.get("HTTP_COOKIE") == self.cookie_header
 
     # With the headers, and after them
 
@@ -285,7 +285,7 @@ class Exchange:
             self.end_reason = reason
         self.session = None
         self._drop_session()
-        self.cookies_to_send().add_clearing(self._cookie_header)
+        self.cookies_to_send().add_clearing(self.cookie_header)
         self.after_act(ended_ids=ended_ids)
         self.show()
 
@@ -299,7 +299,7 @@ class Exchange:
 
     def find_step_ups(self, session_id: str) -> Iterator[int]:
         """Yield when the user stepped up in a session, as the cookies of this browser say."""
-        shown = self.parts.cookies.read_step_ups(self._cookie_header, is_secure=self.is_secure)
+        shown = self.parts.cookies.read_step_ups(self.cookie_header, is_secure=self.is_secure)
         texts = (*shown, *(self._cookies.step_ups if self._cookies else ()))
         return self.parts.step_ups.read(texts, session_id=session_id, facts=self.facts)
 

@@ -69,10 +69,10 @@ def make_nonce(exchange: Exchange, provider: str) -> str:
 
 def _nonce_keys(exchange: Exchange) -> tuple[str, ...]:
     """Return the keys with which the browser shows that a nonce is its own."""
-    header = exchange.environs[0].get("HTTP_COOKIE")
-    return exchange.parts.cookies.read_nonce_keys(header, is_secure=exchange.is_secure)
+    cookies = exchange.parts.cookies
+    return cookies.read_nonce_keys(exchange.cookie_header, is_secure=exchange.is_secure)
 
 
 def _sent_by(exchange: Exchange) -> tuple[str, ...]:
-    header = exchange.environs[0].get("HTTP_COOKIE")
-    return exchange.parts.cookies.read_devices(header, is_secure=exchange.is_secure)
+    cookies = exchange.parts.cookies
+    return cookies.read_devices(exchange.cookie_header, is_secure=exchange.is_secure)

@@ -58,9 +58,9 @@ class Nonces:
         )
 
 
-def is_from_a_server_of_ours(nonce: object) -> bool:
+def is_from_a_server_of_ours(nonce: str) -> bool:
     """Return whether a nonce has the form of those made here; it may be forged or over."""
-    return isinstance(nonce, str) and nonce.startswith(_PREFIX)
+    return nonce.startswith(_PREFIX)
 
 
 def _signed(start: str, provider_name: str, key: str) -> bytes:
