@@ -1,0 +1,80 @@
+"""What the figures must reach, each with where it comes from; the page says which line is met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """A figure, as ``benchmark.figure``, and its limit."""
+
+    says: str
+    figure: str
+    limit: float
+    unit: str = ""
+    is_lower_better: bool = True
+
+    def is_met(self, measured: float) -> bool:
+        return measured <= self.limit if self.is_lower_better else measured >= self.limit
+
+    def limit_text(self) -> str:
+        return (
+            f"{'at most' if self.is_lower_better else 'at least'} {number(self.limit, self.unit)}"
+        )
+
+
+def number(value: float, unit: str) -> str:
+    text = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{text} {unit}".rstrip()
+
+
+def lines(figures: Mapping[str, float]) -> list[tuple[Target, float | None]]:
+    """Return each target with what was measured, if it was."""
+    return [(target, figures.get(target.figure)) for target in TARGETS]
+
+
+TARGETS = (
+    Target("database-validated request over the raw SELECT", "floor.sqlite_ratio", 2.5, "×"),
+    Target(
+        "fastest peer with server-side sessions, over our database-validated request",
+        "peers.server_side_ratio",
+        15,
+        "×",
+        is_lower_better=False,
+    ),
+    Target("cookie-cache request over the bare application", "peers.cached_us", 10, "µs"),
+    Target(
+        "the same, over Flask's signed cookie (10 µs where it costs 17)",
+        "peers.cached_over_flask",
+        0.59,
+        "×",
+    ),
+    Target("visitor without our cookie, over the bare application", "peers.visitor_us", 3, "µs"),
+    Target("Python calls of a validated request", "peers.database_calls", 70),
+    Target("Python calls of a cached request", "peers.cached_calls", 45),
+    Target("Python calls of a visitor's request", "peers.visitor_calls", 25),
+    *(
+        Target(
+            f"requests a second of the bare application's, gunicorn {worker}, {what}",
+            f"serving.{worker}_{key}_share",
+            share,
+            "%",
+            is_lower_better=False,
+        )
+        for worker in ("sync", "gthread")
+        for what, key, share in (
+            ("from SQLite", "sqlite", 85),
+            ("cached", "cached", 92),
+            ("visitors", "visitor", 97),
+        )
+    ),
+    Target("over the raw driver's SELECT, PostgreSQL", "floor.postgres_ratio", 1.25, "×"),
+    Target("over the raw driver's SELECT, MariaDB", "floor.mariadb_ratio", 1.15, "×"),
+    Target("validation at 10⁷ sessions over that at 10³", "growth.validate_ratio", 1.3, "×"),
+    Target(
+        "feed read with 10⁵ revocations in five minutes, share of one core", "feed.share", 2, "%"
+    ),
+    Target("import over that of its dependencies", "imports.own_ms", 40, "ms"),
+    Target("import in all", "imports.all_ms", 90, "ms"),
+)
