@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -189,9 +189,7 @@ def serving(
     is_of_app: bool = False,
 ) -> Iterator[Server]:
     """Serve the scenario's application until the end of the block."""
-    port = free_port()
     variables = {
-        **os.environ,
         "SCENARIO_DATABASE": database,
         "SCENARIO_SECRET": SECRET,
         "SCENARIO_SETTINGS": json.dumps(settings or {}),
@@ -200,19 +198,36 @@ def serving(
         **({"SCENARIO_APP_DATABASE": "1"} if is_of_app else {}),
     }
     (directory / "large-file").write_bytes(LARGE_FILE)
+    with serving_application(kind, APPLICATION, directory, workers, variables) as server:
+        yield server
+
+
+@contextmanager
+def serving_application(
+    kind: str,
+    application: str,
+    directory: Path,
+    workers: int,
+    variables: Mapping[str, str],
+    *,
+    options: Sequence[str] = (),
+    path: str = "/api/auth/ok",
+) -> Iterator[Server]:
+    """Serve ``module:name``; it has started once it answers at the path."""
+    port = free_port()
     log = directory / f"{kind}-{port}.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
-            _command(kind, port, workers),
+            [*_command(kind, port, workers, application), *options],
             cwd=ROOT,
-            env=variables,
+            env={**os.environ, **variables},
             stdout=said,
             stderr=said,
             start_new_session=True,
         )
         try:
             server = Server(kind, port, process, log)
-            _wait_for(server, workers)
+            _wait_for(server, workers, path)
             yield server
         finally:
             stop_server(process)
@@ -228,22 +243,22 @@ def fresh_database(kind: str, directory: Path) -> Iterator[str]:
             yield url
 
 
-def _command(kind: str, port: int, workers: int) -> list[str]:
+def _command(kind: str, port: int, workers: int, application: str) -> list[str]:
     address = f"127.0.0.1:{port}"
     if kind.startswith("uwsgi"):
         options = [f"--http-socket={address}", f"--processes={workers}", *SERVERS[kind]]
-        return [*uwsgi_command(), *options, f"--module={APPLICATION}"]
+        return [*uwsgi_command(), *options, f"--module={application}"]
     needed = {"waitress": ("waitress",), "gevent": ("gunicorn", "gevent")}.get(kind, ("gunicorn",))
     for package in needed:
         if find_spec(package) is None:
             pytest.skip(f"{package} is not installed; it comes with the extra dev")
     if kind == "waitress":
-        return [sys.executable, "-m", "waitress", f"--listen={address}", APPLICATION]
+        return [sys.executable, "-m", "waitress", f"--listen={address}", application]
     options = ["--bind", address, "--workers", str(workers), "--log-level", "warning"]
     # Since 25.1 it would open a socket for all of this user's servers.
     if hasattr(import_module("gunicorn.config"), "ControlSocketDisable"):
         options.append("--no-control-socket")
-    return [sys.executable, "-m", "gunicorn", *SERVERS[kind], *options, APPLICATION]
+    return [sys.executable, "-m", "gunicorn", *SERVERS[kind], *options, application]
 
 
 def uwsgi_command() -> list[str]:
@@ -267,14 +282,14 @@ def free_port() -> int:
         return port
 
 
-def _wait_for(server: Server, worker_count: int) -> None:
+def _wait_for(server: Server, worker_count: int, path: str) -> None:
     """Wait until the server answers, and has started every worker it was asked for."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     is_complete = server.kind == "waitress"
     while server.process.poll() is None and time.monotonic() < deadline:
         is_complete = is_complete or len(server.workers()) >= worker_count
         with suppress(OSError):
-            if is_complete and server.visitor().get("/api/auth/ok").status == 200:
+            if is_complete and server.visitor().get(path).status == 200:
                 return
         time.sleep(0.05)
     raise AssertionError(f"{server.kind} did not start: {server.log.read_text()}")
