@@ -33,6 +33,15 @@ class TestUrl:
 
         assert (tmp_path / name).exists()
 
+    def test_file_is_read_through_a_map_as_large_as_sqlite_takes(self, tmp_path: Path) -> None:
+        connections = Connections(f"sqlite:///{tmp_path / 'a.db'}")
+        mapped = connections.read_row("PRAGMA mmap_size", ())
+        more = connections.read_row("PRAGMA mmap_size = 1000000000000", ())
+        connections.close()
+
+        assert mapped == more
+        assert mapped != (0,)
+
     @pytest.mark.parametrize(
         ("url", "message"),
         [

@@ -17,7 +17,14 @@ DEFAULT_TIMEOUT_MS = 5000
 """How long a caller waits for the database by default."""
 
 _CONNECT_SECONDS = 5
-_SQLITE_PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "normal"}
+_SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "foreign_keys": 1,
+    "synchronous": "normal",
+    # All that most builds of SQLite take. A session among millions is on pages that no cache of
+    # a connection holds, and copying each takes as long as the search on it.
+    "mmap_size": 0x7FFF0000,
+}
 
 
 def find_database(given: object) -> peewee.Database | None:
