@@ -24,6 +24,7 @@ MARKS = {
         *("contract/test_user_models.py::TestInstantsOfAnOwnModel::test_with_a_zone",),
         *("companion/test_databases", "plugin/test_plugin_live_server"),
         *("examples/test_quickstart", "adapters/test_examples_start"),
+        "test_benchmarks.py::test_a_quick_run_of_the_floor",
     ),
     "slow": (
         *("load", "properties", "seeded_faults/test_seeded_faults", "typing", "test_fork_safety"),
@@ -35,6 +36,7 @@ MARKS = {
         "api/test_documented_answers.py::test_every_documented_refusal_is_given",
         "api/test_openapi.py::test_the_server_answers_as_it_is_described",
         "accounts/test_id_tokens.py::test_whatever_is_sent_is_refused_in_one_way",
+        "test_benchmarks.py::test_a_quick_run",
         # Many rows, or real waiting.
         *("contract/test_many_sessions", "storage/test_waiting", "storage/test_app_database"),
     ),

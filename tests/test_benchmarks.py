@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from .benchmarks import __main__ as command
-from .benchmarks import page
+from .benchmarks import floor, page, peers
+from .benchmarks.peers.contenders import CACHED, CONTENDERS, DATABASE, FLASK_COOKIE, RAW_SELECT
 from .benchmarks.report import Plot, Result, Series, Table, from_json, merge, to_json
 from .benchmarks.targets import TARGETS
 
@@ -105,3 +106,26 @@ def test_a_benchmark_can_be_imported_and_says_what_it_measures(name: str) -> Non
 
     assert module.__doc__
     assert callable(module.measure)
+
+
+def test_a_quick_run_of_the_peers_gives_what_their_targets_ask_for() -> None:
+    """Of those that come with the extra ``dev``; each looks first who is signed in."""
+    names = {RAW_SELECT, DATABASE, CACHED, FLASK_COOKIE, "Django, cached_db"}
+    chosen = [contender for contender in CONTENDERS if contender.name in names]
+
+    result = peers.compare(chosen, is_quick=True, with_instructions=False, say=print)
+
+    assert result.skipped == []
+    assert asked_of("peers") <= result.figures.keys()
+    assert {row[0] for row in result.tables[0].rows} == names
+
+
+def test_a_quick_run_of_the_floor_gives_what_its_targets_ask_for() -> None:
+    result = floor.measure(is_quick=True, say=print)
+
+    assert asked_of("floor") <= result.figures.keys()
+
+
+def asked_of(benchmark: str) -> set[str]:
+    asked = (target.figure.partition(".") for target in TARGETS)
+    return {figure for name, _, figure in asked if name == benchmark}

@@ -24,7 +24,7 @@ LIBRARIES = (
     ),
     *("uwsgi", "Flask", "Werkzeug", "Flask-Session", "Flask-Login", "Flask-SQLAlchemy", "cachelib"),
     *("SQLAlchemy", "Django", "django-user-sessions", "Beaker", "pyramid", "starlette"),
-    *("itsdangerous", "secure-cookie"),
+    "itsdangerous",
 )
 
 
