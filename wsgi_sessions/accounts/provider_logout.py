@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
@@ -14,9 +14,10 @@ from ..records import EndReason, OneTimeToken
 from ..sessions.ending import SessionEnding
 from ..storage.session_ends import EndedSessions
 from ..storage.store import Store
-from .oidc.logout_tokens import ProviderLogout, verify_logout_token
-from .oidc.signed_tokens import LEEWAY_MS
 from .social import SocialAccounts
+
+if TYPE_CHECKING:
+    from .oidc.logout_tokens import ProviderLogout
 
 _REASON = EndReason.REVOKED
 
@@ -32,6 +33,8 @@ class ProviderLogouts:
 
     def end(self, provider_name: str, logout_token: str, *, address: str | None) -> int:
         """End what a logout token names; return how many sessions that were."""
+        from .oidc.logout_tokens import verify_logout_token
+
         provider = self.social.find_provider(provider_name)
         now_ms, details = self.clock.now_ms(), {"provider": provider.name}
         try:
@@ -63,6 +66,8 @@ class ProviderLogouts:
         self, provider_name: str, logout: ProviderLogout, now_ms: int
     ) -> tuple[Any, list[EndedSessions]]:
         """Use the token up and end the sessions, all or nothing: so that it can be sent again."""
+        from .oidc.signed_tokens import LEEWAY_MS
+
         token = OneTimeToken(logout.digest, "logout-token", None, None, now_ms, logout.ends_at_ms)
         if not self.store.one_time_tokens.insert(token):
             raise InvalidLogoutTokenError("replayed")

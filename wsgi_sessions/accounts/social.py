@@ -6,7 +6,7 @@ An e-mail address counts only if it was verified; tokens are verified in ``oidc`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..clock import Clock
@@ -16,14 +16,16 @@ from ..events import Events
 from ..records import Account, OneTimeToken, RequestFacts, UserRecord
 from ..sessions.tokens import new_id
 from ..storage.store import Store
-from .oidc.id_tokens import IdentityClaims, clean_name, verify_id_token
-from .oidc.logout_tokens import ProviderLogout
 from .oidc.nonces import Nonces
-from .oidc.provider_keys import KeyStore
-from .oidc.signed_tokens import LEEWAY_MS, digest_of
 from .service import normalize_email
 from .sign_ups import check_sign_up
 from .throttle import Throttle
+
+if TYPE_CHECKING:
+    # Imported where they are used, as most applications have no provider.
+    from .oidc.id_tokens import IdentityClaims
+    from .oidc.logout_tokens import ProviderLogout
+    from .oidc.provider_keys import KeyStore
 
 _ENDED_SID = "ended-sid"
 _ENDED_SUBJECT = "ended-sub"
@@ -44,9 +46,11 @@ class SocialAccounts:
         self._throttle = throttle
         self._nonces = Nonces(config.secret)
         self._providers = {provider.name: provider for provider in config.social_providers}
-        self._keys = {
-            provider.name: KeyStore(provider, clock, events) for provider in config.social_providers
-        }
+        self._keys: dict[str, KeyStore] = {}
+        for provider in config.social_providers:
+            from .oidc.provider_keys import KeyStore
+
+            self._keys[provider.name] = KeyStore(provider, clock, events)
 
     def find_provider(self, name: str) -> SocialProvider:
         provider = self._providers.get(name) if isinstance(name, str) else None
@@ -75,6 +79,8 @@ class SocialAccounts:
         facts: RequestFacts,
     ) -> IdentityClaims:
         """Return what a provider's ID token says, if it is valid, and use it up."""
+        from .oidc.id_tokens import verify_id_token
+
         provider = self.find_provider(provider_name)
         # Whose token it is nobody knows before it is verified.
         with self._throttle.counting_failures(None, facts=facts, now_ms=now_ms):
@@ -111,6 +117,8 @@ class SocialAccounts:
 
         Where all of a user's are, those that the provider issued up to then.
         """
+        from .oidc.signed_tokens import LEEWAY_MS, digest_of
+
         at_ms = now_ms if logout.sid is not None else logout.issued_at_ms
         digest, purpose = logout.sid, _ENDED_SID
         if digest is None:
@@ -124,6 +132,8 @@ class SocialAccounts:
 
         Asked once more when a session has begun: a logout that comes later finds and ends that.
         """
+        from .oidc.signed_tokens import digest_of
+
         find = self._store.one_time_tokens.find
         if claims.sid is not None and find(claims.sid, purpose=_ENDED_SID):
             return True
@@ -224,6 +234,8 @@ class SocialAccounts:
         now_ms: int,
         address: str | None,
     ) -> UserRecord:
+        from .oidc.id_tokens import clean_name
+
         email = self._email_of(provider, claims, address)
         user = UserRecord(
             new_id(),
