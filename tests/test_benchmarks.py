@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import xml.etree.ElementTree as ET
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .benchmarks import __main__ as command
-from .benchmarks import floor, page, peers
+from .benchmarks import floor, growth, page, peers, serving, writes
 from .benchmarks.peers.contenders import CACHED, CONTENDERS, DATABASE, FLASK_COOKIE, RAW_SELECT
 from .benchmarks.report import Plot, Result, Series, Table, from_json, merge, to_json
 from .benchmarks.targets import TARGETS
@@ -124,6 +125,27 @@ def test_a_quick_run_of_the_floor_gives_what_its_targets_ask_for() -> None:
     result = floor.measure(is_quick=True, say=print)
 
     assert asked_of("floor") <= result.figures.keys()
+
+
+def test_what_is_served_has_the_figures_that_its_targets_ask_for() -> None:
+    given = {f"{plan.key}_{line.key}_share" for plan in serving.PLANS for line in plan.lines}
+
+    assert asked_of("serving") <= given
+
+
+def test_a_table_keeps_its_size_while_its_growth_is_measured(tmp_path: Path) -> None:
+    with closing(growth.Grown(tmp_path / "grown.db", 1000)) as grown:
+        before = grown.rows.execute(growth.COUNT).fetchone()
+        for _, prepare in grown.operations().values():
+            prepare()()
+            grown.restore()
+            assert grown.rows.execute(growth.COUNT).fetchone() == before
+
+
+def test_hundred_requests_of_a_rotation_are_measured_without_errors(tmp_path: Path) -> None:
+    timed, writes_a_session = writes.refresh(f"sqlite:///{tmp_path}/app.db", sessions=1)
+
+    assert (len(timed.seconds), timed.error_count, writes_a_session) == (300, 0, 3)
 
 
 def asked_of(benchmark: str) -> set[str]:

@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks``: what sessions cost, measured beside what others do.
 
-Measures everything, or what is named; ``--help`` says more. It takes an idle machine, and half an
+Measures everything, or what is named; ``--help`` says more. It takes an idle machine, and an
 hour. ``guessing`` and ``known_addresses`` are commands of their own.
 """
 
@@ -18,7 +18,9 @@ from . import page
 from .machine import describe_machine, describe_moment
 from .report import Benchmark, MissingError, Result, to_json
 
-IN_ORDER = (*("peers", "floor", "serving", "writes", "growth", "feed", "memory", "imports"),)
+IN_ORDER = (
+    *("peers", "floor", "serving", "writes", "growth", "feed", "memory", "companion", "imports"),
+)
 ALL = tuple(name for name in IN_ORDER if importlib.util.find_spec(f"{__package__}.{name}"))
 
 
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"[{number}/{len(names)}] {name} is left out: {missing}", flush=True)
             continue
         stored["benchmarks"][name] = entry
-        # Half an hour is not lost with what fails at its end.
+        # An hour is not lost with what fails at its end.
         if path:
             store(stored, path)
     if options.page:

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.companion``: what a test with sessions costs, and the plugin alone."""
+"""What a test with sessions costs, and the plugin alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from wsgi_sessions_testing import Bench
+
+from .report import Cell, Result, Say, Table
 
 ROUNDS = 200
 IMPORTS = 15
@@ -76,11 +78,15 @@ def seconds_of_a_password_test() -> float:
     return time.perf_counter() - began
 
 
+_ALONE = ("-p", "no:cacheprovider", "-p", "no:pytest-splinter")
+"""The dev extra has another plugin with a fixture of the name ``browser``."""
+
+
 def cpu_seconds_of_a_run(folder: str, *options: str) -> float:
     """Return the CPU time of one run of pytest, which other processes disturb least."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, folder],
+        [sys.executable, "-m", "pytest", "-q", *_ALONE, *options, folder],
         cwd=folder,
         capture_output=True,
         check=True,
@@ -89,7 +95,7 @@ def cpu_seconds_of_a_run(folder: str, *options: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def cpu_seconds_through_pytest() -> float:
+def cpu_seconds_through_pytest(*, runs: int, tests: int) -> float:
     """Return what the fixtures and the body of such a test cost, above an empty one.
 
     What the first of a run costs, which imports everything, is left out.
@@ -97,34 +103,50 @@ def cpu_seconds_through_pytest() -> float:
     least: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "conftest.py").write_text(CONFTEST)
-        for _ in range(RUNS):
-            for kind, tests in (("with", WITH_A_BROWSER), ("without", WITHOUT)):
-                Path(folder, "test_it.py").write_text(tests.format(count=TESTS))
+        for _ in range(runs):
+            for kind, source in (("with", WITH_A_BROWSER), ("without", WITHOUT)):
+                Path(folder, "test_it.py").write_text(source.format(count=tests))
                 took = cpu_seconds_of_a_run(folder)
                 least[kind] = min(took, least.get(kind, took))
-    return (least["with"] - least["without"]) / TESTS
+    return (least["with"] - least["without"]) / tests
 
 
-def main() -> None:
-    """Print medians, and the least CPU time of runs with and without the plugin, interleaved."""
-    for measured in (seconds_of_a_test, seconds_of_a_password_test):
-        measured()
-    tests, passwords = [], []
-    for _ in range(ROUNDS):
-        tests.append(seconds_of_a_test())
-        passwords.append(seconds_of_a_password_test())
-    print(f"a test with a sign-in and a page     {statistics.median(tests) * 1000:7.2f} ms")
-    print(f"the same, by pytest's fixtures       {cpu_seconds_through_pytest() * 1000:7.2f} ms CPU")
-    print(f"a test with a password sign-in       {statistics.median(passwords) * 1000:7.2f} ms")
+def measure(*, is_quick: bool, say: Say) -> Result:
+    """Return medians, and the least CPU time of runs with and without the plugin, interleaved."""
+    tests: dict[str, list[float]] = {"page": [], "password": []}
+    for turn in range((5 if is_quick else ROUNDS) + 1):
+        page, password = seconds_of_a_test(), seconds_of_a_password_test()
+        if turn:  # the first imports everything
+            tests["page"].append(page)
+            tests["password"].append(password)
+    say("tests by pytest's fixtures")
+    runs, count = (1, 50) if is_quick else (RUNS, TESTS)
+    by_pytest = cpu_seconds_through_pytest(runs=runs, tests=count)
+    say("runs that ignore the plugin")
+    added = cpu_seconds_of_the_plugin(2 if is_quick else IMPORTS)
+    figures = {
+        "test_ms": statistics.median(tests["page"]) * 1000,
+        "pytest_test_ms": by_pytest * 1000,
+        "password_test_ms": statistics.median(tests["password"]) * 1000,
+        "plugin_ms": added * 1000,
+    }
+    names = (
+        "a test with a sign-in and a page",
+        "the same, by pytest's fixtures, CPU time",
+        "a test with a password sign-in",
+        "the plugin in a run that ignores it, CPU time",
+    )
+    rows: list[list[Cell]] = [
+        [name, value] for name, value in zip(names, figures.values(), strict=True)
+    ]
+    return Result("companion", [Table("Tests", ["what", "ms"], rows)], figures=figures)
+
+
+def cpu_seconds_of_the_plugin(runs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "test_nothing.py").write_text("def test_nothing():\n    pass\n")
         with_plugin, without = [], []
-        for _ in range(IMPORTS):
+        for _ in range(runs):
             with_plugin.append(cpu_seconds_of_a_run(folder))
             without.append(cpu_seconds_of_a_run(folder, "-p", "no:wsgi_sessions"))
-        added = min(with_plugin) - min(without)
-        print(f"the plugin in a run that ignores it  {added * 1000:7.2f} ms")
-
-
-if __name__ == "__main__":
-    main()
+    return min(with_plugin) - min(without)
