@@ -63,24 +63,32 @@ def measure(*, is_quick: bool, say: Say) -> Result:
             with opened(engine, skipped) as steps:
                 steps_by_name = {"bare": steps.bare, "request": steps.request}
                 steps_by_name |= {raw.name: raw.step for raw in steps.raws}
-                costs = take_turns(steps_by_name, rounds, round_us)
+                taken = take_turns(steps_by_name, rounds, round_us)
         except pytest.skip.Exception as missing:
             skipped.append(f"{title}: {missing}")
             continue
-        request = costs["request"] - costs["bare"]
+        costs = medians_of(taken)
+        over_bare = [
+            request - bare for request, bare in zip(taken["request"], taken["bare"], strict=True)
+        ]
+        request = statistics.median(over_bare)
         # The first with the request's own driver is the one that it is compared with.
         compared = next(raw.name for raw in steps.raws if raw.module == steps.module)
+        # Of each round: a pace that changes between the rounds does not matter then.
+        ratio = statistics.median(
+            cost / select for cost, select in zip(over_bare, taken[compared], strict=True)
+        )
         rows += [[f"{title}, {raw.name}", costs[raw.name], "—"] for raw in steps.raws]
-        rows.append([f"{title}, request by {steps.module}", request, request / costs[compared]])
+        rows.append([f"{title}, request by {steps.module}", request, ratio])
         figures |= {
             f"{engine}_select_us": costs[compared],
             f"{engine}_us": request,
-            f"{engine}_ratio": request / costs[compared],
+            f"{engine}_ratio": ratio,
         }
         raw_points.append((title, costs[compared]))
         our_points.append((title, request))
     say("signature and JSON")
-    parts = take_turns(without_database(), rounds, round_us)
+    parts = medians_of(take_turns(without_database(), rounds, round_us))
     return Result(
         "floor",
         [
@@ -109,8 +117,8 @@ def measure(*, is_quick: bool, say: Say) -> Result:
     )
 
 
-def take_turns(steps: dict[str, Step], rounds: int, round_us: float) -> dict[str, float]:
-    """Return the median microseconds of each, rounds taking turns in another order each time."""
+def take_turns(steps: dict[str, Step], rounds: int, round_us: float) -> dict[str, list[float]]:
+    """Return the microseconds of each in each round; a round has another order each time."""
     counts = {
         name: max(5, min(2000, int(round_us / microseconds(step, 10))))
         for name, step in steps.items()
@@ -119,7 +127,11 @@ def take_turns(steps: dict[str, Step], rounds: int, round_us: float) -> dict[str
     for number in range(rounds):
         for name in random.Random(number).sample(list(steps), len(steps)):
             values[name].append(microseconds(steps[name], counts[name]))
-    return {name: statistics.median(each) for name, each in values.items()}
+    return values
+
+
+def medians_of(taken: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in taken.items()}
 
 
 def microseconds(step: Step, count: int) -> float:

@@ -78,6 +78,9 @@ def _draw_bars(plot: Plot, axes: Any) -> None:
                 fontsize=9,
             )
     axes.set_yticks(range(len(labels)), labels)
+    for label in axes.get_yticklabels():
+        if label.get_text().startswith("wsgi-sessions"):
+            label.set_fontweight("bold")
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_ylabel(plot.x_label)
     axes.set_xlabel(plot.y_label + (" (logarithmic)" if plot.is_y_log else ""))

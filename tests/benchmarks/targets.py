@@ -51,9 +51,9 @@ TARGETS = (
         "×",
     ),
     Target("visitor without our cookie, over the bare application", "peers.visitor_us", 3, "µs"),
-    Target("Python calls of a validated request", "peers.database_calls", 70),
-    Target("Python calls of a cached request", "peers.cached_calls", 45),
-    Target("Python calls of a visitor's request", "peers.visitor_calls", 25),
+    Target("calls of a validated request, of C functions too", "peers.database_calls", 70),
+    Target("calls of a cached request, of C functions too", "peers.cached_calls", 45),
+    Target("calls of a visitor's request, of C functions too", "peers.visitor_calls", 25),
     *(
         Target(
             f"requests a second of the bare application's, gunicorn {worker}, {what}",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from tests.hot_paths.instructions import can_count
@@ -56,10 +58,15 @@ def compare(
         calls = {name: worker.calls() for name, worker in workers.items()}
     present = [BY_NAME[name] for name in workers]
     instructions: dict[str, Costs] = {}
-    for number, contender in enumerate(present if with_instructions else [], 1):
-        if not is_quick or contender.name in (RAW_SELECT, DATABASE):
-            say(f"counting instructions, {number} of {len(present)}: {contender.name}")
-            instructions[contender.name] = _instructions_of(contender)
+    if with_instructions:
+        counted = [BY_NAME[RAW_SELECT], BY_NAME[DATABASE]] if is_quick else present
+        # Side by side: the count does not depend on what else runs.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for number, (contender, count) in enumerate(
+                zip(counted, pool.map(_instructions_of, counted), strict=True), 1
+            ):
+                say(f"counted instructions, {number} of {len(counted)}: {contender.name}")
+                instructions[contender.name] = count
     return _result(present, costs, calls, instructions, skipped)
 
 
@@ -168,7 +175,8 @@ def _result(
                     ),
                 ],
                 is_y_log=True,
-            )
+            ),
+            *_plot_of_instructions(shown, instructions),
         ],
         _figures(peers, medians, visitor, calls),
         skipped,
@@ -220,6 +228,36 @@ def _counts(
         cells += [round(functions.over_bare()[kind]), round(all_functions.over_bare()[kind])]
         cells.append("—" if counted is None else round(counted.over_bare()[kind]))
     return cells
+
+
+def _plot_of_instructions(shown: list[Contender], instructions: dict[str, Costs]) -> Iterator[Plot]:
+    counted = [
+        (contender, instructions[contender.name].over_bare())
+        for contender in shown
+        if contender.name in instructions
+    ]
+    if len(counted) < len(shown):
+        return
+    yield Plot(
+        "Instructions that sessions add to a request",
+        "",
+        "thousand instructions over the bare application",
+        [
+            Series(
+                "signed in",
+                [(contender.name, signed_in / 1e3) for contender, (signed_in, _) in counted],
+            ),
+            Series(
+                "visitor without a cookie",
+                [
+                    (contender.name, visitor / 1e3)
+                    for contender, (_, visitor) in counted
+                    if contender.kept != FLOOR
+                ],
+            ),
+        ],
+        is_y_log=True,
+    )
 
 
 def _tenths(values: list[float]) -> tuple[float, float]:
