@@ -33,6 +33,10 @@ class SystemClock:
         return "SystemClock()"
 
 
+monotonic_seconds = time.monotonic
+"""The same, for where each call counts: in C, as a fraction of seconds."""
+
+
 def monotonic_ms() -> int:
     """Return milliseconds since no instant in particular, to tell how long something takes."""
     return time.monotonic_ns() // 1_000_000

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from tempfile import TemporaryFile
 from typing import Any
 
 from tests.contract.databases import is_counted
@@ -38,6 +39,38 @@ def noted(connections: Connections) -> Iterator[list[str]]:
     connection.set_trace_callback(note)
     yield sent
     connection.set_trace_callback(None)
+
+
+@contextmanager
+def trips(server: str, connections: Connections) -> Iterator[list[str]]:
+    """Tell, after the block, what was sent to a server, one entry for each time it was waited for.
+
+    PostgreSQL's driver writes down what it sends; MariaDB tells how many statements it has had.
+    """
+    told: list[str] = []
+    connection = idle_one(connections)
+    if server == "postgres":
+        with TemporaryFile("w+") as file:
+            connection.pgconn.trace(file.fileno())
+            yield told
+            connection.pgconn.untrace()
+            file.seek(0)
+            sent = [line.split("\t") for line in file if "\tF\t" in line]
+        kinds = [parts[3].strip() for parts in sent]
+        while kinds:
+            end = next(at for at, kind in enumerate(kinds) if kind in ("Sync", "Query"))
+            told.append(" ".join(kinds[: end + 1]))
+            kinds = kinds[end + 1 :]
+        return
+    with closing(connection.cursor()) as cursor:
+
+        def had() -> int:
+            cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")
+            return int(cursor.fetchone()[1])
+
+        before = had()
+        yield told
+        told.extend(["Query"] * (had() - before - 1))
 
 
 def opened_by_app(connections: Connections) -> Connections:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import peewee
 import psycopg
@@ -19,7 +18,7 @@ from wsgi_sessions.errors import InvalidValueError
 from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.driver_errors import IntegrityConflict
 
-from .probes import connection_id, count, idle_one, opened_by_app, put
+from .probes import connection_id, count, opened_by_app, put
 
 
 class TestServer:
@@ -207,37 +206,6 @@ class TestServer:
     def test_missing_table_says_how_to_make_it(self, server: str, connections: Connections) -> None:
         with pytest.raises(StoreUnavailableError, match=r"call manager.create_tables\(\) once"):
             connections.read_row("SELECT * FROM missing", ())
-
-    def test_read_sends_one_statement(
-        self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        count(connections)
-        before = self.statements(server, connections, monkeypatch)
-
-        count(connections)
-
-        assert self.statements(server, connections, monkeypatch) - before == 2, "ours and the look"
-
-    def statements(
-        self, server: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
-    ) -> int:
-        """Tell how many the server has had over this connection, this one included."""
-        if server == "mariadb":
-            row = connections.read_row("SHOW SESSION STATUS LIKE 'Questions'", ())
-            assert row is not None
-            return int(row[1])
-        if not hasattr(self, "sent"):
-            self.sent: list[Any] = []
-            real = psycopg.Cursor.execute
-
-            def note(cursor: Any, query: Any, *given: Any, **more: Any) -> Any:
-                self.sent.append(query)
-                return real(cursor, query, *given, **more)
-
-            monkeypatch.setattr(psycopg.Cursor, "execute", note)
-        assert idle_one(connections).autocommit, "no BEGIN goes before"
-        connections.read_row("SELECT 1", ())
-        return len(self.sent)
 
     def test_apps_connection_that_was_killed_is_replaced_by_the_next_read(
         self, server: str, connections: Connections

@@ -166,6 +166,8 @@ class ConnectionSource:
         except BaseException as error:
             # An error that the server reports leaves a connection as good as it was.
             state.must_drop |= not isinstance(error, Exception)
+            # BEGIN is prepared by the driver, too.
+            self.dialect.stop_preparing(entry.connection, error)
             raise
         finally:
             state.connection = None
@@ -176,7 +178,7 @@ class ConnectionSource:
                 if not was_open and entry.connection.in_transaction:
                     entry.connection.rollback()
                 self.pool.give(entry)
-            elif not must_drop and self._is_usable(entry):
+            elif not must_drop and self.is_usable(entry):
                 self.pool.give(entry)
             else:
                 self.pool.discard(entry)
@@ -190,7 +192,8 @@ class ConnectionSource:
                 return entry
             self.pool.discard(entry)
 
-    def _is_usable(self, entry: PooledConnection) -> bool:
+    def is_usable(self, entry: PooledConnection) -> bool:
+        """Return whether the next one can use a connection as it is."""
         try:
             return entry.file_id == self.file_id and self.dialect.is_idle(entry.connection)
         except Exception:
@@ -222,7 +225,12 @@ class ConnectionSource:
             raise
         if self.path is not None:
             self.file_id = _file_id(self.path)
-        return PooledConnection(connection, lock_ms=self.timeout_ms, file_id=self.file_id)
+        entry = PooledConnection(connection, lock_ms=self.timeout_ms, file_id=self.file_id)
+        # Who uses the only one of a database in memory may have left it in a transaction.
+        if not self._is_memory:
+            entry.execute = self.dialect.quick_execute(connection, self.timeout_ms)
+            entry.has_come = self.dialect.watch(connection)
+        return entry
 
     def _limit_lock_waits(self, entry: PooledConnection) -> None:
         if self.dialect.is_server:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import peewee
 
-from ..clock import monotonic_ms
+from ..clock import monotonic_seconds
 from ..errors import StoreUnavailableError
 from .connection_source import SHORT_MS, ConnectionSource, Work
 from .driver_errors import Meaning, translate
@@ -22,6 +22,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 _MAX_TRIES = 8
+_SHORT_SECONDS = SHORT_MS / 1000
 _PREPARING_MS = 60_000
 """Outside of a request, others who make the tables are waited for that long."""
 _OPTIONAL_WRITE_MS = 250
@@ -79,38 +80,57 @@ class Connections:
         entry = self._take_quickly()
         if entry is not None:
             pool = self.source.pool
-            began_ms = monotonic_ms()
+            began = monotonic_seconds()
             try:
-                row: Row | None = entry.connection.execute(sql, parameters).fetchone()
+                row: Row | None = entry.execute(sql, parameters).fetchone()  # type: ignore[misc]
             except BaseException as error:
-                pool.discard(entry)
-                if (
-                    not isinstance(error, self.source.errors)
-                    or self.dialect.meaning_of(error).is_conflict
-                ):
-                    raise self._translated(error) from error
+                self._end_quick_read(entry, began, error)
             else:
                 # As ``pool.give`` does it.
                 pool.idle.append(entry)
                 if pool.waiters:
                     pool.serve()
-                waited_ms = monotonic_ms() - began_ms
-                budget = request_budget.get() if waited_ms >= SHORT_MS else None
-                if budget is not None:
-                    budget.left_ms -= waited_ms
+                if monotonic_seconds() - began >= _SHORT_SECONDS:
+                    self._spend(began)
                 return row
         rows = self.read_rows(sql, parameters)
         return rows[0] if rows else None
 
+    def _end_quick_read(self, entry: PooledConnection, began: float, error: BaseException) -> None:
+        """Give back or drop a connection that failed; raise what another try would not mend."""
+        source = self.source
+        if isinstance(error, source.errors) and source.is_usable(entry):
+            source.pool.give(entry)
+        else:
+            source.pool.discard(entry)
+        waited_ms = self._spend(began)
+        if not isinstance(error, Exception):
+            raise error
+        translated = self._translated(error)
+        if isinstance(error, source.errors) and (
+            not isinstance(translated, StoreUnavailableError)
+            or self.dialect.meaning_of(error).is_conflict
+            or waited_ms > source.timeout_ms - SHORT_MS
+        ):
+            raise translated from error
+
+    def _spend(self, began: float) -> int:
+        """Take the time since then from the request's budget, if there is one; return it."""
+        waited_ms = int((monotonic_seconds() - began) * 1000)
+        budget = request_budget.get()
+        if budget is not None:
+            budget.left_ms -= waited_ms
+        return waited_ms
+
     def _take_quickly(self) -> PooledConnection | None:
-        """Return an idle connection to a file of our own that needs no preparation, if any.
+        """Return an idle connection of our own that needs no preparation, if any.
 
         Every validated request passes here, so no other Python function is called.
         """
         source = self.source
         state, pool = source.threads.state, source.pool
         if (
-            source.path is None
+            not pool.idle
             or state.process_id != os.getpid()
             or state.connection is not None
             or source.first_use.work is not None
@@ -122,13 +142,18 @@ class Connections:
         if budget is not None and budget.left_ms < source.timeout_ms - SHORT_MS:
             return None
         try:
-            found = os.stat(source.path)  # noqa: PTH116  a Path takes five times as long
-            if (found.st_dev, found.st_ino) != source.file_id:
-                return None
+            if source.path is not None:
+                found = os.stat(source.path)  # noqa: PTH116  a Path takes five times as long
+                if (found.st_dev, found.st_ino) != source.file_id:
+                    return None
             entry = pool.idle.pop()
         except (OSError, IndexError):
             return None
-        if entry.lock_ms == source.timeout_ms:
+        if (
+            entry.execute is not None
+            and entry.lock_ms == source.timeout_ms
+            and (entry.has_come is None or not entry.has_come(0))
+        ):
             return entry
         pool.give(entry)
         return None
@@ -192,10 +217,15 @@ class Connections:
                 return read(cursor)
             finally:
                 cursor.close()
-        except self.source.errors:
-            raise
+        except self.source.errors as error:
+            # A transaction has failed with it, and begins anew.
+            if not self.dialect.stop_preparing(connection, error) or self.database.in_transaction():
+                raise
+            return self._send(connection, sql, parameters, read)
         except Exception as error:
-            # A driver whose connection was broken off in the middle fails in its own code.
+            # A driver whose connection was broken off in the middle fails in its own code, and
+            # may have read half of a reply.
+            self.source.thread().must_drop = True
             raise StoreUnavailableError(
                 f"the connection is of no use: {type(error).__name__} in the driver, as after a "
                 "query that was broken off"

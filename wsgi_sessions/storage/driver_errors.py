@@ -27,12 +27,14 @@ class Meaning(Enum):
     MISSING_TABLE = auto()
     FAILED_TRANSACTION = auto()
     POOL_IS_FULL = auto()
+    NOT_PREPARED = auto()
+    """Not done because a pooler sent it over a connection where it had not been prepared."""
     UNKNOWN = auto()
 
     @property
     def is_conflict(self) -> bool:
-        """Whether it went wrong only because other transactions were under way."""
-        return self in (Meaning.OVERTAKEN, Meaning.LOCKED)
+        """Whether it went wrong only because others use the database, too."""
+        return self in (Meaning.OVERTAKEN, Meaning.LOCKED, Meaning.NOT_PREPARED)
 
 
 BY_CLASS = {

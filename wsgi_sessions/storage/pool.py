@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 from ..errors import StoreUnavailableError
 from ..fork_safety import leave_to_parent
 from .time_budget import left_ms
+
+Execute = Callable[[str, Sequence[Any]], Any]
+"""Runs a SELECT, and returns something with ``fetchone()``."""
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +26,10 @@ class PooledConnection:
     connection: Any
     lock_ms: int
     file_id: tuple[int, int] | None
+    execute: Execute | None = None
+    """Runs one that may take the whole time-out; None where that is for the cursor to do."""
+    has_come: Callable[[int], Any] | None = None
+    """Tells, asked with 0, whether something has come over it; None where nobody sends."""
 
 
 class _Waiter:

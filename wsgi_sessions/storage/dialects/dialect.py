@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..connections import Connections
+    from ..pool import Execute
 
 
 class Dialect(ABC):
@@ -82,6 +83,21 @@ class Dialect(ABC):
 
     def connect(self, database: Any) -> Any:
         return database._connect()
+
+    def quick_execute(self, connection: Any, timeout_ms: int) -> Execute | None:
+        """Return what runs a SELECT of one row, in time, over a connection of a pool of ours.
+
+        Nothing is under way on it, and nothing is looked at but the reply.
+        """
+        return None
+
+    def watch(self, connection: Any) -> Callable[[int], Any] | None:
+        """Return what tells, asked with 0, whether anything has come over a connection."""
+        return watch(connection.fileno()) if self.is_server else None
+
+    def stop_preparing(self, connection: Any, error: BaseException) -> bool:
+        """Prepare no more statements where that is what failed; tell whether that is new."""
+        return False
 
     @abstractmethod
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
@@ -196,3 +212,13 @@ def is_readable(number: int) -> bool:
         poll.register(number, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([number], [], [], 0)[0])
+
+
+def watch(number: int) -> Callable[[int], Any]:
+    """Return what tells, asked with 0, whether a socket is readable: ``is_readable`` kept ready."""
+    # Windows has none, and gevent's is a class whose objects belong to one thread.
+    if isinstance(getattr(select, "poll", None), type(len)):
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        return poll.poll
+    return lambda _: is_readable(number)

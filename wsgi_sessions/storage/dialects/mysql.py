@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,12 +10,13 @@ import peewee
 
 from ..driver_errors import Meaning
 from . import pymysql_driver
-from .dialect import Dialect, execute, is_readable
+from .dialect import Dialect, execute, is_readable, watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..connections import Connections
+    from ..pool import Execute
 
 
 class MySQL(Dialect):
@@ -48,6 +49,12 @@ class MySQL(Dialect):
 
     def limited(self, connection: Any) -> AbstractContextManager[None]:
         return pymysql_driver.limited(connection)
+
+    def quick_execute(self, connection: Any, timeout_ms: int) -> Execute | None:
+        return pymysql_driver.quick_execute(connection, timeout_ms)
+
+    def watch(self, connection: Any) -> Callable[[int], Any] | None:
+        return watch(connection._sock.fileno())
 
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
         # Of rows, and of whole tables; in seconds.

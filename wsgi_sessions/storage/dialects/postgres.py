@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..connections import Connections
+    from ..pool import Execute
 
 _TABLES_LOCK = int.from_bytes(b"wsgi_ses", "big")
 """The number of the lock that who creates tables takes."""
@@ -35,6 +36,7 @@ class Postgres(Dialect):
         Meaning.WRONG_COLUMN: ("42703", "42804", "42883", "428C9"),
         Meaning.MISSING_TABLE: ("42P01",),
         Meaning.FAILED_TRANSACTION: ("25P02",),
+        Meaning.NOT_PREPARED: ("26000", "42P05"),
     }
     # While it connects, the driver gives the text alone.
     texts: ClassVar[Mapping[str, Meaning]] = {
@@ -52,6 +54,12 @@ class Postgres(Dialect):
 
     def limited(self, connection: Any) -> AbstractContextManager[None]:
         return psycopg_driver.limited(connection)
+
+    def quick_execute(self, connection: Any, timeout_ms: int) -> Execute | None:
+        return psycopg_driver.QuickCursor(connection, timeout_ms).execute
+
+    def stop_preparing(self, connection: Any, error: BaseException) -> bool:
+        return psycopg_driver.stop_preparing(connection, error)
 
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
         execute(connection, f"SET lock_timeout = {max(1, lock_ms)}")

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
+from itertools import count
 from typing import Any
 
 from ...clock import monotonic_ms
+from ..driver_errors import driver_error
 from ..time_budget import left_ms
+
+_MAX_PREPARED = 100
+"""How many statements a connection prepares; psycopg has the same limit for its own."""
+_LOOK_SECONDS = 0.1
+"""How often it is looked whether the time is over."""
+_NOT_PREPARED = ("26000", "42P05", "0A000")
+"""What a server says where a prepared statement is not there, or another, or out of date.
+
+So it is behind a pooler that sends each statement over whichever connection is free.
+"""
 
 _addresses_left: ContextVar[int] = ContextVar("wsgi_sessions_addresses_left", default=1)
 """How many addresses of a server may still be tried, the one that is tried now included."""
@@ -45,6 +59,16 @@ def limited(connection: Any) -> Iterator[None]:
         del connection.wait
 
 
+def stop_preparing(connection: Any, error: BaseException) -> bool:
+    """Prepare no more over a connection of ours where that fails; tell whether it did so."""
+    has_failed = getattr(driver_error(error), "sqlstate", None) in _NOT_PREPARED
+    if not has_failed or not isinstance(connection, _connection_class()):
+        return False
+    has_prepared = connection.prepare_threshold is not None
+    connection.prepare_threshold = None
+    return has_prepared
+
+
 def _count_addresses(params: dict[str, Any]) -> int:
     """Return how many addresses psycopg tries: those of each host, one after the other."""
     hosts = str(params.get("host") or "").split(",")
@@ -72,13 +96,97 @@ def _connection_class() -> Any:
             count = max(1, _addresses_left.get())
             _addresses_left.set(count - 1)
             left = left_ms()
-            share = None if left is None or count == 1 else left / count
-            return _until_over(super()._connect_gen(*given, **more), share_ms=share)
+            until = None if left is None or count == 1 else monotonic_ms() + left / count
+            return _until_over(super()._connect_gen(*given, **more), until_ms=until)
 
         def wait(self, gen: Any, *given: Any, **more: Any) -> Any:
             return _wait(self, super().wait, gen, *given, **more)
 
     return PostgresConnection
+
+
+class QuickCursor:
+    """Reads single rows with libpq itself: a cursor of psycopg takes longer than the server.
+
+    As with psycopg, a statement is prepared once it was run so often as the connection's
+    ``prepare_threshold`` says, and never if that is None.
+    """
+
+    def __init__(self, connection: Any, timeout_ms: int) -> None:
+        from psycopg import waiting
+        from psycopg.adapt import PyFormat, Transformer
+        from psycopg.errors import Error, error_from_result
+        from psycopg.generators import execute
+
+        self._connection, self._pgconn = connection, connection.pgconn
+        self._timeout_ms = timeout_ms
+        self._transformer = Transformer(connection)
+        self._auto = PyFormat.AUTO
+        self._execute, self._wait = execute, waiting.wait
+        self._errors, self._error_of = Error, error_from_result
+        self._counts: dict[tuple[str, Any], int] = {}
+        self._names: dict[tuple[str, Any], bytes] = {}
+        self._result: Any = None
+
+    def execute(self, sql: str, parameters: Sequence[Any]) -> QuickCursor:
+        transformer = self._transformer
+        until_ms = monotonic_ms() + self._timeout_ms
+        values = transformer.dump_sequence(parameters, [self._auto] * len(parameters))
+        types, formats, result = transformer.types, transformer.formats, None
+        try:
+            name = self._names.get((sql, types)) or self._prepare(sql, types, until_ms)
+            if name is not None:
+                self._pgconn.send_query_prepared(name, values, formats)
+                result = self._reply(until_ms)
+        except self._errors as error:
+            if error.sqlstate not in _NOT_PREPARED:
+                raise
+            self._connection.prepare_threshold = None
+            self._names.clear()
+        if result is None:
+            self._pgconn.send_query_params(_numbered(sql), values, types, formats)
+            result = self._reply(until_ms)
+        self._result = result
+        return self
+
+    def fetchone(self) -> Any:
+        self._transformer.set_pgresult(self._result)
+        return self._transformer.load_row(0, tuple) if self._result.ntuples else None
+
+    def _prepare(self, sql: str, types: Any, until_ms: float) -> bytes | None:
+        """Prepare a statement if it is time to; return its name."""
+        threshold, key = self._connection.prepare_threshold, (sql, types)
+        times = self._counts.get(key, 0)
+        if threshold is None or (times == 0 and len(self._counts) >= _MAX_PREPARED):
+            return None
+        self._counts[key] = times + 1
+        if times < threshold:
+            return None
+        text = _numbered(sql)
+        # Behind a pooler another session's statement may be there, but not under this name.
+        name = f"wsgi_sessions_{os.urandom(12).hex()}".encode()
+        self._pgconn.send_prepare(name, text, types)
+        self._reply(until_ms)
+        self._names[key] = name
+        return name
+
+    def _reply(self, until_ms: float) -> Any:
+        steps = _until_over(self._execute(self._pgconn), until_ms=until_ms)
+        [result] = self._wait(steps, self._pgconn.socket, _LOOK_SECONDS)
+        if result.error_message:
+            raise self._error_of(result)
+        return result
+
+
+@lru_cache(maxsize=_MAX_PREPARED)
+def _numbered(sql: str) -> bytes:
+    """Return SQL with the server's placeholders in place of psycopg's."""
+    numbers = count(1)
+
+    def number(mark: re.Match[str]) -> str:
+        return f"${next(numbers)}" if mark[0] == "%s" else "%"
+
+    return re.sub("%[s%]", number, sql).encode()
 
 
 def _wait(connection: Any, wait: Callable[..., Any], steps: Any, *given: Any, **more: Any) -> Any:
@@ -93,14 +201,13 @@ def _wait(connection: Any, wait: Callable[..., Any], steps: Any, *given: Any, **
 
 
 def _until_over(
-    steps: Generator[Any, Any, Any], *, share_ms: float | None = None
+    steps: Generator[Any, Any, Any], *, until_ms: float | None = None
 ) -> Generator[Any, Any, Any]:
     """Pass on what the driver waits for, until the time is over; it looks ten times a second.
 
     What has come when the time is over is still read, once. A server that sends its reply in
     small pieces would otherwise be waited for until the last.
     """
-    until_ms = None if share_ms is None else monotonic_ms() + share_ms
     is_overdue = False
     try:
         wanted = next(steps)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...clock import monotonic_ms
+from ...clock import monotonic_seconds
 from ..time_budget import left_ms
+
+if TYPE_CHECKING:
+    from ..pool import Execute
 
 _STEP_MS = 50
 """Time-outs are set in steps of this, so that most statements find theirs set already."""
+_BUFFER_BYTES = 16_384
+"""More than the answer to most statements."""
 
 
 def connect(database: Any) -> Any:
@@ -39,17 +45,36 @@ def limited(connection: Any) -> Iterator[None]:
     before = connection._read_timeout, connection._write_timeout
     seconds, file = _seconds_left(), connection._rfile
     connection._read_timeout = connection._write_timeout = seconds
-    replies = file if isinstance(file, _ReplyFile) else _ReplyFile(connection, file)
-    replies.limit(seconds)
+    limited_file = file
+    if not isinstance(getattr(file, "raw", None), _Replies):
+        limited_file = _limited_file(connection, file, is_ours=False)
+    limited_file.raw.limit(seconds)
     if file is not None:
-        connection._rfile = replies
+        connection._rfile = limited_file
     try:
         yield
     finally:
         connection._read_timeout, connection._write_timeout = before
-        replies.limit(None)
-        if connection._rfile is replies:
+        limited_file.raw.limit(None)
+        if connection._rfile is limited_file:
             connection._rfile = file
+
+
+def quick_execute(connection: Any, timeout_ms: int) -> Execute:
+    """Return what runs a SELECT over a connection of ours, whose time-outs stay those set here.
+
+    The cursor is kept: it has always read all that there is.
+    """
+    seconds = timeout_ms / 1000
+    connection._read_timeout = connection._write_timeout = seconds
+    cursor, replies = connection.cursor(), connection._rfile.raw
+
+    def execute(sql: str, parameters: Sequence[Any]) -> Any:
+        replies.limit(seconds)
+        cursor.execute(sql, parameters)
+        return cursor
+
+    return execute
 
 
 def _seconds_left() -> float | None:
@@ -63,6 +88,33 @@ def _connection_class() -> Any:
 
     contexts: dict[str, Any] = {}
 
+    class Result(pymysql.connections.MySQLResult):
+        """A reply in which equal bytes mean equal columns: they are understood once.
+
+        To read what each column is takes PyMySQL longer than all else.
+        """
+
+        def _get_descriptions(self) -> None:
+            connection: Any = self.connection
+            file, known = connection._rfile, connection.known_columns
+            key = self.field_count, connection._next_seq_id
+            said = _peek(connection)
+            text, columns, next_id = known.get(key, (None, None, None))
+            if text is not None and said.startswith(text):
+                file.read(len(text))
+                self.fields, self.converters, self.description = columns
+                connection._next_seq_id = next_id
+                return
+            count = file.raw.count
+            super()._get_descriptions()  # type: ignore[misc]
+            left = _peek(connection)
+            if file.raw.count == count:  # all of it had come at once
+                known[key] = (
+                    said[: len(said) - len(left)],
+                    (self.fields, self.converters, self.description),
+                    connection._next_seq_id,
+                )
+
     class MySQLConnection(pymysql.connections.Connection):
         """A connection that shares its TLS context, which takes 20 ms to make, with others.
 
@@ -72,16 +124,31 @@ def _connection_class() -> Any:
 
         _replies: Any = None
 
+        def __init__(self, **options: Any) -> None:
+            self.known_columns: dict[tuple[int, int], Any] = {}
+            super().__init__(**options)
+
         @property
         def _rfile(self) -> Any:
             return self._replies
 
         @_rfile.setter
         def _rfile(self, file: Any) -> None:
-            if file is not None and not isinstance(file, _ReplyFile):
-                file = _ReplyFile(self, file)
-                file.limit(_seconds_left())
+            if file is not None and not isinstance(file.raw, _Replies):
+                file = _limited_file(self, file, is_ours=True)
+                file.raw.limit(_seconds_left())
             self._replies = file
+
+        def _read_query_result(self, unbuffered: bool = False) -> Any:
+            if unbuffered:
+                return super()._read_query_result(unbuffered)  # type: ignore[misc]
+            self._result = None
+            result = Result(self)
+            result.read()
+            self._result = result
+            if result.server_status is not None:
+                self.server_status = result.server_status
+            return result.affected_rows
 
         def connect(self, sock: Any = None) -> None:
             if sock is None and not self.unix_socket and left_ms() is not None:
@@ -103,6 +170,20 @@ def _connection_class() -> Any:
             return contexts[key]
 
     return MySQLConnection
+
+
+def _limited_file(connection: Any, file: Any, *, is_ours: bool) -> Any:
+    return io.BufferedReader(_Replies(connection, file, is_ours=is_ours), _BUFFER_BYTES)
+
+
+def _peek(connection: Any) -> bytes:
+    """Return what has come already, or what comes next; PyMySQL closes on an error as well."""
+    try:
+        come: bytes = connection._rfile.peek()
+    except BaseException:
+        connection._force_close()
+        raise
+    return come
 
 
 def _connect_socket(connection: Any) -> socket.socket:
@@ -128,30 +209,29 @@ def _connect_socket(connection: Any) -> socket.socket:
     raise failure
 
 
-class _ReplyFile:
+class _Replies(io.RawIOBase):
     """What a server sends to PyMySQL, read until the time is over, however little comes at once.
 
     A socket's own time-out begins anew with each piece that comes.
     """
 
-    __slots__ = ("_connection", "_until_ms", "file")
-
-    def __init__(self, connection: Any, file: Any) -> None:
-        self.file = file
-        self._connection = connection
-        self._until_ms: float | None = None
+    def __init__(self, connection: Any, file: Any, *, is_ours: bool) -> None:
+        super().__init__()
+        self._connection, self._file, self._is_ours = connection, file, is_ours
+        self.until: float | None = None
+        """When the time is over; None for as long as the driver's own time-outs say."""
+        self.count = 0
+        """How many pieces have come."""
 
     def limit(self, seconds: float | None) -> None:
-        """Read for so long from now on; None for as long as the driver's own time-outs say."""
-        self._until_ms = None if seconds is None else monotonic_ms() + seconds * 1000
+        self.until = None if seconds is None else monotonic_seconds() + seconds
 
-    def read(self, size: int) -> bytes:
-        if self._until_ms is None:
-            data: bytes = self.file.read(size)
-            return data
-        parts = []
-        while size > 0:
-            seconds = (self._until_ms - monotonic_ms()) / 1000
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.until is not None:
+            seconds = self.until - monotonic_seconds()
             if seconds <= 0:
                 raise TimeoutError("timed out")
             sock = self._connection._sock
@@ -159,12 +239,11 @@ class _ReplyFile:
             if before is None or seconds < before - _STEP_MS / 1000:
                 sock.settimeout(seconds)
                 self._connection._current_timeout = seconds
-            part = self.file.read1(size)
-            if not part:
-                break
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+        self.count += 1
+        size: int | None = self._file.readinto1(buffer)
+        return size
 
     def close(self) -> None:
-        self.file.close()
+        if self._is_ours:
+            self._file.close()
+        super().close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..connections import Connections
+    from ..pool import Execute
 
 
 class SQLite(Dialect):
@@ -69,6 +70,11 @@ class SQLite(Dialect):
                 if left_ms() == 0 or not self.meaning_of(error).is_conflict:
                     raise
             time.sleep(0.01)
+
+    def quick_execute(self, connection: Any, timeout_ms: int) -> Execute | None:  # noqa: ARG002  the engine's own
+        # A kept cursor would be no faster, and could hold the file's snapshot.
+        execute: Execute = connection.execute
+        return execute
 
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
         execute(connection, f"PRAGMA busy_timeout = {lock_ms}")
