@@ -13,7 +13,7 @@ import wsgi_sessions
 PACKAGE = Path(wsgi_sessions.__file__).parent
 
 LAYERS = (
-    {"errors", "request_errors", "records", "clock", "events", "fork_safety"},
+    {"errors", "request_errors", "records", "clock", "events", "fork_safety", "light_dataclasses"},
     {"config"},
     {"transport"},
     {"storage"},

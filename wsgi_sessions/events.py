@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from .clock import Clock, datetime_from_ms
+from .light_dataclasses import dataclass
 from .records import EndReason
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from .config.parts import ThrottleConfig
 from .config.settings import SessionConfig
 from .errors import ConfigurationError, StoreUnavailableError
 from .events import Events
+from .light_dataclasses import dataclass
 from .sessions.cleanup import Purger
 from .sessions.cookie_cache import CookieCache
 from .sessions.creation import SessionCreation

@@ -1,14 +1,11 @@
 """The values that modules pass to each other: records, facts of a request, decisions.
 
-Those that a validated request makes are named tuples: a row becomes one without a loop over its
-fields.
+They are named tuples: a row becomes one without a loop over its fields. The annotations are no
+texts here: ``NamedTuple`` would compile each of them when this is imported.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
@@ -149,7 +146,7 @@ class Authentication(NamedTuple):
     auth_time_ms: int | None = None
 
     @classmethod
-    def by_application(cls, method: str | None, amr: Sequence[str] = ()) -> Authentication:
+    def by_application(cls, method: str | None, amr: Sequence[str] = ()) -> "Authentication":
         """Return what an application says of a sign-in; ``ValueError`` for what is no name."""
         if isinstance(amr, str) or len(amr) > MAX_METHODS:
             raise ValueError(f"amr is {amr!r}; give a list of at most {MAX_METHODS} names")
@@ -172,7 +169,7 @@ class Authentication(NamedTuple):
         return json.dumps(known, separators=(",", ":")) if known else ""
 
     @classmethod
-    def from_json(cls, text: str) -> Authentication:
+    def from_json(cls, text: str) -> "Authentication":
         """
         >>> Authentication.from_json('{"method":"google","amr":["pwd","otp"]}')
         Authentication(method='google', amr=('pwd', 'otp'), acr=None, auth_time_ms=None)
@@ -376,11 +373,13 @@ class FeedPage(NamedTuple):
         return f"FeedPage(<{len(self.rows)} rows>)"
 
 
-@dataclass(frozen=True, slots=True)
-class CachedCopy:
+class CachedCopy(NamedTuple):
     """What the ``session_data`` cookie holds, its signature checked."""
 
-    session: SessionRecord = field(repr=False)
-    user: UserRecord | None = field(repr=False)
+    session: SessionRecord
+    user: UserRecord | None
     issued_at_ms: int
     ends_at_ms: int
+
+    def __repr__(self) -> str:
+        return f"CachedCopy(issued_at_ms={self.issued_at_ms}, ends_at_ms={self.ends_at_ms})"

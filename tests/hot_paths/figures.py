@@ -96,7 +96,10 @@ def _path_differences(name: str, old: Figures, new: Figures) -> Iterator[str]:
     if calls_before == calls_now:
         return
     count_before, count = sum(calls_before.values()), sum(calls_now.values())
-    yield f"{name}: {count} calls, not {count_before} ({count - count_before:+d})"
+    if count == count_before:
+        yield f"{name}: {count} calls as before, but of other functions"
+    else:
+        yield f"{name}: {count} calls, not {count_before} ({count - count_before:+d})"
     for function in sorted(calls_before.keys() | calls_now.keys()):
         before, now = calls_before.get(function, 0), calls_now.get(function, 0)
         if before == 0:

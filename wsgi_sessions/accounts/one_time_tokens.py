@@ -6,13 +6,13 @@ The database keeps a digest alone, with the purpose, the e-mail address of the m
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 from urllib.parse import quote, unquote_plus, urlencode, urljoin, urlsplit, urlunsplit
 
 from ..clock import has_passed
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..records import OneTimeToken, UserRecord
 from ..sessions.tokens import new_secret
 from ..storage.store import Store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..errors import InvalidLogoutTokenError
 from ..events import Events
+from ..light_dataclasses import dataclass
 from ..records import EndReason, OneTimeToken
 from ..sessions.ending import SessionEnding
 from ..storage.session_ends import EndedSessions

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ..clock import Clock, has_passed
 from ..config.settings import SessionConfig
 from ..errors import NotSignedInError, SessionNotFreshError
 from ..events import Events
+from ..light_dataclasses import dataclass
 from ..records import Authentication, RequestFacts
 from ..sessions.reading import SessionReader
 from ..sessions.step_up import StepUp, StepUpSigner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ..config.settings import SessionConfig
@@ -16,6 +16,7 @@ from ..errors import (
     InvalidValueError,
 )
 from ..events import Events
+from ..light_dataclasses import dataclass
 from ..records import NO_FACTS, UNSET, Account, RequestFacts, Unset, UserRecord
 from ..sessions.tokens import new_id
 from ..storage.accounts import CREDENTIAL

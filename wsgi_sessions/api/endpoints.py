@@ -6,7 +6,7 @@ The first line of a docstring is the endpoint's title in the OpenAPI document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..accounts.one_time_tokens import with_query
@@ -17,6 +17,7 @@ from ..errors import (
     InvalidValueError,
     RefusedError,
 )
+from ..light_dataclasses import dataclass
 from ..records import UNSET
 from ..request_errors import EmailAlreadyVerifiedError, EmailMismatchError
 from ..sessions.session import Session, SignIn

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from .. import errors
+from ..light_dataclasses import dataclass
 from ..request_errors import (
     EmailAlreadyVerifiedError,
     EmailMismatchError,

@@ -9,11 +9,12 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import timedelta
 from typing import Any, get_args
 
 from ..errors import ConfigurationError
+from ..light_dataclasses import dataclass
 
 Duration = timedelta | int
 Check = Callable[[str, Any], Any]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import combinations
 from typing import Literal
 
 from ..errors import ConfigurationError
+from ..light_dataclasses import dataclass
 from . import checks
 from .fields import Duration, check_settings, choice, count, duration, flag, in_ms, setting
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from ..light_dataclasses import dataclass
 from .fields import Duration, duration, flag, in_ms, put
 
 if TYPE_CHECKING:

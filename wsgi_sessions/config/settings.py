@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
+from ..light_dataclasses import dataclass
 from ..records import MailKind, refuse_to_pickle
 from . import checks
 from .checks import Network

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +16,7 @@ from ..api.bodies import discarding_body, media_type, read_body
 from ..api.guard import check_origin
 from ..clock import datetime_from_ms
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..manager import SessionManager
 from ..records import ReadOptions
 from ..sessions.session import Session

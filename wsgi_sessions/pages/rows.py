@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from ..light_dataclasses import dataclass
 from ..sessions.session import Session
 from ..transport.devices import UNKNOWN_DEVICE
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..errors import SessionLimitReached
+from ..light_dataclasses import dataclass
 from ..records import (
     Authentication,
     EndReason,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..events import Events
+from ..light_dataclasses import dataclass
 from ..records import EndReason, SessionRecord
 from ..storage.meta import DATABASE_SECRET
 from ..storage.session_ends import EndedSessions

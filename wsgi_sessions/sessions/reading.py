@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..records import NO_FACTS, ReadOptions, RequestFacts
 from ..storage.store import Store
 from ..transport.cookies import SessionCookies

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ..clock import datetime_from_ms, ms_from_duration
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..records import Authentication, RequestFacts, SessionRecord, UserRecord, refuse_to_pickle
 from ..transport.devices import device_in_words
 from .data import SessionData

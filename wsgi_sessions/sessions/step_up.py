@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..records import RequestFacts, refuse_to_pickle
 from .places import Place, place_of
 from .signing import KeyRing

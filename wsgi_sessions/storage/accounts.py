@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Any
 
 import peewee
 
+from ..light_dataclasses import dataclass
 from ..records import Account, UserRecord
 from .connections import Row
 from .driver_errors import IntegrityConflict

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import peewee
 
+from ..light_dataclasses import dataclass
 from .statements import Runner, compiled_once, slot
 
 MAX_KEYS = 4

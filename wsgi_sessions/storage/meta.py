@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from ..light_dataclasses import dataclass
 from .statements import Runner
 
 DATABASE_SECRET = "database_secret"  # noqa: S105 - the name of one

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import peewee
 
 from ..config.checks import DEFAULT_TABLE_PREFIX
 from ..errors import ConfigurationError
+from ..light_dataclasses import dataclass
 from .dialects import find_dialect
 from .urls import find_database
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from ..light_dataclasses import dataclass
 from ..records import OneTimeToken
 from .driver_errors import IntegrityConflict
 from .statements import Runner, compiled_once, slot

@@ -8,11 +8,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StoreUnavailableError
 from ..fork_safety import leave_to_parent
+from ..light_dataclasses import dataclass
 from .time_budget import left_ms
 
 Execute = Callable[[str, Sequence[Any]], Any]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import peewee
 
+from ..light_dataclasses import dataclass
 from ..records import FeedPage
 from .meta import DATABASE_SECRET
 from .models import Models

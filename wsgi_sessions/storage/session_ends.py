@@ -7,12 +7,12 @@ by one statement, and at most so many of their ids are returned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import peewee
 
 from ..errors import StoreUnavailableError
+from ..light_dataclasses import dataclass
 from ..records import Authentication, EndReason, SessionRecord
 from .revocations import RevocationStore
 from .server_clock import ServerClock

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import peewee
 
+from ..light_dataclasses import dataclass
 from ..records import Change, SessionRecord, UserRecord
 from .connections import Row
 from .server_clock import ServerClock

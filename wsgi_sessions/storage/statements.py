@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import peewee
 
 from ..errors import StoreUnavailableError
+from ..light_dataclasses import dataclass
 from .connections import Connections, Row
 from .driver_errors import Meaning
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from ..clock import monotonic_ms
+from ..light_dataclasses import dataclass
 
 
 @dataclass(slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import peewee
 
 from ..errors import ConfigurationError, InvalidValueError
+from ..light_dataclasses import dataclass
 from ..records import UNSET, Unset, UserRecord
 from .connections import Row
 from .statements import Runner, Statement, compiled_once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from ..errors import (
     SessionNotFreshError,
     StoreUnavailableError,
 )
+from ..light_dataclasses import dataclass
 from ..request_errors import MethodNotAllowedError
 from ..transport.environ import REQUEST_KEY, find_environ
 from ..transport.languages import preferred_language

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from ...config.public_suffixes import is_same_site
 from ...errors import IdTokenNotSupportedError, ProviderUnavailableError
 from ...events import Events
 from ...fork_safety import notice_fork, renew_locks_in_child
+from ...light_dataclasses import dataclass
 
 FRESH_MS = 3_600_000
 """Keys younger than this are used without fetching them again."""
