@@ -1,4 +1,4 @@
-"""The figures of the hot paths: measured, kept in ``figures.json``, and compared with it."""
+"""The figures of the hot paths and of the import: measured, kept in ``figures.json``, and compared with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .counting import count_calls, count_statements, serve
-from .instructions import build, can_count, count_instructions
+from .importing import IMPORT, loaded_modules
+from .instructions import build, can_count, count_import_instructions, count_instructions
 from .paths import BARE, hot_paths
 
 FILE = Path(__file__).with_name("figures.json")
@@ -43,9 +44,10 @@ def count_paths() -> dict[str, Figures]:
 
 def measure(*, with_instructions: bool) -> Figures:
     """Return what stands in the file, as it is now; instructions only of this build."""
-    figures: Figures = {"paths": count_paths()}
+    figures: Figures = {"paths": count_paths(), "imported": loaded_modules()}
     if with_instructions:
-        figures["instructions"] = {build(): count_instructions(hot_paths)}
+        counted = {**count_instructions(hot_paths), **count_import_instructions()}
+        figures["instructions"] = {build(): counted}
     return figures
 
 
@@ -78,6 +80,8 @@ def differences(old: Figures, new: Figures) -> Iterator[str]:
             yield f"{name}: {'written, but no longer there' if name in old_paths else 'not written'}"
         else:
             yield from _path_differences(name, old_paths[name], new_paths[name])
+    if "imported" in new:
+        yield from _import_differences(set(old.get("imported", [])), set(new["imported"]))
     for of_build, counted in new.get("instructions", {}).items():
         before = old.get("instructions", {}).get(of_build, {})
         for name, count in counted.items():
@@ -108,6 +112,14 @@ def _path_differences(name: str, old: Figures, new: Figures) -> Iterator[str]:
             yield f"    gone: {function} ({before})"
         elif now != before:
             yield f"    {function} ({now}, not {before})"
+
+
+def _import_differences(old: set[str], new: set[str]) -> Iterator[str]:
+    if sys.version_info[:2] not in PYTHONS:
+        old, new = ({name for name in names if name.startswith("wsgi_")} for names in (old, new))
+    for names, what in ((new - old, "loads as well"), (old - new, "no longer loads")):
+        if names:
+            yield f"import wsgi_sessions {what}: {', '.join(sorted(names))}"
 
 
 def _comparable(functions: dict[str, int]) -> dict[str, int]:
@@ -149,3 +161,7 @@ def table(figures: Figures) -> Iterator[str]:
         if name in counted:
             line += f"{counted[name]:14,}{counted[name] - bare_count:11,}"
         yield line
+    ours = [name for name in figures["imported"] if name.startswith("wsgi_sessions")]
+    loads = f"{len(ours)} modules, and {len(figures['imported']) - len(ours)} of Python"
+    takes = f", {counted[IMPORT]:,} instructions" if IMPORT in counted else ""
+    yield f"import, beyond the dependencies: {loads}{takes}"

@@ -65,13 +65,18 @@ def count_instructions(target: Target) -> dict[str, int]:
     }
 
 
+def count_import_instructions() -> dict[str, int]:
+    """Return the instructions of importing the package when its dependencies are imported."""
+    return _totals("tests.hot_paths.importing")
+
+
 def _totals(module: str, *arguments: str) -> dict[str, int]:
     """Run a module under callgrind; return the instructions of each of its dumps."""
     with TemporaryDirectory() as folder:
         command = [
             *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"),
             f"--callgrind-out-file={folder}/counted",
-            *(sys.executable, "-m", module, *arguments),
+            *(sys.executable, "-S", "-m", module, *arguments),
         ]
         # The seed decides where a string is in a dict, and whatever else is set moves the stack.
         environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from .counting import count_calls
-from .figures import HOW_TO_CHANGE, count_paths, differences, written
+from .figures import HOW_TO_CHANGE, differences, measure, written
 from .paths import bare_app, environ_with
 
 
-def test_statements_and_calls_are_those_that_are_written() -> None:
-    found = list(differences(written(), {"paths": count_paths()}))
+def test_figures_are_those_that_are_written() -> None:
+    found = list(differences(written(), measure(with_instructions=False)))
     if found:
         pytest.fail("\n".join([*found, HOW_TO_CHANGE]), pytrace=False)
 
@@ -37,6 +37,16 @@ def test_differences_name_what_is_new_and_gone() -> None:
         f"    {other} (1, not 2)",
         "    new: wsgi_sessions/parts.py new (1)",
         f"    gone: {function} (1)",
+    ]
+
+
+def test_differences_name_what_is_imported() -> None:
+    before = {"paths": {}, "imported": ["wsgi_sessions.parts", "wsgi_sessions.clock"]}
+    after = {"paths": {}, "imported": ["wsgi_sessions.parts", "wsgi_sessions.api"]}
+
+    assert list(differences(before, after)) == [
+        "import wsgi_sessions loads as well: wsgi_sessions.api",
+        "import wsgi_sessions no longer loads: wsgi_sessions.clock",
     ]
 
 
