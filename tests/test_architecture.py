@@ -13,7 +13,8 @@ import wsgi_sessions
 PACKAGE = Path(wsgi_sessions.__file__).parent
 
 LAYERS = (
-    {"errors", "request_errors", "records", "clock", "events", "fork_safety", "light_dataclasses"},
+    {"errors", "request_errors", "records", "clock", "events", "fork_safety"}
+    | {"light_dataclasses", "made_once"},
     {"config"},
     {"transport"},
     {"storage"},

@@ -59,7 +59,7 @@ class EndReason(str, Enum):
         return self.value
 
 
-class Outcome(Enum):
+class Outcome(str, Enum):
     """What ``judge`` found a presented token to be."""
 
     UNKNOWN = "unknown"

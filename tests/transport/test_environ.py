@@ -153,7 +153,7 @@ class TestInject:
         environ: dict[str, Any] = {}
         request = cast(Any, object())
 
-        inject(environ, session=None, request=request, end_reason=EndReason.IDLE)
+        inject(environ, None, request, EndReason.IDLE)
 
         assert environ == {
             "wsgi_sessions.session": None,
@@ -166,7 +166,7 @@ class TestInject:
         environ: dict[str, Any] = {}
         session = cast(Any, types.SimpleNamespace(user="Ada"))
 
-        inject(environ, session=session, request=cast(Any, object()), end_reason=None)
+        inject(environ, session, cast(Any, object()), None)
 
         assert environ["wsgi_sessions.session"] is session
         assert environ["wsgi_sessions.user"] == "Ada"
@@ -218,7 +218,7 @@ def test_environ_without_middleware_says_what_to_do(helper: Callable[[Any], Any]
 def test_inject_sets_every_key_that_is_described() -> None:
     environ: dict[str, Any] = {}
 
-    inject(environ, session=None, request=cast(Any, object()), end_reason=None)
+    inject(environ, None, cast(Any, object()), None)
 
     assert set(environ) == set(ENVIRON_KEYS)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from .encryption import Cipher
 from .signing import KeyRing
 
 _MAX_COPY_CHARACTERS = 4096
+_MAX_OPENED_COPIES = 1024
+"""Of each manager in each process; they take some 3 MB, and 8 MB at most."""
 _NOT_COPIED = {"id", "user_id", "data", "data_version", "ended_at_ms", "end_reason"} | {
     "provider_sid",
     "last_ip_address",
@@ -33,12 +36,26 @@ _session_values = attrgetter(*_SESSION_FIELDS)
 _user_values = attrgetter(*_USER_FIELDS)
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class _Opened:
+    """A copy of ours, and the digest of the token that it is for; its text, once one was."""
+
+    copy: CachedCopy
+    token_digest: str
+    token_text: str | None = None
+
+
 class _Keys(NamedTuple):
-    """The keys for one database; ``cipher`` is None where copies are signed alone."""
+    """The keys for one database; ``cipher`` is None where copies are signed alone.
+
+    ``opened`` are the copies that were opened with them: a browser sends the same one with every
+    request. Whether one has ended, and is revoked, is asked each time.
+    """
 
     database_secret: str
     ring: KeyRing
     cipher: Cipher | None
+    opened: dict[str, _Opened]
 
 
 class CookieCache:
@@ -97,21 +114,42 @@ class CookieCache:
         ``max_age``, or was issued later than clocks may differ, is void: it was made by a server
         whose clock was wrong.
         """
-        payload_text, signed_by = self._verify(text, database_secret)
+        keys = self._known_keys
+        if keys is None or keys.database_secret != database_secret:
+            keys = self._keys_for(database_secret)
+        opened = keys.opened.get(text)
+        if opened is None:
+            opened = self._read(text, keys)
+            if opened is None:
+                return None
+            # Only what is ours is kept, so nothing else drives it out.
+            if len(keys.opened) >= _MAX_OPENED_COPIES:
+                keys.opened.clear()
+            keys.opened[text] = opened
+        copy = opened.copy
+        if opened.token_text != token_text:
+            if opened.token_digest != _digest(token_text):
+                return None
+            opened.token_text = token_text
+        if (
+            has_passed(copy.ends_at_ms, now_ms)
+            or copy.issued_at_ms - now_ms > self._config.clock_difference_ms
+        ):
+            return None
+        return copy
+
+    def _read(self, text: str, keys: _Keys) -> _Opened | None:
+        """Return what a copy of ours says, though it may be of another release."""
+        payload_text, signed_by = self._verify(text, keys)
         if signed_by != 0:
             return None
-        # From here on the text is our own, though perhaps of another release.
         settings = self._config.cookie_cache
         try:
             plain = urlsafe_b64decode(payload_text)
-            cipher = self._keys_for(database_secret).cipher
-            payload = json.loads(plain if cipher is None else cipher.decrypt(plain))
-            if payload["v"] != settings.version or payload["t"] != _digest(token_text):
-                return None
+            payload = json.loads(plain if keys.cipher is None else keys.cipher.decrypt(plain))
             if (
-                has_passed(payload["e"], now_ms)
+                payload["v"] != settings.version
                 or payload["e"] - payload["i"] > settings.max_age_ms
-                or payload["i"] - now_ms > self._config.clock_difference_ms
             ):
                 return None
             session_id, plain_id, *values = payload["s"]
@@ -129,15 +167,16 @@ class CookieCache:
             if payload["u"] is not None:
                 _, *values = payload["u"]
                 user = UserRecord(user_id, **dict(zip(_USER_FIELDS, values, strict=True)))
-            return CachedCopy(session, user, payload["i"], payload["e"])
+            copy = CachedCopy(session, user, payload["i"], payload["e"])
+            return _Opened(copy, payload["t"])
         except (KeyError, TypeError, ValueError):
             return None
 
     def is_signed(self, text: str, *, database_secret: str) -> bool:
         """Return whether a copy was signed here, by whichever secret and however long ago."""
-        return self._verify(text, database_secret)[1] is not None
+        return self._verify(text, self._keys_for(database_secret))[1] is not None
 
-    def _verify(self, text: str, database_secret: str) -> tuple[bytes, int | None]:
+    def _verify(self, text: str, keys: _Keys) -> tuple[bytes, int | None]:
         """Return a copy's payload, and the position of the secret that signed it, if one did."""
         if len(text) > _MAX_COPY_CHARACTERS or not text.isascii():
             return b"", None
@@ -146,7 +185,7 @@ class CookieCache:
             signature = urlsafe_b64decode(signature_text)
         except (binascii.Error, ValueError):
             return b"", None
-        return payload_text, self._keys_for(database_secret).ring.verify(payload_text, signature)
+        return payload_text, keys.ring.verify(payload_text, signature)
 
     def _keys_for(self, database_secret: str) -> _Keys:
         known = self._known_keys
@@ -158,7 +197,7 @@ class CookieCache:
             cipher = None
             if is_encrypted:
                 cipher = Cipher(secrets[0], "cookie cache key v1", mixed_in=database_secret)
-            self._known_keys = known = _Keys(database_secret, ring, cipher)
+            self._known_keys = known = _Keys(database_secret, ring, cipher, {})
         return known
 
 

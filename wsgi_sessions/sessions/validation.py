@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from ..clock import Clock
@@ -13,6 +12,7 @@ from ..errors import StoreUnavailableError
 from ..events import Events
 from ..records import (
     CachedCopy,
+    Change,
     Decision,
     EndReason,
     Offer,
@@ -85,12 +85,21 @@ class Validator:
             copied = self._from_copy(presented, facts=facts, options=options, now_ms=now_ms)
             if copied is not None:
                 return copied
-        refused = Validation(now_ms)
-        sessions = newest_of_each_session(presented.tokens)
-        if presented.token_texts and not sessions:
+        tokens = presented.tokens
+        if len(tokens) == 1:
+            return self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
+        if presented.token_texts and not tokens:
             self._report_forgery("token", facts)
-        for position, tokens in enumerate(sessions, start=1):
-            found = self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
+        return self._from_several(tokens, facts=facts, options=options, now_ms=now_ms)
+
+    def _from_several(
+        self, tokens: Siblings, *, facts: RequestFacts, options: ReadOptions, now_ms: int
+    ) -> Validation:
+        """Return the first live session of those whose tokens a browser presents."""
+        refused = Validation(now_ms)
+        sessions = newest_of_each_session(tokens)
+        for position, siblings in enumerate(sessions, start=1):
+            found = self._from_database(siblings, facts=facts, options=options, now_ms=now_ms)
             if found.session is not None:
                 if position < len(sessions):
                     self._report_others(found, sessions[position:], facts=facts, options=options)
@@ -155,6 +164,7 @@ class Validator:
                 end_reason_at(copy.session, now_ms=now_ms, config=config) is None
                 and not (
                     options.knows_address
+                    and config.ip_binding != "off"
                     and is_bound_elsewhere(copy.session, address=facts.address, config=config)
                 )
                 and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
@@ -169,35 +179,36 @@ class Validator:
         self, presented: PresentedCookies, reading: FeedReading, now_ms: int
     ) -> list[CachedCopy]:
         """Return the copies of each presented token, whose signature was checked for them."""
-        return [
-            copy
-            for token_text in presented.token_texts
-            if (copy := self.find_good_copy(presented, token_text, reading=reading, now_ms=now_ms))
-            is not None
-        ]
+        copies = []
+        for token_text in presented.token_texts:
+            copy = self.find_good_copy(presented, token_text, reading=reading, now_ms=now_ms)
+            if copy is not None:
+                copies.append(copy)
+        return copies
 
     def _from_database(
         self, tokens: Siblings, *, facts: RequestFacts, options: ReadOptions, now_ms: int
     ) -> Validation:
         address = facts.address
-        find_session = self.store.sessions.find
+        find, outages = self.store.sessions.find, self.events.outages
         before: object = None
         token = tokens[0]
-        for _ in range(_MAX_JUDGEMENTS):
-            found = find_session(token.session_id)
-            self._note_answer()
+        for attempt in range(_MAX_JUDGEMENTS):
+            # A second reading must see what has changed since the first.
+            found = find(token.session_id, anew=True) if attempt else find(token.session_id)
+            if outages is not None and outages.is_away:
+                outages.end()
             # Somebody was faster, and the application's transaction does not see with what.
             is_unseen = (
                 found is not None and found == before and self.store.is_within_app_transaction
             )
             before = found
-            # A second reading must see what has changed since the first.
-            find_session = partial(self.store.sessions.find, anew=True)
             record, user = (None, None) if found is None else found
             if record is not None and not options.knows_address:
                 address = record.ip_address
             judged = None if record is None else self._put_right(record, now_ms=now_ms)
-            token = of_stored_branch(tokens, record)
+            if len(tokens) > 1:
+                token = of_stored_branch(tokens, record)
             decision = judge(
                 judged,
                 token,
@@ -217,7 +228,9 @@ class Validator:
             if decision.is_accepted and is_unseen:
                 return Validation(now_ms, record, user, token)
             if decision.is_accepted:
-                stored = self._apply(record, decision, address=address)
+                stored: SessionRecord | None = record
+                if decision.change is not None:
+                    stored = self._apply(record, decision, decision.change, address=address)
                 if stored is None:
                     continue
                 is_settled = bool(stored.is_settled)
@@ -305,21 +318,13 @@ class Validator:
             return record
         return judged if self.clock_check.is_right(said_ms, asked_at_ms=asked_at_ms) else record
 
-    def _note_answer(self) -> None:
-        outages = self.events.outages
-        if outages is not None and outages.is_away:
-            outages.end()
-
     def _apply(
-        self, record: SessionRecord, decision: Decision, *, address: str | None
+        self, record: SessionRecord, decision: Decision, change: Change, *, address: str | None
     ) -> SessionRecord | None:
         """Write the change of an accepted request; return the row as it is then.
 
         The record as it was if the write may fail and did; None if the row has changed meanwhile.
         """
-        change = decision.change
-        if change is None:
-            return record
         try:
             is_written = self.store.sessions.apply(record, change)
         except StoreUnavailableError:

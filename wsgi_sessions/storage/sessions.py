@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 import peewee
@@ -65,9 +64,9 @@ class SessionStore:
         if row is None or row[0] != session_id:
             self._refuse_other(row, session_id)
             return None
-        values = iter(row)
-        session = SessionRecord._make(islice(values, _FIELD_COUNT))
-        user = UserRecord._make(values)
+        # What ``_make`` does, without a call of Python each.
+        session = tuple.__new__(SessionRecord, row[:_FIELD_COUNT])
+        user = tuple.__new__(UserRecord, row[_FIELD_COUNT:])
         if self._columns.users.has_own_model:
             return self._converted_with_user(session, user)
         return session, None if user.id is None else user

@@ -46,9 +46,7 @@ class PresentedCookies:
         """The tokens that we signed, in the order of the header."""
         if self._tokens is None:
             read = self._signer.read
-            self._tokens = tuple(
-                [token for text in self.token_texts if (token := read(text)) is not None]
-            )
+            self._tokens = tuple(filter(None, map(read, self.token_texts)))
         return self._tokens
 
     def __repr__(self) -> str:

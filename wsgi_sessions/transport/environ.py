@@ -78,7 +78,6 @@ def _has_long_body(environ: Mapping[str, Any]) -> bool:
 
 def inject(
     environ: dict[str, Any],
-    *,
     session: Session | None,
     request: SessionRequest,
     end_reason: EndReason | None,

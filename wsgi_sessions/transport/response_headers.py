@@ -6,6 +6,8 @@ import re
 
 HeaderLines = list[tuple[str, str]]
 
+_VARIES = ("Vary", "Cookie")
+
 CLOSED_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
 """The Content-Security-Policy of an answer that is data: it loads, frames and runs nothing."""
 
@@ -38,6 +40,12 @@ def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
     it varies by Cookie (RFC 9110, section 12.5.5). One that sets a cookie of ours is private
     (RFC 9111, section 5.2.2.7), whatever the app allows shared caches.
     """
+    if not ours:
+        for name, _ in headers:
+            if name.lower() == "vary":
+                break
+        else:
+            return [*headers, _VARIES]
     answer: HeaderLines = []
     varies = False
     cache_control: list[str] = []
@@ -55,7 +63,7 @@ def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
             line = _without_shared_caching(line, name)
         answer.append(line)
     if not varies:
-        answer.append(("Vary", "Cookie"))
+        answer.append(_VARIES)
     if ours:
         answer.append(("Cache-Control", _for_this_browser(cache_control)))
         answer.extend(ours)

@@ -6,10 +6,11 @@ Applications get a ``SessionRequest`` instead, so that they cannot break their o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import InitVar, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ResponseStartedError, StoreUnavailableError
+from ..made_once import made_once
 from ..records import EndReason, ReadOptions, RequestFacts
 from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
@@ -20,78 +21,69 @@ from ..transport.environ import asks_for_json, inject, read_facts
 from ..transport.response_headers import HeaderLines
 from .known_devices import know_device
 from .request import SessionRequest
-from .request_data import RequestData, Unsaved
+from .request_data import RequestData
+from .request_state import RequestState
 from .response_cookies import ResponseCookies
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
-    from ..parts import Parts
     from ..transport.cookies import PresentedCookies
 
 _AGAIN = ReadOptions(authoritative=True, allow_refresh=False)
 
 
-class _State(NamedTuple):
-    """What a request has as its session after one act within the application's transaction.
+class Exchange:
+    """The session of one request: looked up, changed by the application, sent as cookies.
 
-    It is true if the row of ``session`` is live (and its user as it was changed) and none of the
-    sessions in ``ended_ids`` is.
+    Every request makes one. So what most of them leave as it is stands in the class, and what
+    only some ask for is made when it is read.
     """
 
-    session: Session | None
-    user: User | None
-    end_reason: EndReason | None
-    cookies: ResponseCookies | None
-    data: SessionData | None
-    unsaved: Unsaved | None
-    ended_ids: tuple[str, ...] = ()
-    is_user_changed: bool = False
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Exchange:
-    """The session of one request: looked up, changed by the application, sent as cookies."""
-
-    manager: SessionManager
-    environ: InitVar[dict[str, Any]]
-    outer: SessionRequest | None = None
-    has_inner: bool = False
+    has_inner = False
     """Whether another manager's middleware serves the request within this one."""
     session: Session | None = None
     end_reason: EndReason | None = None
-    is_database_away: bool = False
-    is_from_database: bool = True
+    is_database_away = False
+    is_from_database = True
     """Whether the database was asked for the session, and not a cached copy alone."""
-    is_serving: bool = False
-    has_begun: bool = False
+    is_serving = False
+    has_begun = False
     """Whether the response has begun, so that no cookie can be added."""
-    is_streaming: bool = False
+    is_streaming = False
     """Whether a change of data is saved as it is made: nothing of ours runs at the end."""
-    is_hidden: bool = False
+    is_hidden = False
     """Whether the browser holds a session that may live on, and this request may not see."""
     _elsewhere_id: str | None = None
-    _has_acted: bool = False
+    _has_acted = False
     _cookies: ResponseCookies | None = None
     _data: RequestData | None = None
-    _states: tuple[_State, ...] = ()
-    parts: Parts = field(init=False)
-    handle: SessionRequest = field(init=False)
-    facts: RequestFacts = field(init=False)
-    is_secure: bool = field(init=False)
-    environs: tuple[dict[str, Any], ...] = field(init=False)
-    cookie_header: str | None = field(init=False)
-    _presented: PresentedCookies = field(init=False)
+    _states: tuple[RequestState, ...] = ()
 
-    def __post_init__(self, environ: dict[str, Any]) -> None:
-        self.parts = parts = self.manager.parts
+    def __init__(
+        self, manager: SessionManager, environ: dict[str, Any], outer: SessionRequest | None = None
+    ) -> None:
+        self.manager = manager
+        self.parts = manager.parts
+        self.outer = outer
         self.handle = SessionRequest(self)
-        self.facts = read_facts(environ, parts.config)
-        self.is_secure = parts.cookies.is_secure_for(is_https=self.facts.is_https)
-        self.environs = (environ,)
-        self.cookie_header = environ.get("HTTP_COOKIE")
-        self._presented = parts.cookies.read(self.cookie_header, is_secure=self.is_secure)
-        if self.outer is not None:
-            self.outer._exchange.has_inner = True
+        self.environs: tuple[dict[str, Any], ...] = (environ,)
+        # What the application makes of its environ says nothing of the request.
+        self._received = environ.copy()
+        self.cookie_header: str | None = environ.get("HTTP_COOKIE")
+        if outer is not None:
+            outer._exchange.has_inner = True
+
+    @made_once
+    def facts(self) -> RequestFacts:
+        return read_facts(self._received, self.parts.config)
+
+    @made_once
+    def is_secure(self) -> bool:
+        return self.parts.cookies.is_secure_for(is_https=self.facts.is_https)
+
+    @made_once
+    def _presented(self) -> PresentedCookies:
+        return self.parts.cookies.read(self.cookie_header, is_secure=self.is_secure)
 
     @property
     def is_program(self) -> bool:
@@ -112,7 +104,9 @@ class Exchange:
         Raises ``StoreUnavailableError`` when the database must be asked and does not answer;
         the request is then that of a visitor with ``is_database_away``.
         """
-        if self._presented.token_texts:
+        header = self.cookie_header
+        # Visitors without our cookie are most of some sites' traffic: nothing is made for them.
+        if header and self.parts.config.cookie.name in header and self._presented.token_texts:
             try:
                 found = self._look_up(options)
             except StoreUnavailableError:
@@ -127,7 +121,9 @@ class Exchange:
                 self.session = self.parts.validator.to_session(
                     found.session, found.user, now_ms=found.now_ms, here=self
                 )
-                if found.offer is not None or self.parts.config.cookie_cache.enabled:
+                if self.is_from_database and (
+                    found.offer is not None or self.parts.config.cookie_cache.enabled
+                ):
                     self.cookies_to_send().add_validated(found, self._presented)
         self.show()
 
@@ -195,7 +191,8 @@ class Exchange:
         A token in its headers is that of a sign-in or sign-out by an inner middleware that does
         not know of this one: what would only be repeated here is not sent.
         """
-        self._settle_with_table()
+        if self._states:
+            self._settle_with_table()
         if self._data is not None:
             self._data.save_with_headers()
         self.has_begun = True
@@ -228,7 +225,8 @@ class Exchange:
         back; what it set in the session's data is dropped.
         """
         try:
-            self._settle_with_table()
+            if self._states:
+                self._settle_with_table()
         except StoreUnavailableError:
             # Lost within the application's transaction, which so was most likely rolled back.
             self._return_to(self._states[0])
@@ -348,36 +346,22 @@ class Exchange:
             state = self._state()._replace(ended_ids=ended_ids, is_user_changed=is_user_changed)
             self._states = (*self._states, state)
 
-    def _state(self) -> _State:
+    def _state(self) -> RequestState:
         session, data = self.session, self.data
         user = None if session is None else session.user
         cookies = None if self._cookies is None else replace(self._cookies)
-        return _State(session, user, self.end_reason, cookies, data.opened, data.unsaved)
+        return RequestState(session, user, self.end_reason, cookies, data.opened, data.unsaved)
 
     def _settle_with_table(self) -> None:
         """Return to the last state that the table agrees with, the first if with none."""
-        if not self._states:
-            return
         states, count = self._states, len(self._states)
-        while count > 1 and not self._is_true(states[count - 1]):
+        while count > 1 and not states[count - 1].is_true_in(self.parts):
             count -= 1
         if count < len(states):
             self._return_to(states[count - 1])
         self._states = states[:count] if self.may_be_undone else ()
 
-    def _is_true(self, state: _State) -> bool:
-        if any(self.parts.reader.find_live(session_id) for session_id in state.ended_ids):
-            return False
-        if state.session is None or state.unsaved is not None:
-            return True
-        found = self.parts.store.sessions.find(state.session.id)
-        if found is None or found[0].ended_at_ms is not None:
-            return False
-        return not state.is_user_changed or (
-            state.user is not None and found[1] == state.user.record
-        )
-
-    def _return_to(self, state: _State) -> None:
+    def _return_to(self, state: RequestState) -> None:
         self.data.restore(state.data, state.unsaved)
         self.session, self.end_reason = state.session, state.end_reason
         if self.session is not None:
@@ -394,7 +378,7 @@ class Exchange:
     def show(self) -> None:
         """Set the environ's keys to what is true now."""
         for environ in self.environs:
-            inject(environ, session=self.session, request=self.handle, end_reason=self.end_reason)
+            inject(environ, self.session, self.handle, self.end_reason)
 
     def open_data(self, session: Session) -> SessionData:
         return self.data.open(session)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..config.exempt_paths import is_exempt
@@ -83,7 +82,7 @@ class Middleware:
         runs_without_database = config.on_database_error == "anonymous"
         for endpoints in self._endpoints:
             root = getattr(config, endpoints.path_setting)
-            if root is not None and (path == root or path.startswith(f"{root}/")):
+            if root is not None and path.startswith(root) and path[len(root) :][:1] in ("", "/"):
                 app, options = endpoints, endpoints.read_options(environ)
                 runs_without_database = True
                 break
@@ -122,7 +121,6 @@ class Middleware:
         return f"{type(self).__name__}({self.app!r})"
 
 
-@dataclass(slots=True, eq=False)
 class _Response:
     """What an app answers to one request, on its way to the server.
 
@@ -130,13 +128,17 @@ class _Response:
     server sends them (PEP 3333). That can take minutes, after which the cookie must not be sent.
     """
 
-    exchange: Exchange
-    environ: WSGIEnvironment
-    start_response: StartResponse
-    has_begun: bool = False
+    has_begun = False
     held: tuple[str, HeaderLines] | None = None
     _write: Callable[[bytes], object] | None = None
     """What the server returned for headers that were held."""
+
+    def __init__(
+        self, exchange: Exchange, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> None:
+        self.exchange = exchange
+        self.environ = environ
+        self.start_response = start_response
 
     def run(self, app: WSGIApplication) -> Iterable[bytes]:
         """Call the app; a refusal that it raises is answered in its place."""
@@ -205,7 +207,7 @@ class _Response:
         is_done = isinstance(iterable, (list, tuple))
         is_file = not is_done and files is not None and files.is_file(iterable)
         runs_code = not (is_done or is_file)
-        if not runs_code:
+        if self.held is not None and not runs_code:
             self.send_held()
         if self.held is not None:
             finishing = _Finishing(iterable, self)
