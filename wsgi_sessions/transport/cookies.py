@@ -90,11 +90,11 @@ class SessionCookies:
         if not header or named.token_name not in header:
             return self._nothing
         # Nearly every header: each name once, without quotes or other oddities.
-        token_text = _find_sole(header, named.token_name)
+        token_text = _find_sole(header, named.token_assignment)
         if token_text is not None:
             if not self._config.cookie_cache.enabled or named.cache_name not in header:
                 return PresentedCookies((token_text,), (), self._signer)
-            cached_text = _find_sole(header, named.cache_name)
+            cached_text = _find_sole(header, named.cache_assignment)
             if cached_text is not None:
                 return PresentedCookies((token_text,), (cached_text,), self._signer)
         return self._read_in_full(header, named)
@@ -202,9 +202,8 @@ def newest_of_each_session(tokens: tuple[PresentedToken, ...]) -> tuple[Siblings
     return tuple(newest.values())
 
 
-def _find_sole(header: str, name: str) -> str | None:
+def _find_sole(header: str, assignment: str) -> str | None:
     """Return the value after ``name=`` if it stands there once, unquoted; None if in doubt."""
-    assignment = f"{name}="
     start = header.find(assignment)
     if start < 0 or (start > 0 and header[start - 2 : start] != "; "):
         return None
@@ -232,6 +231,7 @@ class _NamedCookies:
             prefix = "__Host-" if self.is_host_bound else "__Secure-"
         self.token_name = prefix + cookie.name
         self.cache_name = prefix + cookie.cache_name
+        self.token_assignment, self.cache_assignment = f"{self.token_name}=", f"{self.cache_name}="
         self.fresh_name = prefix + cookie.fresh_name
         names = "|".join(re.escape(name) for name in (self.token_name, self.cache_name))
         self.device_name = prefix + cookie.device_name
