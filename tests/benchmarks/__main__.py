@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"[{number}/{len(names)}] {name} is left out: {missing}", flush=True)
             continue
         stored["benchmarks"][name] = entry
+        stored["benchmarks"] = {
+            name: stored["benchmarks"][name] for name in IN_ORDER if name in stored["benchmarks"]
+        }
         # An hour is not lost with what fails at its end.
         if path:
             store(stored, path)
@@ -118,10 +121,7 @@ def show(result: Result) -> None:
 
 def store(stored: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    in_order = {
-        name: stored["benchmarks"][name] for name in IN_ORDER if name in stored["benchmarks"]
-    }
-    path.write_text(json.dumps({"benchmarks": in_order}, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
