@@ -7,7 +7,7 @@ texts here: ``NamedTuple`` would compile each of them when this is imported.
 import json
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Final, Literal, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
 
 def refuse_to_pickle(self: object) -> NoReturn:
@@ -356,16 +356,22 @@ class Decision(NamedTuple):
     must_end: bool = False
 
 
+FeedRow: TypeAlias = tuple[str | None, int | None, int, int]
+"""A session id, or None and the instant before which every session has ended; when the row was
+written; its id."""
+
+
 class FeedPage(NamedTuple):
     """What one statement returns of the revocation feed and of the database itself.
 
-    ``rows``: a session id, or None and the instant before which every session has ended, and
-    when the row was written. ``database_secret`` is None until somebody has made it;
+    ``row_count`` is how many rows there are of the time that was asked for, also beyond a limit.
+    ``database_secret`` is None until somebody has made it, and the count with it;
     ``database_now_ms`` is what the server's clock says, None where the database has no clock
     of its own (SQLite) or no secret yet.
     """
 
-    rows: list[tuple[str | None, int | None, int]]
+    rows: list[FeedRow]
+    row_count: int | None
     database_secret: str | None
     database_now_ms: int | None
 

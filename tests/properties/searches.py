@@ -11,6 +11,8 @@ from typing import NamedTuple
 from wsgi_sessions.records import Outcome
 from wsgi_sessions.sessions.policy import judge
 
+from .feed import MUTATIONS as FEED_MUTATIONS
+from .feed import FeedBounds, FeedWorld, S, T
 from .honest import HonestWorld
 from .honest_states import HonestBounds
 from .mutations import mutated_judge
@@ -21,10 +23,11 @@ from .thief import ThiefBounds, ThiefWorld
 
 
 class Search(NamedTuple):
-    """One search; its bounds tell of whom: an honest browser (I1), a thief (I2), a step-up."""
+    """One search; its bounds tell of what: an honest browser (I1), a thief (I2), the feed (I6), a
+    step-up."""
 
     name: str
-    bounds: HonestBounds | ThiefBounds | StepUpBounds = HonestBounds()
+    bounds: HonestBounds | ThiefBounds | StepUpBounds | FeedBounds = HonestBounds()
     settings: Settings = Settings()
     mutation: str | None = None
     breaks: str | None = None
@@ -40,6 +43,9 @@ class Search(NamedTuple):
         if isinstance(self.bounds, StepUpBounds):
             step_ups = StepUpWorld(self.bounds)
             return search(step_ups.start, step_ups.steps), frozenset()
+        if isinstance(self.bounds, FeedBounds):
+            feed = FeedWorld(self.bounds)
+            return search(feed.start, feed.steps), frozenset()
         bench = Bench(
             judge if self.mutation is None else mutated_judge(self.mutation), self.settings
         )
@@ -171,6 +177,14 @@ RULES = (
     Search("a step-up by a second cookie, 3 in flight", StepUpBounds(), least_states=2_500),
     Search("2 step-ups by second cookies, 2 in flight", StepUpBounds(flights=2, step_ups=2), least_states=2_000),
     Search("a step-up by a second cookie, a thief from before", StepUpBounds(flights=1, has_thief=True), least_states=2_000),
+    Search("the feed", FeedBounds(), least_states=150_000),
+    Search("the feed, all counted every second unit", FeedBounds(recount=2), least_states=100_000),
+    Search("the feed, one row a reading", FeedBounds(limit=1), least_states=250_000),
+    Search("the feed, buckets of two units", FeedBounds(bucket=2), least_states=350_000, is_deep=True),
+    Search("the feed, buckets of two units, one row a reading", FeedBounds(bucket=2, limit=1), least_states=600_000, is_deep=True),
+    Search("the feed, purged", FeedBounds(is_purged=True), least_states=450_000, is_deep=True),
+    Search("the feed, a lost write", FeedBounds(fail_overs=1), least_states=600_000, is_deep=True),
+    Search("the feed, everything before an instant", FeedBounds(margin=S + T), least_states=150_000),
 )  # fmt: skip
 """What holds in every state."""
 
@@ -275,6 +289,19 @@ def _step_up(name: str, way: Way, *, leaves_thief_fresh: bool = False) -> Search
     return Search(name, StepUpBounds(way), breaks="I1")
 
 
+_WHERE_SEEN: dict[str, FeedBounds] = {
+    "the feed: a reading that was cut short counts": FeedBounds(limit=1),
+    "the feed: a reading that was cut short counts for the next one": FeedBounds(limit=1),
+    "the feed: the last row is not looked at": FeedBounds(fail_overs=1),
+    "the feed: rows are purged once they are too old for a reader": FeedBounds(is_purged=True),
+}
+
+
+def _feed(mutation: str) -> Search:
+    bounds = _WHERE_SEEN.get(mutation, FeedBounds())._replace(without=mutation)
+    return Search(mutation, bounds, breaks="I6")
+
+
 _THREE, _KILLS = HonestBounds(flights=3), HonestBounds(kills=1)
 _QUIET = HonestBounds(needs_cookie=False)
 _HOARDER = ThiefBounds()
@@ -318,6 +345,8 @@ ALTERNATIVES = (
     Search("no comparing of branches", HonestBounds(is_stepped=True, kills=1, lands=_lands_on_any_branch), breaks="I4"),
     Search("no comparing whether it is settled", HonestBounds(is_stepped=True, lands=_lands_settled_or_not), breaks="I4"),
     Search("a write that lands after the end", HonestBounds(is_stepped=True, is_revoked=True, lands=_lands_after_the_end), breaks="I3"),
+    *map(_feed, FEED_MUTATIONS),
+    Search("the feed: everything before an instant, without the longest transaction", FeedBounds(margin=S), breaks="I6"),
     _step_up("a step-up rotates at once", "rotated"),
     _step_up("a step-up rotates at once", "rotated", leaves_thief_fresh=True),
     _step_up("a step-up makes a rotation due", "due"),

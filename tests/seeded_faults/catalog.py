@@ -140,9 +140,9 @@ FAULTS = (
     ),
     Fault(
         "the feed misses what committed late",
-        "sessions/revocation_feed.py",
-        "since_ms = begun.at_ms - self._age_ms",
-        "since_ms = self.latest.begun.at_ms if self.latest else begun.at_ms - self._age_ms",
+        "sessions/known_revocations.py",
+        "whole_ms, last = _bucket_of(now_ms - ages.read_ms), known.last",
+        "whole_ms, last = known.complete_at_ms or _bucket_of(now_ms - ages.read_ms), known.last",
     ),
     Fault(
         "no row is written to the feed",
@@ -383,9 +383,9 @@ FAULTS = (
     ),
     Fault(
         "the feed forgets before the copies end",
-        "sessions/revocation_feed.py",
-        "return config.cookie_cache.max_age_ms + _margin_ms(config)",
-        "return _margin_ms(config)",
+        "sessions/known_revocations.py",
+        "return self.copy_ms + self.late_ms",
+        "return self.late_ms",
     ),
     Fault(
         "the purge counts from the sign-in",

@@ -97,7 +97,7 @@ def test_a_feed_that_cannot_be_read_lets_the_database_decide() -> None:
     assert is_in(browser)
     bench.clock.advance(seconds=1)
 
-    def away(since_ms: int) -> Any:
+    def away(*_: Any, **__: Any) -> Any:
         raise StoreUnavailableError("away")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def test_copy_is_left_as_it_is_while_the_feed_cannot_be_read() -> None:
     assert is_in(browser)
     bench.clock.advance(seconds=1)
 
-    def away(since_ms: int) -> Any:
+    def away(*_: Any, **__: Any) -> Any:
         raise StoreUnavailableError("away")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ from ..fork_safety import notice_fork, renew_locks_in_child
 from ..storage.store import Store
 from ..storage.time_budget import limited_to
 from .database_clock import ClockCheck
-from .revocation_feed import feed_age_ms
+from .known_revocations import ages_of
 
 _PATIENCE_MS = 2000
 """How long a batch waits for the database; the next response does another."""
@@ -59,7 +59,7 @@ class Purger:
         return self._store.purge(
             now_ms,
             keep_ended_ms=self._config.keep_ended_ms,
-            feed_age_ms=feed_age_ms(self._config),
+            feed_age_ms=ages_of(self._config).kept_ms,
             attempt_age_ms=0 if throttle is None else throttle.window_ms,
             token_age_ms=self._config.clock_difference_ms,
             batch_rows=batch_rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..clock import Clock
@@ -12,33 +13,23 @@ from ..fork_safety import notice_fork, renew_locks_in_child
 from ..storage.meta import DATABASE_SECRET
 from ..storage.store import Store
 from .database_clock import ClockCheck, Moment
+from .known_revocations import FeedNews, KnownRevocations, ages_of, read_news
 from .tokens import new_secret
 
 _MIN_PAUSE_MS = 1000
 
 
-def feed_age_ms(config: SessionConfig) -> int:
-    """Return for how long a row of the feed matters: as long as the longest copy, plus a margin.
-
-    The margin is the clocks' difference plus the longest transaction. Every reading starts this
-    far back, whatever ids were seen before, so a row that commits late is read, too.
-    """
-    return config.cookie_cache.max_age_ms + _margin_ms(config)
-
-
-def _margin_ms(config: SessionConfig) -> int:
-    return config.clock_difference_ms + config.longest_transaction_ms
-
-
 class FeedReading(NamedTuple):
-    """What one reading found. It never changes, so threads share it without a lock.
+    """What is known after a reading. Threads share it without a lock.
 
-    ``database_secret`` is part of the key of cached copies; ``is_clock_right``: this process's
-    clock may be compared with instants that others wrote.
+    ``session_ids`` may get those of later readings, too; ``own_ids`` are what was seen within the
+    application's transaction. ``database_secret`` is part of the key of cached copies;
+    ``is_clock_right``: this process's clock may be compared with instants that others wrote.
     """
 
     begun: Moment
-    session_ids: frozenset[str]
+    session_ids: Mapping[str, int]
+    own_ids: frozenset[str]
     void_up_to_ms: int | None
     database_secret: str
     is_clock_right: bool
@@ -46,7 +37,7 @@ class FeedReading(NamedTuple):
 
     def is_revoked(self, session_id: str, issued_at_ms: int) -> bool:
         """Return whether a copy is revoked, or may be, as clocks differ."""
-        if session_id in self.session_ids:
+        if session_id in self.session_ids or session_id in self.own_ids:
             return True
         return self.void_up_to_ms is not None and issued_at_ms <= self.void_up_to_ms
 
@@ -62,12 +53,12 @@ class RevocationFeed:
         self._clock = clock
         self._clock_check = clock_check
         self._lag_ms = config.revocation_lag_ms
-        self._age_ms = feed_age_ms(config)
-        self._margin_ms = _margin_ms(config)
+        self._ages = ages_of(config)
         self.renew_locks()
         renew_locks_in_child(self)
         self.latest: FeedReading | None = None
         """The last reading, however old, or None before the first; it may miss revocations."""
+        self._known = KnownRevocations({})
         self._failed_at_ms: int | None = None
         self._version = object()
 
@@ -133,26 +124,37 @@ class RevocationFeed:
             lock.release()
 
     def _read(self) -> FeedReading | None:
+        """Read what is new; return None if that was not all, and the next reading goes on."""
         version = self._version
         begun = Moment(self._clock)
-        since_ms = begun.at_ms - self._age_ms
-        page = self._store.revocations.find(since_ms)
-        if page.database_secret is None:
+        news = self._read_news(begun)
+        if news.database_secret is None:
             self._store.meta.write_once(DATABASE_SECRET, new_secret())
-            page = self._store.revocations.find(since_ms)
-        if page.database_secret is None:
+            news = self._read_news(begun)
+        if news.database_secret is None:
             return None
-        instants = [before_ms for _, before_ms, _ in page.rows if before_ms is not None]
+        is_clock_right = self._clock_check.is_right(news.database_now_ms, asked_at_ms=begun.at_ms)
+        known, before_ms = news.known, news.known.before_ms
+        # There it may be old, or see what is rolled back later: good for this request alone.
+        is_shared = not self._store.is_within_app_transaction
+        if is_shared and is_clock_right:
+            known = known.keep(news.added, now_ms=begun.at_ms, ages=self._ages)
+            self._known = known
         reading = FeedReading(
             begun,
-            frozenset(session_id for session_id, _, _ in page.rows if session_id is not None),
+            known.session_ids,
+            frozenset() if is_shared else frozenset(news.added),
             # A copy may be made while that transaction is still open, by a clock that is ahead.
-            max(instants) + self._margin_ms if instants else None,
-            page.database_secret,
-            self._clock_check.is_right(page.database_now_ms, asked_at_ms=begun.at_ms),
+            None if before_ms is None else before_ms + self._ages.late_ms,
+            news.database_secret,
+            is_clock_right,
             version,
         )
-        if not self._store.is_within_app_transaction:
-            # There it may be old, or see what is rolled back later: good for this request alone.
+        if not news.is_complete and is_clock_right:
+            return None
+        if is_shared:
             self.latest = reading
         return reading if version is self._version else None
+
+    def _read_news(self, begun: Moment) -> FeedNews:
+        return read_news(self._store.revocations, self._known, now_ms=begun.at_ms, ages=self._ages)

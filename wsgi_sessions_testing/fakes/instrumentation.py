@@ -24,7 +24,8 @@ _READS = """
 sessions.find sessions.list_live
 users.find users.find_by_email users.list_by_email
 accounts.find_user accounts.find_credential accounts.find_credential_by_email
-revocations.find attempts.count one_time_tokens.find meta.read clock.read_ms
+revocations.find revocations.find_newer revocations.count_by_time
+attempts.count one_time_tokens.find meta.read clock.read_ms
 """
 _WRITES = """
 atomically insert_user insert_nobody change_email set_password delete_user purge
@@ -149,7 +150,7 @@ class WatchedStore:
             return run()
         # The feed is read under a lock, without which other requests make do: ``watch_feed``
         # has a request pause before it takes the lock.
-        if name != "revocations.find":
+        if kind != READ or not name.startswith("revocations."):
             pause_at(kind)
 
         def run_within() -> Any:

@@ -182,6 +182,10 @@ class Dialect(ABC):
         """Compare a text with a pattern of LIKE, in which a backslash escapes."""
         return peewee.Expression(column, "LIKE", pattern)
 
+    def modulo(self, number: Any, divisor: Any) -> Any:
+        """Return what is left of a number after its division."""
+        return peewee.fn.MOD(number, divisor)
+
     def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:
         """Make an INSERT replace a column of the row that already has its key."""
         return insert.on_conflict(conflict_target=[key], preserve=[column])

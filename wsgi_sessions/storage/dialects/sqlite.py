@@ -101,6 +101,9 @@ class SQLite(Dialect):
     def is_like(self, column: Any, pattern: Any) -> Any:
         return peewee.fn.LIKE(pattern, column, "\\")
 
+    def modulo(self, number: Any, divisor: Any) -> Any:
+        return peewee.Expression(number, "%", divisor)
+
     def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:  # noqa: ARG002  as long as for any lock
         database.create_tables(models, safe=True)
 
