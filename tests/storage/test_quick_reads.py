@@ -241,6 +241,22 @@ class TestPrepared:
         assert sent == [PREPARED, *[UNPREPARED] * (THRESHOLD * 2 + 1)]
         assert idle_one(connections) is connection
 
+    def test_no_other_connection_has_statements_of_the_same_names(
+        self, server: str, url: str, connections: Connections
+    ) -> None:
+        """Or a pooler could run another client's statement, as it does with ``_pg3_0``."""
+        names: list[set[str]] = []
+        for _ in range(2):
+            for _ in range(THRESHOLD + 1):
+                connections.atomically(partial(read, connections, 2))
+                read(connections)
+            rows = connections.read_rows("SELECT name FROM pg_prepared_statements", ())
+            names.append({name for (name,) in rows})
+            connections.close()
+
+        assert {name.rstrip("0123456789abcdef") for name in names[0]} == {"_pg3_", "wsgi_sessions_"}
+        assert names[0].isdisjoint(names[1])
+
     def test_column_of_another_type_is_read(self, server: str, connections: Connections) -> None:
         read(connections, THRESHOLD + 1)
         connections.write("UPDATE thing SET word = '7'", ())
@@ -250,7 +266,7 @@ class TestPrepared:
 
         assert read(connections, THRESHOLD * 2) == (7,)
 
-    @pytest.mark.parametrize("command", ["DEALLOCATE ALL", "PREPARE _pg3_1 AS SELECT 1"])
+    @pytest.mark.parametrize("command", ["DEALLOCATE ALL", "PREPARE _pg3_{} AS SELECT 1"])
     @pytest.mark.parametrize("is_atomic", [False, True])
     def test_write_that_can_not_be_prepared_is_sent_as_it_is(
         self, server: str, connections: Connections, command: str, *, is_atomic: bool
@@ -259,7 +275,7 @@ class TestPrepared:
         for number in range(THRESHOLD + 2):
             put(connections, f"w{number}")
         connection = idle_one(connections)
-        connection.pgconn.exec_(command.encode())
+        connection.pgconn.exec_(command.format(connection._prepared._prepared_idx).encode())
 
         def touch(number: int) -> None:
             put(connections, f"v{number}")

@@ -95,28 +95,35 @@ class Postgres(Dialect):
         return True
 
     def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
-        def is_there(model: Any) -> bool:
-            """Return whether the server finds a table, wherever it looks for it."""
-            parts = (model._meta.schema, model._meta.table_name)
-            name = ".".join(f'"{part}"' for part in parts if part)
-            [(found,)] = database.execute_sql("SELECT to_regclass(%s)", (name,)).fetchall()
-            return found is not None
+        places = [(model._meta.schema, model._meta.table_name) for model in models]
+        names = [".".join(f'"{part}"' for part in place if part) for place in places]
+        missing_sql = self._missing_sql.format(marks=", ".join(["(%s)"] * len(names)))
+
+        def are_there() -> bool:
+            """Return whether the server finds all the tables, wherever it looks for them."""
+            [(missing,)] = database.execute_sql(missing_sql, names).fetchall()
+            return bool(missing == 0)
 
         # Where all are there nothing is locked: a worker that starts anew must not get into
         # the way of those at work.
-        if all(map(is_there, models)):
+        if are_there():
             return
         # IF NOT EXISTS alone lets two processes collide in the catalogue.
         with database.atomic():
             database.execute_sql(f"SET LOCAL lock_timeout = {max_wait_s * 1000}")
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_TABLES_LOCK,))
-            if not all(map(is_there, models)):
+            if not are_there():
                 database.create_tables(models, safe=True)
 
     def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         before = f'"{schema}".' if schema else ""
         sql = self._columns_sql.format(marks=", ".join(["(%s)"] * len(tables)))
         return sql, tuple(f'{before}"{table}"' for table in tables)
+
+    _missing_sql = """
+        SELECT count(*) FROM (VALUES {marks}) AS wanted (name)
+        WHERE to_regclass(wanted.name) IS NULL
+    """
 
     # As statements find it: along the search path, unless a schema is given.
     _columns_sql = """

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from itertools import count
 from typing import Any
 
-from ...clock import monotonic_ms
+from ...clock import monotonic_seconds
 from ..driver_errors import driver_error
 from ..time_budget import left_ms
 
@@ -33,7 +33,11 @@ _addresses_left: ContextVar[int] = ContextVar("wsgi_sessions_addresses_left", de
 def connect(database: Any, params: dict[str, Any]) -> Any:
     token = _addresses_left.set(_count_addresses(params))
     try:
-        return _connection_class().connect(dbname=database.database, **params)
+        connection = _connection_class().connect(dbname=database.database, **params)
+        # psycopg counts its names from 0, and a pooler would run the statement that another of
+        # its clients has prepared under the same name.
+        connection._prepared._prepared_idx = int.from_bytes(os.urandom(6), "big")
+        return connection
     finally:
         _addresses_left.reset(token)
 
@@ -96,8 +100,10 @@ def _connection_class() -> Any:
             count = max(1, _addresses_left.get())
             _addresses_left.set(count - 1)
             left = left_ms()
-            until = None if left is None or count == 1 else monotonic_ms() + left / count
-            return _until_over(super()._connect_gen(*given, **more), until_ms=until)
+            until = (
+                None if left is None or count == 1 else monotonic_seconds() + left / count / 1000
+            )
+            return _until_over(super()._connect_gen(*given, **more), until=until)
 
         def wait(self, gen: Any, *given: Any, **more: Any) -> Any:
             return _wait(self, super().wait, gen, *given, **more)
@@ -119,7 +125,7 @@ class QuickCursor:
         from psycopg.generators import execute
 
         self._connection, self._pgconn = connection, connection.pgconn
-        self._timeout_ms = timeout_ms
+        self._timeout = timeout_ms / 1000
         self._transformer = Transformer(connection)
         self._auto = PyFormat.AUTO
         self._execute, self._wait = execute, waiting.wait
@@ -130,14 +136,14 @@ class QuickCursor:
 
     def execute(self, sql: str, parameters: Sequence[Any]) -> QuickCursor:
         transformer = self._transformer
-        until_ms = monotonic_ms() + self._timeout_ms
+        until = monotonic_seconds() + self._timeout
         values = transformer.dump_sequence(parameters, [self._auto] * len(parameters))
         types, formats, result = transformer.types, transformer.formats, None
         try:
-            name = self._names.get((sql, types)) or self._prepare(sql, types, until_ms)
+            name = self._names.get((sql, types)) or self._prepare(sql, types, until)
             if name is not None:
                 self._pgconn.send_query_prepared(name, values, formats)
-                result = self._reply(until_ms)
+                result = self._reply(until)
         except self._errors as error:
             if error.sqlstate not in _NOT_PREPARED:
                 raise
@@ -145,7 +151,7 @@ class QuickCursor:
             self._names.clear()
         if result is None:
             self._pgconn.send_query_params(_numbered(sql), values, types, formats)
-            result = self._reply(until_ms)
+            result = self._reply(until)
         self._result = result
         return self
 
@@ -153,7 +159,7 @@ class QuickCursor:
         self._transformer.set_pgresult(self._result)
         return self._transformer.load_row(0, tuple) if self._result.ntuples else None
 
-    def _prepare(self, sql: str, types: Any, until_ms: float) -> bytes | None:
+    def _prepare(self, sql: str, types: Any, until: float) -> bytes | None:
         """Prepare a statement if it is time to; return its name."""
         threshold, key = self._connection.prepare_threshold, (sql, types)
         times = self._counts.get(key, 0)
@@ -166,12 +172,12 @@ class QuickCursor:
         # Behind a pooler another session's statement may be there, but not under this name.
         name = f"wsgi_sessions_{os.urandom(12).hex()}".encode()
         self._pgconn.send_prepare(name, text, types)
-        self._reply(until_ms)
+        self._reply(until)
         self._names[key] = name
         return name
 
-    def _reply(self, until_ms: float) -> Any:
-        steps = _until_over(self._execute(self._pgconn), until_ms=until_ms)
+    def _reply(self, until: float) -> Any:
+        steps = _until_over(self._execute(self._pgconn), until=until)
         [result] = self._wait(steps, self._pgconn.socket, _LOOK_SECONDS)
         if result.error_message:
             raise self._error_of(result)
@@ -201,7 +207,7 @@ def _wait(connection: Any, wait: Callable[..., Any], steps: Any, *given: Any, **
 
 
 def _until_over(
-    steps: Generator[Any, Any, Any], *, until_ms: float | None = None
+    steps: Generator[Any, Any, Any], *, until: float | None = None
 ) -> Generator[Any, Any, Any]:
     """Pass on what the driver waits for, until the time is over; it looks ten times a second.
 
@@ -213,7 +219,7 @@ def _until_over(
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if left_ms() == 0 or (until_ms is not None and monotonic_ms() >= until_ms):
+            if left_ms() == 0 or (until is not None and monotonic_seconds() >= until):
                 if not ready or is_overdue:
                     steps.close()
                     raise _no_reply_error()("the server did not answer in time")
