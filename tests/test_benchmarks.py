@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .benchmarks import __main__ as command
-from .benchmarks import floor, growth, page, peers, serving, writes
+from .benchmarks import feed, floor, growth, page, peers, serving, writes
 from .benchmarks.peers.contenders import CACHED, CONTENDERS, DATABASE, FLASK_COOKIE, RAW_SELECT
 from .benchmarks.report import Plot, Result, Series, Table, from_json, merge, to_json
 from .benchmarks.targets import TARGETS
@@ -140,6 +140,17 @@ def test_a_table_keeps_its_size_while_its_growth_is_measured(tmp_path: Path) -> 
             prepare()()
             grown.restore()
             assert grown.rows.execute(growth.COUNT).fetchone() == before
+
+
+def test_revocations_of_each_second_are_known_to_the_process_that_is_measured(
+    tmp_path: Path,
+) -> None:
+    with closing(feed.Stream(f"sqlite:///{tmp_path}/feed.db", 3000)) as stream:
+        assert len(stream.measure(2)) == len(feed.COLUMNS) - 1
+        reading = stream.feed.current()
+        assert reading is not None
+        assert "revoked-0000000000004000" in reading.session_ids
+        assert "late-2" in reading.session_ids
 
 
 def test_hundred_requests_of_a_rotation_are_measured_without_errors(tmp_path: Path) -> None:
