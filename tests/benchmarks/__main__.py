@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import time
 from pathlib import Path
@@ -18,10 +17,9 @@ from . import page
 from .machine import describe_machine, describe_moment
 from .report import Benchmark, MissingError, Result, to_json
 
-IN_ORDER = (
+ALL = (
     *("peers", "floor", "serving", "writes", "growth", "feed", "memory", "companion", "imports"),
 )
-ALL = tuple(name for name in IN_ORDER if importlib.util.find_spec(f"{__package__}.{name}"))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         stored["benchmarks"][name] = entry
         stored["benchmarks"] = {
-            name: stored["benchmarks"][name] for name in IN_ORDER if name in stored["benchmarks"]
+            name: stored["benchmarks"][name] for name in ALL if name in stored["benchmarks"]
         }
         # An hour is not lost with what fails at its end.
         if path:

@@ -26,7 +26,8 @@ class Target(NamedTuple):
 
 def number(value: float, unit: str) -> str:
     text = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{text} {unit}".rstrip()
+    # So that a narrow column of the page does not part them.
+    return f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
 
 
 def lines(figures: Mapping[str, float]) -> list[tuple[Target, float | None]]:

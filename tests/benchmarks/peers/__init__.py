@@ -29,9 +29,9 @@ ROUNDS = 25
 ROUND_US = 25_000
 """How long the requests of one kind take in a round."""
 NOTE = """\
-Every contender has the same browser's request, with other cookies before its own, and its application answers who is signed in; that is checked first. *Bare* is the same application without sessions, on the same framework, and what is shown is the difference of the two. *Yields* says what the application gets: the *user* as stored, or the *value* that was put into the session. Sessions on the *server* can be ended at once; those in a *cookie* are valid until they expire, whatever happens to the user. The settings are the defaults, but Django keeps its connection, as in production. Flask-Session then stores every session again at every request; *no refresh* is without that, so the session expires at a fixed time; it does not count as the fastest peer. Starlette is called without an event loop."""
+Every contender has the same browser's request, with other cookies before its own, and its application answers who is signed in; that is checked first. *Bare* is the same application without sessions, on the same framework, and what is shown is the difference of the two. The *spread* is that of eight rounds of ten. The *fastest peer* is that of those with sessions on the server. *Yields* says what the application gets: the *user* as stored, or the *value* that was put into the session. Sessions on the *server* can be ended at once; those in a *cookie* are valid until they expire, whatever happens to the user. The settings are the defaults, but Django keeps its connection, as in production. Flask-Session then stores every session again at every request; *no refresh* is without that, so the session expires at a fixed time; that does not count as the fastest peer. Starlette is called without an event loop."""
 CALLS_NOTE = """\
-*Functions* are those in Python, *all functions* also those in C. Instructions are those of the processor, counted by callgrind. Neither depends on how busy the machine is."""
+Calls are of functions *in Python*, and *in all*, those in C too. Instructions are those of the processor, counted by callgrind. Neither depends on how busy the machine is."""
 
 
 def measure(*, is_quick: bool, say: Say) -> Result:
@@ -121,9 +121,8 @@ def _result(
             contender.name,
             contender.kept,
             contender.knows,
-            statistics.median(each.bare for each in costs[contender.name]),
             medians[contender.name],
-            *tenths[contender.name],
+            round(_spread(medians[contender.name], tenths[contender.name])),
             medians[contender.name] / medians[RAW_SELECT],
             medians[contender.name] / fastest,
             "—" if contender.kept == FLOOR else visitor[contender.name],
@@ -137,9 +136,8 @@ def _result(
             Table(
                 "What a request costs over the bare application",
                 [
-                    *("who", "kept in", "yields", "bare, µs", "signed in, µs"),
-                    *("tenth, µs", "ninth tenth, µs", "× raw SELECT"),
-                    *("× fastest peer on the server", "visitor, µs"),
+                    *("who", "kept in", "yields", "signed in, µs", "spread, %"),
+                    *("× SELECT", "× fastest peer", "visitor, µs"),
                 ],
                 rows,
                 NOTE,
@@ -147,8 +145,8 @@ def _result(
             Table(
                 "Calls and instructions over the bare application",
                 [
-                    *("who", "functions", "all functions", "instructions"),
-                    *("visitor: functions", "all functions", "instructions"),
+                    *("who", "in Python", "in all", "instructions"),
+                    *("visitor: in all", "instructions"),
                 ],
                 [[contender.name, *_counts(contender, calls, instructions)] for contender in shown],
                 CALLS_NOTE,
@@ -224,8 +222,10 @@ def _counts(
     cells: list[Cell] = []
     for kind in (0, 1):
         if contender.kept == FLOOR and kind == 1:
-            return [*cells, "—", "—", "—"]
-        cells += [round(functions.over_bare()[kind]), round(all_functions.over_bare()[kind])]
+            return [*cells, "—", "—"]
+        if kind == 0:
+            cells.append(round(functions.over_bare()[kind]))
+        cells.append(round(all_functions.over_bare()[kind]))
         cells.append("—" if counted is None else round(counted.over_bare()[kind]))
     return cells
 
@@ -258,6 +258,11 @@ def _plot_of_instructions(shown: list[Contender], instructions: dict[str, Costs]
         ],
         is_y_log=True,
     )
+
+
+def _spread(median: float, tenths: tuple[float, float]) -> float:
+    low, high = tenths
+    return (high - low) / median * 100
 
 
 def _tenths(values: list[float]) -> tuple[float, float]:
