@@ -112,3 +112,16 @@ def test_own_methods_count(dataclass: Any) -> None:
     assert repr(Secret(number=1)) == "Secret()"
     with pytest.raises(TypeError, match="positional argument"):
         Secret(1)
+
+
+def test_keywords_are_checked(dataclass: Any) -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Settings:
+        number: int
+        made: list[int] = dataclasses.field(default_factory=list)
+
+    assert Settings(number=1).made is not Settings(number=1).made
+    with pytest.raises(TypeError, match=r"required keyword-only argument:? 'number'"):
+        Settings()
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'name'"):
+        Settings(number=1, name="a")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .accounts.mail import print_mail
 from .clock import Clock, SystemClock
-from .config.keywords import SessionSettings
 from .config.parts import (
     CookieCacheConfig,
     CookieConfig,
@@ -64,6 +65,9 @@ from .sessions.session import Session, SignIn, User
 from .sessions.step_up import StepUp
 from .transport.environ import get_end_reason, get_request, get_session, get_user
 from .wsgi.request import SessionRequest
+
+if TYPE_CHECKING:
+    from .config.keywords import SessionSettings
 
 __all__ = [
     "UNSET",
@@ -142,3 +146,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SessionSettings":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # For type checkers, which do not import it.
+    from .config.keywords import SessionSettings
+
+    return SessionSettings

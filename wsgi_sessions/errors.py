@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-_FIELD = re.compile(r"\{(\w+)\}")
+_FIELD = r"\{(\w+)\}"
 
 
 class WsgiSessionsError(Exception):
@@ -47,7 +47,7 @@ class AnswerableError(WsgiSessionsError):
 
     def fill_in(self, text: str) -> str:
         """Return a text with this error's values in the place of the fields it names in braces."""
-        return _FIELD.sub(lambda found: str(getattr(self, found[1], found[0])), text)
+        return re.sub(_FIELD, lambda found: str(getattr(self, found[1], found[0])), text)
 
 
 def fields_in(text: str) -> set[str]:
@@ -56,7 +56,7 @@ def fields_in(text: str) -> set[str]:
     >>> fields_in("Use {min_length} or more characters.")
     {'min_length'}
     """
-    return set(_FIELD.findall(text))
+    return set(re.findall(_FIELD, text))
 
 
 class StoreUnavailableError(AnswerableError):

@@ -1,7 +1,8 @@
 """``dataclass`` as the standard one, but that classes share their methods, so an import is quick.
 
 The standard one writes the text of up to six methods for each class, and compiles it: that was a
-third of what importing this package took. Here only ``__init__`` is compiled.
+third of what importing this package took. Here only ``__init__`` is compiled, and not even that
+of a frozen class with keywords alone, such as the settings.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ if not TYPE_CHECKING:
             own = {name for name, value in vars(cls).items() if value is not None}
             if "__doc__" not in own:  # the standard one would ask ``inspect`` for a signature
                 cls.__doc__ = cls.__name__
-            made = dataclasses.dataclass(eq=False, repr=False, slots=slots, kw_only=kw_only)(cls)
-            methods = {}
+            is_shared = frozen and kw_only
+            made = dataclasses.dataclass(
+                init=not is_shared, eq=False, repr=False, slots=slots, kw_only=kw_only
+            )(cls)
+            methods = {"__init__": _init} if is_shared else {}
             if repr:
                 methods["__repr__"] = _repr
             if eq:
@@ -45,6 +49,24 @@ if not TYPE_CHECKING:
 
 else:
     from dataclasses import dataclass as dataclass  # noqa: PLC0414  what type checkers know
+
+
+def _init(self: Any, **given: Any) -> None:
+    called = f"{type(self).__name__}.__init__()"
+    for f in dataclasses.fields(self):
+        if f.init and f.name in given:
+            value = given.pop(f.name)
+        elif f.default is not dataclasses.MISSING:
+            value = f.default
+        elif f.default_factory is not dataclasses.MISSING:
+            value = f.default_factory()
+        else:
+            raise TypeError(f"{called} missing the required keyword-only argument {f.name!r}")
+        object.__setattr__(self, f.name, value)
+    for name in given:
+        raise TypeError(f"{called} got an unexpected keyword argument {name!r}")
+    if hasattr(self, "__post_init__"):
+        self.__post_init__()
 
 
 def _repr(self: Any) -> str:

@@ -16,12 +16,12 @@ DEPENDENCIES = ("peewee", "argon2")
 DRIVERS = ("psycopg", "psycopg2", "psycopg2cffi", "pymysql", "MySQLdb", "pysqlite3")
 """What Peewee imports if it is there."""
 
-_WITHOUT_DRIVERS = f"""
+WITHOUT_DRIVERS = f"""
 import sys
 sys.modules.update(dict.fromkeys({DRIVERS!r}))
 import {", ".join(DEPENDENCIES)}
 """
-_SHOW_LOADED = f"""{_WITHOUT_DRIVERS}
+_SHOW_LOADED = f"""{WITHOUT_DRIVERS}
 before = set(sys.modules)
 import json, wsgi_sessions
 json.dump(sorted(sys.modules.keys() - before), sys.stdout)
@@ -51,7 +51,7 @@ def main() -> None:
     from .callgrind import Callgrind
 
     callgrind = Callgrind()
-    exec(_WITHOUT_DRIVERS)
+    exec(WITHOUT_DRIVERS)
     callgrind.start()
     callgrind.zero()
     import wsgi_sessions  # noqa: F401

@@ -18,9 +18,7 @@ MAX_ACCOUNTS = 5
 """How many accounts one browser is known for, those of the latest sign-ins."""
 
 # The id, when it was made, and the signatures over both alone and together with the account.
-_ENTRY = re.compile(
-    r"([A-Za-z0-9_-]{24})\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]{32})"
-)
+_ENTRY = r"([A-Za-z0-9_-]{24})\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]{32})"
 
 
 class _Entry(NamedTuple):
@@ -88,7 +86,7 @@ class DeviceCookies:
     def _entries(self, texts: Sequence[str], now_ms: int) -> Iterator[_Entry]:
         for text in texts:
             for part in text.split("~", MAX_ACCOUNTS)[:MAX_ACCOUNTS]:
-                found = _ENTRY.fullmatch(part)
+                found = re.fullmatch(_ENTRY, part)
                 if found is None or has_passed(int(found[2]) * 1000 + self._lifetime_ms, now_ms):
                     continue
                 yield _Entry(found[1], int(found[2]), part, found[3], found[4])

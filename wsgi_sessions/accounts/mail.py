@@ -10,8 +10,8 @@ import logging
 import sys
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..clock import monotonic_ms
 from ..config.settings import OnSend
@@ -19,6 +19,9 @@ from ..events import Events
 from ..fork_safety import notice_fork, renew_locks_in_child
 from ..records import MailKind, UserRecord
 from ..sessions.session import User
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 logger = logging.getLogger("wsgi_sessions")
 
@@ -71,6 +74,9 @@ class Mailer:
         notice_fork()
         with self._lock:
             if self._threads is None:
+                # Most processes that import this send no mail.
+                from concurrent.futures import ThreadPoolExecutor
+
                 self._threads = ThreadPoolExecutor(_THREADS, "wsgi-sessions-mail")
                 self._is_flushed = threading.Event()
             due_ms = monotonic_ms() + _DELAY_MS

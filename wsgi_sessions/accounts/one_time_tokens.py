@@ -22,7 +22,7 @@ Purpose = Literal["reset-password", "verify-email", "change-email"]
 RESET: Purpose = "reset-password"
 VERIFY: Purpose = "verify-email"
 CHANGE: Purpose = "change-email"
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_SHAPE = r"[A-Za-z0-9_-]{43}"
 _BETWEEN_ADDRESSES = "\n"
 
 
@@ -73,7 +73,7 @@ class OneTimeTokens:
     def find(self, token: object, *, purpose: Purpose) -> OneTimeToken | None:
         """Return what is known of a token, also of one that was used or is over."""
         # An application may hand on a field that the client has left out.
-        if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+        if not isinstance(token, str) or re.fullmatch(_SHAPE, token) is None:
             return None
         found = self._store.one_time_tokens.find(_digest(token), purpose=purpose)
         return None if found is None or found.user_id is None else found

@@ -31,7 +31,7 @@ _MIN_PERIOD = 16
 _MAPPED_PREFIX = 96
 """Bits; an IPv6 network with a longer prefix can lie within ``::ffff:0:0/96``, which is IPv4."""
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_FIELD = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 _FIELD_TYPE = choice(Literal["string", "number", "boolean"])
 _OWN_FIELDS = [
     *["createdAt", "device", "expiresAt", "id", "ipAddress", "lastDevice", "lastIpAddress"],
@@ -283,7 +283,7 @@ def user_attributes(name: str, value: Any) -> Mapping[str, str | None]:
 )
 def session_fields(name: str, value: Mapping[Any, Any]) -> Mapping[str, str]:
     for field, field_type in value.items():
-        if not isinstance(field, str) or not _FIELD.fullmatch(field) or field in _OWN_FIELDS:
+        if not isinstance(field, str) or not re.fullmatch(_FIELD, field) or field in _OWN_FIELDS:
             raise ConfigurationError(
                 f"{name} holds {field!r}; give a name of letters, digits and _ that is "
                 f"none of {', '.join(_OWN_FIELDS)}"

@@ -11,12 +11,11 @@ from functools import lru_cache
 
 # An application, or a server behind this one, may resolve these to a path elsewhere.
 # Encoded once more than a server decodes, or with what URL parsers take out (tabs, ends of lines).
-_AMBIGUOUS = re.compile(
-    r"(?:^|/)(?:\.|%(?:25)*2e){1,2} *(?:[;?#][^/]*)?(?=/|\Z)"
-    r"|//|\\|[\x00-\x1f\x7f]|%(?:25)*(?:2f|5c|[01][0-9a-f]|7f)",
-    re.IGNORECASE,
+_AMBIGUOUS = (
+    r"(?i)(?:^|/)(?:\.|%(?:25)*2e){1,2} *(?:[;?#][^/]*)?(?=/|\Z)"
+    r"|//|\\|[\x00-\x1f\x7f]|%(?:25)*(?:2f|5c|[01][0-9a-f]|7f)"
 )
-_PREFIX = re.compile(r"/[^?#*\s\x00-\x1f\x7f\ud800-\udfff]*")
+_PREFIX = r"/[^?#*\s\x00-\x1f\x7f\ud800-\udfff]*"
 
 
 def is_exempt(path: str, prefixes: Sequence[str]) -> bool:
@@ -28,7 +27,7 @@ def is_exempt(path: str, prefixes: Sequence[str]) -> bool:
     [True, True, False]
     """
     exact, begun = _compiled(tuple(prefixes))
-    return (path in exact or path.startswith(begun)) and _AMBIGUOUS.search(path) is None
+    return (path in exact or path.startswith(begun)) and re.search(_AMBIGUOUS, path) is None
 
 
 def lies_within(path: str, prefix: str) -> bool:
@@ -39,7 +38,7 @@ def lies_within(path: str, prefix: str) -> bool:
 
 def is_prefix(path: str) -> bool:
     """Return whether paths can be exempt by this beginning: it is one, and of one meaning."""
-    return bool(_PREFIX.fullmatch(path)) and not _AMBIGUOUS.search(path)
+    return bool(re.fullmatch(_PREFIX, path)) and not re.search(_AMBIGUOUS, path)
 
 
 @lru_cache(maxsize=32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,8 +12,8 @@ from .fields import kind
 
 Messages = Mapping[str, str | Mapping[str, str]]
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_CODE = r"[A-Z][A-Z0-9_]*"
+_LANGUAGE = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
 _MIN_LIKENESS = 0.9
 """Above it a code is taken for a slip of the pen; a code of the application's is seldom so near."""
 
@@ -33,7 +32,7 @@ def messages(name: str, value: Mapping[Any, Any]) -> Messages:
             found[key] = _text(name, key, given)
         elif isinstance(key, str) and key.lower() in found:
             raise ConfigurationError(f"{where} is there twice, as capitals make no difference")
-        elif isinstance(key, str) and _LANGUAGE.fullmatch(key):
+        elif isinstance(key, str) and re.fullmatch(_LANGUAGE, key):
             found[key.lower()] = {code: _text(where, code, text) for code, text in given.items()}
         else:
             raise ConfigurationError(
@@ -44,7 +43,7 @@ def messages(name: str, value: Mapping[Any, Any]) -> Messages:
 
 def _text(name: str, code: Any, text: Any) -> str:
     """Return a text, if a code like this can have it."""
-    if not isinstance(code, str) or not _CODE.fullmatch(code):
+    if not isinstance(code, str) or not re.fullmatch(_CODE, code):
         raise ConfigurationError(
             f"{name} holds {code!r}; give a code in capitals, such as 'INVALID_PASSWORD', or a "
             "language with a mapping of such codes"
@@ -54,6 +53,8 @@ def _text(name: str, code: Any, text: Any) -> str:
     fields: dict[str, set[str]] = {}
     for error in _answerable(AnswerableError):
         fields.setdefault(error.code, set()).update(fields_in(error.message))
+    import difflib  # only settings with messages need it
+
     near = difflib.get_close_matches(code, fields, n=1, cutoff=_MIN_LIKENESS)
     if code not in fields and near:
         raise ConfigurationError(

@@ -15,12 +15,12 @@ from .fields import Duration, duration, flag, in_ms, put
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 _ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 _FLAGS = ("is_trusted", "vouches_for_email", "needs_server_nonce", "has_untyped_logout_tokens")
-_TENANT = re.compile(r"[A-Za-z0-9.-]+")
+_TENANT = r"[A-Za-z0-9.-]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class SocialProvider:
     max_auth_age_ms: int | None = in_ms()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(_NAME, self.name):
             raise ConfigurationError(
                 f"the provider's name is {self.name!r}; give lower-case letters, digits, - and _"
             )
@@ -157,7 +157,7 @@ def microsoft(*client_ids: str, tenant: str = "common", **limits: Unpack[Limits]
     >>> microsoft("6731de76-14a6-49ae-97bc-6eba6914391e").issuers
     ('https://login.microsoftonline.com/{tenantid}/v2.0',)
     """
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+    if not isinstance(tenant, str) or not re.fullmatch(_TENANT, tenant):
         raise ConfigurationError(f"tenant is {tenant!r}; give a tenant's id or domain, or 'common'")
     is_one = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", tenant)
     part = tenant.lower() if is_one else "{tenantid}"

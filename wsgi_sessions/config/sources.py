@@ -6,7 +6,6 @@ configuration is made.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -193,6 +192,8 @@ def _unknown(name: str, known: Iterable[str], *, prefix: str = "") -> Configurat
     by_spelling = {snake_case(each): each for each in known}
     for each in known:
         by_spelling.setdefault(each.rpartition(".")[2], each)
+    import difflib  # only a wrong name needs it
+
     near = difflib.get_close_matches(snake_case(name), by_spelling, n=1, cutoff=_MIN_LIKENESS)
     hint = f"; the nearest is {prefix}{by_spelling[near[0]]}" if near else ""
     return ConfigurationError(f"{prefix}{name} is no setting{hint}")

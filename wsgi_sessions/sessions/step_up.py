@@ -19,9 +19,7 @@ from .places import Place, place_of
 from .signing import KeyRing
 
 _DIGEST_BYTES = 9
-_TEXT = re.compile(
-    r"v1\.([0-9]{1,15})\.([A-Za-z0-9_-]{12})\.([A-Za-z0-9_-]{12})\.([A-Za-z0-9_-]{32})"
-)
+_TEXT = r"v1\.([0-9]{1,15})\.([A-Za-z0-9_-]{12})\.([A-Za-z0-9_-]{12})\.([A-Za-z0-9_-]{32})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class StepUpSigner:
         ``facts`` is None where nothing tells that. Any texts may be given.
         """
         for text in texts:
-            match = _TEXT.fullmatch(text)
+            match = re.fullmatch(_TEXT, text)
             if match is None:
                 continue
             *parts, signature = match.groups()

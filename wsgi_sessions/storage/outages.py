@@ -18,10 +18,8 @@ _MAX_TEXT = 600
 _DATABASE_MODULES = frozenset(
     {"wsgi_sessions", "peewee", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb"}
 )
-_IN_URL = re.compile(r"(://[^\s/@:]*):[^\s/]*@")
-_IN_SETTINGS = re.compile(
-    r"(?i)((?:password|passwd|pwd)['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)"
-)
+_IN_URL = r"(://[^\s/@:]*):[^\s/]*@"
+_IN_SETTINGS = r"(?i)((?:password|passwd|pwd)['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)"
 
 
 class Outages:
@@ -76,8 +74,8 @@ class Outages:
             password = str(parameters.get(name) or "")
             for form in {password, quote(password, safe="")} - {""}:
                 text = text.replace(form, "***")
-        text = _IN_URL.sub(r"\1:***@", text)
-        text = _IN_SETTINGS.sub(r"\1***", text)
+        text = re.sub(_IN_URL, r"\1:***@", text)
+        text = re.sub(_IN_SETTINGS, r"\1***", text)
         return " ".join(text.split())[:_MAX_TEXT]
 
     def _parameters(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ _IS_HTTPS = {"https": True, "wss": True, "http": False, "ws": False}
 
 _PORT = r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?"
 # Some programs cut a bracket off; in Forwarded, which has a grammar, that is malformed.
-_WITH_PORT = re.compile(rf"\[([^\[\]]*:[^\[\]]*)(?:\]{_PORT})?|([0-9.]+){_PORT}")
+_WITH_PORT = rf"\[([^\[\]]*:[^\[\]]*)(?:\]{_PORT})?|([0-9.]+){_PORT}"
 
 # Forwarded: RFC 7239, sections 4 and 6, with RFC 9110, sections 5.6.2 and 5.6.4.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -41,11 +41,11 @@ _PAIR = (
     r'|"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*)")[ \t]*'
 )
 # Any pair may be left out.
-_ELEMENT = re.compile(rf"(?:{_PAIR})?(?:;(?:{_PAIR})?)*")
-_QUOTE = re.compile(r'\\.|(")', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_NODE_ADDRESS = re.compile(rf"(?:[0-9.]+|\[[0-9A-Fa-f:.]+\]){_PORT}")
-_NODE_WITHOUT_ADDRESS = re.compile(rf"(?:unknown|_[A-Za-z0-9._-]+){_PORT}", re.IGNORECASE)
+_ELEMENT = rf"(?:{_PAIR})?(?:;(?:{_PAIR})?)*"
+_QUOTE = r'(?s)\\.|(")'
+_ESCAPED = r"(?s)\\(.)"
+_NODE_ADDRESS = rf"(?:[0-9.]+|\[[0-9A-Fa-f:.]+\]){_PORT}"
+_NODE_WITHOUT_ADDRESS = rf"(?i)(?:unknown|_[A-Za-z0-9._-]+){_PORT}"
 
 
 class Client(NamedTuple):
@@ -152,7 +152,7 @@ def normal_address(text: str) -> str | None:
     (None, None, None)
     """
     text = _unquoted(text.strip())
-    if (found := _WITH_PORT.fullmatch(text)) is not None:
+    if (found := re.fullmatch(_WITH_PORT, text)) is not None:
         text = found[1] or found[2]
     host, percent, zone = text.partition("%")
     if percent and (":" not in host or not zone):
@@ -234,7 +234,7 @@ def _find_start(header: str, end: int) -> int | None:
     first = max(0, end - _MAX_ELEMENT_CHARACTERS)
     is_quoted, cut = False, end
     while (comma := header.rfind(",", first, cut)) >= 0:
-        is_quoted ^= _QUOTE.findall(header, comma + 1, cut).count('"') % 2 == 1
+        is_quoted ^= re.findall(_QUOTE, header[comma + 1 : cut]).count('"') % 2 == 1
         if not is_quoted:
             return comma + 1
         cut = comma
@@ -243,15 +243,15 @@ def _find_start(header: str, end: int) -> int | None:
 
 def _parse_element(text: str) -> Hop | None:
     """Return what an element says, or None where it breaks the grammar of RFC 7239, section 4."""
-    if _ELEMENT.fullmatch(text) is None:
+    if re.fullmatch(_ELEMENT, text) is None:
         return None
     found = re.findall(_PAIR, text)
-    pairs = {name.lower(): word or _ESCAPED.sub(r"\1", quoted) for name, word, quoted in found}
+    pairs = {name.lower(): word or re.sub(_ESCAPED, r"\1", quoted) for name, word, quoted in found}
     if not pairs or len(pairs) < len(found):  # no pair may be there twice
         return None
     address, node = None, pairs.get("for", "unknown")
-    if _NODE_WITHOUT_ADDRESS.fullmatch(node) is None:
-        address = _short_address(node) if _NODE_ADDRESS.fullmatch(node) else None
+    if re.fullmatch(_NODE_WITHOUT_ADDRESS, node) is None:
+        address = _short_address(node) if re.fullmatch(_NODE_ADDRESS, node) else None
         if address is None:
             return None
     return Hop(address, _IS_HTTPS.get(pairs.get("proto", "").lower()), pairs.get("host"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 _MAX_CHARACTERS = 1000
-_RANGE = re.compile(r"([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?")
+_RANGE = r"([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?"
 
 
 def preferred_language(header: str, offered: Collection[str]) -> str | None:
@@ -20,7 +20,7 @@ def preferred_language(header: str, offered: Collection[str]) -> str | None:
     """
     asked: list[tuple[float, str]] = []
     for part in header[:_MAX_CHARACTERS].lower().split(","):
-        found = _RANGE.fullmatch(part.strip())
+        found = re.fullmatch(_RANGE, part.strip())
         if found is not None and (quality := float(found[2] or 1)) > 0:
             asked.append((quality, found[1]))
     for _, language in sorted(asked, key=lambda one: -one[0]):

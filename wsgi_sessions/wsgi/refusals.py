@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import field
-from http import HTTPStatus
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("wsgi_sessions")
 
 _MAX_LOGGED_PATH = 200
-_PHRASES = {one.value: one.phrase for one in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Refusal:
     @property
     def status_line(self) -> str:
         """The status as ``start_response`` takes it (PEP 3333)."""
-        return f"{self.status} {_PHRASES.get(self.status, 'Refused')}"
+        return f"{self.status} {_phrases().get(self.status, 'Refused')}"
 
     @property
     def headers(self) -> HeaderLines:
@@ -136,3 +135,10 @@ def _translation(code: str, environ: Mapping[str, Any]) -> str | None:
     asked = environ.get("HTTP_ACCEPT_LANGUAGE") or ""
     chosen = preferred_language(asked, offered) if found else None
     return for_others if chosen is None else found.get(chosen, for_others)
+
+
+@cache
+def _phrases() -> dict[int, str]:
+    from http import HTTPStatus  # most processes refuse nothing
+
+    return {status.value: status.phrase for status in HTTPStatus}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import NamedTuple
@@ -236,7 +237,7 @@ def clean_text(value: object, *, max_characters: int = _MAX_CLAIM_CHARACTERS) ->
     """Return a claim as text that every database can store, or None."""
     if not isinstance(value, str) or not value.strip() or len(value) > max_characters:
         return None
-    return None if NO_TEXT.search(value) else value.strip()
+    return None if re.search(NO_TEXT, value) else value.strip()
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -17,8 +17,8 @@ LIFETIME_MS = 3_600_000
 """As long as somebody may take to sign in at the provider, from the nonce to the token."""
 
 _PREFIX = "wsn1."
-_NONCE = re.compile(r"(wsn1\.[A-Za-z0-9_-]{24}\.([1-9][0-9]{0,11}))\.([A-Za-z0-9_-]{32})")
-_KEY = re.compile(r"[A-Za-z0-9_-]{24}")
+_NONCE = r"(wsn1\.[A-Za-z0-9_-]{24}\.([1-9][0-9]{0,11}))\.([A-Za-z0-9_-]{32})"
+_KEY = r"[A-Za-z0-9_-]{24}"
 
 
 class Nonces:
@@ -40,7 +40,7 @@ class Nonces:
         self, provider_name: str, browser_keys: Sequence[str], *, now_ms: int
     ) -> tuple[str, str]:
         """Return the browser's key, the one that it has or a new one, and a nonce for it."""
-        key = next(filter(_KEY.fullmatch, browser_keys), None) or new_id()
+        key = next((key for key in browser_keys if re.fullmatch(_KEY, key)), None) or new_id()
         start = f"{_PREFIX}{new_id()}.{now_ms // 1000}"
         return key, f"{start}.{self._ring.sign_as_text(_signed(start, provider_name, key))}"
 
@@ -48,13 +48,13 @@ class Nonces:
         self, nonce: str, provider_name: str, browser_keys: Sequence[str], *, now_ms: int
     ) -> bool:
         """Return whether a nonce was made for a browser with one of some keys, lately."""
-        found = _NONCE.fullmatch(nonce)
+        found = re.fullmatch(_NONCE, nonce)
         if found is None or has_passed(int(found[2]) * 1000 + LIFETIME_MS, now_ms):
             return False
         return any(
             self._ring.has_signed(_signed(found[1], provider_name, key), found[3])
             for key in browser_keys
-            if _KEY.fullmatch(key)
+            if re.fullmatch(_KEY, key)
         )
 
 
