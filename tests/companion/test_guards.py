@@ -15,6 +15,7 @@ from wsgi_sessions.config.parts import ThrottleConfig
 from wsgi_sessions.records import CachedCopy, SessionRecord
 from wsgi_sessions.sessions import policy as policy_module
 from wsgi_sessions.sessions.cookie_cache import CookieCache
+from wsgi_sessions.sessions.known_revocations import FeedAges
 from wsgi_sessions.storage.attempts import AttemptStore
 from wsgi_sessions.wsgi.request import SessionRequest
 from wsgi_sessions_testing import (
@@ -259,6 +260,6 @@ def test_a_revocation_that_is_forgotten_too_early_is_shown(
     with Bench(page_app, cookie_cache=True) as bench:
         browser = bench.new_browser()
         browser.sign_in("ada@example.org")
-        monkeypatch.setattr(bench.manager.parts.feed, "_age_ms", 90_000)
+        monkeypatch.setattr(bench.manager.parts.feed, "_ages", FeedAges(0, 30_000, 60_000))
         with pytest.raises(AssertionError, match="was taken whose session had been revoked"):
             assert_cached_copy_is_bounded(browser)
