@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .benchmarks import __main__ as command
-from .benchmarks import feed, floor, growth, page, peers, serving, writes
+from .benchmarks import feed, floor, growth, page, peers, serving, targets, writes
 from .benchmarks.peers.contenders import CACHED, CONTENDERS, DATABASE, FLASK_COOKIE, RAW_SELECT
 from .benchmarks.report import Plot, Result, Series, Table, from_json, merge, to_json
 from .benchmarks.targets import TARGETS
@@ -75,6 +75,25 @@ def test_the_page_says_what_is_met(measured: dict[str, Any], tmp_path: Path) -> 
     assert text.count("not measured") == len(TARGETS) - 2
     assert "Not measured: Beaker: pip install beaker" in text
     assert "| theirs | 32.0 | 9 |" in text
+
+
+def test_the_page_explains_what_is_not_met(
+    measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explained = [target._replace(why_not="The profile says so.") for target in TARGETS]
+    monkeypatch.setattr(targets, "TARGETS", explained)
+
+    page.write(measured, tmp_path / "performance.md")
+
+    assert (tmp_path / "performance.md").read_text().count("The profile says so.") == 1
+
+
+def test_a_quick_run_meets_no_target(measured: dict[str, Any], tmp_path: Path) -> None:
+    measured["benchmarks"]["peers"]["is_quick"] = True
+
+    page.write(measured, tmp_path / "performance.md")
+
+    assert "| yes |" not in (tmp_path / "performance.md").read_text()
 
 
 def test_plots_are_svg_files_that_the_page_shows(measured: dict[str, Any], tmp_path: Path) -> None:

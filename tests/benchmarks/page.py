@@ -41,7 +41,7 @@ def write(measured: Mapping[str, Any], page: Path) -> None:
 
 def text_of(measured: Mapping[str, Any], runs: Mapping[str, list[Result]], folder: str) -> str:
     """Return the text of the page."""
-    parts = [HEAD, *_targets(runs), *_machines(measured["benchmarks"])]
+    parts = [HEAD, *_targets(runs, measured["benchmarks"]), *_machines(measured["benchmarks"])]
     for name, results in runs.items():
         entry, result = measured["benchmarks"][name], merge(results)
         parts += [f"## {name.capitalize()}\n", f"{entry['says']}\n", f"{_when(entry)}\n"]
@@ -59,19 +59,24 @@ def _plots_of(result: Result) -> Iterator[tuple[str, Any]]:
         yield f"{result.name}-{slug}.svg", plot
 
 
-def _targets(runs: Mapping[str, list[Result]]) -> Iterator[str]:
+def _targets(runs: Mapping[str, list[Result]], entries: Mapping[str, Any]) -> Iterator[str]:
     figures = {
         f"{name}.{figure}": value
         for name, results in runs.items()
         for figure, value in merge(results).figures.items()
     }
     rows: list[list[Cell]] = []
+    explained = []
     for target, measured in lines(figures):
         cells = ["not measured", "", ""]
         if measured is not None:
             name, _, figure = target.figure.partition(".")
             low, high = spread(runs[name], figure)
             met = "yes" if target.is_met(measured) else "**no**"
+            if entries[name]["is_quick"]:
+                met = "quick run"
+            elif target.why_not and not target.is_met(measured):
+                explained.append(f"* Not met, {target.says}: {target.why_not}\n")
             cells = [
                 number(measured, target.unit),
                 f"{number(low, '')} to {number(high, '')}" if low != high else "",
@@ -81,6 +86,7 @@ def _targets(runs: Mapping[str, list[Result]]) -> Iterator[str]:
     yield "## Targets\n"
     yield _table(Table("", ["figure", "must be", "is", "in the runs", "met"], rows))
     yield "*Is* is the median of the runs.\n"
+    yield from explained
 
 
 def _machines(entries: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,8 @@ class Target(NamedTuple):
     limit: float
     unit: str = ""
     is_lower_better: bool = True
+    why_not: str = ""
+    """Shown below the table while it is not met: what the profile says."""
 
     def is_met(self, measured: float) -> bool:
         return measured <= self.limit if self.is_lower_better else measured >= self.limit
