@@ -121,6 +121,34 @@ def test_lock_held_by_a_thread_of_the_parent_is_free_in_the_child(
     manager.close()
 
 
+def test_child_reads_of_the_feed_what_its_parent_did_not_know(fork: str, tmp_path: Any) -> None:
+    manager = SessionManager(
+        f"sqlite:///{tmp_path}/forked.db",
+        secret="x0123456789abcdef" * 2,
+        password=CHEAP_PASSWORDS,
+        cookie_cache=True,
+        revocation_lag=0,
+    )
+    feed, revocations = manager.parts.feed, manager.parts.store.revocations
+
+    def revoke(session_id: str) -> None:
+        revocations.insert(session_id, now_ms=manager.parts.clock.now_ms())
+
+    def known() -> str:
+        reading = feed.current()
+        assert reading is not None
+        return ", ".join(sorted(reading.session_ids))
+
+    revoke("before")
+    assert known() == "before"
+    revoke("meanwhile")
+
+    assert child_says(known, fork) == "before, meanwhile"
+    assert known() == "before, meanwhile"
+
+    manager.close()
+
+
 def test_keys_being_fetched_in_the_parent_are_fetched_in_the_child(
     fork: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
