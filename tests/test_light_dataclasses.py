@@ -121,7 +121,17 @@ def test_keywords_are_checked(dataclass: Any) -> None:
         made: list[int] = dataclasses.field(default_factory=list)
 
     assert Settings(number=1).made is not Settings(number=1).made
-    with pytest.raises(TypeError, match=r"required keyword-only argument:? 'number'"):
-        Settings()
+    with pytest.raises(TypeError, match=r"missing .*required .*argument:? 'number'"):
+        Settings()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="got an unexpected keyword argument 'name'"):
-        Settings(number=1, name="a")
+        Settings(number=1, name="a")  # type: ignore[call-arg]
+
+
+def test_arguments_are_checked(dataclass: Any, frozen: Any) -> None:
+    assert frozen(1, "b") == frozen(text="b", number=1)
+    with pytest.raises(TypeError, match=r"missing .*required .*argument:? 'number'"):
+        frozen()
+    with pytest.raises(TypeError, match="got multiple values for argument 'number'"):
+        frozen(1, number=2)
+    with pytest.raises(TypeError, match="positional argument"):
+        frozen(1, "b", "c", [], 5)

@@ -1,8 +1,8 @@
 """``dataclass`` as the standard one, but that classes share their methods, so an import is quick.
 
 The standard one writes the text of up to six methods for each class, and compiles it: that was a
-third of what importing this package took. Here only ``__init__`` is compiled, and not even that
-of a frozen class with keywords alone, such as the settings.
+third of what importing this package took. Here that is done for ``__init__`` alone, and only where
+a class has slots and is not frozen, as those have that are made for each request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if not TYPE_CHECKING:
             own = {name for name, value in vars(cls).items() if value is not None}
             if "__doc__" not in own:  # the standard one would ask ``inspect`` for a signature
                 cls.__doc__ = cls.__name__
-            is_shared = frozen and kw_only
+            is_shared = frozen or not slots
             made = dataclasses.dataclass(
                 init=not is_shared, eq=False, repr=False, slots=slots, kw_only=kw_only
             )(cls)
@@ -51,9 +51,17 @@ else:
     from dataclasses import dataclass as dataclass  # noqa: PLC0414  what type checkers know
 
 
-def _init(self: Any, **given: Any) -> None:
+def _init(self: Any, *args: Any, **given: Any) -> None:
     called = f"{type(self).__name__}.__init__()"
-    for f in dataclasses.fields(self):
+    fields = dataclasses.fields(self)
+    names = [f.name for f in fields if f.init and not f.kw_only]
+    if len(args) > len(names):
+        raise TypeError(f"{called} takes {len(names)} positional arguments, not {len(args)}")
+    for name, value in zip(names, args, strict=False):
+        if name in given:
+            raise TypeError(f"{called} got multiple values for argument {name!r}")
+        given[name] = value
+    for f in fields:
         if f.init and f.name in given:
             value = given.pop(f.name)
         elif f.default is not dataclasses.MISSING:
@@ -61,7 +69,7 @@ def _init(self: Any, **given: Any) -> None:
         elif f.default_factory is not dataclasses.MISSING:
             value = f.default_factory()
         else:
-            raise TypeError(f"{called} missing the required keyword-only argument {f.name!r}")
+            raise TypeError(f"{called} missing the required argument {f.name!r}")
         object.__setattr__(self, f.name, value)
     for name in given:
         raise TypeError(f"{called} got an unexpected keyword argument {name!r}")
