@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any, get_args
 
 from ..errors import ConfigurationError
@@ -136,6 +137,7 @@ def kind(takes: str, **options: Any) -> Callable[[Check], Kind]:
     return lambda normal: Kind(takes=takes, normal=normal, **options)
 
 
+@cache
 def duration(*, may_be_zero: bool = False, bounds: str = "") -> Kind:
     """A ``timedelta`` or whole seconds; ``bounds`` is said where more will be refused."""
     bound = "0 or more" if may_be_zero else "more than 0"
@@ -186,6 +188,7 @@ def count(unit: str, *, at_least: int, at_most: float = math.inf) -> Kind:
     )
 
 
+@cache
 def flag(also: str | None = None) -> Kind:
     """True or False, or the one word ``also``."""
     return Kind(
