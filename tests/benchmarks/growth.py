@@ -29,6 +29,7 @@ QUICK_SIZES = SIZES[:2]
 SESSIONS_A_USER = 4
 BYTES_A_SESSION = 900
 """What a session may take on the disk while its file is made."""
+ACTIVE_SESSIONS = SIZES[0]
 PURGED_SESSIONS = 50
 WARM_UP_REQUESTS = 20_000
 COUNT = "SELECT count(*), count(ended_at) FROM wsgi_sessions_session"
@@ -102,6 +103,7 @@ def report(
         figures = {
             "validate_ratio": ratios["validate, random sessions"],
             "validate_one_ratio": ratios["validate, one session"],
+            "validate_active_ratio": ratios["validate, a thousand active sessions"],
         }
     return Result("growth", [Table("Growth", columns, rows, NOTE)], [plot], figures, skipped)
 
@@ -172,6 +174,7 @@ class Grown:
         """Return how many operations of each kind a round has, and what prepares them."""
         return {
             "validate, one session": (200, lambda: self._validate([1] * 200)),
+            "validate, a thousand active sessions": (200, lambda: self._validate_active(200)),
             "validate, random sessions": (200, lambda: self.validate_random(200)),
             "list a user's sessions": (20, lambda: self._of_users(20, self.manager.list_sessions)),
             "sign in": (10, lambda: self._of_users(10, self.manager.sign_in)),
@@ -184,6 +187,11 @@ class Grown:
 
     def validate_random(self, count: int) -> Callable[[], object]:
         return self._validate([self.draw.randrange(self.count) for _ in range(count)])
+
+    def _validate_active(self, count: int) -> Callable[[], object]:
+        """Ask for sessions of the thousand that are in use, spread over the table."""
+        apart = self.count // ACTIVE_SESSIONS
+        return self._validate([self.draw.randrange(ACTIVE_SESSIONS) * apart for _ in range(count)])
 
     def _validate(self, numbers: list[int]) -> Callable[[], object]:
         write = self.manager.parts.creation.signer.write

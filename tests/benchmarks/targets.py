@@ -74,7 +74,16 @@ TARGETS = (
     ),
     Target("over the raw driver's SELECT, PostgreSQL", "floor.postgres_ratio", 1.25, "×"),
     Target("over the raw driver's SELECT, MariaDB", "floor.mariadb_ratio", 1.15, "×"),
-    Target("validation at 10⁷ sessions over that at 10³", "growth.validate_ratio", 1.3, "×"),
+    Target(
+        "validation at 10⁷ sessions over that at 10³",
+        "growth.validate_ratio",
+        1.3,
+        "×",
+        why_not="the sessions are drawn from all of the table, and a SELECT searches four trees "
+        "(key and row of session and user) whose last pages are then in no cache of the "
+        "processor; sessions that are in use cost what they cost in a small table. A file beyond "
+        "2 GB is not mapped as a whole.",
+    ),
     Target(
         "feed read with 10⁵ revocations in five minutes, share of one core", "feed.share", 2, "%"
     ),
