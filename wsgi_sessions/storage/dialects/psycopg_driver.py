@@ -8,17 +8,18 @@ import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import count
 from typing import Any
 
 from ...clock import monotonic_seconds
 from ..driver_errors import driver_error
 from ..time_budget import left_ms
+from .dialect import watch
 
 _MAX_PREPARED = 100
 """How many statements a connection prepares; psycopg has the same limit for its own."""
-_LOOK_SECONDS = 0.1
+_LOOK_MS = 100
 """How often it is looked whether the time is over."""
 _NOT_PREPARED = ("26000", "42P05", "0A000")
 """What a server says where a prepared statement is not there, or another, or out of date.
@@ -111,6 +112,26 @@ def _connection_class() -> Any:
     return PostgresConnection
 
 
+class _Prepared:
+    """A statement that is prepared, and what understands its columns, which stay the same."""
+
+    __slots__ = ("_column_count", "_transformer", "name")
+
+    def __init__(self, name: bytes, transformer: Any) -> None:
+        self.name = name
+        self._transformer = transformer
+        self._column_count = -1
+
+    def row_of(self, result: Any) -> tuple[Any, ...] | None:
+        count = result.nfields
+        self._transformer.set_pgresult(result, set_loaders=count != self._column_count)
+        self._column_count = count
+        row: tuple[Any, ...] | None = (
+            self._transformer.load_row(0, tuple) if result.ntuples else None
+        )
+        return row
+
+
 class QuickCursor:
     """Reads single rows with libpq itself: a cursor of psycopg takes longer than the server.
 
@@ -126,41 +147,41 @@ class QuickCursor:
 
         self._connection, self._pgconn = connection, connection.pgconn
         self._timeout = timeout_ms / 1000
+        self._new_transformer = partial(Transformer, connection)
         self._transformer = Transformer(connection)
         self._auto = PyFormat.AUTO
         self._execute, self._wait = execute, waiting.wait
         self._errors, self._error_of = Error, error_from_result
+        self._has_come = watch(connection.fileno())
         self._counts: dict[tuple[str, Any], int] = {}
-        self._names: dict[tuple[str, Any], bytes] = {}
-        self._result: Any = None
+        self._prepared: dict[tuple[str, Any], _Prepared] = {}
+        self._row: tuple[Any, ...] | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any]) -> QuickCursor:
         transformer = self._transformer
         until = monotonic_seconds() + self._timeout
         values = transformer.dump_sequence(parameters, [self._auto] * len(parameters))
-        types, formats, result = transformer.types, transformer.formats, None
+        types, formats = transformer.types, transformer.formats
         try:
-            name = self._names.get((sql, types)) or self._prepare(sql, types, until)
-            if name is not None:
-                self._pgconn.send_query_prepared(name, values, formats)
-                result = self._reply(until)
+            prepared = self._prepared.get((sql, types)) or self._prepare(sql, types, until)
+            if prepared is not None:
+                self._pgconn.send_query_prepared(prepared.name, values, formats)
+                self._row = prepared.row_of(self._reply(until))
+                return self
         except self._errors as error:
             if error.sqlstate not in _NOT_PREPARED:
                 raise
             self._connection.prepare_threshold = None
-            self._names.clear()
-        if result is None:
-            self._pgconn.send_query_params(_numbered(sql), values, types, formats)
-            result = self._reply(until)
-        self._result = result
+            self._prepared.clear()
+        self._pgconn.send_query_params(_numbered(sql), values, types, formats)
+        self._row = _Prepared(b"", transformer).row_of(self._reply(until))
         return self
 
-    def fetchone(self) -> Any:
-        self._transformer.set_pgresult(self._result)
-        return self._transformer.load_row(0, tuple) if self._result.ntuples else None
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self._row
 
-    def _prepare(self, sql: str, types: Any, until: float) -> bytes | None:
-        """Prepare a statement if it is time to; return its name."""
+    def _prepare(self, sql: str, types: Any, until: float) -> _Prepared | None:
+        """Prepare a statement if it is time to."""
         threshold, key = self._connection.prepare_threshold, (sql, types)
         times = self._counts.get(key, 0)
         if threshold is None or (times == 0 and len(self._counts) >= _MAX_PREPARED):
@@ -173,12 +194,24 @@ class QuickCursor:
         name = f"wsgi_sessions_{os.urandom(12).hex()}".encode()
         self._pgconn.send_prepare(name, text, types)
         self._reply(until)
-        self._names[key] = name
-        return name
+        prepared = self._prepared[key] = _Prepared(name, self._new_transformer())
+        return prepared
 
     def _reply(self, until: float) -> Any:
-        steps = _until_over(self._execute(self._pgconn), until=until)
-        [result] = self._wait(steps, self._pgconn.socket, _LOOK_SECONDS)
+        """Return the one reply to what was sent; raise the error that it is."""
+        pgconn, replies = self._pgconn, []
+        # Nearly always all has been sent, and all comes at once.
+        is_over = False
+        if pgconn.flush() == 0 and self._has_come(_LOOK_MS):
+            pgconn.consume_input()
+            while not (is_over or pgconn.is_busy()):
+                reply = pgconn.get_result()
+                is_over = reply is None
+                replies.append(reply)
+        if not is_over:
+            steps = _until_over(self._execute(pgconn), until=until)
+            replies += [*self._wait(steps, pgconn.socket, _LOOK_MS / 1000), None]
+        [result, _] = replies
         if result.error_message:
             raise self._error_of(result)
         return result
