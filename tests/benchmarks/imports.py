@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -75,8 +76,14 @@ ms = (time.perf_counter() - start) * 1000
 new = [name for name, module in sys.modules.items() if module and name not in loaded]
 print(json.dumps([ms, len(new)]))
 """
+    # Byte code is stored, even if it is not to be.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
     ms, count = json.loads(done.stdout)
     return ms, count
