@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -16,7 +18,7 @@ from wsgi_sessions.storage.connections import Connections
 from wsgi_sessions.storage.time_budget import Budget, request_budget
 
 from .probes import connection_id, count, idle_one, put, trips
-from .test_waiting import proxied, wait_until
+from .test_waiting import connect_beside, proxied, wait_until
 
 UNPREPARED = "Parse Bind Describe Execute Sync"
 PREPARED = "Bind Describe Execute Sync"
@@ -50,6 +52,22 @@ def has_come(connections: Connections) -> bool:
     return is_readable is not None and bool(is_readable(0))
 
 
+def calls_of(work: Callable[[], object]) -> int:
+    """Return how many Python functions are called, whatever the machine is busy with."""
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
 only_postgres = pytest.mark.parametrize("server", ["postgres"], indirect=True)
 only_mariadb = pytest.mark.parametrize("server", ["mariadb"], indirect=True)
 
@@ -62,6 +80,19 @@ class TestReads:
             read(connections, 2)
 
         assert sent == [PREPARED if server == "postgres" else "Query"] * 2
+
+    def test_fewer_functions_are_called_than_by_a_cursor_of_the_driver(
+        self, server: str, url: str, connections: Connections
+    ) -> None:
+        columns = ", ".join(["id AS a, word AS b"] * 15)
+        sql = f"SELECT {columns} FROM thing WHERE id = %s"
+        with closing(connect_beside(server, url)) as driver, closing(driver.cursor()) as cursor:
+            for _ in range(THRESHOLD + 2):
+                ours = calls_of(lambda: connections.read_row(sql, (1,)))
+                of_driver = calls_of(lambda: (cursor.execute(sql, (1,)), cursor.fetchone()))
+
+        assert connections.read_row(sql, (1,)) == (1, "a") * 15
+        assert ours < of_driver / 2
 
     def test_connection_is_given_back_outside_of_a_transaction(
         self, connections: Connections
