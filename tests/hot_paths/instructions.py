@@ -74,19 +74,16 @@ def _totals(module: str, *arguments: str) -> dict[str, int]:
     """Run a module under callgrind; return the instructions of each of its dumps."""
     with TemporaryDirectory() as folder:
         program = [sys.executable, "-S", "-m", module, *arguments]
-        command = [
-            *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"),
-            f"--callgrind-out-file={folder}/counted",
-            *program,
-        ]
+        counting = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"]
+        counting.append(f"--callgrind-out-file={folder}/counted")
         # The seed decides where a string is in a dict, and whatever else is set moves the stack.
         environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        # Once before, so that the byte code of what is imported is compiled and stored.
-        subprocess.run(program, capture_output=True, check=True, env=environment)
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        # First without, so that the byte code of what is imported is compiled and stored.
+        for command in (program, [*counting, *program]):
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if done.returncode != 0:
+                raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
         totals = {}
         for file in sorted(Path(folder).glob("counted.*"), key=lambda file: int(file.suffix[1:])):
             text = file.read_text()
