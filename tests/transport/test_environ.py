@@ -12,7 +12,6 @@ import pytest
 import webob
 
 from wsgi_sessions import (
-    EndReason,
     SessionConfig,
     get_end_reason,
     get_request,
@@ -20,7 +19,7 @@ from wsgi_sessions import (
     get_user,
 )
 from wsgi_sessions.records import RequestFacts
-from wsgi_sessions.transport.environ import ENVIRON_KEYS, find_environ, inject, read_facts
+from wsgi_sessions.transport.environ import ENVIRON_KEYS, find_environ, read_facts
 
 SECRET = "0123456789abcdef" * 2
 HELPERS: list[tuple[Callable[[Any], Any], str]] = [
@@ -148,30 +147,6 @@ class TestFacts:
         assert facts.user_agent == "x" * 512
 
 
-class TestInject:
-    def test_visitor_is_nobody(self) -> None:
-        environ: dict[str, Any] = {}
-        request = cast(Any, object())
-
-        inject(environ, None, request, EndReason.IDLE)
-
-        assert environ == {
-            "wsgi_sessions.session": None,
-            "wsgi_sessions.user": None,
-            "wsgi_sessions.request": request,
-            "wsgi_sessions.end_reason": EndReason.IDLE,
-        }
-
-    def test_session_brings_its_user(self) -> None:
-        environ: dict[str, Any] = {}
-        session = cast(Any, types.SimpleNamespace(user="Ada"))
-
-        inject(environ, session, cast(Any, object()), None)
-
-        assert environ["wsgi_sessions.session"] is session
-        assert environ["wsgi_sessions.user"] == "Ada"
-
-
 class TestFindEnviron:
     ENVIRON: ClassVar[dict[str, Any]] = {"wsgi_sessions.session": "here"}
 
@@ -213,14 +188,6 @@ def test_environ_without_middleware_says_what_to_do(helper: Callable[[Any], Any]
 
     assert f"{key!r} is not in the environ; wrap the app in SessionMiddleware" in str(caught.value)
     assert caught.value.__suppress_context__
-
-
-def test_inject_sets_every_key_that_is_described() -> None:
-    environ: dict[str, Any] = {}
-
-    inject(environ, None, cast(Any, object()), None)
-
-    assert set(environ) == set(ENVIRON_KEYS)
 
 
 def test_readme_lists_every_key() -> None:

@@ -76,18 +76,6 @@ def _has_long_body(environ: Mapping[str, Any]) -> bool:
     )
 
 
-def inject(
-    environ: dict[str, Any],
-    session: Session | None,
-    request: SessionRequest,
-    end_reason: EndReason | None,
-) -> None:
-    environ[SESSION_KEY] = session
-    environ[USER_KEY] = None if session is None else session.user
-    environ[REQUEST_KEY] = request
-    environ[END_REASON_KEY] = end_reason
-
-
 def without_sessions(environ: dict[str, Any]) -> dict[str, Any]:
     if REQUEST_KEY not in environ:
         return environ

@@ -16,8 +16,14 @@ from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
 from ..sessions.session import Session, SignIn, User
 from ..sessions.step_up import StepUp
-from ..sessions.validation import Validation
-from ..transport.environ import asks_for_json, inject, read_facts
+from ..transport.environ import (
+    END_REASON_KEY,
+    REQUEST_KEY,
+    SESSION_KEY,
+    USER_KEY,
+    asks_for_json,
+    read_facts,
+)
 from ..transport.response_headers import HeaderLines
 from .known_devices import know_device
 from .request import SessionRequest
@@ -77,7 +83,7 @@ class Exchange:
     def facts(self) -> RequestFacts:
         return read_facts(self._received, self.parts.config)
 
-    @made_once
+    @property
     def is_secure(self) -> bool:
         return self.parts.cookies.is_secure_for(is_https=self.facts.is_https)
 
@@ -108,7 +114,9 @@ class Exchange:
         # Visitors without our cookie are most of some sites' traffic: nothing is made for them.
         if header and self.parts.config.cookie.name in header and self._presented.token_texts:
             try:
-                found = self._look_up(options)
+                found = self.parts.validator.validate(
+                    self._presented, facts=self.facts, options=options
+                )
             except StoreUnavailableError:
                 self.is_database_away = self.is_hidden = True
                 self.is_from_database = False
@@ -135,7 +143,7 @@ class Exchange:
         """
         if self.is_from_database:
             return
-        found = self._look_up(_AGAIN)
+        found = self.parts.validator.validate(self._presented, facts=self.facts, options=_AGAIN)
         self.is_from_database, self.is_database_away = True, False
         self.is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
         before, record = self.session, found.session
@@ -154,9 +162,6 @@ class Exchange:
         if record is not None and not self.has_begun:
             self.cookies_to_send().add_validated(found, self._presented)
         self.show()
-
-    def _look_up(self, options: ReadOptions) -> Validation:
-        return self.parts.validator.validate(self._presented, facts=self.facts, options=options)
 
     # Requests within this one
 
@@ -377,8 +382,13 @@ class Exchange:
 
     def show(self) -> None:
         """Set the environ's keys to what is true now."""
+        session = self.session
+        user = None if session is None else session.user
         for environ in self.environs:
-            inject(environ, self.session, self.handle, self.end_reason)
+            environ[SESSION_KEY] = session
+            environ[USER_KEY] = user
+            environ[REQUEST_KEY] = self.handle
+            environ[END_REASON_KEY] = self.end_reason
 
     def open_data(self, session: Session) -> SessionData:
         return self.data.open(session)
