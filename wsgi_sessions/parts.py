@@ -29,6 +29,7 @@ from .sessions.cookie_cache import CookieCache
 from .sessions.creation import SessionCreation
 from .sessions.database_clock import ClockCheck
 from .sessions.ending import SessionEnding
+from .sessions.presented_copies import PresentedCopies
 from .sessions.reading import SessionReader
 from .sessions.revocation_feed import RevocationFeed
 from .sessions.step_up import StepUpSigner
@@ -136,7 +137,7 @@ def build_parts(
     step_ups = StepUpSigner(config)
     validator = Validator(
         store=store,
-        cache=cache,
+        copies=PresentedCopies(cache=cache, feed=feed, events=events, config=config),
         feed=feed,
         events=events,
         clock=clock,

@@ -76,7 +76,7 @@ class Site:
         )
         facts = RequestFacts("192.0.2.1", None, is_https=True, method="GET", path="/")
         found = self.manager.parts.validator.validate(
-            presented, facts=facts, options=ReadOptions(allow_refresh=False)
+            presented, facts=lambda: facts, options=ReadOptions(allow_refresh=False)
         )
         return found.session is not None and found.token is None
 

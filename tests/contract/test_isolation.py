@@ -188,7 +188,7 @@ def test_session_that_others_have_ended_is_not_confirmed(server: Place) -> None:
         assert ours.get_session({"Cookie": header}) is not None
         assert theirs.revoke_session(made.session.id)
         presented = ours.parts.cookies.read(header, is_secure=True)
-        found = ours.parts.validator.validate(presented, facts=facts, options=ReadOptions())
+        found = ours.parts.validator.validate(presented, facts=lambda: facts, options=ReadOptions())
 
     assert (found.session, found.end_reason) == (None, "revoked")
     theirs.close()

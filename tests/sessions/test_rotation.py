@@ -514,7 +514,7 @@ def test_replay_ends_the_session_where_one_is_about_to_be_changed(
     options = ReadOptions(allow_refresh=False, is_change=is_change)
     facts = RequestFacts("127.0.0.1", None, is_https=True, method="GET", path="/")
 
-    found = site.manager.parts.validator.validate(presented, facts=facts, options=options)
+    found = site.manager.parts.validator.validate(presented, facts=lambda: facts, options=options)
 
     assert found.session is None
     assert site.manager.is_live(site.session_id) is not is_change

@@ -237,7 +237,7 @@ def test_a_session_refused_elsewhere_is_told_beside_one_that_ended(is_ended_firs
 
     facts = RequestFacts("203.0.113.9", None, is_https=True, method="GET", path="/app")
 
-    found = bench.manager.parts.validator.validate(presented, facts=facts, options=options)
+    found = bench.manager.parts.validator.validate(presented, facts=lambda: facts, options=options)
 
     assert found.session is None
     assert (found.is_hidden, found.elsewhere_id) == (True, hidden.session.id)

@@ -45,7 +45,7 @@ class SessionReader:
         options = ReadOptions(
             authoritative=authoritative, allow_refresh=False, knows_address=is_environ
         )
-        found = self.validator.validate(presented, facts=facts, options=options)
+        found = self.validator.validate(presented, facts=lambda: facts, options=options)
         if found.session is None:
             return None
         return self.validator.to_session(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from ..config.settings import SessionConfig
 from ..errors import StoreUnavailableError
 from ..events import Events
 from ..records import (
-    CachedCopy,
     Change,
     Decision,
     EndReason,
@@ -23,14 +22,16 @@ from ..records import (
     SessionRecord,
     UserRecord,
 )
+from ..storage.sessions import FoundSession
 from ..storage.store import Store
 from ..transport.cookies import PresentedCookies, Siblings, newest_of_each_session
-from .cookie_cache import CookieCache
 from .database_clock import ClockCheck
-from .places import find_move, is_bound_elsewhere
-from .policy import end_reason_at, judge, put_clock_right
-from .revocation_feed import FeedReading, RevocationFeed
+from .places import find_move
+from .policy import judge, put_clock_right
+from .presented_copies import PresentedCopies
+from .revocation_feed import RevocationFeed
 from .session import Here, Session, User
+from .undisturbed import is_undisturbed
 
 _MAX_JUDGEMENTS = 10
 _NEEDS_FEED = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
@@ -61,7 +62,7 @@ class Validation(NamedTuple):
 @dataclass(eq=False, kw_only=True)
 class Validator:
     store: Store
-    cache: CookieCache
+    copies: PresentedCopies
     feed: RevocationFeed
     events: Events
     clock: Clock
@@ -69,10 +70,15 @@ class Validator:
     config: SessionConfig
 
     def validate(
-        self, presented: PresentedCookies, *, facts: RequestFacts, options: ReadOptions
+        self,
+        presented: PresentedCookies,
+        *,
+        facts: Callable[[], RequestFacts],
+        options: ReadOptions,
     ) -> Validation:
         """Find the session that the presented cookies stand for and do what is due to it.
 
+        ``facts`` is called where they matter, which most requests do not need.
         Raises ``StoreUnavailableError`` when the database must be asked and does not answer.
         """
         now_ms = self.clock.now_ms()
@@ -82,24 +88,49 @@ class Validator:
             and may_use_copy
             and (len(presented.token_texts) == 1 or _is_of_one_session(presented))
         ):
-            copied = self._from_copy(presented, facts=facts, options=options, now_ms=now_ms)
-            if copied is not None:
-                return copied
+            copy = self.copies.find(presented, facts=facts, options=options, now_ms=now_ms)
+            if copy is not None:
+                return Validation(now_ms, copy.session, copy.user)
         tokens = presented.tokens
-        if len(tokens) == 1:
-            return self._from_database(tokens, facts=facts, options=options, now_ms=now_ms)
-        if presented.token_texts and not tokens:
-            self._report_forgery("token", facts)
-        return self._from_several(tokens, facts=facts, options=options, now_ms=now_ms)
+        if len(tokens) != 1:
+            if presented.token_texts and not tokens:
+                self.events.emit(
+                    "cookie_refused", address=facts().address, details={"cookie": "token"}
+                )
+            return self._from_several(tokens, facts=facts(), options=options, now_ms=now_ms)
+        (token,) = tokens
+        found = self._find(token)
+        if found is not None:
+            record, user = found
+            if (user is not None or record.user_id is None) and is_undisturbed(
+                record, token, now_ms=now_ms, config=self.config
+            ):
+                return Validation(now_ms, record, user, token, may_be_copied=True)
+        return self._judged(tokens, found, facts=facts(), options=options, now_ms=now_ms)
+
+    def _find(self, token: PresentedToken, *, anew: bool = False) -> FoundSession | None:
+        """Read a session; ``anew``, it has changed since it was read before."""
+        find = self.store.sessions.find
+        found = find(token.session_id, anew=True) if anew else find(token.session_id)
+        outages = self.events.outages
+        if outages is not None and outages.is_away:
+            outages.end()
+        return found
 
     def _from_several(
-        self, tokens: Siblings, *, facts: RequestFacts, options: ReadOptions, now_ms: int
+        self, presented: Siblings, *, facts: RequestFacts, options: ReadOptions, now_ms: int
     ) -> Validation:
         """Return the first live session of those whose tokens a browser presents."""
         refused = Validation(now_ms)
-        sessions = newest_of_each_session(tokens)
-        for position, siblings in enumerate(sessions, start=1):
-            found = self._from_database(siblings, facts=facts, options=options, now_ms=now_ms)
+        sessions = newest_of_each_session(presented)
+        for position, tokens in enumerate(sessions, start=1):
+            found = self._judged(
+                tokens,
+                self._find(tokens[0]),
+                facts=facts,
+                options=options,
+                now_ms=now_ms,
+            )
             if found.session is not None:
                 if position < len(sessions):
                     self._report_others(found, sessions[position:], facts=facts, options=options)
@@ -128,76 +159,22 @@ class Validator:
             here=here,
         )
 
-    def find_good_copy(
-        self, presented: PresentedCookies, token_text: str, *, reading: FeedReading, now_ms: int
-    ) -> CachedCopy | None:
-        """Return a presented copy that belongs to the token and has not ended, if any."""
-        for text in presented.cached_texts:
-            copy = self.cache.open(
-                text, database_secret=reading.database_secret, token_text=token_text, now_ms=now_ms
-            )
-            if copy is not None:
-                return copy
-        return None
-
-    def _from_copy(
-        self, presented: PresentedCookies, *, facts: RequestFacts, options: ReadOptions, now_ms: int
-    ) -> Validation | None:
-        config = self.config
-        latest = self.feed.latest
-        copies = [] if latest is None else self._open_copies(presented, latest, now_ms)
-        # A cookie that we have not signed must cause no reading.
-        if not copies and not presented.tokens:
-            return None
-        reading = self.feed.current()
-        if reading is None:
-            return None
-        if latest is None or latest.database_secret != reading.database_secret:
-            copies = self._open_copies(presented, reading, now_ms)
-        if not copies and not any(
-            self.cache.is_signed(text, database_secret=reading.database_secret)
-            for text in presented.cached_texts
-        ):
-            self._report_forgery("copy", facts)
-        for copy in copies:
-            if (
-                end_reason_at(copy.session, now_ms=now_ms, config=config) is None
-                and not (
-                    options.knows_address
-                    and config.ip_binding != "off"
-                    and is_bound_elsewhere(copy.session, address=facts.address, config=config)
-                )
-                and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
-            ):
-                return Validation(now_ms, copy.session, copy.user)
-        return None
-
-    def _report_forgery(self, cookie: str, facts: RequestFacts) -> None:
-        self.events.emit("cookie_refused", address=facts.address, details={"cookie": cookie})
-
-    def _open_copies(
-        self, presented: PresentedCookies, reading: FeedReading, now_ms: int
-    ) -> list[CachedCopy]:
-        """Return the copies of each presented token, whose signature was checked for them."""
-        copies = []
-        for token_text in presented.token_texts:
-            copy = self.find_good_copy(presented, token_text, reading=reading, now_ms=now_ms)
-            if copy is not None:
-                copies.append(copy)
-        return copies
-
-    def _from_database(
-        self, tokens: Siblings, *, facts: RequestFacts, options: ReadOptions, now_ms: int
+    def _judged(
+        self,
+        tokens: Siblings,
+        found: FoundSession | None,
+        *,
+        facts: RequestFacts,
+        options: ReadOptions,
+        now_ms: int,
     ) -> Validation:
+        """Judge a session by the tokens presented for it, and do what follows from that."""
         address = facts.address
-        find, outages = self.store.sessions.find, self.events.outages
         before: object = None
         token = tokens[0]
         for attempt in range(_MAX_JUDGEMENTS):
-            # A second reading must see what has changed since the first.
-            found = find(token.session_id, anew=True) if attempt else find(token.session_id)
-            if outages is not None and outages.is_away:
-                outages.end()
+            if attempt:
+                found = self._find(token, anew=True)
             # Somebody was faster, and the application's transaction does not see with what.
             is_unseen = (
                 found is not None and found == before and self.store.is_within_app_transaction

@@ -23,6 +23,10 @@ _MAX_CANDIDATES = 4
 _MAX_HEADER_CHARACTERS = 65_536
 """How much is read of a header that holds one of our names more than once."""
 
+_MAX_KNOWN_HEADERS = 1024
+_MAX_KNOWN_CHARACTERS = 4096
+"""Of each manager in each process; they take 1 MB, and 5 MB at most."""
+
 _MAX_COOKIE_BYTES = 4096
 """Browsers may ignore a cookie whose name and value are longer (RFC 6265bis, section 5.6)."""
 
@@ -86,8 +90,21 @@ class SessionCookies:
         A comma or a quote is part of a value (RFC 6265bis, section 5.6): a sub-domain may plant
         ``p=a,__Host-session_token=…`` or ``p="a``, and neither adds a cookie nor hides ours.
         """
+        if not header:
+            return self._nothing
         named = self._named[is_secure]
-        if not header or named.token_name not in header:
+        known = named.known.get(header)
+        if known is not None:
+            return known
+        presented = self._read(header, named)
+        if len(header) <= _MAX_KNOWN_CHARACTERS:
+            if len(named.known) >= _MAX_KNOWN_HEADERS:
+                named.known.clear()
+            named.known[header] = presented
+        return presented
+
+    def _read(self, header: str, named: _NamedCookies) -> PresentedCookies:
+        if named.token_name not in header:
             return self._nothing
         # Nearly every header: each name once, without quotes or other oddities.
         token_text = _find_sole(header, named.token_assignment)
@@ -252,6 +269,8 @@ class _NamedCookies:
         # Chromium drops other cookies first where there are too many; no standard has this.
         attributes += "; Priority=High"
         self.attributes = attributes
+        self.known: dict[str, PresentedCookies] = {}
+        """What was read from headers: a browser sends the same one with many requests."""
 
     def find(self, name: str, header: str | None) -> tuple[str, ...]:
         """Return the values of a cookie; under a ``__Host-`` name the last one alone."""

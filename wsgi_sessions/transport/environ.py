@@ -44,12 +44,17 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
     else:
         # Both come from the server alone.
         address = normal_address(environ.get("REMOTE_ADDR") or "")
-        is_https = environ.get("wsgi.url_scheme") in ("https", "wss")
+        is_https = is_https_for_server(environ)
     user_agent = environ.get("HTTP_USER_AGENT")
     if user_agent is not None:
         user_agent = user_agent[:MAX_USER_AGENT_CHARACTERS]
     method, path = environ.get("REQUEST_METHOD", "GET"), environ.get("PATH_INFO", "")
     return RequestFacts(address, user_agent, is_https, method, path, _has_long_body(environ))
+
+
+def is_https_for_server(environ: Mapping[str, Any]) -> bool:
+    """Return whether the server itself was asked over https; a proxy may have been before it."""
+    return environ.get("wsgi.url_scheme") in ("https", "wss")
 
 
 def _has_long_body(environ: Mapping[str, Any]) -> bool:

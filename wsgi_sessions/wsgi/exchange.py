@@ -22,6 +22,7 @@ from ..transport.environ import (
     SESSION_KEY,
     USER_KEY,
     asks_for_json,
+    is_https_for_server,
     read_facts,
 )
 from ..transport.response_headers import HeaderLines
@@ -85,7 +86,9 @@ class Exchange:
 
     @property
     def is_secure(self) -> bool:
-        return self.parts.cookies.is_secure_for(is_https=self.facts.is_https)
+        is_proxied = self.parts.config.trusted_proxies
+        is_https = self.facts.is_https if is_proxied else is_https_for_server(self._received)
+        return self.parts.cookies.is_secure_for(is_https=is_https)
 
     @made_once
     def _presented(self) -> PresentedCookies:
@@ -115,7 +118,7 @@ class Exchange:
         if header and self.parts.config.cookie.name in header and self._presented.token_texts:
             try:
                 found = self.parts.validator.validate(
-                    self._presented, facts=self.facts, options=options
+                    self._presented, facts=lambda: self.facts, options=options
                 )
             except StoreUnavailableError:
                 self.is_database_away = self.is_hidden = True
@@ -143,7 +146,9 @@ class Exchange:
         """
         if self.is_from_database:
             return
-        found = self.parts.validator.validate(self._presented, facts=self.facts, options=_AGAIN)
+        found = self.parts.validator.validate(
+            self._presented, facts=lambda: self.facts, options=_AGAIN
+        )
         self.is_from_database, self.is_database_away = True, False
         self.is_hidden, self._elsewhere_id = found.is_hidden, found.elsewhere_id
         before, record = self.session, found.session

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..config.exempt_paths import is_exempt
+from ..config.settings import SessionConfig
 from ..errors import AnswerableError, StoreUnavailableError
 from ..manager import SessionManager
 from ..parts import check_database
@@ -60,6 +61,13 @@ class Middleware:
         self.manager = manager
         check_database(manager.parts)
         self._endpoints = tuple(make(manager) for make in endpoints)
+        self._find_roots(manager.parts.config)
+
+    def _find_roots(self, config: SessionConfig) -> None:
+        """Note where the endpoints answer: no other request is to cost a call of theirs."""
+        roots = [(getattr(config, each.path_setting), each) for each in self._endpoints]
+        self._roots = [(root, len(root), each) for root, each in roots if root is not None]
+        self._rooted_in = config
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -80,9 +88,10 @@ class Middleware:
         app, options = self.app, _AS_USUAL
         config = self.manager.parts.config
         runs_without_database = config.on_database_error == "anonymous"
-        for endpoints in self._endpoints:
-            root = getattr(config, endpoints.path_setting)
-            if root is not None and path.startswith(root) and path[len(root) :][:1] in ("", "/"):
+        if self._rooted_in is not config:
+            self._find_roots(config)
+        for root, length, endpoints in self._roots:
+            if path[:length] == root and path[length : length + 1] in ("", "/"):
                 app, options = endpoints, endpoints.read_options(environ)
                 runs_without_database = True
                 break
@@ -216,7 +225,9 @@ class _Response:
         if not self.has_begun or (runs_code and exchange.session is not None):
             return _Finishing(iterable, self)
         exchange.release()
-        if not is_file and parts.clock.now_ms() not in parts.purger.rest_ms:
+        session = exchange.session
+        now_ms = parts.clock.now_ms() if session is None else session.judged_at_ms
+        if not is_file and now_ms not in parts.purger.rest_ms:
             return _Finishing(iterable, self)
         return iterable
 

@@ -154,8 +154,8 @@ class ResponseCookies:
         reading = self.parts.feed.current()
         if reading is None:
             return True  # as far as anybody can tell now
-        found = self.parts.validator.find_good_copy(
-            presented, copy.token_text, reading=reading, now_ms=copy.now_ms
+        found = self.parts.validator.copies.open_for(
+            copy.token_text, presented, reading=reading, now_ms=copy.now_ms
         )
         if found is None or reading.is_revoked(found.session.id, found.issued_at_ms):
             return False

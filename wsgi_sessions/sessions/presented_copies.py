@@ -1,0 +1,83 @@
+"""From presented cookies to a cached copy that may be taken in place of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..config.settings import SessionConfig
+from ..events import Events
+from ..light_dataclasses import dataclass
+from ..records import CachedCopy, ReadOptions, RequestFacts
+from ..transport.cookies import PresentedCookies
+from .cookie_cache import CookieCache
+from .places import is_bound_elsewhere
+from .policy import end_reason_at
+from .revocation_feed import FeedReading, RevocationFeed
+
+
+@dataclass(eq=False, kw_only=True)
+class PresentedCopies:
+    cache: CookieCache
+    feed: RevocationFeed
+    events: Events
+    config: SessionConfig
+
+    def find(
+        self,
+        presented: PresentedCookies,
+        *,
+        facts: Callable[[], RequestFacts],
+        options: ReadOptions,
+        now_ms: int,
+    ) -> CachedCopy | None:
+        """Return a copy whose session has not ended and is not revoked, if one is presented."""
+        config = self.config
+        latest = self.feed.latest
+        copies = [] if latest is None else self._open_all(presented, latest, now_ms)
+        # A cookie that we have not signed must cause no reading.
+        if not copies and not presented.tokens:
+            return None
+        reading = self.feed.current()
+        if reading is None:
+            return None
+        if latest is None or latest.database_secret != reading.database_secret:
+            copies = self._open_all(presented, reading, now_ms)
+        if not copies and not any(
+            self.cache.is_signed(text, database_secret=reading.database_secret)
+            for text in presented.cached_texts
+        ):
+            self.events.emit("cookie_refused", address=facts().address, details={"cookie": "copy"})
+        for copy in copies:
+            if (
+                end_reason_at(copy.session, now_ms=now_ms, config=config) is None
+                and not (
+                    options.knows_address
+                    and config.ip_binding != "off"
+                    and is_bound_elsewhere(copy.session, address=facts().address, config=config)
+                )
+                and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
+            ):
+                return copy
+        return None
+
+    def open_for(
+        self, token_text: str, presented: PresentedCookies, *, reading: FeedReading, now_ms: int
+    ) -> CachedCopy | None:
+        """Return a presented copy that belongs to the token and has not ended, if any."""
+        for text in presented.cached_texts:
+            copy = self.cache.open(
+                text, database_secret=reading.database_secret, token_text=token_text, now_ms=now_ms
+            )
+            if copy is not None:
+                return copy
+        return None
+
+    def _open_all(
+        self, presented: PresentedCookies, reading: FeedReading, now_ms: int
+    ) -> list[CachedCopy]:
+        """Return the copies of each presented token, whose signature was checked for them."""
+        return [
+            copy
+            for token_text in presented.token_texts
+            if (copy := self.open_for(token_text, presented, reading=reading, now_ms=now_ms))
+        ]
