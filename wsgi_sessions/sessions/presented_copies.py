@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..config.settings import SessionConfig
 from ..events import Events
@@ -32,16 +32,18 @@ class PresentedCopies:
     ) -> CachedCopy | None:
         """Return a copy whose session has not ended and is not revoked, if one is presented."""
         config = self.config
-        latest = self.feed.latest
-        copies = [] if latest is None else self._open_all(presented, latest, now_ms)
+        latest, texts = self.feed.latest, presented.token_texts
+        copies: list[CachedCopy] = []
+        if latest is not None:
+            copies = self.open_for(texts, presented, reading=latest, now_ms=now_ms)
         # A cookie that we have not signed must cause no reading.
         if not copies and not presented.tokens:
             return None
-        reading = self.feed.current()
+        reading = self.feed.current(now_ms)
         if reading is None:
             return None
         if latest is None or latest.database_secret != reading.database_secret:
-            copies = self._open_all(presented, reading, now_ms)
+            copies = self.open_for(texts, presented, reading=reading, now_ms=now_ms)
         if not copies and not any(
             self.cache.is_signed(text, database_secret=reading.database_secret)
             for text in presented.cached_texts
@@ -61,23 +63,22 @@ class PresentedCopies:
         return None
 
     def open_for(
-        self, token_text: str, presented: PresentedCookies, *, reading: FeedReading, now_ms: int
-    ) -> CachedCopy | None:
-        """Return a presented copy that belongs to the token and has not ended, if any."""
-        for text in presented.cached_texts:
-            copy = self.cache.open(
-                text, database_secret=reading.database_secret, token_text=token_text, now_ms=now_ms
-            )
-            if copy is not None:
-                return copy
-        return None
-
-    def _open_all(
-        self, presented: PresentedCookies, reading: FeedReading, now_ms: int
+        self,
+        token_texts: Sequence[str],
+        presented: PresentedCookies,
+        *,
+        reading: FeedReading,
+        now_ms: int,
     ) -> list[CachedCopy]:
-        """Return the copies of each presented token, whose signature was checked for them."""
-        return [
-            copy
-            for token_text in presented.token_texts
-            if (copy := self.open_for(token_text, presented, reading=reading, now_ms=now_ms))
-        ]
+        """Return for each token the presented copy that belongs to it and has not ended."""
+        secret = reading.database_secret
+        copies: list[CachedCopy] = []
+        for token_text in token_texts:
+            for text in presented.cached_texts:
+                copy = self.cache.open(
+                    text, database_secret=secret, token_text=token_text, now_ms=now_ms
+                )
+                if copy is not None:
+                    copies = [*copies, copy]
+                    break
+        return copies

@@ -66,13 +66,15 @@ class RevocationFeed:
         """Replace the lock by a free one: in a forked child nobody is reading."""
         self._lock = threading.Lock()
 
-    def current(self) -> FeedReading | None:
+    def current(self, now_ms: int | None = None) -> FeedReading | None:
         """Return a reading that is at most ``revocation_lag`` old, to judge copies by.
 
+        ``now_ms`` is what the clock has just said, if it was asked.
         None where the database has to decide: the feed can't be read, another thread is reading
         it (nobody waits for that, as it may be slow), or the clock is off.
         """
-        now_ms = self._clock.now_ms()
+        if now_ms is None:
+            now_ms = self._clock.now_ms()
         reading = self.latest
         if reading is None or not self._is_current(reading, now_ms):
             reading = self._read_alone(now_ms)

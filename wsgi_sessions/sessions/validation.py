@@ -86,7 +86,7 @@ class Validator:
         if (
             presented.cached_texts
             and may_use_copy
-            and (len(presented.token_texts) == 1 or _is_of_one_session(presented))
+            and (not presented.token_texts[1:] or _is_of_one_session(presented))
         ):
             copy = self.copies.find(presented, facts=facts, options=options, now_ms=now_ms)
             if copy is not None:

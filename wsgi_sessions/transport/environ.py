@@ -34,6 +34,8 @@ MAX_SHORT_BODY_BYTES = 65_536
 """A request with a longer body may have been sent minutes ago."""
 
 MAX_USER_AGENT_CHARACTERS = 512
+HTTPS_SCHEMES = ("https", "wss")
+"""What ``wsgi.url_scheme`` is if the server was asked over TLS."""
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -44,17 +46,12 @@ def read_facts(environ: Mapping[str, Any], config: SessionConfig) -> RequestFact
     else:
         # Both come from the server alone.
         address = normal_address(environ.get("REMOTE_ADDR") or "")
-        is_https = is_https_for_server(environ)
+        is_https = environ.get("wsgi.url_scheme") in HTTPS_SCHEMES
     user_agent = environ.get("HTTP_USER_AGENT")
     if user_agent is not None:
         user_agent = user_agent[:MAX_USER_AGENT_CHARACTERS]
     method, path = environ.get("REQUEST_METHOD", "GET"), environ.get("PATH_INFO", "")
     return RequestFacts(address, user_agent, is_https, method, path, _has_long_body(environ))
-
-
-def is_https_for_server(environ: Mapping[str, Any]) -> bool:
-    """Return whether the server itself was asked over https; a proxy may have been before it."""
-    return environ.get("wsgi.url_scheme") in ("https", "wss")
 
 
 def _has_long_body(environ: Mapping[str, Any]) -> bool:

@@ -18,11 +18,11 @@ from ..sessions.session import Session, SignIn, User
 from ..sessions.step_up import StepUp
 from ..transport.environ import (
     END_REASON_KEY,
+    HTTPS_SCHEMES,
     REQUEST_KEY,
     SESSION_KEY,
     USER_KEY,
     asks_for_json,
-    is_https_for_server,
     read_facts,
 )
 from ..transport.response_headers import HeaderLines
@@ -42,8 +42,7 @@ _AGAIN = ReadOptions(authoritative=True, allow_refresh=False)
 class Exchange:
     """The session of one request: looked up, changed by the application, sent as cookies.
 
-    Every request makes one. So what most of them leave as it is stands in the class, and what
-    only some ask for is made when it is read.
+    Every request makes one: what most leave as it is stands in the class.
     """
 
     has_inner = False
@@ -86,8 +85,10 @@ class Exchange:
 
     @property
     def is_secure(self) -> bool:
-        is_proxied = self.parts.config.trusted_proxies
-        is_https = self.facts.is_https if is_proxied else is_https_for_server(self._received)
+        if self.parts.config.trusted_proxies:
+            is_https = self.facts.is_https
+        else:  # no other fact is needed
+            is_https = self._received.get("wsgi.url_scheme") in HTTPS_SCHEMES
         return self.parts.cookies.is_secure_for(is_https=is_https)
 
     @made_once

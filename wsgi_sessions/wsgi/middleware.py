@@ -71,12 +71,14 @@ class Middleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        exempt_paths = self.manager.parts.config.exempt_paths
-        if exempt_paths and is_exempt(path, exempt_paths):
+        config = self.manager.parts.config
+        if config.exempt_paths and is_exempt(path, config.exempt_paths):
             return self.app(without_sessions(environ), start_response)
+        if self._rooted_in is not config:
+            self._find_roots(config)
         if request_budget.get() is not None:  # that of an outer middleware holds
             return self._answer_within_budget(environ, start_response, path)
-        token = request_budget.set(Budget(self.manager.parts.config.database_patience_ms))
+        token = request_budget.set(Budget(config.database_patience_ms))
         try:
             return self._answer_within_budget(environ, start_response, path)
         finally:
@@ -88,8 +90,6 @@ class Middleware:
         app, options = self.app, _AS_USUAL
         config = self.manager.parts.config
         runs_without_database = config.on_database_error == "anonymous"
-        if self._rooted_in is not config:
-            self._find_roots(config)
         for root, length, endpoints in self._roots:
             if path[:length] == root and path[length : length + 1] in ("", "/"):
                 app, options = endpoints, endpoints.read_options(environ)

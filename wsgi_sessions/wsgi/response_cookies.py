@@ -154,11 +154,12 @@ class ResponseCookies:
         reading = self.parts.feed.current()
         if reading is None:
             return True  # as far as anybody can tell now
-        found = self.parts.validator.copies.open_for(
-            copy.token_text, presented, reading=reading, now_ms=copy.now_ms
+        copies = self.parts.validator.copies.open_for(
+            [copy.token_text], presented, reading=reading, now_ms=copy.now_ms
         )
-        if found is None or reading.is_revoked(found.session.id, found.issued_at_ms):
+        if not copies or reading.is_revoked(copies[0].session.id, copies[0].issued_at_ms):
             return False
+        found = copies[0]
         self._is_outdated = _shown(found.session, found.user) != _shown(copy.record, copy.user)
         return not self._is_outdated
 
