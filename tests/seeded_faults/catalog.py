@@ -153,14 +153,14 @@ FAULTS = (
     Fault(
         "the cache is not bound to its token",
         "sessions/cookie_cache.py",
-        'payload["v"] != settings.version or payload["t"] != _digest(token_text)',
-        'payload["v"] != settings.version',
+        "if opened.token_digest != _digest(token_text):",
+        "if opened.token_digest is None:",
     ),
     Fault(
         "the cache outlives its end",
         "sessions/cookie_cache.py",
-        'has_passed(payload["e"], now_ms)',
-        'has_passed(payload["e"] + 86_400_000, now_ms)',
+        "has_passed(copy.ends_at_ms, now_ms)",
+        "has_passed(copy.ends_at_ms + 86_400_000, now_ms)",
     ),
     Fault(
         "the cache outlives the session's expiry",
@@ -168,7 +168,7 @@ FAULTS = (
         "end_ms = min(now_ms + config.cookie_cache.max_age_ms, record.expires_at_ms)",
         "end_ms = now_ms + config.cookie_cache.max_age_ms",
         guard=(
-            "sessions/validation.py",
+            "sessions/presented_copies.py",
             "end_reason_at(copy.session, now_ms=now_ms, config=config) is None",
             "copy.session is not None",
         ),
@@ -271,8 +271,8 @@ FAULTS = (
     Fault(
         "Vary is missing",
         "transport/response_headers.py",
-        '        answer.append(("Vary", "Cookie"))\n',
-        "        pass\n",
+        '_VARIES = ("Vary", "Cookie")',
+        '_VARIES = ("X-Varies", "Cookie")',
     ),
     Fault(
         "a personal answer may be cached by all",
@@ -366,8 +366,8 @@ FAULTS = (
     Fault(
         "a copy of another version is taken",
         "sessions/cookie_cache.py",
-        'if payload["v"] != settings.version or payload["t"] != _digest(token_text):',
-        'if payload["t"] != _digest(token_text):',
+        'payload["v"] != settings.version',
+        'payload["v"] is None',
     ),
     Fault(
         "a sensitive call is content with a copy",

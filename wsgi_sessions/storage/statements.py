@@ -9,7 +9,6 @@ import peewee
 
 from ..errors import StoreUnavailableError
 from ..light_dataclasses import dataclass
-from ..made_once import made_once
 from .connections import Connections, Row
 from .driver_errors import Meaning
 
@@ -49,11 +48,23 @@ def batches(ids: Sequence[str]) -> list[Sequence[str]]:
     return [ids[start : start + _MAX_BATCH_ROWS] for start in starts]
 
 
-class compiled_once(made_once[Statement]):  # noqa: N801  used as a decorator
-    """The query that a method returns, compiled by the store's ``_runner`` when first read."""
+class compiled_once:  # noqa: N801  used as a decorator
+    """The query that a method returns, compiled by the store's ``_runner`` when first read.
+
+    Without a lock: ``functools.cached_property`` holds one for all instances before Python 3.12,
+    and a child that is forked while another thread compiles would wait for it for ever.
+    """
 
     def __init__(self, build: Callable[[Any], Any]) -> None:
-        super().__init__(lambda store: store._runner.compile(build(store)))
+        self._build = build
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Statement:
+        statement: Statement = instance._runner.compile(self._build(instance))
+        instance.__dict__[self._name] = statement
+        return statement
 
 
 class Runner:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ResponseStartedError, StoreUnavailableError
-from ..made_once import made_once
 from ..records import EndReason, ReadOptions, RequestFacts
 from ..sessions.creation import Replaced
 from ..sessions.data import SessionData
@@ -22,7 +21,6 @@ from ..transport.environ import (
     REQUEST_KEY,
     SESSION_KEY,
     USER_KEY,
-    asks_for_json,
     read_facts,
 )
 from ..transport.response_headers import HeaderLines
@@ -59,6 +57,7 @@ class Exchange:
     """Whether a change of data is saved as it is made: nothing of ours runs at the end."""
     is_hidden = False
     """Whether the browser holds a session that may live on, and this request may not see."""
+    _facts: RequestFacts | None = None
     _elsewhere_id: str | None = None
     _has_acted = False
     _cookies: ResponseCookies | None = None
@@ -79,9 +78,11 @@ class Exchange:
         if outer is not None:
             outer._exchange.has_inner = True
 
-    @made_once
+    @property
     def facts(self) -> RequestFacts:
-        return read_facts(self._received, self.parts.config)
+        if self._facts is None:
+            self._facts = read_facts(self._received, self.parts.config)
+        return self._facts
 
     @property
     def is_secure(self) -> bool:
@@ -91,13 +92,9 @@ class Exchange:
             is_https = self._received.get("wsgi.url_scheme") in HTTPS_SCHEMES
         return self.parts.cookies.is_secure_for(is_https=is_https)
 
-    @made_once
+    @property
     def _presented(self) -> PresentedCookies:
         return self.parts.cookies.read(self.cookie_header, is_secure=self.is_secure)
-
-    @property
-    def is_program(self) -> bool:
-        return asks_for_json(self.environs[0])
 
     @property
     def data(self) -> RequestData:
@@ -116,10 +113,14 @@ class Exchange:
         """
         header = self.cookie_header
         # Visitors without our cookie are most of some sites' traffic: nothing is made for them.
-        if header and self.parts.config.cookie.name in header and self._presented.token_texts:
+        if (
+            header
+            and self.parts.config.cookie.name in header
+            and (presented := self._presented).token_texts
+        ):
             try:
                 found = self.parts.validator.validate(
-                    self._presented, facts=lambda: self.facts, options=options
+                    presented, facts=lambda: self.facts, options=options
                 )
             except StoreUnavailableError:
                 self.is_database_away = self.is_hidden = True
@@ -136,7 +137,7 @@ class Exchange:
                 if self.is_from_database and (
                     found.offer is not None or self.parts.config.cookie_cache.enabled
                 ):
-                    self.cookies_to_send().add_validated(found, self._presented)
+                    self.cookies_to_send().add_validated(found, presented)
         self.show()
 
     def ask_database(self) -> None:
@@ -388,10 +389,9 @@ class Exchange:
 
     def show(self) -> None:
         """Set the environ's keys to what is true now."""
-        session = self.session
-        user = None if session is None else session.user
+        user = None if self.session is None else self.session.user
         for environ in self.environs:
-            environ[SESSION_KEY] = session
+            environ[SESSION_KEY] = self.session
             environ[USER_KEY] = user
             environ[REQUEST_KEY] = self.handle
             environ[END_REASON_KEY] = self.end_reason

@@ -14,7 +14,7 @@ from ..manager import SessionManager
 from ..parts import check_database
 from ..records import ReadOptions
 from ..storage.time_budget import Budget, request_budget
-from ..transport.environ import REQUEST_KEY, without_sessions
+from ..transport.environ import REQUEST_KEY, asks_for_json, without_sessions
 from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager
 from .exchange import Exchange
@@ -239,7 +239,7 @@ class _Response:
         """Answer in the app's place, with the cookies of what it did before it failed."""
         self.report(error)
         refusal = refusal_of(error, self.environ)
-        headers, body = refusal.answer(is_program=self.exchange.is_program)
+        headers, body = refusal.answer(is_program=asks_for_json(self.environ))
         headers.append(("Content-Length", str(len(body))))
         headers = with_our_headers(headers, self.exchange.begin_without_app())
         try:

@@ -205,11 +205,12 @@ def watch_feed(feed: RevocationFeed) -> None:
     """Have whoever is about to read the revocation feed pause before."""
     current = feed.current
 
-    def watched(_now_ms: int | None = None) -> FeedReading | None:
+    def watched(now_ms: int | None = None) -> FeedReading | None:
+        del now_ms  # the clock may move while this one pauses
         latest = feed.latest
         if latest is None or not feed._is_current(latest, feed._clock.now_ms()):
             pause_at(READ)
-        return current()  # the clock may have moved while this one paused
+        return current()
 
     feed.current = watched  # type: ignore[method-assign]
 
