@@ -25,6 +25,7 @@ from ..transport.environ import (
 )
 from ..transport.response_headers import HeaderLines
 from .known_devices import know_device
+from .letting_go import LetsGo
 from .request import SessionRequest
 from .request_data import RequestData
 from .request_state import RequestState
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _AGAIN = ReadOptions(authoritative=True, allow_refresh=False)
 
 
-class Exchange:
+class Exchange(LetsGo):
     """The session of one request: looked up, changed by the application, sent as cookies.
 
     Every request makes one: what most leave as it is stands in the class.
@@ -45,7 +46,6 @@ class Exchange:
 
     has_inner = False
     """Whether another manager's middleware serves the request within this one."""
-    session: Session | None = None
     end_reason: EndReason | None = None
     is_database_away = False
     is_from_database = True
@@ -70,10 +70,11 @@ class Exchange:
         self.manager = manager
         self.parts = manager.parts
         self.outer = outer
+        self.session = None
         self.handle = SessionRequest(self)
-        self.environs: tuple[dict[str, Any], ...] = (environ,)
+        self.environs = (environ,)
         # What the application makes of its environ says nothing of the request.
-        self._received = environ.copy()
+        self.received = environ.copy()
         self.cookie_header: str | None = environ.get("HTTP_COOKIE")
         if outer is not None:
             outer._exchange.has_inner = True
@@ -81,7 +82,7 @@ class Exchange:
     @property
     def facts(self) -> RequestFacts:
         if self._facts is None:
-            self._facts = read_facts(self._received, self.parts.config)
+            self._facts = read_facts(self.received, self.parts.config)
         return self._facts
 
     @property
@@ -89,7 +90,7 @@ class Exchange:
         if self.parts.config.trusted_proxies:
             is_https = self.facts.is_https
         else:  # no other fact is needed
-            is_https = self._received.get("wsgi.url_scheme") in HTTPS_SCHEMES
+            is_https = self.received.get("wsgi.url_scheme") in HTTPS_SCHEMES
         return self.parts.cookies.is_secure_for(is_https=is_https)
 
     @property
@@ -188,6 +189,7 @@ class Exchange:
         return self._has_acted and is_same_browser and is_unsent
 
     def restart(self, environ: dict[str, Any]) -> None:
+        self.take_back()
         self.has_begun = self.is_streaming = False
         self.join(environ)
 
@@ -208,7 +210,7 @@ class Exchange:
         if self._data is not None:
             self._data.save_with_headers()
         self.has_begun = True
-        if self._cookies is None or (not self._has_acted and self._sets_our_token(app_headers)):
+        if self._cookies is None or (not self._has_acted and self._cookies.are_set_in(app_headers)):
             return []
         return self._cookies.lines_now()
 
@@ -219,12 +221,6 @@ class Exchange:
 
     def cookies_now(self) -> HeaderLines:
         return [] if self._cookies is None else self._cookies.lines_now()
-
-    def _sets_our_token(self, lines: HeaderLines) -> bool:
-        start = f"{self.parts.cookies.token_name(is_secure=self.is_secure)}="
-        return any(
-            name.lower() == "set-cookie" and value.startswith(start) for name, value in lines
-        )
 
     def undo_begin(self) -> None:
         """Note that the server did not take the headers, or is about to be given others."""
@@ -250,11 +246,15 @@ class Exchange:
         self.is_serving, self.is_streaming = False, True
         if self._data is not None:
             self._data.save_streamed()
+        else:
+            self.let_go()
 
     def finish(self) -> None:
         """Do what is left when the response is out: save, and purge if that is due."""
         self.is_serving = False
         self.save_streamed()
+        if self._data is None:
+            self.let_go()
         self.parts.purger.purge_if_due()
 
     def save_streamed(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def facts_of_visitor(exchange: Exchange) -> RequestFacts:
     """Return the facts of who is about to sign in, with the device cookie that they sent."""
-    proxy = find_unknown_proxy(exchange.environs[0], exchange.parts.config.trusted_proxies)
+    proxy = find_unknown_proxy(exchange.received, exchange.parts.config.trusted_proxies)
     if proxy is not None:
         # With a unix socket any network does: whatever has no address is then believed.
         network = "127.0.0.1" if proxy == "unix" else proxy

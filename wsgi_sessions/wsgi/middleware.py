@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _AS_USUAL = ReadOptions()
 _FILE_WRAPPER_KEY = "wsgi.file_wrapper"
+_DONE = (list, tuple)
+"""Bodies that run no code; a subclass may."""
 _CALL = "SessionMiddleware(app, manager)"
 
 
@@ -213,7 +215,7 @@ class _Response:
         need the app's own object, as it does to send a file.
         """
         exchange, parts = self.exchange, self.exchange.parts
-        is_done = isinstance(iterable, (list, tuple))
+        is_done = type(iterable) in _DONE
         is_file = not is_done and files is not None and files.is_file(iterable)
         runs_code = not (is_done or is_file)
         if self.held is not None and not runs_code:
@@ -224,8 +226,8 @@ class _Response:
             return finishing
         if not self.has_begun or (runs_code and exchange.session is not None):
             return _Finishing(iterable, self)
-        exchange.release()
         session = exchange.session
+        exchange.release()
         now_ms = parts.clock.now_ms() if session is None else session.judged_at_ms
         if not is_file and now_ms not in parts.purger.rest_ms:
             return _Finishing(iterable, self)

@@ -6,7 +6,6 @@ The database part of a call happens at once; its cookie is sent with the headers
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SessionRequest:
     """One request's session, and what can be done with it.
 
@@ -32,9 +30,10 @@ class SessionRequest:
     cookie raises ``ResponseStartedError`` after ``start_response``.
     """
 
-    _exchange: Exchange
+    __slots__ = ("__weakref__", "_exchange")
 
-    # Reading
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     @property
     def session(self) -> Session | None:

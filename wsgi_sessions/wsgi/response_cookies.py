@@ -63,6 +63,13 @@ class ResponseCookies:
         headers = [line.header_at(now_ms) for line in self._lines]
         return [header for header in headers if header is not None]
 
+    def are_set_in(self, lines: HeaderLines) -> bool:
+        """Return whether headers of the application set the cookie of a token already."""
+        start = f"{self.parts.cookies.token_name(is_secure=self.is_secure)}="
+        return any(
+            name.lower() == "set-cookie" and value.startswith(start) for name, value in lines
+        )
+
     def add_validated(self, found: Validation, presented: PresentedCookies) -> None:
         """Add the token that was offered, or a cached copy where one is missing or outdated."""
         record, token, offer = found.session, found.token, found.offer
