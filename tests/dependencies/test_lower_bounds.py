@@ -22,13 +22,16 @@ else:
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-#: What an application installs. The extras "dev" and "docs" stay on the machines of developers.
+OF_DEVELOPERS = {"benchmarks", "dev", "docs"}
+"""Extras that no application installs."""
+
+#: What an application installs.
 EXTRAS = PROJECT["optional-dependencies"]
 REQUIREMENTS = [
     Requirement(text)
     for texts in (
         PROJECT["dependencies"],
-        *(texts for name, texts in EXTRAS.items() if name not in {"dev", "docs"}),
+        *(texts for name, texts in EXTRAS.items() if name not in OF_DEVELOPERS),
     )
     for text in texts
 ]
@@ -51,7 +54,7 @@ def test_every_extra_of_an_application_is_audited() -> None:
 
     audited = set(re.findall(r"--extra (\w+)", script))
 
-    assert audited == set(EXTRAS) - {"dev", "docs"}
+    assert audited == set(EXTRAS) - OF_DEVELOPERS
 
 
 def test_a_vulnerable_release_is_named_with_what_is_known_of_it() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -71,14 +72,9 @@ class Site:
                 key, _, text = line.partition(";")[0].partition("=")
                 self.cookies[key] = text
 
-    def garbage(self) -> int:
-        gc.collect()
-        gc.disable()
-        try:
-            self.send()
-            return gc.collect()
-        finally:
-            gc.enable()
+
+class Marker:
+    """Stands for what a server puts into the environ."""
 
 
 @pytest.fixture
@@ -97,9 +93,17 @@ def test_request_leaves_no_garbage(
     if is_signed_in:
         site.cookies["session_token"] = ada
     site.send()
-    site.send()
+    gc.disable()
+    try:
+        environ = site.send()
+        environ["server.own"] = marker = Marker()
+        handle = get_request(environ)
+        left = [ref(each) for each in (marker, handle, handle._exchange)]
+        del environ, handle, marker
 
-    assert site.garbage() == 0
+        assert [each() for each in left] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("app", [as_list, as_generator])
