@@ -98,7 +98,7 @@ def test_request_leaves_no_garbage(
         environ = site.send()
         environ["server.own"] = marker = Marker()
         handle = get_request(environ)
-        left = [ref(each) for each in (marker, handle, handle._exchange)]
+        left = [ref(each) for each in (marker, handle, handle._held)]
         del environ, handle, marker
 
         assert [each() for each in left] == [None, None, None]

@@ -22,7 +22,7 @@ from ..manager import SessionManager
 from ..middleware import SessionMiddleware
 from ..transport.environ import get_request, get_session, get_user
 from ..wsgi.refusals import Refusal, refusal_of
-from ..wsgi.request import is_served, share_session
+from ..wsgi.served import is_served, share_session
 from .views import is_program, safe_next
 
 if TYPE_CHECKING:

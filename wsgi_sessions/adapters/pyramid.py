@@ -19,7 +19,7 @@ from ..middleware import SessionMiddleware
 from ..transport.environ import get_request, get_session, get_user
 from ..wsgi.arguments import check_manager
 from ..wsgi.refusals import refusal_of
-from ..wsgi.request import is_served, share_session
+from ..wsgi.served import is_served, share_session
 from .views import ask, is_program, read_fresh_option
 
 if TYPE_CHECKING:

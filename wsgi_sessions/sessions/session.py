@@ -32,7 +32,7 @@ class Here(Protocol):
 class _Authenticated:
     """How and when somebody proved who they are, as far as anybody told."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ()
 
     @property
     def _proof(self) -> Authentication:

@@ -189,7 +189,6 @@ class Exchange(LetsGo):
         return self._has_acted and is_same_browser and is_unsent
 
     def restart(self, environ: dict[str, Any]) -> None:
-        self.take_back()
         self.has_begun = self.is_streaming = False
         self.join(environ)
 
@@ -397,4 +396,5 @@ class Exchange(LetsGo):
             environ[END_REASON_KEY] = self.end_reason
 
     def open_data(self, session: Session) -> SessionData:
+        self.take_back_session(session)
         return self.data.open(session)

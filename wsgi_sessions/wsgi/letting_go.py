@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 if TYPE_CHECKING:
     from ..sessions.session import Session
@@ -20,27 +19,23 @@ class LetsGo:
     session: Session | None
     handle: SessionRequest
     environs: tuple[dict[str, Any], ...]
-    _let_gone: tuple[Any, ...] = ()
+    has_let_go = False
+    _kept_id: str | None = None
 
     def let_go(self) -> None:
-        """Hold session and handle no more; while somebody else does, they are found still."""
-        if not self._let_gone:
-            session, handle = self.session, self.handle
-            self._let_gone = None if session is None else ref(session), ref(handle)
-            self.environs = ()
-            del self.session, self.handle
+        """Leave the session to the handle: who has that, or the session, brings it back."""
+        if not self.has_let_go:
+            self.has_let_go = True
+            session = self.handle._kept = self.session
+            self._kept_id = None if session is None else session.record.id
+            self.session, self.environs = None, ()
+            del self.handle
 
-    def take_back(self) -> None:
-        """Hold them again, as the request goes on."""
-        if self._let_gone:
-            self.session, self.handle = self.session, self.handle
-            self._let_gone = ()
+    def take_back(self, handle: SessionRequest) -> None:
+        self.has_let_go = False
+        self.handle, self.session = handle, handle._kept
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Find what was let go: it is in no ``__dict__`` then."""
-            if name not in ("session", "handle") or not self._let_gone:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            found = self._let_gone[name == "handle"]
-            return None if found is None else found()
+    def take_back_session(self, session: Session) -> None:
+        """Take a session back that was let go, if it is the one."""
+        if self.has_let_go and session.record.id == self._kept_id:
+            self.session = session

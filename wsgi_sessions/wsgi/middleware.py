@@ -19,7 +19,7 @@ from ..transport.response_headers import HeaderLines, with_our_headers
 from .arguments import check_app, check_manager
 from .exchange import Exchange
 from .refusals import refusal_of
-from .request import find_exchange
+from .served import find_exchange
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -5,7 +5,7 @@ The database part of a call happens at once; its cookie is sent with the headers
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from ..clock import ms_from_duration
 from ..errors import NotSignedInError, SessionNotFreshError
 from ..records import UNSET, EndReason, RequestFacts, Unset
 from ..sessions.session import Session, SignIn, User
-from ..transport.environ import REQUEST_KEY, find_handle
 from .known_devices import facts_of_user, facts_of_visitor, know_device, make_nonce
 from .refusals import report_refusal
 
@@ -30,10 +29,19 @@ class SessionRequest:
     cookie raises ``ResponseStartedError`` after ``start_response``.
     """
 
-    __slots__ = ("__weakref__", "_exchange")
+    __slots__ = ("__weakref__", "_held", "_kept")
+
+    _kept: Session | None
 
     def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+        self._held = exchange
+
+    @property
+    def _exchange(self) -> Exchange:
+        exchange = self._held
+        if exchange.has_let_go:
+            exchange.take_back(self)
+        return exchange
 
     @property
     def session(self) -> Session | None:
@@ -375,25 +383,3 @@ class SessionRequest:
 
     def __repr__(self) -> str:
         return f"SessionRequest(session={self.session!r})"
-
-
-def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchange | None:
-    handle = find_handle(environ, manager.parts)
-    return None if handle is None else handle._exchange
-
-
-def is_served(environ: Mapping[str, Any], manager: SessionManager) -> bool:
-    """Return whether a middleware of the manager, as the innermost one, serves this environ."""
-    exchange = find_exchange(environ, manager)
-    if exchange is None or environ[REQUEST_KEY] is not exchange.handle:
-        return False
-    return exchange.is_within(environ)
-
-
-def share_session(environ: dict[str, Any], original: dict[str, Any]) -> None:
-    """Show the session in the environ of a framework's request, if the app was given a copy.
-
-    A copy is made inside another manager's middleware, outside of which the keys stay its own.
-    """
-    if environ is not original and REQUEST_KEY in environ:
-        environ[REQUEST_KEY]._exchange.join(original)
