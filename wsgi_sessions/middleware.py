@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .manager import SessionManager
-from .wsgi.middleware import EndpointFactories, Endpoints, Middleware
+from .wsgi.middleware import Endpoints, Middleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -23,22 +23,20 @@ class SessionMiddleware(Middleware):
     """
 
     def __init__(self, app: WSGIApplication, manager: SessionManager) -> None:
-        super().__init__(app, manager, endpoints=_endpoints_of(manager))
+        super().__init__(app, manager, find_endpoints=_endpoints_of)
 
 
-def _endpoints_of(manager: SessionManager) -> EndpointFactories:
-    """Return what the settings ask for.
+def _endpoints_of(manager: SessionManager) -> Iterator[Endpoints]:
+    """Yield what the settings ask for.
 
     Imported here and not at the top: WebOb, which the API needs, takes long to import.
     """
-    found: list[Callable[[SessionManager], Endpoints]] = []
-    if isinstance(manager, SessionManager):  # the base class refuses anything else
-        if manager.parts.config.api_path is not None:
-            from .api.app import JsonApi
+    config = manager.parts.config
+    if config.api_path is not None:
+        from .api.app import JsonApi
 
-            found.append(JsonApi)
-        if manager.parts.config.pages_path is not None:
-            from .pages.app import SessionsPage
+        yield JsonApi(manager)
+    if config.pages_path is not None:
+        from .pages.app import SessionsPage
 
-            found.append(SessionsPage)
-    return found
+        yield SessionsPage(manager)

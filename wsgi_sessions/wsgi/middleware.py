@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..config.exempt_paths import is_exempt
@@ -48,21 +48,25 @@ class Endpoints(Protocol):
         ...
 
 
-EndpointFactories = Sequence[Callable[[SessionManager], Endpoints]]
+FindEndpoints = Callable[[SessionManager], Iterable[Endpoints]]
 
 
 class Middleware:
     """``SessionMiddleware`` without endpoints of its own: these are given."""
 
     def __init__(
-        self, app: WSGIApplication, manager: SessionManager, *, endpoints: EndpointFactories = ()
+        self,
+        app: WSGIApplication,
+        manager: SessionManager,
+        *,
+        find_endpoints: FindEndpoints = lambda _manager: (),
     ) -> None:
         check_app(app, call=_CALL)
         check_manager(manager, call=_CALL)
         self.app = app
         self.manager = manager
         check_database(manager.parts)
-        self._endpoints = tuple(make(manager) for make in endpoints)
+        self._endpoints = tuple(find_endpoints(manager))
         self._find_roots(manager.parts.config)
 
     def _find_roots(self, config: SessionConfig) -> None:
