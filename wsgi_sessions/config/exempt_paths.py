@@ -26,8 +26,8 @@ def is_exempt(path: str, prefixes: Sequence[str]) -> bool:
     >>> [is_exempt(path, ["/health"]) for path in ("/health", "/health/db", "/healthy")]
     [True, True, False]
     """
-    exact, begun = _compiled(tuple(prefixes))
-    return (path in exact or path.startswith(begun)) and re.search(_AMBIGUOUS, path) is None
+    exact, begun, ambiguous = _compiled(tuple(prefixes))
+    return (path in exact or path.startswith(begun)) and ambiguous.search(path) is None
 
 
 def lies_within(path: str, prefix: str) -> bool:
@@ -42,8 +42,11 @@ def is_prefix(path: str) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _compiled(prefixes: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+def _compiled(
+    prefixes: tuple[str, ...],
+) -> tuple[frozenset[str], tuple[str, ...], re.Pattern[str]]:
     # PEP 3333: what a server decodes is UTF-8, shown as if it were Latin-1.
     shown = [prefix.encode().decode("latin-1") for prefix in prefixes]
     whole = frozenset(prefix for prefix in shown if not prefix.endswith("/"))
-    return whole, tuple(prefix if prefix.endswith("/") else f"{prefix}/" for prefix in shown)
+    begun = tuple(prefix if prefix.endswith("/") else f"{prefix}/" for prefix in shown)
+    return whole, begun, re.compile(_AMBIGUOUS)

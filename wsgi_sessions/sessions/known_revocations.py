@@ -208,7 +208,7 @@ class _Draft:
         counts, added, last = self.counts, self._added, self._last
         for row in rows:
             session_id, before_ms, created_at_ms, row_id = row
-            bucket_ms = created_at_ms - created_at_ms % BUCKET_MS
+            bucket_ms = _bucket_of(created_at_ms)
             counts[bucket_ms] = counts.get(bucket_ms, 0) + 1
             if session_id is not None:
                 added[session_id] = bucket_ms

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..errors import StoreUnavailableError
 from ..events import Events
+from ..light_dataclasses import dataclass
 from ..records import (
     Change,
     Decision,

@@ -36,7 +36,7 @@ class Postgres(Dialect):
         Meaning.WRONG_COLUMN: ("42703", "42804", "42883", "428C9"),
         Meaning.MISSING_TABLE: ("42P01",),
         Meaning.FAILED_TRANSACTION: ("25P02",),
-        Meaning.NOT_PREPARED: ("26000", "42P05"),
+        Meaning.NOT_PREPARED: psycopg_driver.NOT_PREPARED,
     }
     # While it connects, the driver gives the text alone.
     texts: ClassVar[Mapping[str, Meaning]] = {

@@ -21,11 +21,13 @@ _MAX_PREPARED = 100
 """How many statements a connection prepares; psycopg has the same limit for its own."""
 _LOOK_MS = 100
 """How often it is looked whether the time is over."""
-_NOT_PREPARED = ("26000", "42P05", "0A000")
-"""What a server says where a prepared statement is not there, or another, or out of date.
+NOT_PREPARED = ("26000", "42P05")
+"""What a server says where a prepared statement is not there, or another one is.
 
 So it is behind a pooler that sends each statement over whichever connection is free.
 """
+_UNPREPARED = (*NOT_PREPARED, "0A000")
+"""Also where a statement is out of date, as its columns have changed: it is sent unprepared."""
 
 _addresses_left: ContextVar[int] = ContextVar("wsgi_sessions_addresses_left", default=1)
 """How many addresses of a server may still be tried, the one that is tried now included."""
@@ -66,7 +68,7 @@ def limited(connection: Any) -> Iterator[None]:
 
 def stop_preparing(connection: Any, error: BaseException) -> bool:
     """Prepare no more over a connection of ours where that fails; tell whether it did so."""
-    has_failed = getattr(driver_error(error), "sqlstate", None) in _NOT_PREPARED
+    has_failed = getattr(driver_error(error), "sqlstate", None) in _UNPREPARED
     if not has_failed or not isinstance(connection, _connection_class()):
         return False
     has_prepared = connection.prepare_threshold is not None
@@ -169,7 +171,7 @@ class QuickCursor:
                 self._row = prepared.row_of(self._reply(until))
                 return self
         except self._errors as error:
-            if error.sqlstate not in _NOT_PREPARED:
+            if error.sqlstate not in _UNPREPARED:
                 raise
             self._connection.prepare_threshold = None
             self._prepared.clear()
