@@ -16,6 +16,7 @@ from uuid import UUID
 
 from ..clock import has_passed
 from ..config.settings import SessionConfig
+from ..memo import Memo
 from ..records import CachedCopy, SessionRecord, UserRecord
 from .encryption import Cipher
 from .signing import KeyRing
@@ -55,7 +56,7 @@ class _Keys(NamedTuple):
     database_secret: str
     ring: KeyRing
     cipher: Cipher | None
-    opened: dict[str, _Opened]
+    opened: Memo[str, _Opened]
 
 
 class CookieCache:
@@ -123,9 +124,7 @@ class CookieCache:
             if opened is None:
                 return None
             # Only what is ours is kept, so nothing else drives it out.
-            if len(keys.opened) >= _MAX_OPENED_COPIES:
-                keys.opened.clear()
-            keys.opened[text] = opened
+            keys.opened.keep(text, opened)
         copy = opened.copy
         if opened.token_text != token_text:
             if opened.token_digest != _digest(token_text):
@@ -197,7 +196,9 @@ class CookieCache:
             cipher = None
             if is_encrypted:
                 cipher = Cipher(secrets[0], "cookie cache key v1", mixed_in=database_secret)
-            self._known_keys = known = _Keys(database_secret, ring, cipher, {})
+            self._known_keys = known = _Keys(
+                database_secret, ring, cipher, Memo(_MAX_OPENED_COPIES)
+            )
         return known
 
 

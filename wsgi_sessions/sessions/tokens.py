@@ -8,6 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 
+from ..memo import Memo
 from ..records import PresentedToken
 from .signing import KeyRing
 
@@ -93,7 +94,7 @@ class TokenSigner:
 
     def __init__(self, server_secrets: Sequence[str]) -> None:
         self._ring = KeyRing(server_secrets, "session token v1")
-        self._known: dict[str, PresentedToken] = {}
+        self._known: Memo[str, PresentedToken] = Memo(_MAX_KNOWN_TOKENS)
         """Tokens that were verified: a browser sends the same one with every request."""
 
     def write(self, secret: bytes, generation: int, branch: str) -> str:
@@ -119,7 +120,5 @@ class TokenSigner:
             session_id_from(secret), int(digits), branch, secret, text, key_position == 0
         )
         # What nobody signed is not kept, so it drives nothing out.
-        if len(self._known) >= _MAX_KNOWN_TOKENS:
-            self._known.clear()
-        self._known[text] = token
+        self._known.keep(text, token)
         return token

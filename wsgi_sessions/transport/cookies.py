@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..config.settings import SessionConfig
+from ..memo import Memo
 from ..records import PresentedToken
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ class SessionCookies:
             return known
         presented = self._read(header, named)
         if len(header) <= _MAX_KNOWN_CHARACTERS:
-            if len(named.known) >= _MAX_KNOWN_HEADERS:
-                named.known.clear()
-            named.known[header] = presented
+            named.known.keep(header, presented)
         return presented
 
     def _read(self, header: str, named: _NamedCookies) -> PresentedCookies:
@@ -269,7 +268,7 @@ class _NamedCookies:
         # Chromium drops other cookies first where there are too many; no standard has this.
         attributes += "; Priority=High"
         self.attributes = attributes
-        self.known: dict[str, PresentedCookies] = {}
+        self.known: Memo[str, PresentedCookies] = Memo(_MAX_KNOWN_HEADERS)
         """What was read from headers: a browser sends the same one with many requests."""
 
     def find(self, name: str, header: str | None) -> tuple[str, ...]:
