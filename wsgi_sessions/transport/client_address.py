@@ -201,7 +201,12 @@ def _unquoted(text: str) -> str:
 
 
 def _is_within(address: str, networks: Sequence[Network]) -> bool:
-    return any(ipaddress.ip_address(address) in network for network in networks)
+    parsed = _parsed(address)
+    return any(parsed in network for network in networks)
+
+
+# Of addresses in their normal form: a site has few proxies, and asks for them with each request.
+_parsed = lru_cache(maxsize=4096)(ipaddress.ip_address)
 
 
 def read_elements(header: str) -> Iterator[Hop]:
