@@ -38,9 +38,9 @@ def _site_of(folder: str, *, engine: str, application: str = SESSIONS) -> Site:
     def who(request: HttpRequest) -> HttpResponse:
         # The bare site has no middleware, so there is no user.
         user = getattr(request, "user", None)
-        if user is None:
-            return HttpResponse(EMAIL)
-        return HttpResponse(user.email if user.is_authenticated else NOBODY)
+        name = EMAIL if user is None else user.email if user.is_authenticated else NOBODY
+        # As other frameworks do by themselves: uWSGI would leave the end of the body open.
+        return HttpResponse(name, headers={"Content-Length": str(len(name))})
 
     def enter(request: HttpRequest) -> HttpResponse:
         user = get_user_model().objects.get()
