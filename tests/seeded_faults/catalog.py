@@ -26,14 +26,14 @@ FAULTS = (
     Fault(
         "a session expires a moment late",
         "sessions/policy.py",
-        "if has_passed(record.expires_at_ms, now_ms):",
-        "if has_passed(record.expires_at_ms + 1, now_ms):",
+        "limits = [(EndReason.EXPIRED, record.expires_at_ms)]",
+        "limits = [(EndReason.EXPIRED, record.expires_at_ms + 1)]",
     ),
     Fault(
         "a session expires a moment early",
         "sessions/policy.py",
-        "if has_passed(record.expires_at_ms, now_ms):",
-        "if has_passed(record.expires_at_ms - 1, now_ms):",
+        "limits = [(EndReason.EXPIRED, record.expires_at_ms)]",
+        "limits = [(EndReason.EXPIRED, record.expires_at_ms - 1)]",
     ),
     Fault(
         "a refresh shortens a session",
@@ -159,8 +159,8 @@ FAULTS = (
     Fault(
         "the cache outlives its end",
         "sessions/cookie_cache.py",
-        "has_passed(copy.ends_at_ms, now_ms)",
-        "has_passed(copy.ends_at_ms + 86_400_000, now_ms)",
+        "now_ms < copy.ends_at_ms",
+        "now_ms < copy.ends_at_ms + 86_400_000",
     ),
     Fault(
         "the cache outlives the session's expiry",
@@ -168,9 +168,9 @@ FAULTS = (
         "end_ms = min(now_ms + config.cookie_cache.max_age_ms, record.expires_at_ms)",
         "end_ms = now_ms + config.cookie_cache.max_age_ms",
         guard=(
-            "sessions/presented_copies.py",
-            "end_reason_at(copy.session, now_ms=now_ms, config=config) is None",
-            "copy.session is not None",
+            "sessions/cookie_cache.py",
+            'min(payload["e"], first_limit_ms(session, config=self._config))',
+            'payload["e"]',
         ),
     ),
     Fault(
@@ -182,8 +182,8 @@ FAULTS = (
     Fault(
         "the idle limit is not checked",
         "sessions/policy.py",
-        "if idle_ms is not None and has_passed(record.last_seen_at_ms + idle_ms, now_ms):",
-        "if idle_ms is not None and has_passed(record.last_seen_at_ms + 9 * idle_ms, now_ms):",
+        "limits.append((EndReason.IDLE, record.last_seen_at_ms + config.idle_timeout_ms))",
+        "limits.append((EndReason.IDLE, record.last_seen_at_ms + 9 * config.idle_timeout_ms))",
     ),
     Fault(
         "the absolute limit is pushed by use",
@@ -456,8 +456,8 @@ FAULTS = (
     Fault(
         "use does not push the idle limit",
         "sessions/policy.py",
-        "has_passed(record.last_seen_at_ms + idle_ms, now_ms)",
-        "has_passed(record.updated_at_ms + idle_ms, now_ms)",
+        "(EndReason.IDLE, record.last_seen_at_ms + config.idle_timeout_ms)",
+        "(EndReason.IDLE, record.updated_at_ms + config.idle_timeout_ms)",
     ),
     Fault(
         "the throttle never opens again",

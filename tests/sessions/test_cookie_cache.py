@@ -101,6 +101,26 @@ def test_copy_ends_at_its_very_instant(text: str, after_ms: int, is_good: bool) 
     assert (open_copy(text, now_ms=NOW + after_ms) is not None) is is_good
 
 
+@pytest.mark.parametrize(
+    ("limits", "after_ms"),
+    [({"absolute_timeout": 60}, 60_000), ({"idle_timeout": 30}, 30_000), ({}, 100_000)],
+)
+def test_copy_ends_with_the_first_limit_that_its_session_has_now(
+    limits: dict[str, int], after_ms: int
+) -> None:
+    text = seal(make_cache(), ends_at_ms=NOW + 100_000)
+    cache = CookieCache(
+        SessionConfig(secret=SECRET, cookie_cache=CookieCacheConfig(version="1"), **limits)
+    )
+
+    is_good = [
+        open_copy(text, cache=cache, now_ms=at_ms) is not None
+        for at_ms in (NOW + after_ms - 1, NOW + after_ms)
+    ]
+
+    assert is_good == [True, False]
+
+
 def test_copy_beside_another_token_is_void(text: str) -> None:
     assert open_copy(text, token=TOKEN + "x") is None
 

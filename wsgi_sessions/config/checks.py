@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
@@ -180,6 +179,8 @@ mount_path = text(
 
 
 def _is_folder(value: Any) -> bool:
+    from pathlib import Path
+
     try:
         return Path(value).is_dir()
     except TypeError:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..clock import has_passed
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..memo import Memo
 from ..records import CachedCopy, SessionRecord, UserRecord
 from .encryption import Cipher
+from .policy import first_limit_ms
 from .signing import KeyRing
 
 _MAX_COPY_CHARACTERS = 4096
@@ -130,12 +130,8 @@ class CookieCache:
             if opened.token_digest != _digest(token_text):
                 return None
             opened.token_text = token_text
-        if (
-            has_passed(copy.ends_at_ms, now_ms)
-            or copy.issued_at_ms - now_ms > self._config.clock_difference_ms
-        ):
-            return None
-        return copy
+        earliest_ms = copy.issued_at_ms - self._config.clock_difference_ms
+        return copy if earliest_ms <= now_ms < copy.ends_at_ms else None
 
     def _read(self, text: str, keys: _Keys) -> _Opened | None:
         """Return what a copy of ours says, though it may be of another release."""
@@ -166,7 +162,9 @@ class CookieCache:
             if payload["u"] is not None:
                 _, *values = payload["u"]
                 user = UserRecord(user_id, **dict(zip(_USER_FIELDS, values, strict=True)))
-            copy = CachedCopy(session, user, payload["i"], payload["e"])
+            # Not beyond what the settings allow now, should they have changed since.
+            ends_at_ms = min(payload["e"], first_limit_ms(session, config=self._config))
+            copy = CachedCopy(session, user, payload["i"], ends_at_ms)
             return _Opened(copy, payload["t"])
         except (KeyError, TypeError, ValueError):
             return None

@@ -295,15 +295,26 @@ def put_clock_right(record: SessionRecord, *, now_ms: int, config: SessionConfig
 
 def end_reason_at(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> EndReason | None:
     """Return which limit of a session is over at an instant, if any; it was not ended before."""
-    limit_ms = absolute_end_ms(record, config=config)
-    if limit_ms is not None and has_passed(limit_ms, now_ms):
-        return EndReason.ABSOLUTE
-    if has_passed(record.expires_at_ms, now_ms):
-        return EndReason.EXPIRED
-    idle_ms = config.idle_timeout_ms
-    if idle_ms is not None and has_passed(record.last_seen_at_ms + idle_ms, now_ms):
-        return EndReason.IDLE
+    for reason, end_ms in _limits(record, config=config):
+        if has_passed(end_ms, now_ms):
+            return reason
     return None
+
+
+def first_limit_ms(record: SessionRecord, *, config: SessionConfig) -> int:
+    """Return the instant at which the first limit of a session is over, unless it is used."""
+    return min(end_ms for _, end_ms in _limits(record, config=config))
+
+
+def _limits(record: SessionRecord, *, config: SessionConfig) -> list[tuple[EndReason, int]]:
+    """Return the limits that a session has, in the order in which they are told."""
+    limits = [(EndReason.EXPIRED, record.expires_at_ms)]
+    limit_ms = absolute_end_ms(record, config=config)
+    if limit_ms is not None:
+        limits.insert(0, (EndReason.ABSOLUTE, limit_ms))
+    if config.idle_timeout_ms is not None:
+        limits.append((EndReason.IDLE, record.last_seen_at_ms + config.idle_timeout_ms))
+    return limits
 
 
 def is_live(record: SessionRecord, *, now_ms: int, config: SessionConfig) -> bool:

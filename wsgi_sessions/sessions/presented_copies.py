@@ -11,7 +11,6 @@ from ..records import CachedCopy, ReadOptions, RequestFacts
 from ..transport.cookies import PresentedCookies
 from .cookie_cache import CookieCache
 from .places import is_bound_elsewhere
-from .policy import end_reason_at
 from .revocation_feed import FeedReading, RevocationFeed
 
 
@@ -51,14 +50,12 @@ class PresentedCopies:
             self.events.emit("cookie_refused", address=facts().address, details={"cookie": "copy"})
         for copy in copies:
             if (
-                end_reason_at(copy.session, now_ms=now_ms, config=config) is None
-                and not (
-                    options.knows_address
-                    and config.ip_binding != "off"
-                    and is_bound_elsewhere(copy.session, address=facts().address, config=config)
-                )
-                and not reading.is_revoked(copy.session.id, copy.issued_at_ms)
+                options.knows_address
+                and config.ip_binding != "off"
+                and is_bound_elsewhere(copy.session, address=facts().address, config=config)
             ):
+                continue
+            if not reading.is_revoked(copy.session.id, copy.issued_at_ms):
                 return copy
         return None
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import peewee
 
 from ..errors import ConfigurationError, StoreUnavailableError
 from ..fork_safety import leave_to_parent, notice_fork, renew_locks_in_child
+from ..light_dataclasses import dataclass
 from .dialects import find_dialect
 from .driver_errors import Meaning
 from .peewee_connections import PeeweeConnections
@@ -305,5 +305,5 @@ class ConnectionSource:
 
 
 def _file_id(path: str) -> tuple[int, int]:
-    found = Path(path).stat()
+    found = os.stat(path)  # noqa: PTH116  a Path takes five times as long
     return found.st_dev, found.st_ino

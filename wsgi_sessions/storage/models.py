@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import peewee
@@ -248,6 +247,8 @@ def _check_is_same_database(database: peewee.Database, user_model: Any) -> None:
 
 
 def _name_of_place(database: peewee.Database) -> str | None:
+    from pathlib import Path
+
     if database.database is None:
         return None
     file = find_dialect(database).file_of(database)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..config.settings import SessionConfig
+from ..light_dataclasses import dataclass
 from ..memo import Memo
 from ..records import PresentedToken
 

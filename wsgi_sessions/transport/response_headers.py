@@ -42,7 +42,7 @@ def with_our_headers(headers: HeaderLines, ours: HeaderLines) -> HeaderLines:
     """
     if not ours:
         for name, _ in headers:
-            if name.lower() == "vary":
+            if len(name) == 4 and name.lower() == "vary":  # few names are so short
                 break
         else:
             return [*headers, _VARIES]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ResponseStartedError, SessionDataLostError, StoreUnavailableError
+from ..light_dataclasses import dataclass
 from ..records import SessionRecord
 from ..sessions.data import SessionData
 from ..sessions.session import Session

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..accounts.oidc.nonces import LIFETIME_MS
+from ..light_dataclasses import dataclass
 from ..parts import Parts
 from ..records import SessionRecord, UserRecord
 from ..sessions.policy import cached_copy_end_ms, cookie_lifetime_ms

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
@@ -50,6 +49,8 @@ class SQLite(Dialect):
         return None if name.startswith("file:") or self.is_in_memory(database) else name
 
     def is_missing(self, database: Any) -> bool:
+        from pathlib import Path
+
         file = Path(str(database.database))
         if self.is_in_memory(database):
             return True
