@@ -106,7 +106,7 @@ def test_copy_ends_at_its_very_instant(text: str, after_ms: int, is_good: bool) 
     [({"absolute_timeout": 60}, 60_000), ({"idle_timeout": 30}, 30_000), ({}, 100_000)],
 )
 def test_copy_ends_with_the_first_limit_that_its_session_has_now(
-    limits: dict[str, int], after_ms: int
+    limits: dict[str, Any], after_ms: int
 ) -> None:
     text = seal(make_cache(), ends_at_ms=NOW + 100_000)
     cache = CookieCache(
