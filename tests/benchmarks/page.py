@@ -17,7 +17,7 @@ FIGURES = PAGE.with_suffix("") / "figures.json"
 HEAD = """\
 # What sessions cost
 
-Written by `python -m tests.benchmarks --page`: every number on this page comes from that run. Install what it compares with by `pip install -e ".[dev,benchmarks]"`. Machines differ, and one machine changes its pace: compare numbers of one table only, and take ratios with you, not microseconds. Python calls and instructions do not depend on other programs that run.
+Written by `python -m tests.benchmarks --page`: every number in its tables comes from that run. Install what it compares with by `pip install -e ".[dev,benchmarks]"`. Machines differ, and one machine changes its pace: compare numbers of one table only, and take ratios with you, not microseconds. Python calls and instructions do not depend on other programs that run.
 """
 
 
@@ -66,7 +66,7 @@ def _targets(runs: Mapping[str, list[Result]], entries: Mapping[str, Any]) -> It
         for figure, value in merge(results).figures.items()
     }
     rows: list[list[Cell]] = []
-    explained = []
+    explained: dict[str, list[str]] = {}
     for target, measured in lines(figures):
         cells = ["not measured", "", ""]
         if measured is not None:
@@ -76,7 +76,7 @@ def _targets(runs: Mapping[str, list[Result]], entries: Mapping[str, Any]) -> It
             if entries[name]["is_quick"]:
                 met = "quick run"
             elif target.why_not and not target.is_met(measured):
-                explained.append(f"* Not met, {target.says}: {target.why_not}\n")
+                explained.setdefault(target.why_not, []).append(target.says)
             cells = [
                 number(measured, target.unit),
                 f"{number(low, '')} to {number(high, '')}" if low != high else "",
@@ -86,7 +86,8 @@ def _targets(runs: Mapping[str, list[Result]], entries: Mapping[str, Any]) -> It
     yield "## Targets\n"
     yield _table(Table("", ["figure", "must be", "is", "in the runs", "met"], rows))
     yield "*Is* is the median of the runs.\n"
-    yield from explained
+    for why, not_met in explained.items():
+        yield f"**Not met: {'; '.join(not_met)}.** {why}\n"
 
 
 def _machines(entries: Mapping[str, Any]) -> Iterator[str]:
