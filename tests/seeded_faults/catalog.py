@@ -26,14 +26,14 @@ FAULTS = (
     Fault(
         "a session expires a moment late",
         "sessions/policy.py",
-        "limits = [(EndReason.EXPIRED, record.expires_at_ms)]",
-        "limits = [(EndReason.EXPIRED, record.expires_at_ms + 1)]",
+        "limits.append((EndReason.EXPIRED, record.expires_at_ms))",
+        "limits.append((EndReason.EXPIRED, record.expires_at_ms + 1))",
     ),
     Fault(
         "a session expires a moment early",
         "sessions/policy.py",
-        "limits = [(EndReason.EXPIRED, record.expires_at_ms)]",
-        "limits = [(EndReason.EXPIRED, record.expires_at_ms - 1)]",
+        "limits.append((EndReason.EXPIRED, record.expires_at_ms))",
+        "limits.append((EndReason.EXPIRED, record.expires_at_ms - 1))",
     ),
     Fault(
         "a refresh shortens a session",
@@ -165,7 +165,7 @@ FAULTS = (
     Fault(
         "the cache outlives the session's expiry",
         "sessions/policy.py",
-        "end_ms = min(now_ms + config.cookie_cache.max_age_ms, record.expires_at_ms)",
+        "end_ms = min(now_ms + config.cookie_cache.max_age_ms, first_limit_ms(record, config=config))",
         "end_ms = now_ms + config.cookie_cache.max_age_ms",
         guard=(
             "sessions/cookie_cache.py",

@@ -308,10 +308,11 @@ def first_limit_ms(record: SessionRecord, *, config: SessionConfig) -> int:
 
 def _limits(record: SessionRecord, *, config: SessionConfig) -> list[tuple[EndReason, int]]:
     """Return the limits that a session has, in the order in which they are told."""
-    limits = [(EndReason.EXPIRED, record.expires_at_ms)]
+    limits: list[tuple[EndReason, int]] = []
     limit_ms = absolute_end_ms(record, config=config)
     if limit_ms is not None:
-        limits.insert(0, (EndReason.ABSOLUTE, limit_ms))
+        limits.append((EndReason.ABSOLUTE, limit_ms))
+    limits.append((EndReason.EXPIRED, record.expires_at_ms))
     if config.idle_timeout_ms is not None:
         limits.append((EndReason.IDLE, record.last_seen_at_ms + config.idle_timeout_ms))
     return limits
@@ -365,15 +366,12 @@ def cached_copy_end_ms(record: SessionRecord, *, now_ms: int, config: SessionCon
     touched or rotated: only a validated request does that. So no copy for a token is left when
     the next one is first offered, and a thief gains nothing by the copy.
     """
-    end_ms = min(now_ms + config.cookie_cache.max_age_ms, record.expires_at_ms)
+    end_ms = min(now_ms + config.cookie_cache.max_age_ms, first_limit_ms(record, config=config))
     if record.remember:
         end_ms = min(end_ms, _refresh_due_ms(record, config=config))
     rotation_ms = _rotation_due_ms(record, config=config)
     if rotation_ms is not None:
         end_ms = min(end_ms, rotation_ms - config.rotation_grace_ms)
-    limit_ms = absolute_end_ms(record, config=config)
-    if limit_ms is not None:
-        end_ms = min(end_ms, limit_ms)
     if config.idle_timeout_ms is not None:
         end_ms = min(end_ms, now_ms + config.idle_timeout_ms // 10)
     return end_ms

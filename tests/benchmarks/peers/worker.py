@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from tests.hot_paths.counting import Application, serve
+from tests.hot_paths.counting import Application, Environ, serve
 from tests.hot_paths.paths import OTHER_COOKIES
 
 from ..report import MissingError
@@ -122,10 +122,18 @@ def main(name: str, folder: str) -> None:
         give([MEASURES[what](app, cookies, count) for app, cookies in kinds])
 
 
-def _microseconds(app: Application, cookies: str, count: int) -> float:
+def _requests(app: Application, cookies: str, count: int) -> list[Environ]:
+    """Return requests to an application that has just served others.
+
+    Else what is done once a second would be done by one of the few that are counted.
+    """
     for _ in range(WARM_UP):
         serve(app, environ_with(cookies))
-    environs = [environ_with(cookies) for _ in range(count)]
+    return [environ_with(cookies) for _ in range(count)]
+
+
+def _microseconds(app: Application, cookies: str, count: int) -> float:
+    environs = _requests(app, cookies, count)
     began = time.perf_counter()
     for environ in environs:
         serve(app, environ)
@@ -133,10 +141,7 @@ def _microseconds(app: Application, cookies: str, count: int) -> float:
 
 
 def _calls(app: Application, cookies: str, count: int) -> tuple[float, float]:
-    # Else what is done once a second would be done by one of the few that are counted.
-    for _ in range(WARM_UP):
-        serve(app, environ_with(cookies))
-    environs = [environ_with(cookies) for _ in range(count)]
+    environs = _requests(app, cookies, count)
     python = in_all = 0
 
     def note(frame: Any, event: str, argument: Any) -> None:
