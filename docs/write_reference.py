@@ -21,6 +21,7 @@ from wsgi_sessions.api.openapi import describe
 from wsgi_sessions.api.routes import ROUTES, Route
 from wsgi_sessions.errors import AnswerableError, RefusedError
 from wsgi_sessions.events import EVENT_KINDS
+from wsgi_sessions.log_fields import LOG_FIELDS, LOG_LINES
 from wsgi_sessions.transport.environ import ENVIRON_KEYS
 
 FOLDER = Path(__file__).parent / "reference"
@@ -161,14 +162,43 @@ Each event has a `name`, the instant `at`, and, where they are known, `session_i
 
 """
 
+LOG_INTRO = """
+## Log records
+
+Everything is written by the one logger `wsgi_sessions`. Each of its records has these attributes beside its text, which `logging` calls `extra`; a formatter that writes JSON makes fields of them: [Log as JSON](../how-to/events.md#log-as-json). Their names begin so that they are none of `logging`'s own, nor of your filters'.
+
+"""
+LINES_INTRO = """
+In a text, and in the record's own message, no value begins another line: control characters are written as their escapes, as in `\\n`. The one exception is a traceback.
+
+## Other lines of the log
+
+These are no events: no listener is told.
+
+"""
+
 
 def events_page() -> str:
     rows = (
         [f"`{name}`", logging.getLevelName(kind.level), kind.doc]
         for name, kind in EVENT_KINDS.items()
     )
-    source = WRITTEN.format("wsgi_sessions/events.py")
-    return source + EVENTS_INTRO + table(("name", "logged at", "meaning"), rows)
+    fields = ([f"`{name}`", meaning] for name, meaning in LOG_FIELDS.items())
+    lines = (
+        [f"`{name}`", logging.getLevelName(line.level), line.doc]
+        for name, line in LOG_LINES.items()
+    )
+    return "".join(
+        (
+            WRITTEN.format("wsgi_sessions/events.py and log_fields.py"),
+            EVENTS_INTRO,
+            table(("name", "logged at", "meaning"), rows),
+            LOG_INTRO,
+            table(("attribute", "holds"), fields),
+            LINES_INTRO,
+            table(("event", "logged at", "meaning"), lines),
+        )
+    )
 
 
 # JSON API

@@ -14,7 +14,7 @@ PACKAGE = Path(wsgi_sessions.__file__).parent
 
 LAYERS = (
     {"errors", "request_errors", "records", "clock", "events", "fork_safety"}
-    | {"light_dataclasses", "memo"},
+    | {"light_dataclasses", "memo", "log_fields"},
     {"config"},
     {"transport"},
     {"storage"},

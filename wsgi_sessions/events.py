@@ -275,16 +275,7 @@ class Events:
             name, self._clock.now_ms(), session_id, user_id, reason, address, dict(details or {})
         )
         if is_logged:
-            logger.log(
-                level,
-                "%s session=%s user=%s reason=%s address=%s%s",
-                name,
-                session_id or "-",
-                "-" if user_id is None else user_id,
-                reason or "-",
-                address or "-",
-                "".join(f" {key}={value}" for key, value in event.details.items()),
-            )
+            _log(event, level)
         self.tell(event)
 
     def emit_once(
@@ -306,4 +297,34 @@ class Events:
             try:
                 listener(event)
             except Exception:
-                logger.exception("a listener failed on the event %s", event.name)
+                from .log_fields import log_fields
+
+                fields = log_fields("listener_failed", details={"about": event.name})
+                logger.exception("a listener failed on the event %s", event.name, extra=fields)
+
+
+def _log(event: SessionEvent, level: int) -> None:
+    from .log_fields import log_fields, one_line  # most requests log nothing
+
+    values = (
+        event.name,
+        event.session_id or "-",
+        "-" if event.user_id is None else event.user_id,
+        event.reason or "-",
+        event.address or "-",
+        "".join(f" {key}={value}" for key, value in event.details.items()),
+    )
+    fields = log_fields(
+        event.name,
+        session_id=event.session_id,
+        user_id=event.user_id,
+        reason=event.reason,
+        address=event.address,
+        details=event.details,
+    )
+    logger.log(
+        level,
+        "%s session=%s user=%s reason=%s address=%s%s",
+        *map(one_line, values),
+        extra=fields,
+    )

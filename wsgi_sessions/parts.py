@@ -247,4 +247,6 @@ def _refuse_second_user_model(parts: Parts) -> None:
 
 @cache
 def _warn_once(note: str) -> None:
-    logger.warning("%s", note)
+    from .log_fields import log_fields
+
+    logger.warning("%s", note, extra=log_fields("setting_note"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +20,7 @@ from wsgi_sessions_testing import Bench
 from .pages import blocks_of, python_of, text_of
 
 PAGE = "docs/how-to/events.md"
-[LISTENER, NEW_DEVICE, LOGGING, TESTS] = python_of(PAGE)
+[LISTENER, NEW_DEVICE, LOGGING, JSON, AUDIT, TESTS] = python_of(PAGE)
 [LOG_LINE] = [block.text.strip() for block in blocks_of(PAGE, "text")]
 
 
@@ -89,6 +91,44 @@ def test_the_level_is_set_as_shown() -> None:
     )
 
     assert run.stdout == f"{logging.INFO}\n"
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """Return our logger at INFO, without what a test adds to it afterwards."""
+    logger = logging.getLogger("wsgi_sessions")
+    before = list(logger.handlers)
+    logger.setLevel(logging.INFO)
+    yield logger
+    logger.setLevel(logging.NOTSET)
+    for handler in [handler for handler in logger.handlers if handler not in before]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def test_the_formatter_of_the_page_writes_fields(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(JSON, {})
+    with Bench(app) as bench:
+        user = bench.factories.make_user()
+        bench.new_browser("Firefox on Linux").sign_in(user)
+
+    [line] = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    assert (line["level"], line["event"], line["user_id"]) == ("INFO", "session_created", user.id)
+    assert line["details"]["device"] == "Firefox on Linux"
+
+
+def test_the_filter_of_the_page_keeps_the_audit_trail_alone(
+    logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(AUDIT, {"logging": logging})
+    with Bench(app) as bench:
+        replay(bench)
+
+    written = (tmp_path / "audit.log").read_text().splitlines()
+    assert [line.split()[0] for line in written] == ["session_created", "session_ended"]
 
 
 def test_the_test_of_the_page_passes(tmp_path: Path) -> None:

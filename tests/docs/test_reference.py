@@ -15,6 +15,7 @@ from tests.test_architecture import LAYERS
 from wsgi_sessions import EndReason, RefusedError, errors
 from wsgi_sessions.api.routes import ROUTES
 from wsgi_sessions.events import EVENT_KINDS
+from wsgi_sessions.log_fields import LOG_FIELDS, LOG_LINES
 from wsgi_sessions_testing import Bench
 
 from .pages import DOCS, python_of, text_of
@@ -98,7 +99,9 @@ def test_every_error_is_in_a_table(name: str) -> None:
 
 
 def test_every_event_and_every_call_is_shown(written: Any) -> None:
-    assert re.findall(r"^\| `(\w+)`", written["events.md"], re.MULTILINE) == list(EVENT_KINDS)
+    events, _, log = written["events.md"].partition("\n## ")
+    assert re.findall(r"^\| `(\w+)`", events, re.MULTILINE) == list(EVENT_KINDS)
+    assert re.findall(r"^\| `(\w+)` \|", log, re.MULTILINE) == [*LOG_FIELDS, *LOG_LINES]
     assert re.findall(r"^### ((?:GET|POST) .+)$", written["json-api.md"], re.MULTILINE) == [
         f"{route.method} {path}" for path, route in ROUTES.items()
     ]

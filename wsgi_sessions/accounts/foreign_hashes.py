@@ -197,10 +197,13 @@ def _missing(package: str) -> UnusableHashError:
 
 @cache
 def _warn_of_missing(package: str) -> None:
+    from ..log_fields import log_fields
+
     logger.warning(
         "there are password hashes of %(package)s, which can't be checked without it, so their "
         "users can't sign in; install it with pip install 'wsgi-sessions[%(package)s]'",
         {"package": package},
+        extra=log_fields("extra_missing", details={"package": package}),
     )
 
 

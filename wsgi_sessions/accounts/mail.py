@@ -35,9 +35,12 @@ class Mailer:
         self.on_send = on_send
         self._events = events
         if on_send is not None and not _threads_run():
+            from ..log_fields import log_fields
+
             logger.warning(
                 "uWSGI runs no threads here, so on_send is called within the request, and how long "
-                "an answer takes tells who has an account; set enable-threads = true in uWSGI"
+                "an answer takes tells who has an account; set enable-threads = true in uWSGI",
+                extra=log_fields("setting_note"),
             )
         self.renew_locks()
         renew_locks_in_child(self)
@@ -111,8 +114,17 @@ class Mailer:
             name = type(error).__name__
             # Not the exception's own text, which may hold the address or the link.
             frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("on_send raised %s for a mail of the kind %s:\n%s", name, kind, frames)
-            self._events.emit("mail_failed", user_id=user.id, details={"kind": kind, "error": name})
+            details = {"kind": kind, "error": name}
+            from ..log_fields import log_fields
+
+            logger.error(
+                "on_send raised %s for a mail of the kind %s:\n%s",
+                name,
+                kind,
+                frames,
+                extra=log_fields("on_send_failed", user_id=user.id, details=details),
+            )
+            self._events.emit("mail_failed", user_id=user.id, details=details)
             if not isinstance(error, Exception):
                 raise
 

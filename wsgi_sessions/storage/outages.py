@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..clock import monotonic_ms
+
+if TYPE_CHECKING:
+    from ..log_fields import LineName
 
 logger = logging.getLogger("wsgi_sessions")
 
@@ -35,14 +38,23 @@ class Outages:
             return
         self.is_away = True
         self._began_ms = monotonic_ms()
-        logger.error("%s; what needs it is answered 503 until it does", self.explain(error))
+        logger.error(
+            "%s; what needs it is answered 503 until it does",
+            self.explain(error),
+            extra=_log_fields("database_away"),
+        )
 
     def end(self) -> None:
         if not self.is_away:
             return
         self.is_away = False
         seconds = (monotonic_ms() - (self._began_ms or 0)) / 1000
-        logger.warning("the database %s answers again, after %.0f s", self._place(), seconds)
+        logger.warning(
+            "the database %s answers again, after %.0f s",
+            self._place(),
+            seconds,
+            extra=_log_fields("database_back", seconds=round(seconds)),
+        )
 
     def explain(self, error: BaseException) -> str:
         """Return which database does not answer, and why, as the driver has it."""
@@ -80,6 +92,12 @@ class Outages:
 
     def _parameters(self) -> dict[str, Any]:
         return getattr(self._database, "connect_params", None) or {}
+
+
+def _log_fields(line: LineName, **details: Any) -> dict[str, Any]:
+    from ..log_fields import log_fields  # most databases are never away
+
+    return log_fields(line, details=details)
 
 
 def _error_before(error: BaseException) -> BaseException | None:

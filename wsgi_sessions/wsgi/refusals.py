@@ -99,7 +99,10 @@ def refusal_of(error: AnswerableError, source: Any = None) -> Refusal:
 def answerable(error: Exception, request: SessionRequest) -> AnswerableError:
     """Return what the client is told of an error in an endpoint of ours; the log has the rest."""
     if not isinstance(error, AnswerableError):
-        logger.error("the answer to a request failed", exc_info=error)
+        from ..log_fields import log_fields
+
+        fields = log_fields("answer_failed")
+        logger.error("the answer to a request failed", exc_info=error, extra=fields)
         return InternalError()
     if isinstance(error, StoreUnavailableError) and not request.is_database_away:
         request.manager.events.emit("database_error", details={"error": error})
