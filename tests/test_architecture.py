@@ -26,6 +26,7 @@ LAYERS = (
     {"pages"},
     {"middleware"},
     {"adapters", "cli"},
+    {"management"},
     {"__init__", "__main__"},
 )
 """The lowest first: a module imports from its own layer and from those before it."""
@@ -41,10 +42,12 @@ ONLY_IN = {
     "jwt": ("accounts/",),
     "jinja2": ("pages/",),
     "flask": ("adapters/flask.py",),
-    "django": ("adapters/django.py",),
+    "django": ("adapters/django.py", "management/"),
     "pyramid": ("adapters/pyramid.py",),
     "bottle": ("adapters/bottle.py",),
     "falcon": ("adapters/falcon.py",),
+    "click": ("cli/", "management/"),
+    "rich": ("cli/",),
     "wsgi_sessions_testing": (),
 }
 MAX_LINES = 400

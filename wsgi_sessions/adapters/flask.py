@@ -10,6 +10,7 @@ from flask import Flask, Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.local import LocalProxy
 
+from ..cli.program import Program
 from ..config.exempt_paths import is_exempt
 from ..errors import AnswerableError, ConfigurationError, NotSignedInError
 from ..manager import SessionManager
@@ -98,6 +99,8 @@ class FlaskSessions:
         app.context_processor(lambda: {"current_user": current_user})
         app.wsgi_app = SessionMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
         app.register_error_handler(AnswerableError, _show_refusal)
+        if "sessions" not in app.cli.commands:
+            app.cli.add_command(Program("sessions", lambda _app: manager, around=app.app_context))
 
 
 def login_required(view: Callable[P, R]) -> Callable[P, R]:

@@ -14,6 +14,8 @@ from ..errors import ConfigurationError
 from .fields import Kind, Setting, read_flag, settings_of
 
 _PREFIX = "WSGI_SESSIONS_"
+DATABASE_URL_VARIABLE = f"{_PREFIX}DATABASE_URL"
+"""No setting: the database is no part of the configuration. The command line reads it."""
 _ENVIRONMENTS = ("production", "development", "testing")
 _OUTER_KEY = "session"
 """The key under which better-auth has the settings of sessions."""
@@ -105,7 +107,7 @@ def read_environment(environ: Mapping[str, str], config: type) -> dict[str, Any]
     }
     found: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(_PREFIX) or variable == f"{_PREFIX}ENV":
+        if not variable.startswith(_PREFIX) or variable in (f"{_PREFIX}ENV", DATABASE_URL_VARIABLE):
             continue
         if variable.startswith(f"{_PREFIX}TEST_"):
             continue
