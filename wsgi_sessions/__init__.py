@@ -63,6 +63,7 @@ from .sessions.creation import Replaced
 from .sessions.data import SessionData
 from .sessions.session import Session, SignIn, User
 from .sessions.step_up import StepUp
+from .storage.outages import Health
 from .transport.environ import get_end_reason, get_request, get_session, get_user
 from .wsgi.request import SessionRequest
 
@@ -84,6 +85,7 @@ __all__ = [
     "EventName",
     "Events",
     "FieldNotAllowedError",
+    "Health",
     "IdTokenNotSupportedError",
     "InvalidCredentialsError",
     "InvalidEmailError",

@@ -1,4 +1,4 @@
-"""``SessionMiddleware``: with the JSON API and the sessions page beside the application."""
+"""``SessionMiddleware``: beside the application it has the API, the page and the health check."""
 
 from __future__ import annotations
 
@@ -40,3 +40,7 @@ def _endpoints_of(manager: SessionManager) -> Iterator[Endpoints]:
         from .pages.app import SessionsPage
 
         yield SessionsPage(manager)
+    if config.health_path is not None:
+        from .monitoring.health_app import HealthApp
+
+        yield HealthApp(manager)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .accounts.profile import check_imported
 from .accounts.reauthentication import Proof
 from .accounts.service import credential_of, new_user, normalize_email
-from .clock import Clock
+from .clock import Clock, ms_from_duration
 from .config.settings import SessionConfig
 from .events import Events
 from .parts import Parts
@@ -21,10 +21,13 @@ from .records import (
 )
 from .sessions.session import User
 from .sessions.step_up import StepUp
+from .storage.outages import Health
 from .storage.session_ends import EndedSessions
 
 if TYPE_CHECKING:
     import peewee
+
+    from .config.fields import Duration
 
 
 class UserManager:
@@ -52,6 +55,20 @@ class UserManager:
         """The Peewee database that sessions live in."""
         database: peewee.Database = self.parts.connections.database
         return database
+
+    def check_health(self, *, timeout: Duration = 2, slow_after: Duration = 1) -> Health:
+        """Look whether sessions can be used now; for a health check, and cheap enough for that.
+
+        Takes ``timeout`` at most, whatever the database does; whatever is wrong is the result, and
+        no exception. An answer that takes longer than ``slow_after`` counts as slow. As any use
+        does, the first one makes the tables, if requests do.
+        """
+        from .health import check_health  # most processes are never asked
+
+        limits_ms = [ms_from_duration(each) for each in (timeout, slow_after)]
+        if min(limits_ms) <= 0:
+            raise ValueError("timeout and slow_after must be more than 0 seconds")
+        return check_health(self.parts, timeout_ms=limits_ms[0], slow_after_ms=limits_ms[1])
 
     def reauthenticate(
         self,

@@ -94,6 +94,8 @@ def test_microsofts_tenants(tenant: str, issuer: str) -> None:
         ({"pages_path": "account"}, "pages_path is 'account'"),
         ({"pages_path": "/api/auth/pages"}, "one would hide the other"),
         ({"pages_path": "/api"}, "one would hide the other"),
+        ({"health_path": "/api/auth/health"}, "health_path is '/api/auth/health' and api_path is"),
+        ({"health_path": "/health", "exempt_paths": ["/health"]}, "would not be answered"),
         ({"pages_templates": "/nowhere/at/all"}, "give a folder that exists"),
         ({"pages_templates": 5}, "give a folder that exists"),
         ({"sign_in_url": "javascript:alert(1)"}, "sign_in_url is"),

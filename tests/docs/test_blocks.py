@@ -28,6 +28,7 @@ RUN_IN = {
     "docs/how-to/frameworks.md": "tests/adapters/test_frameworks_doc.py",
     "docs/how-to/mail.md": "tests/docs/test_mail.py",
     "docs/how-to/messages.md": "tests/docs/test_messages.py",
+    "docs/how-to/monitoring.md": "tests/monitoring/test_monitoring_page.py",
     "docs/how-to/passwords.md": "tests/docs/test_passwords.py",
     "docs/how-to/sessions-page.md": "tests/docs/test_sessions_page.py",
     "docs/how-to/sign-up.md": "tests/docs/test_sign_up.py",

@@ -81,6 +81,7 @@ class SessionSettings(TypedDict, total=False):
     session_fields: Mapping[str, str]
     trusted_origins: Collection[str]
     messages: Messages
+    health_path: str | None
     exempt_paths: Collection[str]
     pages_path: str | None
     pages_templates: str | PathLike[str] | None

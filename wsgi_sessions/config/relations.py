@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
@@ -37,19 +38,24 @@ def check_relations(config: SessionConfig) -> None:
             "require_verified_email is True but on_send is not given, so no address could ever be "
             "verified; give on_send, a function that sends mails (print_mail while you develop)"
         )
-    paths = {"api_path": config.api_path, "pages_path": config.pages_path}
+    paths = {
+        "pages_path": config.pages_path,
+        "health_path": config.health_path,
+        "api_path": config.api_path,
+    }
     mounted = {name: path for name, path in paths.items() if path is not None}
-    if len(mounted) > 1 and lies_within(*mounted.values()):
-        raise ConfigurationError(
-            f"pages_path is {config.pages_path!r} and api_path is {config.api_path!r}, so "
-            "one would hide the other; give two paths that lie side by side"
-        )
+    for (name, path), (other, its_path) in combinations(mounted.items(), 2):
+        if lies_within(path, its_path):
+            raise ConfigurationError(
+                f"{name} is {path!r} and {other} is {its_path!r}, so "
+                "one would hide the other; give two paths that lie side by side"
+            )
     for name, path in mounted.items():
         for prefix in config.exempt_paths:
             if lies_within(path, prefix):
                 raise ConfigurationError(
-                    f"exempt_paths holds {prefix!r} and {name} is {path!r}, which needs "
-                    "sessions; give paths that lie side by side"
+                    f"exempt_paths holds {prefix!r} and {name} is {path!r}, which would "
+                    "not be answered then; give paths that lie side by side"
                 )
     if config.update_age_ms >= config.expires_in_ms:
         raise ConfigurationError(

@@ -218,6 +218,8 @@ class SessionConfig:
     messages: Messages = setting({}, check_messages, is_in_environment=False)
     """What clients read in place of our English texts: a text for each code, or for a language a
     mapping of such, which is chosen by the header Accept-Language."""
+    health_path: str | None = setting(None, checks.mount_path, none="off")
+    """Where monitoring asks whether sessions can be used."""
     exempt_paths: tuple[str, ...] = setting((), checks.exempt_paths)
     """Paths that are passed on without a look-up."""
     pages_path: str | None = setting(None, checks.mount_path, none="off")

@@ -284,6 +284,27 @@ class Connections:
 
     # Before the first use
 
+    def reach(self) -> None:
+        """Have the server answer; nothing is done for the first use."""
+        for is_last in (False, True):
+            try:
+                self._reach()
+                return
+            except StoreUnavailableError as error:
+                cause = error.__cause__
+                if (
+                    is_last
+                    or not isinstance(cause, self.source.errors)
+                    or self.database.in_transaction()
+                    or self._is_time_over(cause)
+                    or not self.source.reconnect(cause)
+                ):
+                    raise
+
+    def _reach(self) -> None:
+        with self.connection(is_preparing=True) as connection:
+            self._send(connection, "SELECT 1", (), _all_rows)
+
     def prepare(self, work: Work) -> None:
         limit_ms = max(self.source.timeout_ms, _PREPARING_MS)
         with spending(limit_ms), self.connection(is_preparing=True):

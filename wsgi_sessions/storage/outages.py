@@ -1,4 +1,4 @@
-"""Logs once why a database does not answer, as the driver has it, and once that it does again.
+"""What is the matter with a database; an outage's cause and end are logged, once each.
 
 No password is shown, and no value of a row.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from ..clock import monotonic_ms
@@ -23,6 +23,28 @@ _DATABASE_MODULES = frozenset(
 )
 _IN_URL = r"(://[^\s/@:]*):[^\s/]*@"
 _IN_SETTINGS = r"(?i)((?:password|passwd|pwd)['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&)]+)"
+
+
+HealthStatus = Literal["ok", "slow", "busy", "not_migrated", "away"]
+
+
+class Health(NamedTuple):
+    """Whether sessions can be used, as ``manager.check_health()`` has found it.
+
+    ``status``: ``ok``; ``slow``, the database answers, but late, or a lock holds it up; ``busy``,
+    no connection is free; ``not_migrated``, its tables are missing or not as they have to be;
+    ``away``, it does not answer. ``detail`` says more, for you and not for clients: it may name
+    hosts and users, but no password.
+    """
+
+    status: HealthStatus
+    latency_ms: int = 0
+    detail: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the status is ``ok``."""
+        return self.status == "ok"
 
 
 class Outages:
@@ -58,7 +80,7 @@ class Outages:
 
     def explain(self, error: BaseException) -> str:
         """Return which database does not answer, and why, as the driver has it."""
-        return f"the database {self._place()} does not answer: {self._reason(error)}"
+        return f"the database {self._place()} does not answer: {self.reason(error)}"
 
     def _place(self) -> str:
         parameters = self._parameters()
@@ -69,7 +91,8 @@ class Outages:
         port = f":{parameters['port']}" if parameters.get("port") else ""
         return self._without_password(f"{name} on {host}{port}" if host else name)
 
-    def _reason(self, error: BaseException) -> str:
+    def reason(self, error: BaseException) -> str:
+        """Return what went wrong, with its causes."""
         cause = error.__cause__
         names_the_class_alone = str(error).endswith(f"({type(cause).__name__})")
         texts = [] if cause is not None and names_the_class_alone else [str(error)]

@@ -32,6 +32,10 @@ class PooledConnection:
     """Tells, asked with 0, whether something has come over it; None where nobody sends."""
 
 
+class AllInUseError(StoreUnavailableError):
+    """No connection was given back in time."""
+
+
 class _Waiter:
     """A thread that waits for a connection to be given back, or for room to open one."""
 
@@ -145,7 +149,7 @@ class Pool:
             raise
         if self._was_served(waiter):
             return self._open() if waiter.entry is None else waiter.entry
-        raise StoreUnavailableError(
+        raise AllInUseError(
             f"all {self._count} connections to the database are in use; raise max_connections, "
             "or have fewer threads"
         )

@@ -15,7 +15,7 @@ from .driver_errors import IntegrityConflict
 from .meta import MetaStore
 from .models import Models
 from .one_time_tokens import OneTimeTokenStore
-from .outages import Outages
+from .outages import Health, Outages
 from .revocations import RevocationStore
 from .server_clock import ServerClock
 from .session_ends import EndedSessions, SessionEnds
@@ -79,6 +79,15 @@ class Store:
         self._tables.is_marked = False
         self._connections.visit(self._tables.look)
         return self._tables.is_marked
+
+    def check_health(self) -> Health:
+        """Look whether the database can be used, and what is wrong if not; nothing is raised.
+
+        As any use does, the first one does what is done before that.
+        """
+        from .probe import look  # most processes are never asked
+
+        return look(self._connections, self._tables)
 
     def atomically(self, work: Callable[[], T]) -> T:
         """Run calls of these parts all or none; nested calls join.

@@ -82,6 +82,10 @@ class Tables:
             return False
         return self._mark()
 
+    def find_missing(self) -> list[str]:
+        """Raise as ``create`` does, but create none; return the names of those that are missing."""
+        return [model._meta.table_name for model in self._refuse_others()]
+
     def _mark(self) -> bool:
         """Write whose tables these are, unless it is there; return whether it will stay there.
 
