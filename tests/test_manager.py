@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPMessage
 from typing import Any
 from wsgiref.headers import Headers as WsgirefHeaders
@@ -417,6 +417,13 @@ class TestEnding:
         sign_up(manager, "bob@example.org")
 
         assert manager.revoke_everything() == 2
+
+    def test_an_instant_of_nowhere_ends_nothing(self, manager: SessionManager) -> None:
+        made = sign_up(manager)
+
+        with pytest.raises(ValueError, match="has no time zone"):
+            manager.revoke_everything(before=datetime(2100, 1, 1))
+        assert made.session is not None and manager.is_live(made.session.id)
 
     def test_user_is_deleted_after_their_password_was_checked(
         self, manager: SessionManager

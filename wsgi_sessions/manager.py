@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .accounts.service import MAX_PASSWORD_CHECKS, CheckedPassword, new_user
-from .clock import Clock, SystemClock
+from .clock import Clock, SystemClock, ms_from_datetime
 from .config.settings import SessionConfig
 from .errors import InvalidCredentialsError, InvalidIdTokenError
 from .mail_manager import MailManager
@@ -369,9 +370,10 @@ class SessionManager(MailManager):
         """End every session of a user; return how many."""
         return self.parts.ending.revoke_all_of(user_id)
 
-    def revoke_everything(self) -> int:
-        """End every session there is, say after a leak; return how many."""
-        return self.parts.ending.revoke_everything()
+    def revoke_everything(self, *, before: datetime | None = None) -> int:
+        """End every session, or each that began before an instant; return how many."""
+        before_ms = None if before is None else ms_from_datetime(before)
+        return self.parts.ending.revoke_everything(created_before_ms=before_ms)
 
     def create_tables(self) -> None:
         """Create the tables that are missing; a URL's own database gets them by itself.

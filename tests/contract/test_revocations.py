@@ -235,6 +235,22 @@ class TestEndMany:
         [row] = store.revocations.find(0).rows
         assert row[:3] == (None, NOW, NOW)
 
+    def test_all_before_an_instant_leaves_what_began_then_or_later(self, store: Store) -> None:
+        store.sessions.insert(make_session("before", created_at_ms=NOW - 11))
+        # Proven again since: whoever took its token before still has it.
+        store.sessions.insert(
+            make_session("proven", created_at_ms=NOW - 11, authenticated_at_ms=NOW)
+        )
+        store.sessions.insert(make_session("then", created_at_ms=NOW - 10))
+        store.sessions.insert(make_session("after", created_at_ms=NOW - 9))
+
+        assert store.session_ends.end_all(now_ms=NOW, created_before_ms=NOW - 10) == 2
+
+        ends = [end_reason(store, each) for each in ("before", "proven", "then", "after")]
+        assert ends == ["revoked", "revoked", None, None]
+        [row] = store.revocations.find(0).rows
+        assert row[:3] == (None, NOW, NOW)
+
 
 class TestFeed:
     def test_row_that_commits_late_with_a_lower_id_is_seen(self, server: Place) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import rotate
 from wsgi_sessions import StoreUnavailableError
+from wsgi_sessions.clock import datetime_from_ms
 from wsgi_sessions_testing.bench import Bench
 from wsgi_sessions_testing.fakes.instrumentation import WatchedStore
 from wsgi_sessions_testing.fakes.managers import running_with
@@ -79,6 +80,22 @@ def test_revoking_everything_reaches_copies() -> None:
     assert elsewhere.manager.revoke_everything() == 1
     bench.clock.advance(seconds=1)
     assert not is_in(browser)
+
+
+def test_revoking_what_began_before_an_instant_reaches_its_copies_and_spares_the_others() -> None:
+    bench, browser = opened(cookie_cache=True)
+    (elsewhere,) = bench.workers(1)
+    bench.clock.advance(minutes=10)
+    newcomer = bench.new_browser()
+    newcomer.sign_in("bob@example.org")
+    bench.clock.advance(minutes=10)
+    assert is_in(browser) and is_in(newcomer), "both have a copy that was made just now"
+
+    noon = datetime_from_ms(bench.clock.now_ms() - 10 * 60_000)
+    assert elsewhere.manager.revoke_everything(before=noon) == 1
+    bench.clock.advance(seconds=1)
+
+    assert (is_in(browser), is_in(newcomer)) == (False, True)
 
 
 def test_a_copy_issued_by_a_clock_ahead_does_not_outlive_everything() -> None:

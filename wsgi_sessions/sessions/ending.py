@@ -66,12 +66,14 @@ class SessionEnding:
             except_id=except_id,
         )
 
-    def revoke_everything(self) -> int:
+    def revoke_everything(self, *, created_before_ms: int | None = None) -> int:
 
         def end_all() -> int:
             # No copy made before this can be opened after it, whatever clock made it.
             self.store.meta.replace(DATABASE_SECRET, new_secret())
-            return self.store.session_ends.end_all(now_ms=self.clock.now_ms())
+            return self.store.session_ends.end_all(
+                now_ms=self.clock.now_ms(), created_before_ms=created_before_ms
+            )
 
         count = self.store.atomically(end_all)
         self.feed.invalidate()

@@ -215,12 +215,17 @@ class SessionEnds:
         self._revocations.insert_selected(session.select(session.id).where(ours), **values)
         return EndedSessions(tuple(self._read_ids(ours, **values)), count)
 
-    def end_all(self, *, now_ms: int) -> int:
-        """End every session there is; return how many were not ended before."""
+    def end_all(self, *, now_ms: int, created_before_ms: int | None = None) -> int:
+        """End every session, or each that began before an instant; return how many.
+
+        The copies of all are void: nothing in a copy tells when its session began.
+        """
+        is_found = self._columns.session.ended_at.is_null()
+        if created_before_ms is not None:
+            is_found &= self._columns.session.created_at < created_before_ms
 
         def end() -> int:
-            is_live = self._columns.session.ended_at.is_null()
-            count = self._write_ends(is_live, reason=EndReason.REVOKED.value, now=now_ms)
+            count = self._write_ends(is_found, reason=EndReason.REVOKED.value, now=now_ms)
             self._revocations.insert_for_all(now_ms=now_ms)
             return count
 
