@@ -120,7 +120,7 @@ def build_parts(
             "require_verified_email is True but the user model does not say whether an address is "
             "verified; map its attribute with user_attributes={'email_verified': …}"
         )
-    store = Store(connections, models, clock)
+    store = Store(connections, models, clock, auto_migrate=config.auto_migrate)
     if wrap_store is not None:
         store = wrap_store(store)
     events = Events(clock)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .accounts.profile import check_imported
 from .accounts.reauthentication import Proof
 from .accounts.service import credential_of, new_user, normalize_email
+<<<<<<< HEAD
 from .clock import Clock, ms_from_duration
 from .config.settings import SessionConfig
 from .events import Events
 from .parts import Parts
+=======
+from .database_manager import DatabaseManager
+>>>>>>> 3ca1c03 (wip)
 from .records import (
     NO_FACTS,
     UNSET,
@@ -24,9 +28,8 @@ from .sessions.step_up import StepUp
 from .storage.outages import Health
 from .storage.session_ends import EndedSessions
 
-if TYPE_CHECKING:
-    import peewee
 
+<<<<<<< HEAD
     from .config.fields import Duration
 
 
@@ -70,6 +73,11 @@ class UserManager:
             raise ValueError("timeout and slow_after must be more than 0 seconds")
         return check_health(self.parts, timeout_ms=limits_ms[0], slow_after_ms=limits_ms[1])
 
+=======
+class UserManager(DatabaseManager):
+    """What a ``SessionManager`` can do about users; make one of those."""
+
+>>>>>>> 3ca1c03 (wip)
     def reauthenticate(
         self,
         session_id: str,

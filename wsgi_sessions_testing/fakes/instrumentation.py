@@ -25,7 +25,7 @@ sessions.find sessions.list_live
 users.find users.find_by_email users.list_by_email
 accounts.find_user accounts.find_credential accounts.find_credential_by_email
 revocations.find revocations.find_newer revocations.count_by_time
-attempts.count one_time_tokens.find meta.read clock.read_ms check_health
+attempts.count one_time_tokens.find meta.read meta.read_all clock.read_ms check_health
 """
 _WRITES = """
 atomically insert_user insert_nobody change_email set_password delete_user purge
@@ -43,7 +43,7 @@ one_time_tokens.insert one_time_tokens.insert_or_renew one_time_tokens.use
 one_time_tokens.use_all_of one_time_tokens.delete_all_of meta.write_once meta.replace
 """
 _UNWATCHED = """
-create_tables check_tables users.is_same users.prepare_insert
+create_tables check_tables check_schema migrate users.is_same users.prepare_insert
 clock.now_ms clock.at_least clock.at_most
 """
 CALLS = {
