@@ -20,11 +20,7 @@ LAYERS = (
     {"storage"},
     {"sessions"},
     {"accounts"},
-<<<<<<< HEAD
-    {"manager", "mail_manager", "user_manager", "parts", "health"},
-=======
-    {"manager", "mail_manager", "user_manager", "database_manager", "parts"},
->>>>>>> 3ca1c03 (wip)
+    {"manager", "mail_manager", "user_manager", "database_manager", "parts", "health"},
     {"wsgi"},
     {"api"},
     {"pages"},

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .clock import Clock
+from .clock import Clock, ms_from_duration
 from .config.settings import SessionConfig
 from .events import Events
 from .parts import Parts
-from .records import SchemaStatus
+from .storage.migrations import SchemaStatus
+from .storage.outages import Health
 
 if TYPE_CHECKING:
     import peewee
+
+    from .config.fields import Duration
 
 
 class DatabaseManager:
@@ -70,6 +73,20 @@ class DatabaseManager:
         ``create_tables`` does.
         """
         return self.parts.store.migrate()
+
+    def check_health(self, *, timeout: Duration = 2, slow_after: Duration = 1) -> Health:
+        """Look whether sessions can be used now; for a health check, and cheap enough for that.
+
+        Takes ``timeout`` at most, whatever the database does; whatever is wrong is the result, and
+        no exception. An answer that takes longer than ``slow_after`` counts as slow. As any use
+        does, the first one makes the tables, if requests do.
+        """
+        from .health import check_health  # most processes are never asked
+
+        limits_ms = [ms_from_duration(each) for each in (timeout, slow_after)]
+        if min(limits_ms) <= 0:
+            raise ValueError("timeout and slow_after must be more than 0 seconds")
+        return check_health(self.parts, timeout_ms=limits_ms[0], slow_after_ms=limits_ms[1])
 
     def purge(self, *, batch_rows: int = 500) -> int:
         """Delete a batch of rows that nobody needs any more; return how many, 0 when done."""

@@ -379,18 +379,6 @@ class FeedPage(NamedTuple):
         return f"FeedPage(<{len(self.rows)} rows>)"
 
 
-class SchemaStatus(NamedTuple):
-    """Which version the tables in a database have, and which this release needs."""
-
-    version: int | None
-    """None where there are no tables yet: they are created as they have to be."""
-    needed: int
-    pending: tuple[str, ...] = ()
-    """What migrations would do, each in words after its number."""
-    sql: tuple[str, ...] = ()
-    """The statements by which they would do it, on this engine."""
-
-
 class CachedCopy(NamedTuple):
     """What the ``session_data`` cookie holds, its signature checked."""
 

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from ..clock import Clock
 from ..errors import ConfigurationError, StoreUnavailableError, UserAlreadyExistsError
-from ..records import Account, EndReason, OneTimeToken, SchemaStatus, UserRecord
+from ..records import Account, EndReason, OneTimeToken, UserRecord
 from .accounts import CREDENTIAL, AccountStore
 from .attempts import AttemptStore
 from .connections import Connections
 from .driver_errors import IntegrityConflict
 from .meta import MetaStore
+from .migrations import SchemaStatus
 from .models import Models
 from .one_time_tokens import OneTimeTokenStore
 from .outages import Health, Outages

@@ -13,11 +13,10 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
-from ..records import SchemaStatus
 from .connections import Connections
 from .dialects.dialect import Dialect
 from .meta import MetaStore
-from .migrations import Migration, SchemaVersion
+from .migrations import Migration, SchemaStatus, SchemaVersion
 from .models import Models
 from .schema import VERSION, Schema
 
@@ -167,9 +166,18 @@ class Tables:
             if not any(columns[model] for model in ours):
                 self._meta.write_once(VERSION, str(self.schema.needed))
 
-    def find_missing(self) -> list[str]:
-        """Raise as ``create`` does, but create none; return the names of those that are missing."""
-        return [model._meta.table_name for model in self._refuse_others()]
+    def find_faults(self) -> str | None:
+        """Raise as ``create`` does, but write nothing; return what is missing, in words."""
+        found = self._refuse_others()
+        if found.pending:
+            return (
+                f"the tables are not migrated to version {self.schema.needed.number}; run "
+                "'wsgi-sessions migrate'"
+            )
+        if found.missing:
+            names = ", ".join(model._meta.table_name for model in found.missing)
+            return f"there is no table {names}; call manager.create_tables() once"
+        return None
 
     def _mark(self) -> bool:
         """Write whose tables these are, unless it is there; return whether it will stay there.

@@ -6,11 +6,11 @@ models in ``storage/models.py`` show what comes out. What was released is never 
 
 from __future__ import annotations
 
-from .migration import Migration, SchemaVersion
+from .migration import Migration, SchemaStatus, SchemaVersion
 from .steps import AddColumn, AddIndex, AddTable, Step
 
 __all__ = ["FIRST", "MIGRATIONS", "AddColumn", "AddIndex", "AddTable", "Migration"]
-__all__ += ["SchemaVersion", "Step"]
+__all__ += ["SchemaStatus", "SchemaVersion", "Step"]
 
 FIRST = SchemaVersion(1, works_with=1)
 """The tables of the releases that kept no version."""

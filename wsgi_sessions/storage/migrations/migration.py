@@ -1,4 +1,4 @@
-"""``Migration``: one numbered change of the tables; ``SchemaVersion``: what a database says."""
+"""What a migration is, and which versions the tables have and need."""
 
 from __future__ import annotations
 
@@ -58,3 +58,15 @@ class SchemaVersion(NamedTuple):
     def after(self, migration: Migration) -> SchemaVersion:
         """Return the version that tables of this one have after a migration."""
         return SchemaVersion(migration.number, max(self.works_with, migration.works_with))
+
+
+class SchemaStatus(NamedTuple):
+    """Which version the tables in a database have, and which this release needs."""
+
+    version: int | None
+    """None where there are no tables yet: they are created as they have to be."""
+    needed: int
+    pending: tuple[str, ...] = ()
+    """What migrations would do, each in words after its number."""
+    sql: tuple[str, ...] = ()
+    """The statements by which they would do it, on this engine."""
