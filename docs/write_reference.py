@@ -20,7 +20,7 @@ from wsgi_sessions import SessionConfig, errors, request_errors
 from wsgi_sessions.api.openapi import describe
 from wsgi_sessions.api.routes import ROUTES, Route
 from wsgi_sessions.errors import AnswerableError, RefusedError
-from wsgi_sessions.events import EVENT_KINDS
+from wsgi_sessions.events import EVENT_KINDS, NOTED_EVENTS, TOLD_EVENTS
 from wsgi_sessions.log_fields import LOG_FIELDS, LOG_LINES
 from wsgi_sessions.transport.environ import ENVIRON_KEYS
 
@@ -158,7 +158,9 @@ EVENTS_INTRO = """\
 
 What `manager.events.subscribe(listener)` tells a listener, and what the logger `wsgi_sessions` writes: [how to listen](../how-to/events.md). No event carries a token, a secret, a password or an e-mail address.
 
-Each event has a `name`, the instant `at`, and, where they are known, `session_id`, `user_id`, `address` and `reason` (of an end: [why a session ends](../explanation/sessions.md#why-a-session-ends)). What else is known stands in `details`, a mapping, under the names that the table shows.
+Each event has a `name` and the instant `at`. The column *fields* says what else it may have: `session_id`, `user_id`, `address`, `user_agent` and `reason` (of an end: [why a session ends](../explanation/sessions.md#why-a-session-ends)) are attributes, None where nothing is known. All other names are those of `details`, a mapping that leaves out what is not known.
+
+The column *kept* says what [the setting `audit`](../how-to/events.md#keep-events) makes of it: it is kept *with* the transaction that it tells, or *beside* the request, so many a minute, or not at all.
 
 """
 
@@ -180,7 +182,13 @@ These are no events: no listener is told.
 
 def events_page() -> str:
     rows = (
-        [f"`{name}`", logging.getLevelName(kind.level), kind.doc]
+        [
+            f"`{name}`",
+            logging.getLevelName(kind.level),
+            ", ".join(f"`{field}`" for field in kind.fields.split()),
+            "with" if name in TOLD_EVENTS else "beside" if name in NOTED_EVENTS else "no",
+            kind.doc,
+        ]
         for name, kind in EVENT_KINDS.items()
     )
     fields = ([f"`{name}`", meaning] for name, meaning in LOG_FIELDS.items())
@@ -192,7 +200,7 @@ def events_page() -> str:
         (
             WRITTEN.format("wsgi_sessions/events.py and log_fields.py"),
             EVENTS_INTRO,
-            table(("name", "logged at", "meaning"), rows),
+            table(("name", "logged at", "fields", "kept", "meaning"), rows),
             LOG_INTRO,
             table(("attribute", "holds"), fields),
             LINES_INTRO,

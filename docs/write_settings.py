@@ -30,6 +30,7 @@ HEADINGS = {
     "api_path": "The JSON API and other paths",
     "pages_path": "The sessions page",
     "on_database_error": "Database",
+    "audit": "Audit trail",
 }
 """What stands before a setting; those that follow it belong there, too."""
 
@@ -53,7 +54,7 @@ SessionManager(
 ```
 
 * Durations are a `timedelta` or whole seconds, and read back as a `timedelta`; the same in milliseconds has the suffix `_ms`.
-* A part (`cookie_cache`, `multi_session`, `cookie`, `throttle`, `password`) is given as its dataclass, as a mapping of its fields, or under dotted names. `True` and `False` switch `cookie_cache` and `multi_session` on and off.
+* A part (`cookie_cache`, `multi_session`, `cookie`, `throttle`, `password`, `audit`) is given as its dataclass, as a mapping of its fields, or under dotted names. `True` and `False` switch `cookie_cache`, `multi_session` and `audit` on and off.
 * A mapping may use camelCase, as better-auth does: `expiresIn`, `cookieCache.maxAge`, or all of it under `session`: `{"session": {"expiresIn": 604800, "cookieCache": {"enabled": True}}}`. `SessionManager(database, secret=SECRET, **mapping)` takes the same. Text is read as the setting's type, so a paste.deploy section works.
 * From the environment: the variable under each name below. Lists are separated by commas, and `none` or nothing at all is None. `WSGI_SESSIONS_ENV=production` forces Secure cookies.
 * What is None because it follows from other settings (`rotation_interval`, say) reads back as what follows from them. In a copy with other settings, `config.replace(update_age=3600)`, it follows those.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .accounts.mail import print_mail
 from .clock import Clock, SystemClock
 from .config.parts import (
+    AuditConfig,
     CookieCacheConfig,
     CookieConfig,
     MultiSessionConfig,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNSET",
     "AccountNotLinkedError",
+    "AuditConfig",
     "Clock",
     "ConfigurationError",
     "CookieCacheConfig",

@@ -8,7 +8,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from .events import SessionEvent
+
+logger = logging.getLogger("wsgi_sessions")
 
 LOG_FIELDS: Mapping[str, str] = {
     "sessions_event": "The event's name, or which of the other lines this is.",
@@ -26,6 +31,7 @@ LineName = Literal[
     "answer_failed",
     "listener_failed",
     "on_send_failed",
+    "event_not_kept",
     "extra_missing",
     "setting_note",
 ]
@@ -53,6 +59,11 @@ LOG_LINES: Mapping[LineName, LogLine] = {
         logging.ERROR,
         "`on_send` raised an `error` (its type) for a mail of a `kind`; where is in the lines"
         " below. The event `mail_failed` follows.",
+    ),
+    "event_not_kept": LogLine(
+        logging.WARNING,
+        "The event `about` was not written to the event table, for an `error` (its type); the"
+        " request went on.",
     ),
     "extra_missing": LogLine(
         logging.WARNING, "Password hashes can't be checked without a `package`. Once."
@@ -100,6 +111,32 @@ def log_fields(
         "sessions_address": _plain(address),
         "sessions_details": _plain(details or {}),
     }
+
+
+def log_event(event: SessionEvent, level: int) -> None:
+    """Log an event: in one line, and as fields."""
+    values = (
+        event.name,
+        event.session_id or "-",
+        "-" if event.user_id is None else event.user_id,
+        event.reason or "-",
+        event.address or "-",
+        "".join(f" {key}={value}" for key, value in event.details.items()),
+    )
+    fields = log_fields(
+        event.name,
+        session_id=event.session_id,
+        user_id=event.user_id,
+        reason=event.reason,
+        address=event.address,
+        details=event.details,
+    )
+    logger.log(
+        level,
+        "%s session=%s user=%s reason=%s address=%s%s",
+        *map(one_line, values),
+        extra=fields,
+    )
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -16,6 +16,7 @@ from .errors import (
     UserAlreadyExistsError,
     VerificationDisabledError,
 )
+from .events import EventName
 from .records import NO_FACTS, OneTimeToken, RequestFacts, UserRecord
 from .sessions.session import User
 from .storage.session_ends import EndedSessions
@@ -72,7 +73,7 @@ class MailManager(UserManager):
             # Looked at again: another use, or a change of address, may have been faster.
             if self._owner_of(found) is None or not self.parts.tokens.use(found, now_ms=now_ms):
                 return None
-            return self._replace_password(user, password_hash, email_verified=True)
+            return self._replace_password(user, password_hash, email_verified=True, facts=facts)
 
         ended = self.parts.store.atomically(reset)
         if ended is None:
@@ -149,7 +150,9 @@ class MailManager(UserManager):
         found = tokens.find(token, purpose=VERIFY) or tokens.find(token, purpose=CHANGE)
         if found is None or is_over(found, now_ms=now_ms):
             raise self._refuse_token(VERIFY, InvalidVerificationError(), facts)
-        before = self.parts.store.atomically(lambda: self._verify_address(found, now_ms=now_ms))
+        before = self.parts.store.atomically(
+            lambda: self._verify_address(found, now_ms=now_ms, facts=facts)
+        )
         if before is None:
             raise self._refuse_token(VERIFY, InvalidVerificationError(), facts)
         *_, email = addresses_of(found)
@@ -162,7 +165,9 @@ class MailManager(UserManager):
             self.events.emit("email_verified", user_id=before.id, address=facts.address)
         return User(before._replace(email=email, email_verified=True, updated_at_ms=now_ms))
 
-    def _verify_address(self, found: OneTimeToken, *, now_ms: int) -> UserRecord | None:
+    def _verify_address(
+        self, found: OneTimeToken, *, now_ms: int, facts: RequestFacts
+    ) -> UserRecord | None:
         """Do what a link is for, within a transaction; return the user as they were before."""
         store = self.parts.store
         store.users.lock(found.user_id)
@@ -182,6 +187,11 @@ class MailManager(UserManager):
             self.parts.tokens.use_up(user.id, now_ms=now_ms)
         elif not user.email_verified:
             store.users.update(user.id, email_verified=True, now_ms=now_ms)
+        else:
+            return user
+        if self.parts.audit is not None:
+            name: EventName = "email_changed" if found.purpose == CHANGE else "email_verified"
+            self.parts.audit.tell(name, facts=facts, user_id=user.id)
         return user
 
     def _sign_up_only(
@@ -200,11 +210,20 @@ class MailManager(UserManager):
                     self.parts.mailer.send("sign-up-attempt", None)  # the same work
                 return user
 
-        # The same work, for the link too.
-        self.parts.store.insert_nobody(new, credential_of(new, password_hash))
+        user_id = None if owner is None else owner.id
+
+        def insert_nobody() -> None:
+            self.parts.store.insert_nobody(new, credential_of(new, password_hash))
+            if self.parts.audit is not None:
+                self.parts.audit.tell("sign_up_attempt", facts=facts, user_id=user_id)
+
+        # The same work, for the link and the row of the event too.
+        if self.parts.audit is None:
+            insert_nobody()
+        else:
+            self.parts.store.atomically(insert_nobody)
         if must_verify:
             self.parts.tokens.issue(VERIFY, None, now_ms=now_ms)
-        user_id = None if owner is None else owner.id
         self.events.emit("sign_up_attempt", user_id=user_id, address=facts.address)
         self.parts.mailer.send("sign-up-attempt", owner)
         return new

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .accounts.service import MAX_PASSWORD_CHECKS, CheckedPassword, new_user
-from .clock import Clock, SystemClock, ms_from_datetime
+from .clock import Clock, SystemClock
 from .config.settings import SessionConfig
 from .errors import InvalidCredentialsError, InvalidIdTokenError
 from .mail_manager import MailManager
@@ -291,10 +290,12 @@ class SessionManager(MailManager):
             accounts.set_password(checked, new_hash, now_ms=now_ms)
             # Whoever asked for a link with the password before must not set another one now.
             self.parts.tokens.use_up(checked.user.id, now_ms=now_ms)
+            if self.parts.audit is not None:
+                self.parts.audit.tell("password_changed", facts=facts, user_id=checked.user.id)
             others: tuple[str, ...] = ()
             if revoke_other_sessions:
                 others = self.parts.ending.end_unreported(
-                    checked.user.id, reason=reason, except_id=replaced.session_id
+                    checked.user.id, reason=reason, except_id=replaced.session_id, facts=facts
                 ).session_ids
             created = self.parts.creation.create(
                 checked.user,
@@ -341,39 +342,39 @@ class SessionManager(MailManager):
         for session_id, reason in created.ended:
             # What this browser had before may have been another user's.
             whose = None if reason is EndReason.SIGNED_OUT else user.id
-            self.parts.ending.report([session_id], user_id=whose, reason=reason)
+            self.parts.ending.report(
+                [session_id], user_id=whose, reason=reason, address=facts.address
+            )
         session = self.parts.validator.to_session(record, user, now_ms=record.created_at_ms)
         self.parts.events.emit(
             "session_created",
             session_id=record.id,
             user_id=user.id,
             address=facts.address,
-            details={"method": session.method, "device": session.device},
+            details={"method": session.method, "device": session.device, **created.news},
         )
         return SignIn(session.user or User(user), session, created.token)
 
-    # Ending
+    def create_tables(self) -> None:
+        """Create the tables that are missing; a URL's own database gets them by itself.
 
-    def sign_out(self, session_id: str) -> bool:
-        """End a session because its browser asked to; return whether it was live."""
-        return self.parts.ending.end(session_id, reason=EndReason.SIGNED_OUT)
+        Raises ``ConfigurationError`` where they are somebody else's or another user model's.
+        """
+        self.parts.store.create_tables()
 
-    def revoke_session(self, session_id: str, *, user_id: Any = None) -> bool:
-        """End a session, with ``user_id`` only that user's; return whether it was live."""
-        return self.parts.ending.revoke(session_id, user_id=user_id)
+    def purge(self, *, batch_rows: int = 500) -> int:
+        """Delete a batch of rows that nobody needs any more; return how many, 0 when done."""
+        return self.parts.purger.purge(batch_rows=batch_rows)
 
-    def revoke_other_sessions(self, session_id: str) -> int:
-        """End all other sessions of the user whose session this is; return how many."""
-        return self.parts.ending.revoke_others(session_id)
+    def close(self) -> None:
+        """Send the mails that wait and close the connections this manager opened.
 
-    def revoke_all_sessions(self, user_id: Any) -> int:
-        """End every session of a user; return how many."""
-        return self.parts.ending.revoke_all_of(user_id)
-
-    def revoke_everything(self, *, before: datetime | None = None) -> int:
-        """End every session, or each that began before an instant; return how many."""
-        before_ms = None if before is None else ms_from_datetime(before)
-        return self.parts.ending.revoke_everything(created_before_ms=before_ms)
+        It opens new ones when used again.
+        """
+        self.parts.mailer.flush()
+        if self.parts.events.noted is not None:
+            self.parts.events.noted.flush()
+        self.parts.connections.close()
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.database).__name__})"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import peewee
 
     from .config.keywords import SessionSettings
+    from .sessions.audit_trail import AuditTrail
 
 logger = logging.getLogger("wsgi_sessions")
 
@@ -86,6 +87,8 @@ class Parts:
     creation: SessionCreation
     ending: SessionEnding
     purger: Purger
+    audit: AuditTrail | None
+    """What tells the event table, where the setting ``audit`` is on."""
 
     def is_same_as(self, other: Parts) -> bool:
         """Return whether other parts lead to the same sessions: these, or some made alike."""
@@ -120,11 +123,14 @@ def build_parts(
             "require_verified_email is True but the user model does not say whether an address is "
             "verified; map its attribute with user_attributes={'email_verified': …}"
         )
-    store = Store(connections, models, clock, auto_migrate=config.auto_migrate)
+    store = Store(connections, models, clock)
+    if config.audit is not None and config.audit.enabled:
+        store.open_events(is_kept=True)
     if wrap_store is not None:
         store = wrap_store(store)
     events = Events(clock)
     events.outages = Outages(connections.database)
+    audit = _build_audit(store, config, clock, events)
     throttled = config.throttle or ThrottleConfig()
     devices = DeviceCookies(config.secret, lifetime_ms=throttled.device_lifetime_ms)
     throttle = Throttle(store, config, events, devices)
@@ -133,7 +139,7 @@ def build_parts(
     clock_check = ClockCheck(clock, config, events)
     feed = RevocationFeed(store, clock, config, clock_check)
     cookies = SessionCookies(config, signer)
-    ending = SessionEnding(store, feed, events, clock, config)
+    ending = SessionEnding(store, feed, events, clock, config, audit)
     step_ups = StepUpSigner(config)
     validator = Validator(
         store=store,
@@ -143,9 +149,10 @@ def build_parts(
         clock=clock,
         clock_check=clock_check,
         config=config,
+        audit=audit,
     )
-    accounts = AccountService(store, config, events, throttle)
-    social = SocialAccounts(store, config, events, throttle, clock)
+    accounts = AccountService(store, config, events, throttle, audit=audit)
+    social = SocialAccounts(store, config, events, throttle, clock, audit=audit)
     reader = SessionReader(store, cookies, validator, config, clock, step_ups)
     return Parts(
         config=config,
@@ -169,12 +176,26 @@ def build_parts(
         reader=reader,
         step_ups=step_ups,
         reauthentication=Reauthentication(
-            reader, accounts, social, step_ups, events, clock, config
+            reader, accounts, social, step_ups, events, clock, config, audit
         ),
-        creation=SessionCreation(store, signer, config, clock),
+        creation=SessionCreation(store, signer, config, clock, audit),
         ending=ending,
         purger=Purger(store, clock, config, events, clock_check),
+        audit=audit,
     )
+
+
+def _build_audit(
+    store: Store, config: SessionConfig, clock: Clock, events: Events
+) -> AuditTrail | None:
+    if config.audit is None or not config.audit.enabled:
+        return None
+    from .sessions.audit_trail import AuditTrail
+    from .sessions.noted_events import NotedEvents
+
+    trail = AuditTrail(store, config.audit, config, clock)
+    events.noted = NotedEvents(store, config.audit, trail)
+    return trail
 
 
 def read_config(config: SessionConfig | None, settings: SessionSettings) -> SessionConfig:

@@ -1,13 +1,17 @@
-"""``UserManager``: the use cases about users that begin no session."""
+"""``UserManager``: the use cases that begin no session: ends, users, passwords, events."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from .accounts.profile import check_imported
 from .accounts.reauthentication import Proof
 from .accounts.service import credential_of, new_user, normalize_email
-from .database_manager import DatabaseManager
+from .clock import Clock, ms_from_datetime, ms_from_duration
+from .config.settings import SessionConfig
+from .events import EventName, Events, SessionEvent
+from .parts import Parts
 from .records import (
     NO_FACTS,
     UNSET,
@@ -18,11 +22,56 @@ from .records import (
 )
 from .sessions.session import User
 from .sessions.step_up import StepUp
+from .storage.outages import Health
 from .storage.session_ends import EndedSessions
 
+if TYPE_CHECKING:
+    from datetime import datetime
 
-class UserManager(DatabaseManager):
-    """What a ``SessionManager`` can do about users; make one of those."""
+    import peewee
+
+    from .config.fields import Duration
+
+
+class UserManager:
+    """What a ``SessionManager`` can do that begins no session; make one of those."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        """What this manager is made of; replaced as a whole, and by tests alone."""
+
+    @property
+    def config(self) -> SessionConfig:
+        return self.parts.config
+
+    @property
+    def clock(self) -> Clock:
+        return self.parts.clock
+
+    @property
+    def events(self) -> Events:
+        """Where applications subscribe to what happens."""
+        return self.parts.events
+
+    @property
+    def database(self) -> peewee.Database:
+        """The Peewee database that sessions live in."""
+        database: peewee.Database = self.parts.connections.database
+        return database
+
+    def check_health(self, *, timeout: Duration = 2, slow_after: Duration = 1) -> Health:
+        """Look whether sessions can be used now; for a health check, and cheap enough for that.
+
+        Takes ``timeout`` at most, whatever the database does; whatever is wrong is the result, and
+        no exception. An answer that takes longer than ``slow_after`` counts as slow. As any use
+        does, the first one makes the tables, if requests do.
+        """
+        from .health import check_health  # most processes are never asked
+
+        limits_ms = [ms_from_duration(each) for each in (timeout, slow_after)]
+        if min(limits_ms) <= 0:
+            raise ValueError("timeout and slow_after must be more than 0 seconds")
+        return check_health(self.parts, timeout_ms=limits_ms[0], slow_after_ms=limits_ms[1])
 
     def reauthenticate(
         self,
@@ -52,6 +101,34 @@ class UserManager(DatabaseManager):
             method=method,
         )
         return self.parts.reauthentication.step_up(session_id, proof, facts=facts)
+
+    # Ending sessions
+
+    def sign_out(self, session_id: str, *, facts: RequestFacts = NO_FACTS) -> bool:
+        """End a session because its browser asked to; return whether it was live.
+
+        ``facts`` are those of the request that asks for an end, here and below: events have them.
+        """
+        return self.parts.ending.end(session_id, reason=EndReason.SIGNED_OUT, facts=facts)
+
+    def revoke_session(
+        self, session_id: str, *, user_id: Any = None, facts: RequestFacts = NO_FACTS
+    ) -> bool:
+        """End a session, with ``user_id`` only that user's; return whether it was live."""
+        return self.parts.ending.revoke(session_id, user_id=user_id, facts=facts)
+
+    def revoke_other_sessions(self, session_id: str, *, facts: RequestFacts = NO_FACTS) -> int:
+        """End all other sessions of the user whose session this is; return how many."""
+        return self.parts.ending.revoke_others(session_id, facts=facts)
+
+    def revoke_all_sessions(self, user_id: Any, *, facts: RequestFacts = NO_FACTS) -> int:
+        """End every session of a user; return how many."""
+        return self.parts.ending.revoke_all_of(user_id, facts=facts)
+
+    def revoke_everything(self, *, before: datetime | None = None) -> int:
+        """End every session, or each that began before an instant; return how many."""
+        before_ms = None if before is None else ms_from_datetime(before)
+        return self.parts.ending.revoke_everything(created_before_ms=before_ms)
 
     # Users
 
@@ -128,7 +205,7 @@ class UserManager(DatabaseManager):
             self.parts.accounts.confirm_password(
                 user_id, password=password, now_ms=self.parts.clock.now_ms(), facts=facts
             )
-        return self.parts.ending.delete_user(user_id)
+        return self.parts.ending.delete_user(user_id, facts=facts)
 
     # Passwords
 
@@ -147,7 +224,12 @@ class UserManager(DatabaseManager):
         return User(user)
 
     def _replace_password(
-        self, user: UserRecord, password_hash: str, *, email_verified: bool
+        self,
+        user: UserRecord,
+        password_hash: str,
+        *,
+        email_verified: bool,
+        facts: RequestFacts = NO_FACTS,
     ) -> EndedSessions:
         """Set a password within a transaction; end all that the one before has opened."""
         now_ms, store = self.parts.clock.now_ms(), self.parts.store
@@ -160,14 +242,23 @@ class UserManager(DatabaseManager):
             if self.config.user_attributes.get("email_verified", "") is not None:
                 store.accounts.unlink_providers(user.id)
         self.parts.tokens.use_up(user.id, now_ms=now_ms)
-        return self.parts.ending.end_unreported(user.id, reason=EndReason.PASSWORD_CHANGED)
+        if self.parts.audit is not None:
+            if email_verified and not user.email_verified:
+                self.parts.audit.tell("email_verified", facts=facts, user_id=user.id)
+            self.parts.audit.tell("password_changed", facts=facts, user_id=user.id)
+        return self.parts.ending.end_unreported(
+            user.id, reason=EndReason.PASSWORD_CHANGED, facts=facts
+        )
 
     def _report_new_password(
         self, user: UserRecord, ended: EndedSessions, *, address: str | None
     ) -> None:
         self.events.emit("password_changed", user_id=user.id, address=address)
         self.parts.ending.report(
-            ended.session_ids, user_id=user.id, reason=EndReason.PASSWORD_CHANGED
+            ended.session_ids,
+            user_id=user.id,
+            reason=EndReason.PASSWORD_CHANGED,
+            address=address,
         )
         self.parts.mailer.send("password-changed", user)
 
@@ -181,9 +272,46 @@ class UserManager(DatabaseManager):
         user, now_ms = self._existing_user(user_id), self.parts.clock.now_ms()
         if user.email_verified:
             return User(user)
-        self.parts.store.users.update(user.id, email_verified=True, now_ms=now_ms)
+
+        def mark() -> None:
+            self.parts.store.users.update(user.id, email_verified=True, now_ms=now_ms)
+            if self.parts.audit is not None:
+                self.parts.audit.tell("email_verified", user_id=user.id)
+
+        if self.parts.audit is None:
+            mark()
+        else:
+            self.parts.store.atomically(mark)
         self.events.emit("email_verified", user_id=user.id)
         return User(user._replace(email_verified=True, updated_at_ms=now_ms))
+
+    # Events that are kept
+
+    def list_events(
+        self,
+        *,
+        user_id: Any = None,
+        since: datetime | None = None,
+        names: Collection[EventName] = (),
+        before: SessionEvent | None = None,
+        max_count: int = 100,
+    ) -> list[SessionEvent]:
+        """Return events that the setting ``audit`` has kept, the latest first; at most 1000.
+
+        Of a user, since an instant, of some names. ``before`` is the last event of the page
+        before. Raises ``ValueError`` for a ``since`` without a time zone.
+        """
+        return self.parts.store.open_events().find(
+            user_id=user_id,
+            since_ms=None if since is None else ms_from_datetime(since),
+            names=names,
+            before=before,
+            max_count=max_count,
+        )
+
+    def delete_events(self, user_id: Any) -> int:
+        """Delete what the setting ``audit`` has kept of a user; return how many events."""
+        return self.parts.store.open_events().delete_all_of(user_id)
 
     def _existing_user(self, user_id: Any) -> UserRecord:
         user = self.parts.store.users.find(user_id)

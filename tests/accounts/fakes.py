@@ -120,7 +120,7 @@ class FakeStore:
         self.accounts = FakeAccounts(self.users)
         self.attempts = FakeAttempts()
 
-    def insert_user(self, user: UserRecord, account: Account) -> UserRecord:
+    def insert_user(self, user: UserRecord, account: Account, *, tell: None) -> UserRecord:
         if any(known.email == user.email for known in self.users.values()):
             raise UserAlreadyExistsError
         self.users[user.id] = user

@@ -432,8 +432,8 @@ def test_e_mail_that_only_a_collation_calls_equal_is_unknown(
 def test_user_table_may_give_the_key_itself(desk: Desk) -> None:
     insert = desk.store.insert_user
 
-    def insert_numbered(user: UserRecord, account: Account) -> UserRecord:
-        return insert(user._replace(id=17), account._replace(user_id=17))
+    def insert_numbered(user: UserRecord, account: Account, *, tell: None) -> UserRecord:
+        return insert(user._replace(id=17), account._replace(user_id=17), tell=tell)
 
     desk.store.insert_user = insert_numbered  # type: ignore[method-assign]
     assert desk.sign_up().id == 17

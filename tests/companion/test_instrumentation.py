@@ -74,7 +74,7 @@ class TestClassification:
         assert str(failure.value) == said
 
     def test_what_is_classified_is_there(self) -> None:
-        manager = SessionManager("sqlite:///:memory:", config=settings_for_tests())
+        manager = SessionManager("sqlite:///:memory:", config=settings_for_tests(), audit=True)
         for name in CALLS:
             part, _, method = name.rpartition(".")
             owner = getattr(manager.parts.store, part) if part else manager.parts.store

@@ -100,7 +100,7 @@ class TestMapping:
 
     @pytest.mark.parametrize("part", PARTS)
     def test_every_field_of_a_part_has_a_dotted_and_a_nested_name(self, part: str) -> None:
-        wanted = getattr(make(), part)
+        wanted = getattr(make(audit={}), part)
         fields = {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted) if f.init}
 
         dotted = SessionConfig.from_mapping(
@@ -257,7 +257,7 @@ class TestEnvironment:
         assert len(config.trusted_proxies) == 2
 
     def test_every_setting_has_a_variable(self) -> None:
-        sample = make()
+        sample = make(audit={})
         environ = {"WSGI_SESSIONS_SECRET": SECRET}
         for name in DURATIONS:
             part, _, inner = name.rpartition(".")

@@ -13,14 +13,14 @@ from typing import Any, get_args
 
 import pytest
 
-from wsgi_sessions import EventName
+from wsgi_sessions import EventName, InvalidCredentialsError
 from wsgi_sessions.events import EVENT_KINDS
 from wsgi_sessions_testing import Bench
 
 from .pages import blocks_of, python_of, text_of
 
 PAGE = "docs/how-to/events.md"
-[LISTENER, NEW_DEVICE, LOGGING, JSON, AUDIT, TESTS] = python_of(PAGE)
+[LISTENER, KEEP, CHOOSE, NEW_DEVICE, LOGGING, JSON, AUDIT, TESTS] = python_of(PAGE)
 [LOG_LINE] = [block.text.strip() for block in blocks_of(PAGE, "text")]
 
 
@@ -57,19 +57,35 @@ def test_a_listener_hears_of_a_theft() -> None:
     assert [text for _, text in mails] == ["Your session was used elsewhere, from 203.0.113.66."]
 
 
-def test_a_listener_hears_of_a_new_device() -> None:
+def test_a_mail_goes_out_at_a_sign_in_from_a_new_device() -> None:
     mails: list[tuple[Any, str]] = []
-    with Bench(app) as bench:
+    with Bench(app, audit=True) as bench:
         names = {"manager": bench.manager, "send_mail": lambda *mail: mails.append(mail)}
         exec(NEW_DEVICE, names)
-        user = bench.factories.make_user()
+        user = bench.factories.make_user("ada@example.org")
         for device in ("Firefox on Linux", "Safari on iPhone", "Firefox on Linux"):
             bench.new_browser(device).sign_in(user)
+            bench.clock.advance(hours=1)
 
-    assert [text.partition(":")[0] for _, text in mails] == [
-        "Signed in on Firefox on Linux",
-        "Signed in on Safari on iPhone",
+    assert [(to, text.partition(". If")[0]) for to, text in mails] == [
+        ("ada@example.org", "Somebody signed in on Safari on iPhone from 127.0.0.1"),
     ]
+
+
+def test_events_are_kept_and_listed_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"SECRET": "a-secret-for-tests-of-32-characters"}
+    exec(KEEP, names)
+    with pytest.raises(InvalidCredentialsError):
+        names["manager"].sign_in_email(email="ada@example.org", password="wrong horse")
+    names["manager"].close()
+
+    exec(CHOOSE, names)
+    names["manager"].close()
+
+    assert capsys.readouterr().out.endswith(" None unknown_user\n")
 
 
 def test_a_theft_is_logged_as_shown(caplog: pytest.LogCaptureFixture) -> None:

@@ -206,8 +206,8 @@ FAULTS = (
     Fault(
         "the limit is not atomic",
         "storage/store.py",
-        "        return self._runner.atomically(work)\n",
-        "        return work()\n",
+        "return self._runner.atomically(work if self._told is None else self._told.with_rows(work))",
+        "return work()",
     ),
     Fault(
         "a sign-in keeps the session that was there",
@@ -228,8 +228,8 @@ FAULTS = (
     ),
     Fault(
         "a sign-out only clears the cookie",
-        "manager.py",
-        "return self.parts.ending.end(session_id, reason=EndReason.SIGNED_OUT)",
+        "user_manager.py",
+        "return self.parts.ending.end(session_id, reason=EndReason.SIGNED_OUT, facts=facts)",
         "return session_id is not None",
     ),
     Fault(
@@ -335,8 +335,8 @@ FAULTS = (
         "a deleted user lives on in cached copies",
         "sessions/ending.py",
         "is_deleted, ended = self.store.delete_user(\n"
-        "            user_id, now_ms=self.clock.now_ms(), skew_ms=self.config.rotation_grace_ms\n"
-        "        )",
+        "                user_id, now_ms=self.clock.now_ms(), skew_ms=self.config.rotation_grace_ms\n"
+        "            )",
         "is_deleted, ended = self.store.users.delete(user_id), EndedSessions()",
     ),
     Fault(
@@ -432,8 +432,8 @@ FAULTS = (
     Fault(
         "signing out elsewhere signs out here too",
         "sessions/ending.py",
-        "return self.revoke_all_of(found.user_id, except_id=session_id)",
-        "return self.revoke_all_of(found.user_id, except_id=None)",
+        "return self.revoke_all_of(found.user_id, except_id=session_id, facts=facts)",
+        "return self.revoke_all_of(found.user_id, except_id=None, facts=facts)",
     ),
     Fault(
         "anybody ends anybody's session by its id",
@@ -877,7 +877,9 @@ FAULTS = (
     Fault(
         "a reset of the password leaves the sessions",
         "user_manager.py",
-        "return self.parts.ending.end_unreported(user.id, reason=EndReason.PASSWORD_CHANGED)",
+        "return self.parts.ending.end_unreported(\n"
+        "            user.id, reason=EndReason.PASSWORD_CHANGED, facts=facts\n"
+        "        )",
         "return EndedSessions((), 0)",
     ),
     Fault(

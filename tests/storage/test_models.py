@@ -47,6 +47,10 @@ def test_tables_have_the_columns_of_the_design(database: Any) -> None:
         "one_time_token": [
             *["digest", "purpose", "user_id", "value", "created_at", "expires_at", "used_at"],
         ],
+        "event": [
+            *["id", "at", "name", "user_id", "session_id", "reason", "address", "user_agent"],
+            *["method", "details"],
+        ],
         "meta": ["name", "value"],
     }
 
@@ -114,6 +118,8 @@ def test_columns_that_may_be_empty_are_those_of_the_design(database: Any) -> Non
         *["session.last_ip_address", "session.last_user_agent", "session.provider_sid"],
         *["revocation.session_id", "revocation.before"],
         *["one_time_token.user_id", "one_time_token.value", "one_time_token.used_at"],
+        *["event.user_id", "event.session_id", "event.reason", "event.address"],
+        *["event.user_agent", "event.method"],
     }
 
 

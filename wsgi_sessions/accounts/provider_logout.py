@@ -10,7 +10,7 @@ from ..config.settings import SessionConfig
 from ..errors import InvalidLogoutTokenError
 from ..events import Events
 from ..light_dataclasses import dataclass
-from ..records import EndReason, OneTimeToken
+from ..records import NO_FACTS, EndReason, OneTimeToken
 from ..sessions.ending import SessionEnding
 from ..storage.session_ends import EndedSessions
 from ..storage.store import Store
@@ -45,7 +45,7 @@ class ProviderLogouts:
                 return 0
             # First: a sign-in asks for it when its session can be found, so one of the two ends it.
             self.social.refuse_from_now_on(provider, logout, now_ms)
-            work = partial(self._end_once, provider.name, logout, now_ms)
+            work = partial(self._end_once, provider.name, logout, now_ms, address)
             user_id, all_ended = self.store.atomically(work)
         except InvalidLogoutTokenError as error:
             refused = {**details, "cause": error.why}
@@ -63,7 +63,7 @@ class ProviderLogouts:
         return count
 
     def _end_once(
-        self, provider_name: str, logout: ProviderLogout, now_ms: int
+        self, provider_name: str, logout: ProviderLogout, now_ms: int, address: str | None
     ) -> tuple[Any, list[EndedSessions]]:
         """Use the token up and end the sessions, all or nothing: so that it can be sent again."""
         from .oidc.signed_tokens import LEEWAY_MS
@@ -90,4 +90,12 @@ class ProviderLogouts:
                 now_ms=now_ms,
             )
             ended.append(by_user)
-        return None if user is None else user.id, ended
+        user_id = None if user is None else user.id
+        audit, facts = self.ending.audit, NO_FACTS._replace(address=address)
+        if audit is not None:
+            for each in ended:
+                audit.tell_ends(each, reason=_REASON, facts=facts, user_id=user_id)
+            count = sum(each.number for each in ended)
+            told = {"provider": provider_name, "session_count": count}
+            audit.tell("backchannel_logout", facts=facts, user_id=user_id, details=told)
+        return user_id, ended

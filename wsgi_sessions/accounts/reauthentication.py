@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock, has_passed
 from ..config.settings import SessionConfig
@@ -15,6 +15,9 @@ from ..sessions.reading import SessionReader
 from ..sessions.step_up import StepUp, StepUpSigner
 from .service import AccountService
 from .social import SocialAccounts
+
+if TYPE_CHECKING:
+    from ..sessions.audit_trail import AuditTrail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,7 @@ class Reauthentication:
     events: Events
     clock: Clock
     config: SessionConfig
+    audit: AuditTrail | None = None
 
     def step_up(self, session_id: str, proof: Proof, *, facts: RequestFacts) -> StepUp:
         """Check the proof of a session's user; return what their browser is to show for it."""
@@ -56,6 +60,14 @@ class Reauthentication:
         method, at_ms = self._check(user_id, proof, now_ms=now_ms, facts=facts)
         if has_passed(at_ms + self.config.fresh_age_ms, now_ms):
             raise SessionNotFreshError(max_age_seconds=self.config.fresh_age_ms // 1000)
+        if self.audit is not None:
+            self.audit.tell(
+                "reauthenticated",
+                facts=facts,
+                session_id=session_id,
+                user_id=user_id,
+                details={"method": method},
+            )
         self.events.emit(
             "reauthenticated",
             session_id=session_id,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ..config.settings import SessionConfig
 from ..errors import (
@@ -27,6 +28,9 @@ from .profile import check_image, check_name
 from .sign_ups import check_sign_up
 from .throttle import Throttle
 
+if TYPE_CHECKING:
+    from ..sessions.audit_trail import AuditTrail
+
 MAX_PASSWORD_CHECKS = 3
 """How often a sign-in checks a password that others change meanwhile."""
 MAX_EMAIL_LENGTH = 254
@@ -43,9 +47,16 @@ class CheckedPassword:
 
 class AccountService:
     def __init__(
-        self, store: Store, config: SessionConfig, events: Events, throttle: Throttle
+        self,
+        store: Store,
+        config: SessionConfig,
+        events: Events,
+        throttle: Throttle,
+        *,
+        audit: AuditTrail | None = None,
     ) -> None:
         self._store = store
+        self._audit = audit
         self._config = config
         self._events = events
         self._throttle = throttle
@@ -72,7 +83,8 @@ class AccountService:
         Raises ``UserAlreadyExistsError``.
         """
         account = None if password_hash is None else credential_of(user, password_hash)
-        user = self._store.insert_user(user, account)
+        tell = None if self._audit is None else partial(self._audit.tell_new_user, address=address)
+        user = self._store.insert_user(user, account, tell=tell)
         self._events.emit("user_created", user_id=user.id, address=address)
         return user
 

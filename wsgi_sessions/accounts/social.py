@@ -6,6 +6,7 @@ An e-mail address counts only if it was verified; tokens are verified in ``oidc`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
@@ -13,7 +14,7 @@ from ..clock import Clock
 from ..config.providers import SocialProvider
 from ..config.settings import SessionConfig
 from ..events import Events
-from ..records import Account, OneTimeToken, RequestFacts, UserRecord
+from ..records import NO_FACTS, Account, OneTimeToken, RequestFacts, UserRecord
 from ..sessions.tokens import new_id
 from ..storage.store import Store
 from .oidc.nonces import Nonces
@@ -22,6 +23,8 @@ from .sign_ups import check_sign_up
 from .throttle import Throttle
 
 if TYPE_CHECKING:
+    from ..sessions.audit_trail import AuditTrail
+
     # Imported where they are used, as most applications have no provider.
     from .oidc.id_tokens import IdentityClaims
     from .oidc.logout_tokens import ProviderLogout
@@ -39,8 +42,11 @@ class SocialAccounts:
         events: Events,
         throttle: Throttle,
         clock: Clock,
+        *,
+        audit: AuditTrail | None = None,
     ) -> None:
         self._store = store
+        self._audit = audit
         self._config = config
         self._events = events
         self._throttle = throttle
@@ -216,7 +222,7 @@ class SocialAccounts:
             self._report_failure(provider, "account_not_linked", address)
             raise errors.AccountNotLinkedError
         account = Account(new_id(), user.id, provider.name, claims.subject, None)
-        if self._store.accounts.link(account, now_ms=now_ms):
+        if self._link(account, now_ms=now_ms, address=address):
             self._events.emit(
                 "account_linked",
                 user_id=user.id,
@@ -224,6 +230,24 @@ class SocialAccounts:
                 details={"provider": provider.name},
             )
         return self._store.accounts.find_user(provider.name, claims.subject)
+
+    def _link(self, account: Account, *, now_ms: int, address: str | None) -> bool:
+        audit, link = self._audit, self._store.accounts.link
+        if audit is None:
+            return link(account, now_ms=now_ms)
+
+        def link_and_tell() -> bool:
+            is_linked = link(account, now_ms=now_ms)
+            if is_linked:
+                audit.tell(
+                    "account_linked",
+                    facts=NO_FACTS._replace(address=address),
+                    user_id=account.user_id,
+                    details={"provider": account.provider_id},
+                )
+            return is_linked
+
+        return self._store.atomically(link_and_tell)
 
     def _make_user(
         self,
@@ -254,7 +278,10 @@ class SocialAccounts:
         check_sign_up(self._config, email=email, name=str(user.name), provider=provider.name)
         account = Account(new_id(), user.id, provider.name, claims.subject, None)
         try:
-            user = self._store.insert_user(user, account)
+            audit, tell = self._audit, None
+            if audit is not None:
+                tell = partial(audit.tell_new_user, address=address, provider=provider.name)
+            user = self._store.insert_user(user, account, tell=tell)
         except errors.UserAlreadyExistsError:
             # A second request of the same sign-in was faster.
             found = self._find_user(provider, claims, now_ms=now_ms, address=address)

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
+from ..events import NOTED_EVENTS, TOLD_EVENTS
 from .exempt_paths import is_prefix
 from .fields import Kind, choice, duration, function, kind, text
 from .providers import SocialProvider
@@ -243,6 +244,15 @@ site_url = text(
     "an http(s) URL without a '/' at its end, such as 'https://app.example.org'",
 )
 send = function("kind, user, url and token", count=4)
+
+
+# Events
+
+kept_events = Kind(
+    takes=f"names of events that can be kept: {', '.join((*TOLD_EVENTS, *NOTED_EVENTS))}",
+    fits=lambda value: value in (*TOLD_EVENTS, *NOTED_EVENTS),
+    is_list=True,
+)
 
 
 # Users and tables

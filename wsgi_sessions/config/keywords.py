@@ -13,6 +13,7 @@ from .checks import Network
 from .fields import Duration
 from .messages import Messages
 from .parts import (
+    AuditConfig,
     CookieCacheConfig,
     CookieConfig,
     MultiSessionConfig,
@@ -95,6 +96,6 @@ class SessionSettings(TypedDict, total=False):
     on_lost_data: OnLostData
     database_patience: Duration
     max_connections: int
-    auto_migrate: bool
     purge_interval: Duration
     keep_ended: Duration
+    audit: AuditConfig | Fields | bool | None

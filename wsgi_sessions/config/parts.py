@@ -8,12 +8,14 @@ from itertools import combinations
 from typing import Literal
 
 from ..errors import ConfigurationError
+from ..events import NOTED_EVENTS, TOLD_EVENTS
 from ..light_dataclasses import dataclass
 from . import checks
 from .fields import Duration, check_settings, choice, count, duration, flag, in_ms, setting
 
 OnLimit = Literal["evict", "reject"]
 SameSite = Literal["Lax", "Strict", "None"]
+Addresses = Literal["full", "cut", "hashed", "none"]
 
 _MAX_COST = 2**32 - 1
 """Of argon2 (RFC 9106, section 3.1)."""
@@ -148,6 +150,31 @@ class ThrottleConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, prefix="throttle.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """Which events are kept in the database, for how long, and what is kept of addresses."""
+
+    enabled: bool = setting(True, flag())
+    """Whether any are kept; `audit=True` says the same, with the defaults below."""
+    events: tuple[str, ...] = setting((*TOLD_EVENTS, *NOTED_EVENTS), checks.kept_events)
+    """The names of those that are kept. What a sign-in, an end or a change tells is written in its
+    transaction; refusals and attempts are written beside the request, so many a minute."""
+    keep: Duration = setting(90 * 86_400, duration())
+    """How long an event is kept."""
+    keep_ms: int = in_ms()
+    addresses: Addresses = setting("full", choice(Addresses))
+    """What is kept of an address: all of it, its network (IPv4 /24, IPv6 /48), a keyed hash that
+    tells equal ones, until the newest secret is another one, or nothing."""
+    network_refusals: int = setting(10, count("events", at_least=1))
+    """How many refusals and attempts of a name a process keeps a minute of one network. The next
+    that is kept of that name says how many were not, as `suppressed`."""
+    refusals: int = setting(100, count("events", at_least=1))
+    """How many it keeps a minute of all names and networks."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, prefix="audit.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from .fields import (
 from .messages import Messages
 from .messages import messages as check_messages
 from .parts import (
+    AuditConfig,
     CookieCacheConfig,
     CookieConfig,
     MultiSessionConfig,
@@ -253,15 +254,16 @@ class SessionConfig:
     database_patience_ms: int = in_ms()
     max_connections: int = setting(20, count("connections", at_least=1, at_most=10_000))
     """To a database given as a URL, in each process."""
-    auto_migrate: bool = setting(True, flag())
-    """Whether tables of an earlier release are brought up to date at start. False refuses them
-    until `wsgi-sessions migrate` has run."""
     purge_interval: Duration = setting(3600, duration(may_be_zero=True))
     """At most one clean-up in this time and process."""
     purge_interval_ms: int = in_ms()
     keep_ended: Duration = setting(30 * _DAY, duration(may_be_zero=True))
     """How long ended sessions stay for the record."""
     keep_ended_ms: int = in_ms()
+    audit: AuditConfig | None = setting(
+        None, part(AuditConfig, hint=", True, or None to turn it off"), none="off"
+    )
+    """Keeps events in the database: sign-ins, ends, changes and refusals."""
 
     _filled_in: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What was None and is now as the others make it; ``dataclasses.replace`` hands it on."""

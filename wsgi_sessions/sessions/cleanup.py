@@ -22,7 +22,7 @@ _PATIENCE_MS = 2000
 
 
 class Purger:
-    """Deletes what is too old to matter: ended sessions, feed rows and attempts.
+    """Deletes what is too old to matter: ended sessions, feed rows, attempts and events.
 
     Not while the clock is off: one that is ahead would delete live sessions, and rows of the feed
     that other processes still need.
@@ -41,6 +41,8 @@ class Purger:
         self._config = config
         self._events = events
         self._clock_check = clock_check
+        audit = config.audit
+        self._event_age_ms = audit.keep_ms if audit is not None and audit.enabled else None
         self.renew_locks()
         renew_locks_in_child(self)
         self._rest()
@@ -62,6 +64,7 @@ class Purger:
             feed_age_ms=ages_of(self._config).kept_ms,
             attempt_age_ms=0 if throttle is None else throttle.window_ms,
             token_age_ms=self._config.clock_difference_ms,
+            event_age_ms=self._event_age_ms,
             batch_rows=batch_rows,
         )
 

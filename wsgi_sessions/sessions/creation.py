@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, NoReturn
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
@@ -21,16 +23,24 @@ from ..storage.store import Store
 from .policy import end_reason_at, first_expiry_ms
 from .tokens import TokenSigner, mint_secret, new_branch, session_id_from
 
+if TYPE_CHECKING:
+    from .audit_trail import AuditTrail
+
 NOT_KNOWN: Final = Authentication()
+NO_NEWS: Final[Mapping[str, bool]] = {}
 Ended = tuple[tuple[str, EndReason], ...]
 
 
 class CreatedSession(NamedTuple):
-    """A session that began, its first token, and the sessions that ended for it."""
+    """A session that began, its first token, and the sessions that ended for it.
+
+    ``news`` is what the audit trail found new about its device and network.
+    """
 
     session: SessionRecord
     token: str
     ended: Ended
+    news: Mapping[str, bool] = NO_NEWS
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)
@@ -61,6 +71,7 @@ class SessionCreation:
     signer: TokenSigner
     config: SessionConfig
     clock: Clock
+    audit: AuditTrail | None = None
 
     def make_record(
         self,
@@ -119,7 +130,15 @@ class SessionCreation:
             provider_sid=provider_sid,
         )
         session, ended = self.insert(record, replaced=Replaced.of(replaces))
-        return CreatedSession(session, token, ended)
+        if self.audit is None:
+            return CreatedSession(session, token, ended)
+        for reason, gone in groupby(ended, key=lambda pair: pair[1]):
+            # What this browser had before may have been another user's.
+            whose = None if reason is EndReason.SIGNED_OUT else user.id
+            session_ids = [session_id for session_id, _ in gone]
+            self.audit.tell_ends(session_ids, reason=reason, facts=facts, user_id=whose)
+        news = self.audit.tell_sign_in(session, user, method=authentication.method, facts=facts)
+        return CreatedSession(session, token, ended, news)
 
     def insert(self, record: SessionRecord, *, replaced: Replaced) -> tuple[SessionRecord, Ended]:
         """Insert a user's new session, and end what it replaces and what is too many beside it.

@@ -47,7 +47,13 @@ class PresentedCopies:
             self.cache.is_signed(text, database_secret=reading.database_secret)
             for text in presented.cached_texts
         ):
-            self.events.emit("cookie_refused", address=facts().address, details={"cookie": "copy"})
+            sender = facts()
+            self.events.emit(
+                "cookie_refused",
+                address=sender.address,
+                user_agent=sender.user_agent,
+                details={"cookie": "copy"},
+            )
         for copy in copies:
             if (
                 options.knows_address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
@@ -32,6 +32,9 @@ from .presented_copies import PresentedCopies
 from .revocation_feed import RevocationFeed
 from .session import Here, Session, User
 from .undisturbed import is_undisturbed
+
+if TYPE_CHECKING:
+    from .audit_trail import AuditTrail
 
 _MAX_JUDGEMENTS = 10
 _NEEDS_FEED = frozenset({EndReason.REPLAYED, EndReason.IP_MISMATCH, EndReason.USER_DELETED})
@@ -68,6 +71,7 @@ class Validator:
     clock: Clock
     clock_check: ClockCheck
     config: SessionConfig
+    audit: AuditTrail | None = None
 
     def validate(
         self,
@@ -94,8 +98,12 @@ class Validator:
         tokens = presented.tokens
         if len(tokens) != 1:
             if presented.token_texts and not tokens:
+                sender = facts()
                 self.events.emit(
-                    "cookie_refused", address=facts().address, details={"cookie": "token"}
+                    "cookie_refused",
+                    address=sender.address,
+                    user_agent=sender.user_agent,
+                    details={"cookie": "token"},
                 )
             return self._from_several(tokens, facts=facts(), options=options, now_ms=now_ms)
         (token,) = tokens
@@ -226,9 +234,7 @@ class Validator:
             is_reader = not (options.allow_refresh or options.is_change)
             is_over = decision.outcome not in _ONLY_REFUSED
             if not is_reader:
-                if not (
-                    is_unseen or self._refuse(record, decision, address=address, now_ms=now_ms)
-                ):
+                if not (is_unseen or self._refuse(record, decision, facts=facts, now_ms=now_ms)):
                     continue
                 is_over = is_over or decision.must_end
             is_elsewhere = not is_over and decision.outcome is Outcome.IP_MISMATCH
@@ -323,29 +329,46 @@ class Validator:
         return stored
 
     def _refuse(
-        self, record: SessionRecord, decision: Decision, *, address: str | None, now_ms: int
+        self, record: SessionRecord, decision: Decision, *, facts: RequestFacts, now_ms: int
     ) -> bool:
         """End the session if the decision says so; False if the row has changed meanwhile."""
         reason = decision.end_reason
         if decision.must_end and reason is not None:
-            ended = self.store.session_ends.end(
+            if not self._end(record, reason, facts=facts, now_ms=now_ms):
+                return False
+            self.feed.invalidate()
+        about = {"session_id": record.id, "user_id": record.user_id, "address": facts.address}
+        if decision.outcome is Outcome.REPLAY:
+            self.events.emit("session_replayed", **about, user_agent=facts.user_agent)
+        elif decision.outcome is Outcome.IP_MISMATCH:
+            self.events.emit("ip_mismatch", **about, user_agent=facts.user_agent)
+        if decision.must_end:
+            self.events.emit("session_ended", **about, reason=reason)
+        return True
+
+    def _end(
+        self, record: SessionRecord, reason: EndReason, *, facts: RequestFacts, now_ms: int
+    ) -> bool:
+        def end() -> bool:
+            return self.store.session_ends.end(
                 record.id,
                 reason=reason,
                 now_ms=now_ms,
                 judged=record,
                 with_feed=reason in _NEEDS_FEED,
             )
-            if not ended:
-                return False
-            self.feed.invalidate()
-        about = {"session_id": record.id, "user_id": record.user_id, "address": address}
-        if decision.outcome is Outcome.REPLAY:
-            self.events.emit("session_replayed", **about)
-        elif decision.outcome is Outcome.IP_MISMATCH:
-            self.events.emit("ip_mismatch", **about)
-        if decision.must_end:
-            self.events.emit("session_ended", **about, reason=reason)
-        return True
+
+        audit = self.audit
+        if audit is None:
+            return end()
+
+        def end_and_tell() -> bool:
+            has_ended = end()
+            if has_ended:
+                audit.tell_ends([record.id], reason=reason, facts=facts, user_id=record.user_id)
+            return has_ended
+
+        return self.store.atomically(end_and_tell)
 
 
 def _settles(decision: Decision) -> bool:

@@ -34,6 +34,7 @@ class Models:
     revocation: Any
     attempt: Any
     one_time_token: Any
+    event: Any
     meta: Any
     user_fields: Mapping[str, Any]
     has_own_user: bool
@@ -46,6 +47,7 @@ class Models:
             self.revocation,
             self.attempt,
             self.one_time_token,
+            self.event,
             self.meta,
         )
         return ours if self.has_own_user else (self.user, *ours)
@@ -177,6 +179,20 @@ def build_models(
             expires_at=peewee.BigIntegerField(index=True),
             used_at=peewee.BigIntegerField(null=True),
             indexes=((("user_id", "purpose"), False),),
+        ),
+        event=model(
+            "event",
+            id=counter(),
+            at=peewee.BigIntegerField(index=True),
+            name=peewee.CharField(max_length=40, **exact),
+            user_id=_reference(user_model, null=True, exact=exact),
+            session_id=peewee.CharField(max_length=32, null=True, **exact),
+            reason=peewee.CharField(max_length=32, null=True),
+            address=peewee.CharField(max_length=64, null=True),
+            user_agent=peewee.CharField(max_length=512, null=True),
+            method=peewee.CharField(max_length=64, null=True),
+            details=peewee.TextField(),
+            indexes=((("user_id", "at"), False),),
         ),
         meta=model(
             "meta",

@@ -34,6 +34,8 @@ _COMPARED = ("generation", "branch", "is_settled", "expires_at_ms", "last_seen_a
 """What a session has to have kept, beside its id, since it was judged."""
 
 FoundSession = tuple[SessionRecord, UserRecord | None]
+UsedFrom = tuple[str | None, str | None]
+"""An address and a user agent."""
 Data = tuple[str, int]
 """The JSON text of a session's data, and its version."""
 Operations = Mapping[str, str | None]
@@ -139,6 +141,53 @@ class SessionStore:
         wanted = self._columns.users.key_or_null(user_id)
         rows = self._runner.read_rows(statement, user_id=wanted, now=now_ms, max_count=max_count)
         return [self._converted(row) for row in rows]
+
+    def list_ended(
+        self, user_id: Any, *, since_ms: int, now_ms: int, max_count: int
+    ) -> list[SessionRecord]:
+        """Return a user's sessions that ended or expired after an instant, the latest first.
+
+        One that expired may not be marked so: nobody has come with it since.
+        """
+        wanted = self._columns.users.key_or_null(user_id)
+        values = {"user_id": wanted, "since": since_ms, "now": now_ms, "max_count": max_count}
+        return [self._converted(row) for row in self._runner.read_rows(self._list_ended, **values)]
+
+    @compiled_once
+    def _list_ended(self) -> Any:
+        session, since = self._columns.session, slot("since")
+        has_expired = session.ended_at.is_null() & (session.expires_at <= slot("now"))
+        is_over = (session.ended_at > since) | (has_expired & (session.expires_at > since))
+        ended_at = peewee.fn.COALESCE(session.ended_at, session.expires_at)
+        return (
+            session.select(*self._columns.fields.values())
+            .where(self._columns.is_of_user & is_over)
+            .order_by(ended_at.desc(), session.id)
+            .limit(slot("max_count"))
+        )
+
+    def find_places(self, user_id: Any, *, but_in: str, since_ms: int) -> list[UsedFrom]:
+        """Return what a user's sessions began in or were used from last, but for one session.
+
+        Of those that are kept, live and ended, and that began at an instant or later.
+        """
+        wanted = self._columns.users.key_or_null(user_id)
+        rows = self._runner.read_rows(
+            self._find_places, user_id=wanted, session_id=but_in, since=since_ms
+        )
+        return [pair for row in rows for pair in (row[:2], row[2:])]
+
+    @compiled_once
+    def _find_places(self) -> Any:
+        session = self._columns.session
+        places = [self._columns.fields[name] for name in _CLIENT_TEXTS]
+        is_earlier = (session.id != slot("session_id")) & (session.created_at >= slot("since"))
+        return (
+            session.select(*places)
+            .distinct()
+            .where(self._columns.is_of_user & is_earlier)
+            .limit(MAX_LISTED_SESSIONS)
+        )
 
     # Beginning and changing
 

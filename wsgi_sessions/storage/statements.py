@@ -42,10 +42,10 @@ class Statement:
         )
 
 
-def batches(ids: Sequence[str]) -> list[Sequence[str]]:
-    """Return so many ids at a time as one INSERT or one IN takes."""
-    starts = range(0, len(ids), _MAX_BATCH_ROWS)
-    return [ids[start : start + _MAX_BATCH_ROWS] for start in starts]
+def batches(values: Sequence[T]) -> list[Sequence[T]]:
+    """Return so many values at a time as one INSERT or one IN takes."""
+    starts = range(0, len(values), _MAX_BATCH_ROWS)
+    return [values[start : start + _MAX_BATCH_ROWS] for start in starts]
 
 
 class compiled_once:  # noqa: N801  used as a decorator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clock import Clock
 from ..errors import ConfigurationError, StoreUnavailableError, UserAlreadyExistsError
@@ -13,7 +13,6 @@ from .attempts import AttemptStore
 from .connections import Connections
 from .driver_errors import IntegrityConflict
 from .meta import MetaStore
-from .migrations import SchemaStatus
 from .models import Models
 from .one_time_tokens import OneTimeTokenStore
 from .outages import Health, Outages
@@ -22,9 +21,12 @@ from .server_clock import ServerClock
 from .session_ends import EndedSessions, SessionEnds
 from .sessions import SessionColumns, SessionStore
 from .statements import Runner
-from .tables import MAX_WAIT_SECONDS, MIGRATION_SECONDS, Tables
+from .tables import Tables
 from .user_columns import UserColumns
 from .users import UserStore
+
+if TYPE_CHECKING:
+    from .event_rows import EventStore
 
 T = TypeVar("T")
 
@@ -32,16 +34,10 @@ _MAX_INSERT_TRIES = 3
 
 
 class Store:
-    """``auto_migrate``: tables of an earlier release are brought up to date before their use."""
+    events: EventStore
+    """There once ``open_events`` was called, as most applications keep none."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        models: Models,
-        clock: Clock,
-        *,
-        auto_migrate: bool = True,
-    ) -> None:
+    def __init__(self, connections: Connections, models: Models, clock: Clock) -> None:
         self._connections = connections
         self._models = models
         self._runner = runner = Runner(connections)
@@ -58,7 +54,9 @@ class Store:
         self.session_ends = SessionEnds(
             runner, session_columns, self.users, self.revocations, self.clock
         )
-        self._tables = Tables(connections, models, self.meta, auto_migrate=auto_migrate)
+        self._user_columns = columns
+        self._told: EventStore | None = None
+        self._tables = Tables(connections, models, self.meta)
         if connections.first_use.is_ready_for != self._tables.name:
             connections.first_use.work = (
                 self._tables.create if connections.is_owned else self._tables.check
@@ -67,9 +65,7 @@ class Store:
     # Tables and transactions
 
     def create_tables(self) -> None:
-        """Create the tables that are missing, and bring the others up to date.
-
-        Safe when several processes do it at once.
+        """Create the tables that are missing; safe when several processes do it at once.
 
         Raises ``ConfigurationError`` where a table of that name is somebody else's, or holds the
         sessions of another user model, and ``StoreUnavailableError``, in the driver's own words,
@@ -82,16 +78,14 @@ class Store:
             raise StoreUnavailableError(explained) from error.__cause__
 
     def check_tables(self) -> bool:
-        """Look, before serving, whether the tables that are there are ours; create none.
+        """Look, before serving, whether the tables that are there are ours; write nothing.
 
-        Those of an earlier release are brought up to date. Returns whether the database says
-        whose they are, which an empty one does not. Raises ``ConfigurationError`` as
-        ``create_tables`` does, and ``StoreUnavailableError`` when the database does not answer.
+        Returns whether the database says so, which an empty one does not.
+        Raises ``ConfigurationError`` as ``create_tables`` does, and ``StoreUnavailableError``
+        when the database does not answer.
         """
-        self._tables.is_marked = self._tables.is_old = False
+        self._tables.is_marked = False
         self._connections.visit(self._tables.look)
-        if self._tables.is_old:
-            self._connections.visit(self._tables.update, timeout_ms=MAX_WAIT_SECONDS * 1000)
         return self._tables.is_marked
 
     def check_health(self) -> Health:
@@ -103,38 +97,22 @@ class Store:
 
         return look(self._connections, self._tables)
 
-    def check_schema(self) -> SchemaStatus:
-        """Return which version the tables have, and what it would take to bring them up to date.
-
-        Writes nothing. Raises ``ConfigurationError`` as ``create_tables`` does.
-        """
-        found: list[SchemaStatus] = []
-
-        def look() -> bool:
-            found.append(self._tables.status())
-            return False
-
-        self._connections.visit(look)
-        return found[0] if found else self._tables.status_of_nothing
-
-    def migrate(self) -> tuple[str, ...]:
-        """Bring the tables up to date; return what was done, in words.
-
-        Raises ``ConfigurationError`` and ``StoreUnavailableError`` as ``create_tables`` does.
-        """
-        done: list[str] = []
-        self._connections.prepare(
-            lambda: self._tables.migrate(lambda each: done.append(each.in_words)),
-            timeout_ms=MIGRATION_SECONDS * 1000,
-        )
-        return tuple(done)
-
     def atomically(self, work: Callable[[], T]) -> T:
         """Run calls of these parts all or none; nested calls join.
 
         After a conflict with others it is run again from the start.
         """
-        return self._runner.atomically(work)
+        return self._runner.atomically(work if self._told is None else self._told.with_rows(work))
+
+    def open_events(self, *, is_kept: bool = False) -> EventStore:
+        """Return the part for the event table; ``is_kept``: from now on transactions tell it."""
+        from .event_rows import EventStore
+
+        if "events" not in vars(self):
+            self.events = EventStore(self._runner, self._models, self._user_columns)
+        if is_kept:
+            self._told = self.events
+        return self.events
 
     @property
     def is_within_app_transaction(self) -> bool:
@@ -143,8 +121,16 @@ class Store:
 
     # What concerns several parts
 
-    def insert_user(self, user: UserRecord, account: Account | None = None) -> UserRecord:
+    def insert_user(
+        self,
+        user: UserRecord,
+        account: Account | None = None,
+        *,
+        tell: Callable[[UserRecord], None] | None = None,
+    ) -> UserRecord:
         """Add a user and, if given, one account; return the user with the key it got.
+
+        ``tell`` is called with them in the same transaction.
 
         Raises ``UserAlreadyExistsError`` when the e-mail address or the account is taken, and
         ``ConfigurationError`` when the user model asks for something else.
@@ -152,7 +138,7 @@ class Store:
         refused: IntegrityConflict | None = None
         for _ in range(_MAX_INSERT_TRIES):
             try:
-                return self.atomically(lambda: self._insert_user(user, account))
+                return self.atomically(lambda: self._insert_user(user, account, tell))
             except IntegrityConflict as conflict:
                 if self._is_taken(user, account, conflict):
                     raise UserAlreadyExistsError from None
@@ -166,7 +152,12 @@ class Store:
             "beyond the attributes of a user a default, or let it be null"
         )
 
-    def _insert_user(self, user: UserRecord, account: Account | None) -> UserRecord:
+    def _insert_user(
+        self,
+        user: UserRecord,
+        account: Account | None,
+        tell: Callable[[UserRecord], None] | None,
+    ) -> UserRecord:
         has_own_model, now_ms = self._models.has_own_user, user.created_at_ms
         # An application's own users may have been stored as they were typed, or in a column
         # that is not unique: then no constraint refuses whoever takes another's address.
@@ -182,6 +173,8 @@ class Store:
             account_id = str(user.id) if is_credential else account.account_id
             account = account._replace(user_id=user.id, account_id=account_id)
             self.accounts.insert(account, now_ms=now_ms)
+        if tell is not None:
+            tell(user)
         return user
 
     def insert_nobody(self, user: UserRecord, account: Account) -> None:
@@ -262,6 +255,7 @@ class Store:
         attempt_age_ms: int,
         token_age_ms: int,
         batch_rows: int,
+        event_age_ms: int | None = None,
     ) -> int:
         """Delete at most a batch of rows of each kind that has had its time; 0 means done."""
         session, revocation = self._models.session, self._models.revocation
@@ -272,6 +266,8 @@ class Store:
             self._models.attempt.created_at: attempt_age_ms,
             self._models.one_time_token.expires_at: token_age_ms,
         }
+        if event_age_ms is not None:
+            ages_ms[self._models.event.at] = event_age_ms
         return sum(
             self._runner.delete_oldest(instant, up_to_ms=now_ms - age_ms, row_count=batch_rows)
             for instant, age_ms in ages_ms.items()

@@ -119,6 +119,7 @@ def report_refusal(request: SessionRequest, error: RefusedError) -> None:
         session_id=None if session is None else session.id,
         user_id=None if session is None else session.user_id,
         address=request.facts.address,
+        user_agent=request.facts.user_agent,
         details={"code": error.code, "path": path},
     )
 

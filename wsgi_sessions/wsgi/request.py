@@ -334,7 +334,8 @@ class SessionRequest:
         self._exchange.require_unsent("sign out")
         self._exchange.ask_database()
         session_ids = self._exchange.presented_session_ids()
-        has_ended = [self.manager.sign_out(session_id) for session_id in session_ids]
+        facts = self._exchange.facts
+        has_ended = [self.manager.sign_out(session_id, facts=facts) for session_id in session_ids]
         self._exchange.sign_out(EndReason.SIGNED_OUT, ended_ids=session_ids)
         return any(has_ended)
 
@@ -344,7 +345,7 @@ class SessionRequest:
         is_own = self.session is not None and self.session.id == session_id
         if is_own:
             self._exchange.require_unsent("revoke this session")
-        has_ended = self.manager.revoke_session(session_id, user_id=user.id)
+        has_ended = self.manager.revoke_session(session_id, user_id=user.id, facts=self.facts)
         if is_own:
             self._exchange.sign_out(EndReason.REVOKED, ended_ids=(session_id,))
         return has_ended
@@ -353,7 +354,7 @@ class SessionRequest:
         """End all the user's sessions but this one; return how many."""
         self._user_of_database()
         assert self.session is not None
-        return self.manager.revoke_other_sessions(self.session.id)
+        return self.manager.revoke_other_sessions(self.session.id, facts=self.facts)
 
     def revoke_all_sessions(self) -> int:
         """End all the user's sessions, this one too; return how many."""
@@ -361,7 +362,7 @@ class SessionRequest:
         self._exchange.require_unsent("revoke this session")
         assert self.session is not None
         own_id = self.session.id
-        count = self.manager.revoke_all_sessions(user.id)
+        count = self.manager.revoke_all_sessions(user.id, facts=self.facts)
         self._exchange.sign_out(EndReason.REVOKED, ended_ids=(own_id,))
         return count
 

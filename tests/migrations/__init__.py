@@ -1,1 +1,0 @@
-"""How a database of an earlier release becomes one of this release."""
