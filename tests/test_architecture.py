@@ -20,7 +20,7 @@ LAYERS = (
     {"storage"},
     {"sessions"},
     {"accounts"},
-    {"manager", "mail_manager", "user_manager", "parts", "health"},
+    {"manager", "mail_manager", "user_manager", "database_manager", "parts", "health"},
     {"wsgi"},
     {"api"},
     {"pages"},

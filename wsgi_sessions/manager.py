@@ -355,26 +355,5 @@ class SessionManager(MailManager):
         )
         return SignIn(session.user or User(user), session, created.token)
 
-    def create_tables(self) -> None:
-        """Create the tables that are missing; a URL's own database gets them by itself.
-
-        Raises ``ConfigurationError`` where they are somebody else's or another user model's.
-        """
-        self.parts.store.create_tables()
-
-    def purge(self, *, batch_rows: int = 500) -> int:
-        """Delete a batch of rows that nobody needs any more; return how many, 0 when done."""
-        return self.parts.purger.purge(batch_rows=batch_rows)
-
-    def close(self) -> None:
-        """Send the mails that wait and close the connections this manager opened.
-
-        It opens new ones when used again.
-        """
-        self.parts.mailer.flush()
-        if self.parts.events.noted is not None:
-            self.parts.events.noted.flush()
-        self.parts.connections.close()
-
     def __repr__(self) -> str:
         return f"SessionManager({type(self.database).__name__})"

@@ -123,7 +123,7 @@ def build_parts(
             "require_verified_email is True but the user model does not say whether an address is "
             "verified; map its attribute with user_attributes={'email_verified': …}"
         )
-    store = Store(connections, models, clock)
+    store = Store(connections, models, clock, auto_migrate=config.auto_migrate)
     if config.audit is not None and config.audit.enabled:
         store.open_events(is_kept=True)
     if wrap_store is not None:

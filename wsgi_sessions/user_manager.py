@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .accounts.profile import check_imported
 from .accounts.reauthentication import Proof
 from .accounts.service import credential_of, new_user, normalize_email
-from .clock import Clock, ms_from_datetime, ms_from_duration
-from .config.settings import SessionConfig
-from .events import EventName, Events, SessionEvent
-from .parts import Parts
+from .clock import ms_from_datetime
+from .database_manager import DatabaseManager
+from .events import EventName, SessionEvent
 from .records import (
     NO_FACTS,
     UNSET,
@@ -22,56 +21,14 @@ from .records import (
 )
 from .sessions.session import User
 from .sessions.step_up import StepUp
-from .storage.outages import Health
 from .storage.session_ends import EndedSessions
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import peewee
 
-    from .config.fields import Duration
-
-
-class UserManager:
+class UserManager(DatabaseManager):
     """What a ``SessionManager`` can do that begins no session; make one of those."""
-
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        """What this manager is made of; replaced as a whole, and by tests alone."""
-
-    @property
-    def config(self) -> SessionConfig:
-        return self.parts.config
-
-    @property
-    def clock(self) -> Clock:
-        return self.parts.clock
-
-    @property
-    def events(self) -> Events:
-        """Where applications subscribe to what happens."""
-        return self.parts.events
-
-    @property
-    def database(self) -> peewee.Database:
-        """The Peewee database that sessions live in."""
-        database: peewee.Database = self.parts.connections.database
-        return database
-
-    def check_health(self, *, timeout: Duration = 2, slow_after: Duration = 1) -> Health:
-        """Look whether sessions can be used now; for a health check, and cheap enough for that.
-
-        Takes ``timeout`` at most, whatever the database does; whatever is wrong is the result, and
-        no exception. An answer that takes longer than ``slow_after`` counts as slow. As any use
-        does, the first one makes the tables, if requests do.
-        """
-        from .health import check_health  # most processes are never asked
-
-        limits_ms = [ms_from_duration(each) for each in (timeout, slow_after)]
-        if min(limits_ms) <= 0:
-            raise ValueError("timeout and slow_after must be more than 0 seconds")
-        return check_health(self.parts, timeout_ms=limits_ms[0], slow_after_ms=limits_ms[1])
 
     def reauthenticate(
         self,

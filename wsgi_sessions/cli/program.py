@@ -18,7 +18,9 @@ from ..manager import SessionManager
 EXTRA = "this needs the extra cli: pip install 'wsgi-sessions[cli]'"
 
 COMMANDS = {
+    "doctor": "doctor.command:doctor",
     "secret": "secret:secret",
+    "simulate": "simulate:simulate",
     "users": "users:users",
 }
 """For each command the module in this folder, and the name of the ``click.Command`` in it."""

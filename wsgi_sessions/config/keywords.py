@@ -96,6 +96,7 @@ class SessionSettings(TypedDict, total=False):
     on_lost_data: OnLostData
     database_patience: Duration
     max_connections: int
+    auto_migrate: bool
     purge_interval: Duration
     keep_ended: Duration
     audit: AuditConfig | Fields | bool | None

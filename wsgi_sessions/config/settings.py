@@ -254,6 +254,9 @@ class SessionConfig:
     database_patience_ms: int = in_ms()
     max_connections: int = setting(20, count("connections", at_least=1, at_most=10_000))
     """To a database given as a URL, in each process."""
+    auto_migrate: bool = setting(True, flag())
+    """Whether tables of an earlier release are brought up to date at start. False refuses them
+    until `wsgi-sessions migrate` has run."""
     purge_interval: Duration = setting(3600, duration(may_be_zero=True))
     """At most one clean-up in this time and process."""
     purge_interval_ms: int = in_ms()

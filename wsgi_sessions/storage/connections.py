@@ -305,18 +305,19 @@ class Connections:
         with self.connection(is_preparing=True) as connection:
             self._send(connection, "SELECT 1", (), _all_rows)
 
-    def prepare(self, work: Work) -> None:
-        limit_ms = max(self.source.timeout_ms, _PREPARING_MS)
+    def prepare(self, work: Work, *, timeout_ms: int = _PREPARING_MS) -> None:
+        limit_ms = max(self.source.timeout_ms, timeout_ms)
         with spending(limit_ms), self.connection(is_preparing=True):
             self.first_use.do(work)
 
-    def visit(self, look: Work) -> None:
-        """Look at the database before the first use, and leave nothing behind: no file either."""
+    def visit(self, look: Work, *, timeout_ms: int | None = None) -> None:
+        """Look at the database before the first use, and make none that is not there."""
         if self.dialect.is_missing(self.database):
             return
         was_closed = self.database.is_closed() and not self.source.pool.is_open
         try:
-            with self.connection(is_preparing=True):
+            limit_ms = timeout_ms or self.source.timeout_ms
+            with spending(limit_ms), self.connection(is_preparing=True):
                 self.first_use.do(look)
         finally:
             if was_closed:

@@ -26,6 +26,15 @@ class MetaStore:
         row = self._runner.read_row(self._runner.compile(query))
         return None if row is None else str(row[0])
 
+    def read_all(self, *names: str) -> dict[str, str]:
+        """Return what is kept under each of some names that has a value: one SELECT."""
+        meta = self._meta
+        query = meta.select(meta.name, meta.value).where(meta.name.in_(names))
+        return {
+            str(name): str(value)
+            for name, value in self._runner.read_rows(self._runner.compile(query))
+        }
+
     def write_once(self, name: str, value: str) -> str:
         """Keep a value under a name unless there is one; return what is kept there.
 

@@ -24,17 +24,14 @@ def look(connections: Connections, tables: Tables) -> Health:
     try:
         connections.reach()
         answers = True
-        missing = tables.find_missing()
+        fault = tables.find_faults()
     except ConfigurationError as error:
         return Health("not_migrated", detail=str(error))
     except StoreUnavailableError as error:
         status = _meaning_of(error, connections, answers=answers)
         return Health(status, detail=Outages(connections.database).reason(error))
-    if missing:
-        return Health(
-            "not_migrated",
-            detail=f"there is no table {', '.join(missing)}; call manager.create_tables() once",
-        )
+    if fault is not None:
+        return Health("not_migrated", detail=fault)
     return Health("ok")
 
 

@@ -13,6 +13,7 @@ from .attempts import AttemptStore
 from .connections import Connections
 from .driver_errors import IntegrityConflict
 from .meta import MetaStore
+from .migrations import SchemaStatus
 from .models import Models
 from .one_time_tokens import OneTimeTokenStore
 from .outages import Health, Outages
@@ -21,7 +22,7 @@ from .server_clock import ServerClock
 from .session_ends import EndedSessions, SessionEnds
 from .sessions import SessionColumns, SessionStore
 from .statements import Runner
-from .tables import Tables
+from .tables import MAX_WAIT_SECONDS, MIGRATION_SECONDS, Tables
 from .user_columns import UserColumns
 from .users import UserStore
 
@@ -34,10 +35,19 @@ _MAX_INSERT_TRIES = 3
 
 
 class Store:
+    """``auto_migrate``: tables of an earlier release are brought up to date before their use."""
+
     events: EventStore
     """There once ``open_events`` was called, as most applications keep none."""
 
-    def __init__(self, connections: Connections, models: Models, clock: Clock) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        models: Models,
+        clock: Clock,
+        *,
+        auto_migrate: bool = True,
+    ) -> None:
         self._connections = connections
         self._models = models
         self._runner = runner = Runner(connections)
@@ -56,7 +66,7 @@ class Store:
         )
         self._user_columns = columns
         self._told: EventStore | None = None
-        self._tables = Tables(connections, models, self.meta)
+        self._tables = Tables(connections, models, self.meta, auto_migrate=auto_migrate)
         if connections.first_use.is_ready_for != self._tables.name:
             connections.first_use.work = (
                 self._tables.create if connections.is_owned else self._tables.check
@@ -65,7 +75,9 @@ class Store:
     # Tables and transactions
 
     def create_tables(self) -> None:
-        """Create the tables that are missing; safe when several processes do it at once.
+        """Create the tables that are missing, and bring the others up to date.
+
+        Safe when several processes do it at once.
 
         Raises ``ConfigurationError`` where a table of that name is somebody else's, or holds the
         sessions of another user model, and ``StoreUnavailableError``, in the driver's own words,
@@ -78,14 +90,16 @@ class Store:
             raise StoreUnavailableError(explained) from error.__cause__
 
     def check_tables(self) -> bool:
-        """Look, before serving, whether the tables that are there are ours; write nothing.
+        """Look, before serving, whether the tables that are there are ours; create none.
 
-        Returns whether the database says so, which an empty one does not.
-        Raises ``ConfigurationError`` as ``create_tables`` does, and ``StoreUnavailableError``
-        when the database does not answer.
+        Those of an earlier release are brought up to date. Returns whether the database says
+        whose they are, which an empty one does not. Raises ``ConfigurationError`` as
+        ``create_tables`` does, and ``StoreUnavailableError`` when the database does not answer.
         """
-        self._tables.is_marked = False
+        self._tables.is_marked = self._tables.is_old = False
         self._connections.visit(self._tables.look)
+        if self._tables.is_old:
+            self._connections.visit(self._tables.update, timeout_ms=MAX_WAIT_SECONDS * 1000)
         return self._tables.is_marked
 
     def check_health(self) -> Health:
@@ -96,6 +110,32 @@ class Store:
         from .probe import look  # most processes are never asked
 
         return look(self._connections, self._tables)
+
+    def check_schema(self) -> SchemaStatus:
+        """Return which version the tables have, and what it would take to bring them up to date.
+
+        Writes nothing. Raises ``ConfigurationError`` as ``create_tables`` does.
+        """
+        found: list[SchemaStatus] = []
+
+        def look() -> bool:
+            found.append(self._tables.status())
+            return False
+
+        self._connections.visit(look)
+        return found[0] if found else self._tables.status_of_nothing
+
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the tables up to date; return what was done, in words.
+
+        Raises ``ConfigurationError`` and ``StoreUnavailableError`` as ``create_tables`` does.
+        """
+        done: list[str] = []
+        self._connections.prepare(
+            lambda: self._tables.migrate(lambda each: done.append(each.in_words)),
+            timeout_ms=MIGRATION_SECONDS * 1000,
+        )
+        return tuple(done)
 
     def atomically(self, work: Callable[[], T]) -> T:
         """Run calls of these parts all or none; nested calls join.

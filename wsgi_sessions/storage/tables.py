@@ -1,4 +1,4 @@
-"""Creates the tables, once, however many processes start at the same moment, and checks them.
+"""Creates and checks the tables, once, however many processes start at the same moment.
 
 What is there is compared with what we need, by statements that can't fail: they may be in the
 application's transaction.
@@ -6,8 +6,9 @@ application's transaction.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -15,13 +16,19 @@ from ..errors import ConfigurationError
 from .connections import Connections
 from .dialects.dialect import Dialect
 from .meta import MetaStore
+from .migrations import Migration, SchemaStatus, SchemaVersion
 from .models import Models
+from .schema import VERSION, Schema
+
+logger = logging.getLogger("wsgi_sessions")
 
 _USER_MODEL = "user_model"
 """The name in ``meta`` under which is kept whose sessions these are."""
 
-_MAX_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 60
 """Others may be making them all at the same moment."""
+MIGRATION_SECONDS = 86_400
+"""How long a migration may take that somebody has asked for and watches."""
 
 _WIDTHS = {"bool": 1, "tinyint": 1, "smallint": 2, "mediumint": 3, "bigint": 8, "bigserial": 8}
 _KINDS = {
@@ -44,47 +51,133 @@ class _Column(NamedTuple):
     must_be_given: bool
 
 
-class Tables:
-    """The tables of one manager: made where they are missing, and refused where not ours."""
+class _Found(NamedTuple):
+    """What is there: the columns of each model, models without a table, and what version it is."""
 
-    def __init__(self, connections: Connections, models: Models, meta: MetaStore) -> None:
+    columns: dict[Any, dict[str, _Column]]
+    missing: list[Any]
+    version: SchemaVersion | None
+    """None where there is no table of ours."""
+    pending: list[Migration]
+
+
+class Tables:
+    """The tables of one manager: made where they are missing, and refused where not ours.
+
+    ``auto_migrate``: those of an earlier release are brought up to date before their first use.
+    """
+
+    def __init__(
+        self, connections: Connections, models: Models, meta: MetaStore, *, auto_migrate: bool
+    ) -> None:
         self._connections = connections
         self._models = models
         self._meta = meta
+        self._auto_migrate = auto_migrate
+        self.schema = Schema(connections, models, meta)
         self.name = (models.meta._meta.table_name, models.whose)
         self.is_marked = False
         """Whether the database was seen to say whose they are."""
+        self.is_old = False
+        """Whether they were seen to be those of an earlier release."""
 
     def create(self) -> bool:
-        """Create the tables that are missing; return True.
+        """Create the tables that are missing and bring the others up to date; return True.
 
-        Raises ``ConfigurationError`` for one that is somebody else's, or belongs to another user
-        model, and ``StoreUnavailableError`` when the database does not answer.
+        Raises ``ConfigurationError`` for one that is somebody else's, belongs to another user
+        model or has another version, and ``StoreUnavailableError`` when the database does not
+        answer.
         """
-        self._refuse_others()
-        connections = self._connections
-        connections.run(
-            lambda: connections.dialect.create_tables(
-                connections.database, self._models.created_here, max_wait_s=_MAX_WAIT_SECONDS
-            ),
-            timeout_ms=_MAX_WAIT_SECONDS * 1000,
-        )
+        found = self._refuse_others()
+        self._bring_up_to_date(found)
+        if found.missing:
+            self._connections.run(self._create_missing, timeout_ms=MAX_WAIT_SECONDS * 1000)
         return self._mark()
 
     def look(self) -> bool:
         """Raise as ``create`` does, but write nothing; return False: that is still to be done."""
-        self._refuse_others()
+        found = self._refuse_others()
+        if found.version is not None and not self._auto_migrate:
+            self.schema.refuse_old(found.version)
+        self.is_old = bool(found.pending)
+        return False
+
+    def update(self) -> bool:
+        """Bring the tables up to date, but create none that is missing; return False."""
+        self._bring_up_to_date(self._refuse_others())
         return False
 
     def check(self) -> bool:
         """Raise as ``create`` does, but create none; return False if one is missing."""
-        if self._refuse_others():
-            return False
-        return self._mark()
+        found = self._refuse_others()
+        if not self._connections.is_within_app_transaction:
+            self._bring_up_to_date(found)
+            found = self._refuse_others() if found.pending else found
+        return not found.missing and not found.pending and self._mark()
 
-    def find_missing(self) -> list[str]:
-        """Raise as ``create`` does, but create none; return the names of those that are missing."""
-        return [model._meta.table_name for model in self._refuse_others()]
+    def migrate(self, report: Callable[[Migration], None]) -> bool:
+        """Do what ``update`` does, also where that is not to be done by itself, in a day."""
+        if self._refuse_others().pending:
+            self._migrate(report, timeout_s=MIGRATION_SECONDS)
+            self._refuse_others()
+        return False
+
+    def status(self) -> SchemaStatus:
+        """Return the version of the tables, and what ``migrate`` would do now."""
+        found = self._refuse_others()
+        if found.version is None:
+            return self.status_of_nothing
+        sql = [
+            statement
+            for migration in found.pending
+            for statement in self.schema.statements(migration, found.columns)
+        ]
+        pending = tuple(migration.in_words for migration in found.pending)
+        return SchemaStatus(found.version.number, self.schema.needed.number, pending, tuple(sql))
+
+    @property
+    def status_of_nothing(self) -> SchemaStatus:
+        """Where there are no tables yet, which are created as a whole."""
+        return SchemaStatus(None, self.schema.needed.number)
+
+    def _bring_up_to_date(self, found: _Found) -> None:
+        if not found.pending:
+            return
+        if not self._auto_migrate:
+            assert found.version is not None
+            self.schema.refuse_old(found.version)
+        self._migrate(_log, timeout_s=MAX_WAIT_SECONDS)
+        self._refuse_others()
+
+    def _migrate(self, report: Callable[[Migration], None], *, timeout_s: int) -> None:
+        self._connections.run(
+            lambda: self.schema.migrate(
+                self._find_columns, max_wait_s=MAX_WAIT_SECONDS, report=report
+            ),
+            timeout_ms=timeout_s * 1000,
+        )
+
+    def _create_missing(self) -> None:
+        database, dialect = self._connections.database, self._connections.dialect
+        with dialect.changing_tables(database, max_wait_s=MAX_WAIT_SECONDS):
+            columns, ours = self._find_columns(), self._models.created_here
+            database.create_tables([model for model in ours if not columns[model]], safe=True)
+            # What is there without a version is of before there were any.
+            if not any(columns[model] for model in ours):
+                self._meta.write_once(VERSION, str(self.schema.needed))
+
+    def find_faults(self) -> str | None:
+        """Raise as ``create`` does, but write nothing; return what is missing, in words."""
+        found = self._refuse_others()
+        if found.pending:
+            return (
+                f"the tables are not migrated to version {self.schema.needed.number}; run "
+                "'wsgi-sessions migrate'"
+            )
+        if found.missing:
+            names = ", ".join(model._meta.table_name for model in found.missing)
+            return f"there is no table {names}; call manager.create_tables() once"
+        return None
 
     def _mark(self) -> bool:
         """Write whose tables these are, unless it is there; return whether it will stay there.
@@ -99,20 +192,28 @@ class Tables:
         self._connections.first_use.is_ready_for = self.name
         return True
 
-    def _refuse_others(self) -> list[Any]:
-        """Refuse what is not ours; return the models that have no table."""
+    def _find_columns(self) -> dict[Any, dict[str, _Column]]:
+        models = self._models
+        return _find_columns(self._connections, dict.fromkeys((*models.created_here, models.user)))
+
+    def _refuse_others(self) -> _Found:
+        """Refuse what is not ours; return what is there."""
         models, connections = self._models, self._connections
-        columns = _find_columns(connections, dict.fromkeys((*models.created_here, models.user)))
-        missing = [model for model, found in columns.items() if not found]
+        columns = self._find_columns()
         self.is_marked = False
+        version: SchemaVersion | None = None
         _check_ours(connections, models.meta, columns[models.meta])
-        if models.meta not in missing:
+        if columns[models.meta]:
+            kept = self._meta.read_all(_USER_MODEL, VERSION)
             # First: another user model's key is of another kind, as a rule.
-            whose = self._meta.read(_USER_MODEL)
+            whose = kept.get(_USER_MODEL)
             self._refuse_other_users(whose)
             self.is_marked = whose is not None
+            version = self.schema.read(kept.get(VERSION))
+        pending = [] if version is None else self.schema.pending_after(version)
         for model in models.created_here:
-            _check_ours(connections, model, columns[model])
+            to_come = self.schema.columns_to_come(pending, model)
+            _check_ours(connections, model, columns[model], to_come=to_come)
         if models.has_own_user:
             fields = [models.user._meta.primary_key, *models.user_fields.values()]
             _check_names(
@@ -121,7 +222,8 @@ class Tables:
                 [field for field in fields if field is not None],
                 remedy="mend user_model, or the table",
             )
-        return missing
+        missing = [model for model, found in columns.items() if not found]
+        return _Found(columns, missing, version, pending)
 
     def _refuse_other_users(self, whose: str | None) -> None:
         refuse_other_users(
@@ -130,6 +232,10 @@ class Tables:
             else_="If the same people have moved there with their ids, delete the row "
             f"{_USER_MODEL!r} of {self.name[0]}",
         )
+
+
+def _log(migration: Migration) -> None:
+    logger.info("the tables have version %d now: %s", migration.number, migration.what)
 
 
 def refuse_other_users(models: Models, *, whose: str | None, else_: str) -> None:
@@ -166,17 +272,25 @@ def _find_columns(connections: Connections, models: Iterable[Any]) -> dict[Any, 
     return by_model
 
 
-def _check_ours(connections: Connections, model: Any, columns: dict[str, _Column]) -> None:
+def _check_ours(
+    connections: Connections,
+    model: Any,
+    columns: dict[str, _Column],
+    *,
+    to_come: Collection[str] = (),
+) -> None:
     """Raise ``ConfigurationError`` for a table that is there and can't be ours.
 
-    It lacks a column, has one of another kind or one more that must be given, or is no table.
+    It lacks a column that is not still to come, has one of another kind or one more that must be
+    given, or is no table.
     """
     table = model._meta.table_name
     remedy = "it is somebody else's, or of another version: set another table_prefix, or mend it"
     if not all(column.is_table for column in columns.values()):
         raise ConfigurationError(f"{table} is no table but a view; {remedy}")
     wanted = {field.column_name.lower(): field for field in model._meta.sorted_fields}
-    _check_names(model, columns, wanted.values(), remedy=remedy)
+    needed = [field for name, field in wanted.items() if name not in to_come]
+    _check_names(model, columns, needed, remedy=remedy)
     context = connections.database.get_sql_context()
     for name, column in columns.items():
         field, what = wanted.get(name), f"the column {column.name} of the table {table}"
@@ -189,9 +303,9 @@ def _check_ours(connections: Connections, model: Any, columns: dict[str, _Column
             continue
         if column.must_be_given and field.null:
             raise ConfigurationError(f"{what} is NOT NULL and has to take NULL; {remedy}")
-        needed = field.ddl_datatype(context).sql
-        if not _is_fit(needed, column.type, dialect=connections.dialect):
-            raise ConfigurationError(f"{what} is {column.type} and has to be {needed}; {remedy}")
+        fitting = field.ddl_datatype(context).sql
+        if not _is_fit(fitting, column.type, dialect=connections.dialect):
+            raise ConfigurationError(f"{what} is {column.type} and has to be {fitting}; {remedy}")
 
 
 def _check_names(

@@ -25,7 +25,7 @@ sessions.find sessions.list_live sessions.list_ended sessions.find_places
 users.find users.find_by_email users.list_by_email
 accounts.find_user accounts.find_credential accounts.find_credential_by_email
 revocations.find revocations.find_newer revocations.count_by_time
-attempts.count one_time_tokens.find meta.read clock.read_ms check_health events.find
+attempts.count one_time_tokens.find meta.read meta.read_all clock.read_ms check_health events.find
 """
 _WRITES = """
 atomically insert_user insert_nobody change_email set_password delete_user purge
@@ -44,7 +44,8 @@ one_time_tokens.use_all_of one_time_tokens.delete_all_of meta.write_once meta.re
 events.tell events.delete_all_of events.anonymise_all_of
 """
 _UNWATCHED = """
-create_tables check_tables open_events users.is_same users.prepare_insert events.with_rows
+create_tables check_tables check_schema migrate users.is_same users.prepare_insert
+open_events events.with_rows
 clock.now_ms clock.at_least clock.at_most
 """
 CALLS = {

@@ -193,8 +193,18 @@ class Dialect(ABC):
     # Tables
 
     @abstractmethod
-    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
-        """Create those tables that are missing; safe when several processes do it at once."""
+    def changing_tables(self, database: Any, *, max_wait_s: int) -> AbstractContextManager[Any]:
+        """Let one process at a time create or alter tables, all or none where the engine can."""
+
+    def migrator(self, database: Any) -> Any:
+        """Return Peewee's migrator for this engine."""
+        from playhouse.migrate import SchemaMigrator  # it loads every driver
+
+        return SchemaMigrator.from_database(database)
+
+    def is_there_already(self, error: BaseException) -> bool:
+        """Return whether a statement failed because what it adds to a table is there."""
+        return False
 
     @abstractmethod
     def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:

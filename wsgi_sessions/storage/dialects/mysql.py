@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
-from ..driver_errors import Meaning
+from ...errors import StoreUnavailableError
+from ..driver_errors import Meaning, driver_error
 from . import pymysql_driver
 from .dialect import Dialect, execute, is_readable, watch
 
@@ -87,13 +88,22 @@ class MySQL(Dialect):
     def replace_on_conflict(self, insert: Any, *, key: Any, column: Any) -> Any:  # noqa: ARG002  it takes no key
         return insert.on_conflict(preserve=[column])
 
-    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
+    @contextmanager
+    def changing_tables(self, database: Any, *, max_wait_s: int) -> Iterator[None]:
         # IF NOT EXISTS alone lets two processes collide over an index.
-        database.execute_sql(f"SELECT GET_LOCK('wsgi_sessions.tables', {max_wait_s})")
+        name = "wsgi_sessions.tables"
+        [(is_ours,)] = database.execute_sql(f"SELECT GET_LOCK('{name}', {max_wait_s})").fetchall()
+        if not is_ours:
+            raise StoreUnavailableError(
+                f"another process is still changing the tables after {max_wait_s} s; try again"
+            )
         try:
-            database.create_tables(models, safe=True)
+            yield
         finally:
-            database.execute_sql("SELECT RELEASE_LOCK('wsgi_sessions.tables')")
+            database.execute_sql(f"SELECT RELEASE_LOCK('{name}')")
+
+    def is_there_already(self, error: BaseException) -> bool:
+        return driver_error(error).args[:1] in ((1060,), (1061,))  # a column, an index
 
     def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         one = self._columns_sql.format(schema="%s" if schema else "DATABASE()")

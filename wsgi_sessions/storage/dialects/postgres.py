@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ..pool import Execute
 
 _TABLES_LOCK = int.from_bytes(b"wsgi_ses", "big")
-"""The number of the lock that who creates tables takes."""
+"""The number of the lock that who creates or alters tables takes."""
+_TABLE_WAIT_MS = 2000
+"""How long one try waits for others to let go of a table that is altered."""
 
 
 class Postgres(Dialect):
@@ -94,36 +96,20 @@ class Postgres(Dialect):
             connection.pgconn.consume_input()
         return True
 
-    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:
-        places = [(model._meta.schema, model._meta.table_name) for model in models]
-        names = [".".join(f'"{part}"' for part in place if part) for place in places]
-        missing_sql = self._missing_sql.format(marks=", ".join(["(%s)"] * len(names)))
-
-        def are_there() -> bool:
-            """Return whether the server finds all the tables, wherever it looks for them."""
-            [(missing,)] = database.execute_sql(missing_sql, names).fetchall()
-            return bool(missing == 0)
-
-        # Where all are there nothing is locked: a worker that starts anew must not get into
-        # the way of those at work.
-        if are_there():
-            return
+    @contextmanager
+    def changing_tables(self, database: Any, *, max_wait_s: int) -> Iterator[None]:
         # IF NOT EXISTS alone lets two processes collide in the catalogue.
         with database.atomic():
             database.execute_sql(f"SET LOCAL lock_timeout = {max_wait_s * 1000}")
             database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_TABLES_LOCK,))
-            if not are_there():
-                database.create_tables(models, safe=True)
+            # Whoever waits for a table holds up all who come after, until it is given up.
+            database.execute_sql(f"SET LOCAL lock_timeout = {_TABLE_WAIT_MS}")
+            yield
 
     def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         before = f'"{schema}".' if schema else ""
         sql = self._columns_sql.format(marks=", ".join(["(%s)"] * len(tables)))
         return sql, tuple(f'{before}"{table}"' for table in tables)
-
-    _missing_sql = """
-        SELECT count(*) FROM (VALUES {marks}) AS wanted (name)
-        WHERE to_regclass(wanted.name) IS NULL
-    """
 
     # As statements find it: along the search path, unless a schema is given.
     _columns_sql = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
@@ -105,8 +106,15 @@ class SQLite(Dialect):
     def modulo(self, number: Any, divisor: Any) -> Any:
         return peewee.Expression(number, "%", divisor)
 
-    def create_tables(self, database: Any, models: Sequence[Any], *, max_wait_s: int) -> None:  # noqa: ARG002  as long as for any lock
-        database.create_tables(models, safe=True)
+    def changing_tables(self, database: Any, *, max_wait_s: int) -> AbstractContextManager[Any]:  # noqa: ARG002  as long as for any lock
+        kind = () if database.in_transaction() else self.transaction_kind
+        transaction: AbstractContextManager[Any] = database.atomic(*kind)
+        return transaction
+
+    def migrator(self, database: Any) -> Any:
+        from playhouse.migrate import SqliteMigrator
+
+        return SqliteMigrator(database)
 
     def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         schema = schema or "main"
