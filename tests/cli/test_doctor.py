@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import peewee
 import pytest
 
-from tests.contract.databases import fresh_url, run_on_server
+from tests.contract.databases import POSTGRES, fresh_url, run_on_server
 from tests.support import DAY, ShiftedClock, make_session
 from wsgi_sessions import SessionManager
 from wsgi_sessions.cli.doctor.findings import Level
 from wsgi_sessions.cli.main import main
 from wsgi_sessions.sessions.tokens import new_secret
+from wsgi_sessions.storage.migrations.migration import SchemaStatus, SchemaVersion
+from wsgi_sessions.storage.schema import VERSION
 
 from .doctors import (
     SERVERS,
@@ -147,7 +151,7 @@ def test_a_file_that_can_not_be_written_to() -> None:
     assert by_file[0].what.startswith(f"the folder {folder} can't be written to")
     assert by_file[1].what.startswith(f"{folder}/app.db can't be written to")
     assert by_file[1].remedy == "give the file to the account that serves: chown, or chmod u+w"
-    assert {"connection", "rights"} & {each.subject for each in found}
+    assert {each.subject for each in found} <= {"file", "connection", "rights"}
 
 
 def test_a_file_that_every_account_can_read() -> None:
@@ -246,6 +250,30 @@ def test_a_table_of_somebody_else_s(tmp_path: Path) -> None:
     assert "set another table_prefix" in found.remedy
 
 
+@pytest.mark.parametrize(("is_automatic", "level"), [(True, "warning"), (False, "fault")])
+def test_tables_of_an_earlier_release(
+    is_automatic: bool, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with healthy("sqlite", tmp_path, auto_migrate=is_automatic) as manager:
+        status = SchemaStatus(1, 2, ("2: more",), ("SELECT 1",))
+        monkeypatch.setattr(manager.parts.store, "check_schema", lambda: status)
+        found = sole_complaint(examine(manager))
+
+    assert found.level.value == level
+    assert found.what.startswith("they have version 1, and this release needs 2")
+    assert "wsgi-sessions migrate" in found.remedy
+
+
+def test_tables_of_a_later_release(on_each_engine: SessionManager) -> None:
+    meta = on_each_engine.parts.store.meta
+    meta.replace(VERSION, str(SchemaVersion(99, 99)))
+
+    found = sole_complaint(examine(on_each_engine))
+
+    assert (found.level, found.subject) == (Level.FAULT, "tables")
+    assert "99" in found.what
+
+
 def test_an_engine_without_transactions(on_mariadb: SessionManager) -> None:
     run_sql(on_mariadb, "ALTER TABLE wsgi_sessions_session ENGINE=MyISAM")
 
@@ -302,7 +330,52 @@ def test_an_account_that_may_not_count(tmp_path: Path) -> None:
     assert "GRANT USAGE ON SEQUENCE" in found.remedy
 
 
+def test_an_account_that_may_do_nothing(tmp_path: Path) -> None:
+    with _role("postgres", tmp_path, rights="REFERENCES") as url:
+        manager = manager_of(url)
+        found = sole_complaint(examine(manager))
+        manager.close()
+
+    assert found.what.startswith("this account may not DELETE, INSERT, SELECT, UPDATE all tables")
+    assert found.what.endswith("permission denied for table wsgi_sessions_user")
+
+
+def test_an_account_that_may_not_enter_the_schema(tmp_path: Path) -> None:
+    with _role("postgres", tmp_path, rights="ALL") as url:
+        manager = manager_of(url)
+        owner = manager_of(_owned(url))
+        run_sql(owner, "REVOKE USAGE ON SCHEMA public FROM public")
+        found = sole_complaint(examine(manager))
+        manager.close()
+        owner.close()
+
+    assert (found.level, found.subject) == (Level.FAULT, "tables")
+    assert "may make no tables" in found.what
+    assert found.remedy.startswith("GRANT USAGE, CREATE ON SCHEMA")
+
+
+def _owned(url: str) -> str:
+    """Return the URL of the same database for the account that the tests have."""
+    return urlunsplit(urlsplit(POSTGRES)._replace(path=urlsplit(url).path))
+
+
 # Servers
+
+
+def test_a_file_that_another_program_has_locked(on_sqlite: SessionManager) -> None:
+    other = sqlite3.connect(on_sqlite.database.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        waiting = manager_of(
+            f"sqlite:///{on_sqlite.database.database}",
+            database_patience=timedelta(milliseconds=50),
+        )
+        found = sole_complaint(examine(waiting))
+    finally:
+        other.close()
+
+    assert found.what.startswith("no transaction can begin")
+    assert found.remedy.startswith("end the program that holds a lock")
 
 
 def test_a_database_that_can_only_be_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from wsgi_sessions.cli.doctor.findings import Finding, Level
 from wsgi_sessions.cli.doctor.lag import check_lag
 from wsgi_sessions.cli.doctor.requests import check_request, parse_request
 from wsgi_sessions.cli.doctor.secrets import check_age, check_strength, fingerprint
-from wsgi_sessions.cli.doctor.servers import check_server
+from wsgi_sessions.cli.doctor.servers import check_server, no_transaction
 from wsgi_sessions.cli.doctor.settings import check_settings
 from wsgi_sessions.cli.doctor.sqlite_files import File, check_file, check_pragmas
 from wsgi_sessions.cli.doctor.workers import (
@@ -500,9 +500,17 @@ def test_a_connection_over_a_network_in_clear(
     assert ["sslmode=verify-full" in each.remedy for each in found] == [True] * count
 
 
+def test_a_pooler_that_takes_no_transaction() -> None:
+    found = no_transaction("transaction blocks not allowed in statement pooling mode")
+
+    assert found.level is Level.FAULT
+    assert found.remedy.startswith("set pool_mode = transaction")
+
+
 GOOD_FILE = File(
     path=Path("/srv/app.db"),
     is_there=True,
+    is_folder=False,
     is_folder_there=True,
     is_writable=True,
     is_folder_writable=True,
@@ -516,6 +524,7 @@ GOOD_FILE = File(
 @pytest.mark.parametrize(
     ("changes", "level", "remedy"),
     [
+        ({"is_folder": True}, "fault", "the path of a file"),
         ({"file_system": "nfs4"}, "fault", "on a disk of the machine"),
         ({"wal_bytes": 2**30}, "warning", "holds the file open"),
         ({"free_share": 0.01}, "warning", "make room"),

@@ -5,9 +5,9 @@ For whoever looks after it: no request comes here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import peewee
 
@@ -18,6 +18,8 @@ from .driver_errors import IntegrityConflict
 from .models import Models
 from .outages import Outages
 from .statements import Runner
+
+T = TypeVar("T")
 
 COUNT = "COUNT"
 """What an account does to a counter: it takes the next number."""
@@ -73,15 +75,28 @@ class Inspection:
         return self._outages.explain(error)
 
     def server(self, connection: Any) -> Server:
+        """Return what the engine tells; one that is like another may lack some of it."""
         engine = self._engine
         return Server(
             engine.name,
-            engine.settings(),
-            engine.max_connections(),
-            engine.connection_count(),
-            engine.is_behind_pooler(connection),
-            engine.is_encrypted(),
+            _told(engine.settings) or {},
+            _told(engine.max_connections),
+            _told(engine.connection_count),
+            bool(_told(lambda: engine.is_behind_pooler(connection))),
+            _told(engine.is_encrypted),
         )
+
+    def why_no_transaction(self) -> str | None:
+        """Return what the database says to an empty transaction, None if it takes one."""
+        try:
+            self._runner.atomically(lambda: None)
+        except StoreUnavailableError as error:
+            return self._outages.reason(error)
+        return None
+
+    def may_make_tables(self) -> bool:
+        """Return whether this account may make tables, as far as the server tells."""
+        return _told(self._engine.may_make_tables) is not False
 
     def missing_tables(self) -> list[str]:
         """Return the names of those of our tables that are not there."""
@@ -166,6 +181,13 @@ class Inspection:
         query = session.select(peewee.fn.MAX(session.expires_at))
         row = self._runner.read_row(self._runner.compile(query))
         return None if row is None or row[0] is None else int(row[0])
+
+
+def _told(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except (StoreUnavailableError, ConfigurationError):
+        return None
 
 
 def _is_there(

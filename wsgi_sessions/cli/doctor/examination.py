@@ -14,10 +14,10 @@ from .clocks import check_clock, check_future
 from .findings import Finding, fault, ok
 from .lag import check_lag
 from .secrets import check_age, check_strength, fingerprint
-from .servers import check_server
+from .servers import check_server, no_transaction
 from .settings import check_settings
 from .sqlite_files import check_file, check_pragmas, look_at
-from .tables import check_engines, check_indexes, check_presence, check_rights
+from .tables import check_engines, check_indexes, check_presence, check_rights, outdated
 from .workers import Deployment, Store, check_connections, check_workers
 
 _FEED_READINGS = 3
@@ -56,6 +56,8 @@ class Examination:
         try:
             with self._inspection.connected() as connection:
                 yield from self._of_database(connection)
+        except ConfigurationError as error:
+            yield _refused(error)
         except StoreUnavailableError as error:
             yield fault("connection", self._inspection.explain(error), _remedy(error))
 
@@ -76,7 +78,9 @@ class Examination:
         if dialect.is_in_memory(self._database):
             return True
         try:
-            return not dialect.is_missing(self._database)
+            path = dialect.file_of(self._database)
+            is_folder = path is not None and Path(path).is_dir()
+            return not is_folder and not dialect.is_missing(self._database)
         except StoreUnavailableError:
             return False  # no folder, which the check of the file has told
 
@@ -90,18 +94,35 @@ class Examination:
         else:
             yield from check_pragmas(server.settings)
         yield self._clock()
-        missing = inspection.missing_tables()
+        if parts.connections.dialect.is_in_memory(self._database):
+            return
+        refusal = inspection.why_no_transaction()
+        if refusal is not None:
+            yield no_transaction(refusal)
+            return
         names = inspection.table_names()
+        status = None
+        try:
+            status = parts.store.check_schema()
+        except ConfigurationError as error:
+            yield _refused(error)
+            return
+        except StoreUnavailableError:
+            pass  # this account may not read them
+        if status is None:
+            yield from check_rights(inspection.forbidden(), count=len(names))
+            return
+        if status.pending:
+            yield outdated(status, is_automatic=parts.config.auto_migrate)
+            return
+        missing = inspection.missing_tables()
         yield from check_presence(
-            missing, count=len(names), are_made_at_first_use=parts.connections.is_owned
+            missing,
+            count=len(names),
+            are_made_at_first_use=parts.connections.is_owned,
+            may_make=not missing or inspection.may_make_tables(),
         )
         if missing:
-            return
-        try:
-            parts.store.check_tables()
-        except ConfigurationError as error:
-            what, _, remedy = str(error).partition("; ")
-            yield fault("tables", what, remedy or "bring them up to date")
             return
         yield from check_engines(inspection.other_engines())
         yield from check_indexes(inspection.missing_indexes())
@@ -154,6 +175,11 @@ class Examination:
         return None
 
 
+def _refused(error: ConfigurationError) -> Finding:
+    what, _, remedy = str(error).partition("; ")
+    return fault("tables", what, remedy or "bring them up to date")
+
+
 def _host_of(database: Any) -> str | None:
     parameters = getattr(database, "connect_params", None) or {}
     host = parameters.get("host")
@@ -162,9 +188,14 @@ def _host_of(database: Any) -> str | None:
 
 _REMEDIES = {
     "password authentication failed": "mend user or password in the database URL",
+    "permission denied for database": "GRANT CONNECT ON DATABASE to the account",
     "access denied": "mend user or password in the database URL, or grant the account its rights",
     "does not exist": "create the database or the account, or mend its name in the URL",
     "unknown database": "create the database, or mend its name in the URL",
+    "does not support ssl": "turn TLS on at the server, or leave sslmode out where it is local",
+    "ssl negotiation": "mend the port or the scheme of the URL: something else answers there",
+    "pg_hba.conf": "let pg_hba.conf of the server take this account from this address",
+    "is not allowed to connect": "create the account for this address, too: 'name'@'address'",
     "refused": "start the server; if it runs, mend host and port in the URL",
     "name or service not known": "mend the host in the URL, or the machine's DNS",
     "too many connections": "close what is not used, or raise the server's max_connections",

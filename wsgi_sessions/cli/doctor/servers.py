@@ -20,6 +20,15 @@ def check_server(server: Server, *, host: str | None) -> list[Finding]:
     return found or [ok(SUBJECT, f"{server.engine} {version.split(' ')[0]}{between} is well set")]
 
 
+def no_transaction(refusal: str) -> Finding:
+    """Judge what was said to an empty transaction."""
+    if "locked" in refusal:
+        remedy = "end the program that holds a lock, such as a shell or a backup"
+    else:
+        remedy = "set pool_mode = transaction or session at the pooler, if there is one"
+    return fault(SUBJECT, f"no transaction can begin, so nobody can sign in: {refusal}", remedy)
+
+
 def _read_only(server: Server) -> Iterator[Finding]:
     if server.settings.get("in_recovery") == "on":
         yield fault(

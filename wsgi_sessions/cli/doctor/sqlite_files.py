@@ -22,6 +22,7 @@ class File(NamedTuple):
 
     path: Path
     is_there: bool
+    is_folder: bool
     is_folder_there: bool
     is_writable: bool
     is_folder_writable: bool
@@ -38,6 +39,7 @@ def look_at(path: Path) -> File:
     return File(
         path,
         is_there,
+        path.is_dir(),
         folder.is_dir(),
         not is_there or _may_write(path),
         _may_write(folder),
@@ -61,6 +63,9 @@ def _problems(file: File) -> Iterator[Finding]:
             "create it, or mend the path; sqlite:///x is within the current folder, and "
             "sqlite:////x begins at the root",
         )
+        return
+    if file.is_folder:
+        yield fault(SUBJECT, f"{file.path} is a folder", "give the path of a file")
         return
     if not file.is_folder_writable:
         yield fault(

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...storage.inspection import COUNT, Forbidden, MissingIndex
+from ...storage.migrations.migration import SchemaStatus
 from .findings import Finding, fault, ok, warning
 
 SUBJECT = "tables"
 
 
 def check_presence(
-    missing: Sequence[str], *, count: int, are_made_at_first_use: bool
+    missing: Sequence[str], *, count: int, are_made_at_first_use: bool, may_make: bool
 ) -> list[Finding]:
     if not missing:
         return [ok(SUBJECT, f"all {count} are there")]
     names = ", ".join(missing)
+    if not may_make:
+        return [
+            fault(
+                SUBJECT,
+                f"this account finds no {names}, and may make no tables",
+                "GRANT USAGE, CREATE ON SCHEMA public to the account, or name another schema by "
+                "?options=-csearch_path=… in the URL",
+            )
+        ]
     if len(missing) == count and are_made_at_first_use:
         return [
             warning(
@@ -31,6 +41,15 @@ def check_presence(
         else "call manager.create_tables() once, before serving"
     )
     return [fault(SUBJECT, f"missing: {names}", remedy)]
+
+
+def outdated(status: SchemaStatus, *, is_automatic: bool) -> Finding:
+    """Judge tables of an earlier release."""
+    what = f"they have version {status.version}, and this release needs {status.needed}"
+    remedy = "see what is to be done by wsgi-sessions migrate --check, and do it without --check"
+    if is_automatic:
+        return warning(SUBJECT, f"{what}; the next start brings them up to date", remedy)
+    return fault(SUBJECT, f"{what}, and auto_migrate is off", remedy)
 
 
 def check_indexes(missing: Sequence[MissingIndex]) -> list[Finding]:
@@ -72,13 +91,13 @@ def check_rights(forbidden: Sequence[Forbidden], *, count: int) -> list[Finding]
     reason = forbidden[0].reason
     tables = sorted({each.table for each in forbidden})
     actions = sorted({each.action for each in forbidden})
-    if "read-only" in reason or "readonly" in reason or "read only" in reason:
+    if "read-only" in reason or "readonly" in reason:
         return [
             fault(
                 "rights",
                 f"the database can't be written to: {reason}",
-                "give the database that is written to, not a standby or a copy; of a file, make "
-                "it and its folder writable for the account that serves",
+                "name the server that is written to, not a standby or a copy; of a file, make it "
+                "and its folder writable for the account that serves",
             )
         ]
     if actions == [COUNT]:
@@ -96,6 +115,6 @@ def check_rights(forbidden: Sequence[Forbidden], *, count: int) -> list[Finding]
         fault(
             "rights",
             f"this account may not {', '.join(actions)} {where}: {reason}",
-            f"GRANT {', '.join(actions)} ON {', '.join(tables)} to the account",
+            f"GRANT {', '.join(actions)} ON {where} to the account",
         )
     ]

@@ -58,6 +58,10 @@ class EngineInspection(ABC):
         """Return whether this account may take the next number of a counter."""
         return True
 
+    def may_make_tables(self) -> bool:
+        """Return whether this account may make tables, as far as the server tells."""
+        return True
+
 
 class SQLiteInspection(EngineInspection):
     name = "SQLite"
@@ -133,6 +137,10 @@ class PostgresInspection(EngineInspection):
             FROM pg_get_serial_sequence(%s, %s) AS name WHERE name IS NOT NULL
         """
         return all(may for (may,) in self.rows(sql, f'"{table}"', column))
+
+    def may_make_tables(self) -> bool:
+        # There is none where the account may use no schema of its search path.
+        return bool(self.rows("SELECT has_schema_privilege(current_schema(), 'CREATE')")[0][0])
 
 
 class MySQLInspection(EngineInspection):
