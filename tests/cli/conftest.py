@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from .doctors import on_each_engine, on_each_server, on_mariadb, on_postgres, on_sqlite
+from .sites import site, sqlite_site, sqlite_url, url
 
-__all__ = ["on_each_engine", "on_each_server", "on_mariadb", "on_postgres", "on_sqlite"]
+__all__ = [
+    "on_each_engine",
+    "on_each_server",
+    "on_mariadb",
+    "on_postgres",
+    "on_sqlite",
+    "site",
+    "sqlite_site",
+    "sqlite_url",
+    "url",
+]

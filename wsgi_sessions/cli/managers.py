@@ -75,7 +75,13 @@ def _load(app: str) -> Any:
             where = getattr(found, "__name__", type(found).__name__)
             raise Failure(f"--app {app}: {where} has no {name!r}", Exit.WRONG_USE)
         found = getattr(found, name)
-    return found() if is_factory else found
+    if not is_factory:
+        return found
+    try:
+        return found()
+    except Exception as error:
+        message = f"--app {app}: {path} failed: {type(error).__name__}: {error}"
+        raise Failure(message, Exit.WRONG_USE) from error
 
 
 def _with_parents(module_name: str) -> set[str]:

@@ -19,9 +19,16 @@ EXTRA = "this needs the extra cli: pip install 'wsgi-sessions[cli]'"
 
 COMMANDS = {
     "doctor": "doctor.command:doctor",
+    "export": "personal_data:export",
+    "forget": "personal_data:forget",
+    "purge": "purge:purge",
+    "revoke-everything": "everything:revoke_everything",
     "secret": "secret:secret",
+    "sessions": "sessions:sessions",
     "simulate": "simulate:simulate",
+    "stats": "stats:stats",
     "users": "users:users",
+    "why": "why:why",
 }
 """For each command the module in this folder, and the name of the ``click.Command`` in it."""
 
@@ -58,7 +65,6 @@ class Program(click.Group):
             name,
             params=list(options),
             help="Look into sessions and users, end sessions, and look after the database.",
-            context_settings={"help_option_names": ["-h", "--help"]},
         )
         self._find_manager = find_manager
         self._around = around
@@ -85,7 +91,8 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         run_module, failures = _imported("run"), _imported("failures")
         output = _imported("output").Output(is_json=ctx.params["json"])
-        run = run_module.Run(output, lambda: self._find_manager(ctx.params.get("app")))
+        app = ctx.params.get("app")
+        run = run_module.Run(output, lambda: self._find_manager(app))
         ctx.obj = run
         ctx.params.clear()
         with failures.failures_shown(run), self._around():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -12,8 +13,14 @@ from ..errors import ConfigurationError, StoreUnavailableError
 from ..light_dataclasses import dataclass
 from ..manager import SessionManager
 from ..storage.outages import Outages
+from ..storage.time_budget import limited_to
 from .failures import Exit, Failure
 from .output import Output
+
+_LONG_MS = 30 * 60_000
+
+TAKES_IDS = {"ignore_unknown_options": True}
+"""The context settings of commands that take ids: one may begin with a hyphen."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +62,12 @@ class Run:
                 )
             self._has_tables = True
         return manager
+
+    @contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Wait in the block for the database as long as a statement over all rows may take."""
+        with limited_to(_LONG_MS):
+            yield
 
     def explain(self, error: StoreUnavailableError) -> str:
         """Return why the database does not answer, as the driver has it, without a password."""

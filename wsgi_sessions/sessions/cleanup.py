@@ -6,6 +6,7 @@ No batch is larger than what takes a few milliseconds.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
@@ -52,21 +53,26 @@ class Purger:
         self._lock = threading.Lock()
 
     def purge(self, *, batch_rows: int = 500) -> int:
-        throttle = self._config.throttle
         now_ms = self._clock.now_ms()
         if self._clock_check.is_needed and not self._clock_check.is_right(
             self._store.clock.read_ms(), asked_at_ms=now_ms
         ):
             return 0
-        return self._store.purge(
-            now_ms,
-            keep_ended_ms=self._config.keep_ended_ms,
-            feed_age_ms=ages_of(self._config).kept_ms,
-            attempt_age_ms=0 if throttle is None else throttle.window_ms,
-            token_age_ms=self._config.clock_difference_ms,
-            event_age_ms=self._event_age_ms,
-            batch_rows=batch_rows,
-        )
+        return self._store.purge(now_ms, **self._ages_ms(), batch_rows=batch_rows)
+
+    def count_due(self) -> int:
+        """Return how many rows there are to delete now."""
+        return self._store.count_due(self._clock.now_ms(), **self._ages_ms())
+
+    def _ages_ms(self) -> dict[str, Any]:
+        throttle = self._config.throttle
+        return {
+            "keep_ended_ms": self._config.keep_ended_ms,
+            "feed_age_ms": ages_of(self._config).kept_ms,
+            "attempt_age_ms": 0 if throttle is None else throttle.window_ms,
+            "token_age_ms": self._config.clock_difference_ms,
+            "event_age_ms": self._event_age_ms,
+        }
 
     def purge_if_due(self) -> None:
         """Delete one batch if it is time and no other thread does so; never fails.

@@ -131,6 +131,16 @@ class Runner:
         """Run an INSERT; return the key of the row: what it returns, or the last one given."""
         return self.connections.insert(statement.sql, statement.fill({}))
 
+    def count_up_to(self, instants_ms: Mapping[Any, int]) -> int:
+        """Count the rows with an instant, a field, that has come; one with two of them once."""
+        conditions: dict[Any, Any] = {}
+        for instant, up_to_ms in instants_ms.items():
+            has_come, model = instant <= up_to_ms, instant.model
+            conditions[model] = conditions[model] | has_come if model in conditions else has_come
+        rows = peewee.fn.COUNT(peewee.SQL("*"))
+        queries = [model.select(rows).where(each) for model, each in conditions.items()]
+        return sum(int(self.read_rows(self.compile(query))[0][0]) for query in queries)
+
     def delete_oldest(self, instant: Any, *, up_to_ms: int, row_count: int) -> int:
         """Delete so many rows at most whose instant, a field, has come; return how many."""
         model, key = instant.model, instant.model._meta.primary_key

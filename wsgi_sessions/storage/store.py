@@ -298,17 +298,43 @@ class Store:
         event_age_ms: int | None = None,
     ) -> int:
         """Delete at most a batch of rows of each kind that has had its time; 0 means done."""
-        session, revocation = self._models.session, self._models.revocation
+        ages_ms = self._purged_ages_ms(
+            keep_ended_ms=keep_ended_ms,
+            feed_age_ms=feed_age_ms,
+            attempt_age_ms=attempt_age_ms,
+            token_age_ms=token_age_ms,
+            event_age_ms=event_age_ms,
+        )
+        return sum(
+            self._runner.delete_oldest(instant, up_to_ms=now_ms - age_ms, row_count=batch_rows)
+            for instant, age_ms in ages_ms.items()
+        )
+
+    def count_due(self, now_ms: int, **ages_ms: Any) -> int:
+        """Return how many rows ``purge``, given the same ages, deletes until it is done."""
+        due = self._purged_ages_ms(**ages_ms)
+        return self._runner.count_up_to(
+            {instant: now_ms - age_ms for instant, age_ms in due.items()}
+        )
+
+    def _purged_ages_ms(
+        self,
+        *,
+        keep_ended_ms: int,
+        feed_age_ms: int,
+        attempt_age_ms: int,
+        token_age_ms: int,
+        event_age_ms: int | None = None,
+    ) -> dict[Any, int]:
+        """Return by the field of an instant how old it has to be."""
+        session = self._models.session
         ages_ms = {
             session.ended_at: keep_ended_ms,
             session.expires_at: keep_ended_ms,
-            revocation.created_at: feed_age_ms,
+            self._models.revocation.created_at: feed_age_ms,
             self._models.attempt.created_at: attempt_age_ms,
             self._models.one_time_token.expires_at: token_age_ms,
         }
         if event_age_ms is not None:
             ages_ms[self._models.event.at] = event_age_ms
-        return sum(
-            self._runner.delete_oldest(instant, up_to_ms=now_ms - age_ms, row_count=batch_rows)
-            for instant, age_ms in ages_ms.items()
-        )
+        return ages_ms

@@ -74,12 +74,8 @@ class UserColumns:
 
         Raises ``ConfigurationError`` where the user model has no e-mail address.
         """
-        if self.fields["email"] is None:
-            raise ConfigurationError(
-                "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
-            )
-        is_lowered = email.isascii() or self._dialect.lowers_every_letter
-        is_pattern = self.has_own_model and not is_lowered
+        self._require_email()
+        is_pattern = self.has_own_model and not self._is_lowered(email)
         return _pattern_of(email) if is_pattern else email, is_pattern
 
     def is_email(self, *, is_pattern: bool) -> Any:
@@ -90,6 +86,28 @@ class UserColumns:
         return (
             self._dialect.is_like(stored, slot("email")) if is_pattern else stored == slot("email")
         )
+
+    def begins_with(self, prefix: str) -> Any:
+        """Return what finds the users whose address begins so, and maybe others folded alike.
+
+        The prefix is in lower case. Raises ``ConfigurationError`` as ``email_to_find`` does.
+        """
+        self._require_email()
+        field = self.fields["email"]
+        stored = peewee.fn.LOWER(field) if self.has_own_model else field
+        is_exact = not self.has_own_model or self._is_lowered(prefix)
+        pattern = _pattern_of(prefix, is_exact=is_exact)
+        return self._dialect.is_like(stored, f"{pattern}%")
+
+    def _require_email(self) -> None:
+        if self.fields["email"] is None:
+            raise ConfigurationError(
+                "the user model has no e-mail attribute; map it with user_attributes={'email': …}"
+            )
+
+    def _is_lowered(self, email: str) -> bool:
+        """Return whether the database turns all letters of an address into small ones."""
+        return email.isascii() or self._dialect.lowers_every_letter
 
     # Keys
 
@@ -199,10 +217,13 @@ def _is_whole(given: object, number: int) -> bool:
     return given == number or not isinstance(given, (float, complex, Decimal))
 
 
-def _pattern_of(email: str) -> str:
-    """Return what finds an address also where its letters beyond ASCII are stored in capitals."""
+def _pattern_of(email: str, *, is_exact: bool = False) -> str:
+    """Return what finds an address also where its letters beyond ASCII are stored in capitals.
+
+    ``is_exact``: they are not, and the pattern stands for the text itself.
+    """
     return "".join(
-        "_" if not letter.isascii() else f"\\{letter}" if letter in "_%\\" else letter
+        "_" if not (is_exact or letter.isascii()) else f"\\{letter}" if letter in "_%\\" else letter
         for letter in email
     )
 

@@ -26,6 +26,7 @@ users.find users.find_by_email users.list_by_email
 accounts.find_user accounts.find_credential accounts.find_credential_by_email
 revocations.find revocations.find_newer revocations.count_by_time
 attempts.count one_time_tokens.find meta.read meta.read_all clock.read_ms check_health events.find
+count_due
 """
 _WRITES = """
 atomically insert_user insert_nobody change_email set_password delete_user purge
