@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wsgi_sessions import SessionManager, SessionMiddleware
+from wsgi_sessions import EndReason, SessionManager, SessionMiddleware
 from wsgi_sessions_testing import CHEAP_PASSWORDS, LiveServer
 
 from .chromium import launched, note_script_errors, serious_findings
@@ -57,13 +57,10 @@ class Site:
             password=CHEAP_PASSWORDS,
             multi_session={"maximum_sessions": None},
         )
-        self.user = self.manager.sign_up_email(
-            name="Ada", email="ada@example.org", password="correct horse"
-        ).user
-        self.manager.revoke_all_sessions(self.user.id)
+        self.user = self.manager.create_user(name="Ada", email="ada@example.org")
         for number in range(session_count):
             made = self._sign_in(AGENTS[number % 4], ADDRESSES[number % 4])
-        self.token = made.token
+        self.token, self.session_id = made.token, made.session.id
         self.manager.close()
 
     def _sign_in(self, agent: str, address: str) -> Any:
@@ -104,6 +101,32 @@ def test_the_page_fits_and_axe_finds_nothing(
             "[...document.querySelectorAll('button')].filter(it => it.offsetHeight < 44).length"
         )
         assert small == 0
+        page.context.close()
+    assert errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_what_is_over_fits_and_axe_finds_nothing(
+    width: int, scheme: Any, chromium: Browser, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, 9)
+    others = [one.id for one in site.manager.list_sessions(site.user.id)]
+    others.remove(site.session_id)
+    for session_id, reason in zip(others, EndReason, strict=False):
+        site.manager.parts.ending.end(session_id, reason=reason)
+    errors: list[str] = []
+    with LiveServer(SessionMiddleware(app, site.manager)) as server:
+        page = site.open(
+            chromium,
+            server.url,
+            errors,
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+        )
+        assert page.get_by_role("region", name="Ended sessions").get_by_role("listitem").count() > 6
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_findings(page) == []
         page.context.close()
     assert errors == []
 

@@ -17,6 +17,7 @@ import pytest
 
 from wsgi_sessions import (
     ConfigurationError,
+    EndReason,
     SessionManager,
     SessionMiddleware,
     StoreUnavailableError,
@@ -683,3 +684,93 @@ def test_the_apps_own_templates_come_first(tmp_path: Path) -> None:
         answer = browser.get(f"{PAGE}/nothing")
         assert browser.get(f"{PAGE}/icon.svg").text == "<svg xmlns='http://www.w3.org/2000/svg'/>"
         assert answer.text == ("<p>There is no such page – Not found.</p>")
+
+
+# What is over
+
+
+def ended_of(page: Any) -> str:
+    return text_of(page).partition("Ended sessions")[2].strip()
+
+
+def test_nothing_is_said_of_ends_where_there_are_none(laptop: Browser) -> None:
+    assert "Ended sessions" not in text_of(laptop.get(PAGE))
+
+
+def test_ends_are_shown_with_their_reason(bench: Bench, laptop: Browser, phone: Browser) -> None:
+    send(laptop, "revoke", session_id=id_of(phone))
+    bench.clock.advance(hours=2)
+
+    assert ended_of(laptop.get(PAGE)) == (
+        "Safari on iPhone Ended in another browser, or by the site."
+        " Last used from 2001:db8::17 Ended 2 hours ago"
+    )
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_there_are_words_for_every_reason(
+    bench: Bench, laptop: Browser, phone: Browser, reason: EndReason
+) -> None:
+    bench.manager.parts.ending.end(id_of(phone), reason=reason)
+
+    shown = ended_of(laptop.get(PAGE))
+
+    assert re.match(r"Safari on iPhone (not safe )?[A-Z][^_]+\.", shown)
+    assert ("not safe" in shown) == (reason in (EndReason.REPLAYED, EndReason.IP_MISMATCH))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"expires_in": 14 * 3600, "update_age": 3600}, "It was not used for long enough to run"),
+        ({"idle_timeout": 9 * 3600}, "It was not used for some time."),
+        ({"absolute_timeout": 12 * 3600}, "It had lasted as long as a session can."),
+    ],
+)
+def test_who_never_came_back_is_shown_too(settings: dict[str, Any], words: str) -> None:
+    with make_bench(**settings) as bench:
+        phone = bench.new_browser(IPHONE)
+        phone.sign_in(ADA)
+        bench.clock.advance(hours=15)
+        laptop = bench.new_browser()
+        laptop.sign_in(ADA)
+
+        assert ended_of(laptop.get(PAGE)).startswith(f"Safari on iPhone {words}")
+
+
+def test_only_ones_own_ends_are_shown_and_so_many(bench: Bench, laptop: Browser) -> None:
+    bob = bench.new_browser(IPHONE)
+    bob.sign_in("bob@example.org")
+    bob.sign_out()
+    for _ in range(12):
+        other = bench.new_browser("Chrome on Android")
+        other.sign_in(ADA)
+        bench.clock.advance(minutes=1)
+        other.sign_out()
+
+    page = laptop.get(PAGE)
+
+    assert ended_of(page).count("Signed out in that browser.") == 10
+    assert "iPhone" not in ended_of(page)
+
+
+def test_the_words_can_be_replaced_alone(tmp_path: Path) -> None:
+    (tmp_path / "reasons.html").write_text("{% macro words(reason) %}<{{ reason }}>{% endmacro %}")
+    with make_bench(pages_templates=str(tmp_path)) as bench:
+        laptop, other = bench.new_browser(), bench.new_browser(IPHONE)
+        for browser in (laptop, other):
+            browser.sign_in(ADA)
+        other.sign_out()
+
+        assert "<signed_out>" in laptop.get(PAGE).text
+
+
+def test_what_is_over_costs_one_statement_by_an_index(bench: Bench, laptop: Browser) -> None:
+    store: Any = bench.manager.parts.store
+    query = store.inner.sessions._list_ended
+    names = ("user_id", "since", "now", "seen_until", "begun_until", "max_count")
+    sql = f"EXPLAIN QUERY PLAN {query.sql}"
+
+    plan = store.inner._runner.connections.read_rows(sql, query.fill(dict.fromkeys(names, 1)))
+
+    assert "USING INDEX wsgi_sessions_session_user_id_ended_at (user_id=?)" in str(plan)

@@ -27,13 +27,14 @@ from ..transport.environ import get_request, mount_path
 from ..transport.response_headers import protections
 from ..wsgi.refusals import answerable, refusal_of, report_refusal
 from ..wsgi.request import SessionRequest
-from .rows import row_of
+from .rows import ended_row_of, row_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _MAX_FIELDS = 20
+_MAX_ENDED = 10
 _ICON = "/icon.svg"
 _REPORTS = "wsgi-sessions"
 _ACTIONS = ("/revoke", "/revoke-others", "/sign-out")
@@ -163,12 +164,14 @@ class SessionsPage:
         now = datetime_from_ms(self._manager.clock.now_ms())
         rows = [row_of(one, now=now, this=session) for one in handle.list_sessions()]
         rows.sort(key=lambda row: (not row.is_this_one, not row.is_odd))
+        ended = self._manager.parts.reader.list_ended(session.user_id, max_count=_MAX_ENDED)
         return self._render(
             environ,
             200,
             "sessions.html",
             user=session.user,
             sessions=rows,
+            ended=[ended_row_of(one, now=now, this=session) for one in ended],
             notice=self._notice(query, user_id=session.user_id),
             csrf_token=self._token_of(session),
         )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from ..clock import datetime_from_ms
 from ..light_dataclasses import dataclass
+from ..records import EndReason
+from ..sessions.places import last_used_from
+from ..sessions.reading import EndedSession
 from ..sessions.session import Session
-from ..transport.devices import UNKNOWN_DEVICE
+from ..transport.devices import UNKNOWN_DEVICE, device_in_words
 
 _MAX_AGENT_LENGTH = 120
 _NEW_FOR = timedelta(days=1)
+_ODD = (EndReason.REPLAYED, EndReason.IP_MISMATCH)
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -64,6 +69,38 @@ def row_of(session: Session, *, now: datetime, this: Session) -> SessionRow:
         is_elsewhere=address is not None and address != this.ip_address,
         is_new=is_new,
         is_odd=is_new or (not is_this_one and (device == UNKNOWN_DEVICE or session.is_elsewhere)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRow:
+    """A session that is over, as the template shows it.
+
+    ``reason`` is a name, for which ``reasons.html`` has words. ``is_odd``: somebody else may have
+    held its cookie.
+    """
+
+    device: str
+    address: str | None
+    reason: str
+    ended_at: datetime
+    ended: str
+    ended_in_full: str
+    is_odd: bool
+
+
+def ended_row_of(over: EndedSession, *, now: datetime, this: Session) -> EndedRow:
+    """Return the row of a session that is over; with its address, if that is not this browser's."""
+    address, user_agent = last_used_from(over.record)
+    ended_at = datetime_from_ms(over.at_ms)
+    return EndedRow(
+        device=device_in_words(user_agent),
+        address=None if address == this.ip_address else address,
+        reason=over.reason.value,
+        ended_at=ended_at,
+        ended=time_ago(ended_at, now),
+        ended_in_full=instant_in_words(ended_at),
+        is_odd=over.reason in _ODD,
     )
 
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..light_dataclasses import dataclass
-from ..records import NO_FACTS, ReadOptions, RequestFacts
+from ..records import NO_FACTS, EndReason, ReadOptions, RequestFacts, SessionRecord
 from ..storage.store import Store
 from ..transport.cookies import SessionCookies
 from ..transport.environ import find_cookies, read_facts
 from .data import SessionData
-from .policy import is_live
+from .policy import end_reason_at, first_limit_ms, is_live
 from .session import Session
 from .step_up import StepUpSigner
 from .tokens import is_session_id
 from .validation import Validator
+
+
+class EndedSession(NamedTuple):
+    """A session that is over: when, and why."""
+
+    record: SessionRecord
+    at_ms: int
+    reason: EndReason
 
 
 @dataclass(eq=False)
@@ -79,6 +87,31 @@ class SessionReader:
             for record in self.store.sessions.list_live(user_id, now_ms)
             if is_live(record, now_ms=now_ms, config=self.config)
         ]
+
+    def list_ended(self, user_id: Any, *, max_count: int) -> list[EndedSession]:
+        """Return a user's sessions that are over and still kept, the latest end first.
+
+        Also those that are past a limit, and are marked when somebody comes with them.
+        """
+        config, now_ms = self.config, self.clock.now_ms()
+        idle_ms, absolute_ms = config.idle_timeout_ms, config.absolute_timeout_ms
+        records = self.store.sessions.list_ended(
+            user_id,
+            since_ms=now_ms - config.keep_ended_ms,
+            now_ms=now_ms,
+            seen_until_ms=None if idle_ms is None else now_ms - idle_ms,
+            begun_until_ms=None if absolute_ms is None else now_ms - absolute_ms,
+            max_count=max_count,
+        )
+        found = [self._to_ended(record, now_ms) for record in records]
+        return sorted(found, key=lambda ended: ended.at_ms, reverse=True)
+
+    def _to_ended(self, record: SessionRecord, now_ms: int) -> EndedSession:
+        if record.ended_at_ms is not None:
+            return EndedSession(record, record.ended_at_ms, EndReason(record.end_reason))
+        reason = end_reason_at(record, now_ms=now_ms, config=self.config)
+        at_ms = first_limit_ms(record, config=self.config)
+        return EndedSession(record, at_ms, reason or EndReason.EXPIRED)
 
     def open_data(self, session: Session) -> SessionData:
         """Return a session's data; changes in it are stored by the request, if there is one."""

@@ -143,21 +143,40 @@ class SessionStore:
         return [self._converted(row) for row in rows]
 
     def list_ended(
-        self, user_id: Any, *, since_ms: int, now_ms: int, max_count: int
+        self,
+        user_id: Any,
+        *,
+        since_ms: int,
+        now_ms: int,
+        seen_until_ms: int | None = None,
+        begun_until_ms: int | None = None,
+        max_count: int,
     ) -> list[SessionRecord]:
         """Return a user's sessions that ended or expired after an instant, the latest first.
 
-        One that expired may not be marked so: nobody has come with it since.
+        One that is past a limit may not be marked so: nobody has come with it since. ``seen_until``
+        and ``begun_until`` are the instants that are an idle and an absolute limit ago.
         """
-        wanted = self._columns.users.key_or_null(user_id)
-        values = {"user_id": wanted, "since": since_ms, "now": now_ms, "max_count": max_count}
+        values = {
+            "user_id": self._columns.users.key_or_null(user_id),
+            "since": since_ms,
+            "now": now_ms,
+            "seen_until": -1 if seen_until_ms is None else seen_until_ms,
+            "begun_until": -1 if begun_until_ms is None else begun_until_ms,
+            "max_count": max_count,
+        }
         return [self._converted(row) for row in self._runner.read_rows(self._list_ended, **values)]
 
     @compiled_once
     def _list_ended(self) -> Any:
         session, since = self._columns.session, slot("since")
-        has_expired = session.ended_at.is_null() & (session.expires_at <= slot("now"))
-        is_over = (session.ended_at > since) | (has_expired & (session.expires_at > since))
+        is_past_a_limit = (
+            (session.expires_at <= slot("now"))
+            | (session.last_seen_at <= slot("seen_until"))
+            | (session.authenticated_at <= slot("begun_until"))
+        )
+        has_expired = session.ended_at.is_null() & is_past_a_limit & (session.expires_at > since)
+        is_over = (session.ended_at > since) | has_expired
         ended_at = peewee.fn.COALESCE(session.ended_at, session.expires_at)
         return (
             session.select(*self._columns.fields.values())
