@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import peewee
+import psycopg
 import pytest
 
 from tests.contract.databases import POSTGRES, fresh_url, run_on_server
@@ -198,7 +199,7 @@ def test_one_table_that_is_missing(on_each_engine: SessionManager) -> None:
     found = sole_complaint(examine(on_each_engine))
 
     assert (found.level, found.what) == (Level.FAULT, "missing: wsgi_sessions_revocation")
-    assert found.remedy == "start the application anew, which makes them"
+    assert found.remedy.startswith("start the application anew, which makes them")
 
 
 def _drop_index(manager: SessionManager, table: str, columns: str) -> None:
@@ -215,6 +216,20 @@ def test_a_missing_index_is_made_by_its_remedy(on_each_engine: SessionManager) -
     assert found.what.startswith("wsgi_sessions_session has no index on expires_at")
     run_sql(on_each_engine, found.remedy)
     assert complaints(examine(on_each_engine)) == []
+
+
+def test_an_index_whose_building_failed(on_postgres: SessionManager) -> None:
+    index = "wsgi_sessions_session_expires_at"
+    run_sql(
+        on_postgres,
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass",
+    )
+
+    found = sole_complaint(examine(on_postgres))
+
+    assert found.remedy == f'REINDEX INDEX "{index}"'
+    run_sql(on_postgres, found.remedy)
+    assert complaints(examine(on_postgres)) == []
 
 
 def test_a_unique_index_that_is_missing_is_a_fault(on_each_engine: SessionManager) -> None:
@@ -280,6 +295,20 @@ def test_an_engine_without_transactions(on_mariadb: SessionManager) -> None:
     found = sole_complaint(examine(on_mariadb))
 
     assert "wsgi_sessions_session is kept by MyISAM" in found.what
+    run_sql(on_mariadb, found.remedy)
+    assert complaints(examine(on_mariadb)) == []
+
+
+def test_ids_that_are_alike_but_for_case(on_mariadb: SessionManager) -> None:
+    run_sql(
+        on_mariadb,
+        "ALTER TABLE wsgi_sessions_session MODIFY id varchar(32) COLLATE utf8mb4_general_ci",
+    )
+
+    found = sole_complaint(examine(on_mariadb))
+
+    assert found.level is Level.FAULT
+    assert found.what.startswith("id of wsgi_sessions_session are not compared byte by byte")
     run_sql(on_mariadb, found.remedy)
     assert complaints(examine(on_mariadb)) == []
 
@@ -360,6 +389,18 @@ def _owned(url: str) -> str:
 
 
 # Servers
+
+
+def test_a_table_that_another_transaction_has_locked(on_postgres: SessionManager) -> None:
+    url = _owned(f"//host/{on_postgres.database.database}")
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE wsgi_sessions_session")
+        waiting = manager_of(url, database_patience=timedelta(milliseconds=300))
+        found = sole_complaint(examine(waiting))
+        waiting.close()
+
+    assert (found.level, found.subject) == (Level.FAULT, "connection")
+    assert found.remedy.startswith("end the program or the transaction that holds a lock")
 
 
 def test_a_file_that_another_program_has_locked(on_sqlite: SessionManager) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -59,7 +60,7 @@ def simulate(run: Run, **options: Any) -> None:
     scan = SessionScan(manager.parts.connections, manager.parts.models)
     with run.output.progress("sessions", total=scan.count(now_ms=now_ms)) as advance:
         for rows in scan.read(now_ms=now_ms):
-            forecast.add(map(SeenSession._make, rows))
+            forecast.add(map(partial(tuple.__new__, SeenSession), rows))
             advance(len(rows))
     _show(run, forecast, today=today, changed=changed, now_ms=now_ms)
 

@@ -14,12 +14,15 @@ import peewee
 from ..errors import ConfigurationError, StoreUnavailableError
 from .connections import Connections
 from .dialects.inspection import inspection_of
-from .driver_errors import IntegrityConflict
+from .driver_errors import IntegrityConflict, Meaning
 from .models import Models
 from .outages import Outages
 from .statements import Runner
 
 T = TypeVar("T")
+
+_NOT_SAID = (Meaning.TIMED_OUT, Meaning.LOCKED, Meaning.CONNECTION_LOST)
+"""Errors that tell nothing of what an account may do."""
 
 COUNT = "COUNT"
 """What an account does to a counter: it takes the next number."""
@@ -125,7 +128,9 @@ class Inspection:
         for index, statement in zip(model._meta.fields_to_index(), statements, strict=True):
             columns = tuple(each.column_name for each in index._expressions)
             if not _is_there(there, columns, is_unique=index._unique):
-                yield MissingIndex(table, columns, index._unique, statement.query()[0])
+                is_broken = self._engine.is_broken(index._name)
+                sql = f'REINDEX INDEX "{index._name}"' if is_broken else statement.query()[0]
+                yield MissingIndex(table, columns, index._unique, sql)
 
     def other_engines(self) -> dict[str, str]:
         """Return the tables that an engine without transactions keeps, and the engine."""
@@ -135,6 +140,17 @@ class Inspection:
             for name, engine in found.items()
             if engine is not None and engine.lower() != "innodb"
         }
+
+    def folding_columns(self) -> dict[str, list[str]]:
+        """Return, by table, the columns that should be compared byte by byte and are not."""
+        found: dict[str, list[str]] = {}
+        for model in self._models.created_here:
+            table = model._meta.table_name
+            exact = {each.column_name for each in model._meta.sorted_fields if each.constraints}
+            folding = [name for name in self._engine.folding_columns(table) if name in exact]
+            if folding:
+                found[table] = folding
+        return found
 
     def forbidden(self) -> list[Forbidden]:
         """Return what this account can't do, by statements that find no row to do it to."""
@@ -172,6 +188,8 @@ class Inspection:
             else:
                 self._runner.write(statement)
         except (StoreUnavailableError, ConfigurationError, IntegrityConflict) as error:
+            if self._connections.dialect.meaning_of(error.__cause__) in _NOT_SAID:
+                raise
             return [Forbidden(action, model._meta.table_name, self._outages.reason(error))]
         return []
 

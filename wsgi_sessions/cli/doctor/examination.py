@@ -17,7 +17,14 @@ from .secrets import check_age, check_strength, fingerprint
 from .servers import check_server, no_transaction
 from .settings import check_settings
 from .sqlite_files import check_file, check_pragmas, look_at
-from .tables import check_engines, check_indexes, check_presence, check_rights, outdated
+from .tables import (
+    check_collations,
+    check_engines,
+    check_indexes,
+    check_presence,
+    check_rights,
+    outdated,
+)
 from .workers import Deployment, Store, check_connections, check_workers
 
 _FEED_READINGS = 3
@@ -125,6 +132,7 @@ class Examination:
         if missing:
             return
         yield from check_engines(inspection.other_engines())
+        yield from check_collations(inspection.folding_columns())
         yield from check_indexes(inspection.missing_indexes())
         forbidden = inspection.forbidden()
         yield from check_rights(forbidden, count=len(names))
@@ -200,9 +208,10 @@ _REMEDIES = {
     "name or service not known": "mend the host in the URL, or the machine's DNS",
     "too many connections": "close what is not used, or raise the server's max_connections",
     "connection slots": "close what is not used, or raise the server's max_connections",
+    "lock": "end the program or the transaction that holds a lock on the tables",
+    "canceling statement": "end the transaction that holds a lock on the tables",
     "timeout": "see whether a firewall drops packets to the server, or the server hangs",
     "timed out": "see whether a firewall drops packets to the server, or the server hangs",
-    "locked": "end the program that holds the file's lock, such as a shell or a backup",
     "unable to open": "let the account that serves read the file and its folder",
     "not a database": "give the path of an SQLite database; this file is something else",
     "malformed": "restore the file from a backup: it is damaged",

@@ -36,7 +36,8 @@ def check_presence(
             )
         ]
     remedy = (
-        "start the application anew, which makes them"
+        "start the application anew, which makes them; if they are there, grant this account its "
+        "rights on them"
         if are_made_at_first_use
         else "call manager.create_tables() once, before serving"
     )
@@ -82,6 +83,16 @@ def check_engines(others: Mapping[str, str]) -> Iterator[Finding]:
             f"{table} is kept by {engine}, which has no transactions: limits and ends of sessions "
             "do not hold",
             f"ALTER TABLE `{table}` ENGINE=InnoDB",
+        )
+
+
+def check_collations(folding: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for table, columns in folding.items():
+        yield fault(
+            SUBJECT,
+            f"{', '.join(columns)} of {table} are not compared byte by byte in utf8mb4: two ids "
+            "that differ by case, or two addresses, count as one",
+            f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
         )
 
 

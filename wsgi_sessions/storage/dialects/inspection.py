@@ -54,6 +54,14 @@ class EngineInspection(ABC):
         """Return the storage engine of a table, None where there is one kind."""
         return None
 
+    def is_broken(self, index: str) -> bool:
+        """Return whether an index is there and of no use, as its building has failed."""
+        return False
+
+    def folding_columns(self, table: str) -> list[str]:
+        """Return the columns whose texts are not compared byte by byte, where that is a choice."""
+        return []
+
     def may_count(self, table: str, column: str) -> bool:
         """Return whether this account may take the next number of a counter."""
         return True
@@ -96,6 +104,10 @@ class PostgresInspection(EngineInspection):
             ORDER BY 1, 3
         """
         return _grouped(self.rows(sql, f'"{table}"'))
+
+    def is_broken(self, index: str) -> bool:
+        sql = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
+        return bool(self.rows(sql, f'"{index}"'))
 
     def settings(self) -> Mapping[str, str]:
         sql = """
@@ -180,6 +192,14 @@ class MySQLInspection(EngineInspection):
             WHERE table_schema = DATABASE() AND table_name = %s
         """
         return next((str(engine) for (engine,) in self.rows(sql, table)), None)
+
+    def folding_columns(self, table: str) -> list[str]:
+        sql = r"""
+            SELECT column_name FROM information_schema.columns
+            WHERE table_schema = DATABASE() AND table_name = %s
+                AND (collation_name NOT LIKE '%%\_bin' OR character_set_name <> 'utf8mb4')
+        """
+        return [str(name) for (name,) in self.rows(sql, table)]
 
 
 _BY_DIALECT: dict[type[Dialect], type[EngineInspection]] = {
