@@ -22,6 +22,7 @@ from wsgi_sessions.api.routes import ROUTES, Route
 from wsgi_sessions.errors import AnswerableError, RefusedError
 from wsgi_sessions.events import EVENT_KINDS, NOTED_EVENTS, TOLD_EVENTS
 from wsgi_sessions.log_fields import LOG_FIELDS, LOG_LINES
+from wsgi_sessions.monitoring.catalog import METRICS, SECONDS, prometheus_name
 from wsgi_sessions.transport.environ import ENVIRON_KEYS
 
 FOLDER = Path(__file__).parent / "reference"
@@ -209,6 +210,28 @@ def events_page() -> str:
     )
 
 
+# Metrics
+
+METRICS_INTRO = """\
+# Metrics
+
+What `PrometheusMetrics` and `OpenTelemetryMetrics` export: [how to set them up](../how-to/monitoring.md#metrics). The names are Prometheus'; OpenTelemetry has `wsgi_sessions.sign_ins` for `wsgi_sessions_sign_ins_total`, and its exporter for Prometheus makes that name of it.
+
+No label holds a user, a session, an address or other text of a client. A label that the names of your program fill (`method`, `code`) has at most 40 values; whatever comes after them is `other`.
+
+"""
+
+
+def metrics_page() -> str:
+    rows = []
+    for name, metric in METRICS.items():
+        labels = "<br>".join(f"`{label}`: {holds}" for label, holds in metric.labels.items())
+        unit = "seconds" if metric.unit == SECONDS else metric.unit.strip("{}").replace("_", "-")
+        rows.append([f"`{prometheus_name(name)}`", metric.kind, unit, labels, metric.doc])
+    source = WRITTEN.format("wsgi_sessions/monitoring/catalog.py")
+    return source + METRICS_INTRO + table(("metric", "kind", "unit", "labels", "meaning"), rows)
+
+
 # JSON API
 
 API_INTRO = """\
@@ -353,6 +376,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "events.md": events_page,
     "json-api.md": json_api_page,
+    "metrics.md": metrics_page,
     "settings.md": write_settings.render,
 }
 

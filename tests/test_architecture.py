@@ -42,6 +42,8 @@ ONLY_IN = {
     "webob": ("api/",),
     "jwt": ("accounts/",),
     "jinja2": ("pages/",),
+    "prometheus_client": ("monitoring/prometheus.py",),
+    "opentelemetry": ("monitoring/opentelemetry.py",),
     "flask": ("adapters/flask.py",),
     "django": ("adapters/django.py", "management/"),
     "pyramid": ("adapters/pyramid.py",),

@@ -32,6 +32,7 @@ LineName = Literal[
     "listener_failed",
     "on_send_failed",
     "event_not_kept",
+    "metrics_failed",
     "extra_missing",
     "setting_note",
 ]
@@ -64,6 +65,9 @@ LOG_LINES: Mapping[LineName, LogLine] = {
         logging.WARNING,
         "The event `about` was not written to the event table, for an `error` (its type); the"
         " request went on.",
+    ),
+    "metrics_failed": LogLine(
+        logging.ERROR, "The library for metrics failed; a traceback follows. Once."
     ),
     "extra_missing": LogLine(
         logging.WARNING, "Password hashes can't be checked without a `package`. Once."

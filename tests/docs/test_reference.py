@@ -20,7 +20,7 @@ from wsgi_sessions_testing import Bench
 
 from .pages import DOCS, python_of, text_of
 
-GENERATED = ("environ", "errors", "events", "json-api", "settings")
+GENERATED = ("environ", "errors", "events", "json-api", "metrics", "settings")
 [OWN_REFUSAL] = python_of("docs/reference/errors.md")
 [WAYS_TO_GIVE] = python_of("docs/reference/settings.md")
 CART_IS_EMPTY = "Your cart is empty. Put something into it first."

@@ -6,12 +6,13 @@ import base64
 import os
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import argon2
 
+from ..clock import monotonic_seconds
 from ..config.parts import PasswordConfig
 from ..errors import InvalidValueError, PasswordTooLongError, ServerBusyError
 from ..fork_safety import notice_fork, renew_locks_in_child
@@ -64,12 +65,15 @@ class PasswordHasher:
         "_patience_ms",
         "_places",
         "_queue",
+        "watch",
     )
 
     def __init__(self, config: PasswordConfig, *, patience_ms: int = 5000) -> None:
         """``patience_ms``: how long a password waits to be hashed, where no request says it."""
         self._config = config
         self._patience_ms = patience_ms
+        self.watch: Callable[[float, float | None], object] | None = None
+        """Is told how long each password waited, and was hashed; None if it was refused."""
         self._argon2 = argon2.PasswordHasher(
             time_cost=config.time_cost,
             memory_cost=config.memory_cost_kib,
@@ -173,17 +177,30 @@ class PasswordHasher:
         places, queue, patience_ms = self._places, self._queue, left_ms()
         if patience_ms is None:
             patience_ms = self._patience_ms
+        began = monotonic_seconds()
         if not queue.acquire(blocking=False):
+            self._tell(began, None)
             raise ServerBusyError
         try:
             if not places.acquire(timeout=patience_ms / 1000):
+                self._tell(began, None)
                 raise ServerBusyError
+            its_turn = monotonic_seconds()
             try:
                 yield
             finally:
                 places.release()
+                self._tell(began, its_turn)
         finally:
             queue.release()
+
+    def _tell(self, began: float, its_turn: float | None) -> None:
+        if self.watch is not None:
+            now = monotonic_seconds()
+            if its_turn is None:
+                self.watch(now - began, None)
+            else:
+                self.watch(its_turn - began, now - its_turn)
 
     def __repr__(self) -> str:
         return f"PasswordHasher({self._config!r})"

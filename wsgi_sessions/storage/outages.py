@@ -53,12 +53,15 @@ class Outages:
         self._began_ms: int | None = None
         self.is_away = False
         """Whether it did not answer when it was last used."""
+        self.count = 0
+        """How often it has begun not to."""
 
     def begin(self, error: BaseException) -> None:
         """Log why the database does not answer, unless that is logged already."""
         if self.is_away:
             return
         self.is_away = True
+        self.count += 1
         self._began_ms = monotonic_ms()
         logger.error(
             "%s; what needs it is answered 503 until it does",

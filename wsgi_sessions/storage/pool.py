@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ..clock import monotonic_seconds
 from ..errors import StoreUnavailableError
 from ..fork_safety import leave_to_parent
 from ..light_dataclasses import dataclass
@@ -61,6 +62,8 @@ class Pool:
         self.size = size
         self._open_one = open_one
         self._is_full = is_full
+        self.watch: Callable[[float, bool], object] | None = None
+        """Is told how many seconds each thread waited, and whether it was served."""
         self._all: set[PooledConnection] = set()
         self._owner = [0]
         """The id of the process whose connections these are."""
@@ -85,6 +88,10 @@ class Pool:
     @property
     def is_open(self) -> bool:
         return bool(self._all)
+
+    @property
+    def open_count(self) -> int:
+        return len(self._all)
 
     def take(self) -> PooledConnection:
         """Return a connection that nobody else uses until it is given back.
@@ -132,6 +139,17 @@ class Pool:
         return entry
 
     def _wait(self) -> PooledConnection:
+        if self.watch is None:
+            return self._wait_in_turn()
+        began, is_served = monotonic_seconds(), False
+        try:
+            entry = self._wait_in_turn()
+            is_served = True
+            return entry
+        finally:
+            self.watch(monotonic_seconds() - began, is_served)
+
+    def _wait_in_turn(self) -> PooledConnection:
         waiter = _Waiter()
         with self._lock:
             self.waiters.append(waiter)

@@ -106,6 +106,17 @@ class SessionStore:
         if row is not None and not is_spelled_alike(row[0], wanted):
             raise self._runner.connections.refuse_other_row()
 
+    def count_live(self, now_ms: int) -> int:
+        """Return how many sessions are not ended and not expired: a scan of those rows."""
+        row = self._runner.read_row(self._count, now=now_ms)
+        return 0 if row is None else int(row[0])
+
+    @compiled_once
+    def _count(self) -> Any:
+        session = self._columns.session
+        is_live = session.ended_at.is_null() & (session.expires_at > slot("now"))
+        return session.select(peewee.fn.COUNT(session.id)).where(is_live)
+
     def list_live(self, user_id: Any, now_ms: int) -> list[SessionRecord]:
         """Return a user's sessions that are not ended and not expired, the latest seen first."""
         return self._list_by(self._list, user_id, now_ms, MAX_LISTED_SESSIONS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..transport.environ import REQUEST_KEY, find_handle
+from ..transport.environ import END_REASON_KEY, REQUEST_KEY, SESSION_KEY, find_handle
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
     from .exchange import Exchange
+
+SESSION_SOURCES = ("cached", "database", "none", "ended", "away")
 
 
 def find_exchange(environ: Mapping[str, Any], manager: SessionManager) -> Exchange | None:
@@ -23,6 +25,22 @@ def is_served(environ: Mapping[str, Any], manager: SessionManager) -> bool:
     if exchange is None or environ[REQUEST_KEY] is not exchange.handle:
         return False
     return exchange.is_within(environ)
+
+
+def session_source(environ: Mapping[str, Any]) -> str | None:
+    """Return where the session of a request came from; None for one that is not ours.
+
+    Asked when the request is over, and takes nothing back that was let go.
+    """
+    handle: Any = environ.get(REQUEST_KEY)
+    if not hasattr(handle, "_held"):
+        return None
+    exchange: Exchange = handle._held
+    if exchange.is_database_away:
+        return "away"
+    if environ.get(SESSION_KEY) is None:
+        return "none" if environ.get(END_REASON_KEY) is None else "ended"
+    return "database" if exchange.is_from_database else "cached"
 
 
 def share_session(environ: dict[str, Any], original: dict[str, Any]) -> None:

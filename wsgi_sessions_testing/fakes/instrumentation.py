@@ -21,7 +21,7 @@ RESPOND = "respond"
 """Where a request has been answered, and the answer has not reached the browser yet."""
 
 _READS = """
-sessions.find sessions.list_live sessions.list_ended sessions.find_places
+sessions.find sessions.list_live sessions.count_live sessions.list_ended sessions.find_places
 users.find users.find_by_email users.list_by_email
 accounts.find_user accounts.find_credential accounts.find_credential_by_email
 revocations.find revocations.find_newer revocations.count_by_time
