@@ -28,6 +28,7 @@ LOG_FIELDS: Mapping[str, str] = {
 LineName = Literal[
     "database_away",
     "database_back",
+    "tables_migrated",
     "answer_failed",
     "listener_failed",
     "on_send_failed",
@@ -50,6 +51,9 @@ LOG_LINES: Mapping[LineName, LogLine] = {
         logging.ERROR, "The database does not answer, and why. Once for each outage."
     ),
     "database_back": LogLine(logging.WARNING, "The database answers again, after `seconds`."),
+    "tables_migrated": LogLine(
+        logging.INFO, "The tables have a `version` that they had not before, and `what` it changed."
+    ),
     "answer_failed": LogLine(
         logging.ERROR, "The JSON API or the sessions page failed; a traceback follows."
     ),

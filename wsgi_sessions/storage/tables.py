@@ -235,7 +235,13 @@ class Tables:
 
 
 def _log(migration: Migration) -> None:
-    logger.info("the tables have version %d now: %s", migration.number, migration.what)
+    from ..log_fields import log_fields  # most processes migrate nothing
+
+    details = {"version": migration.number, "what": migration.what}
+    fields = log_fields("tables_migrated", details=details)
+    logger.info(
+        "the tables have version %d now: %s", migration.number, migration.what, extra=fields
+    )
 
 
 def refuse_other_users(models: Models, *, whose: str | None, else_: str) -> None:
