@@ -204,10 +204,13 @@ class TestNextRelease:
         assert (status.version, status.needed) == (1, NEXT)
         assert status.pending[-1] == f"{NEXT}: a note on each session"
         assert old.version is None
-        for sql in status.sql:
+        *changes, version = status.sql
+        for sql in changes:
             old.write(sql)
         assert manager.migrate() == status.pending
         assert manager.check_schema() == (NEXT, NEXT, (), ())
+        assert old.version is not None
+        assert old.version in version
         manager.close()
 
     @pytest.mark.usefixtures("upgraded")

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "doctor.command:doctor",
     "export": "personal_data:export",
     "forget": "personal_data:forget",
+    "migrate": "migrate:migrate",
     "purge": "purge:purge",
     "revoke-everything": "everything:revoke_everything",
     "secret": "secret:secret",

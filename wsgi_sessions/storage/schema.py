@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import peewee
+
 from ..clock import monotonic_ms
 from ..errors import ConfigurationError
 from ..light_dataclasses import dataclass
@@ -127,6 +129,24 @@ class Schema:
         for step in migration.steps:
             step.write(migrator, self._models, found)
         return notes.statements
+
+    def creation(self, models: Sequence[Any]) -> list[str]:
+        """Return the SQL that creates tables as they have to be, where none is there."""
+        notes: Any = _Notes(self._connections.database)
+        for model in models:
+            peewee.SchemaManager(model, notes).create_all(safe=True)
+        return [*notes.statements, self.version_statement(is_there=False)]
+
+    def version_statement(self, *, is_there: bool) -> str:
+        """Return the SQL that writes down our version, in place of the one that is there."""
+        before, after = self._connections.database.quote
+        table, name, value = (
+            f"{before}{each}{after}"
+            for each in (self._models.meta._meta.table_name, "name", "value")
+        )
+        if is_there:
+            return f"UPDATE {table} SET {value} = '{self.needed}' WHERE {name} = '{VERSION}'"  # noqa: S608
+        return f"INSERT INTO {table} ({name}, {value}) VALUES ('{VERSION}', '{self.needed}')"  # noqa: S608
 
     def columns_to_come(self, pending: Sequence[Migration], model: Any) -> set[str]:
         """Return the columns, in lower case, that a model's table gets by some migrations."""

@@ -59,6 +59,8 @@ class _Found(NamedTuple):
     version: SchemaVersion | None
     """None where there is no table of ours."""
     pending: list[Migration]
+    has_version: bool
+    """Whether the database itself says the version."""
 
 
 class Tables:
@@ -132,13 +134,16 @@ class Tables:
             for migration in found.pending
             for statement in self.schema.statements(migration, found.columns)
         ]
+        if found.pending:
+            sql.append(self.schema.version_statement(is_there=found.has_version))
         pending = tuple(migration.in_words for migration in found.pending)
         return SchemaStatus(found.version.number, self.schema.needed.number, pending, tuple(sql))
 
     @property
     def status_of_nothing(self) -> SchemaStatus:
         """Where there are no tables yet, which are created as a whole."""
-        return SchemaStatus(None, self.schema.needed.number)
+        sql = self.schema.creation(self._models.created_here)
+        return SchemaStatus(None, self.schema.needed.number, sql=tuple(sql))
 
     def _bring_up_to_date(self, found: _Found) -> None:
         if not found.pending:
@@ -202,6 +207,7 @@ class Tables:
         columns = self._find_columns()
         self.is_marked = False
         version: SchemaVersion | None = None
+        has_version = False
         _check_ours(connections, models.meta, columns[models.meta])
         if columns[models.meta]:
             kept = self._meta.read_all(_USER_MODEL, VERSION)
@@ -210,6 +216,7 @@ class Tables:
             self._refuse_other_users(whose)
             self.is_marked = whose is not None
             version = self.schema.read(kept.get(VERSION))
+            has_version = VERSION in kept
         pending = [] if version is None else self.schema.pending_after(version)
         for model in models.created_here:
             to_come = self.schema.columns_to_come(pending, model)
@@ -223,7 +230,7 @@ class Tables:
                 remedy="mend user_model, or the table",
             )
         missing = [model for model, found in columns.items() if not found]
-        return _Found(columns, missing, version, pending)
+        return _Found(columns, missing, version, pending, has_version)
 
     def _refuse_other_users(self, whose: str | None) -> None:
         refuse_other_users(

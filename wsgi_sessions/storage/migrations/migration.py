@@ -69,4 +69,4 @@ class SchemaStatus(NamedTuple):
     pending: tuple[str, ...] = ()
     """What migrations would do, each in words after its number."""
     sql: tuple[str, ...] = ()
-    """The statements by which they would do it, on this engine."""
+    """The statements by which that would be done, or the tables created, on this engine."""
