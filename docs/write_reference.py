@@ -243,6 +243,7 @@ Under `/api/auth` (the setting `api_path`), in the wire format of Better Auth's 
 * A request that changes something must come from the site's own origin or one of `trusted_origins`, if it brings a cookie or names an origin at all. Browsers name it by themselves; other programs send the header `Origin`.
 * A refusal is `{"code": "…", "message": "…"}`; a program decides by the code. [Errors](errors.md) says what each means.
 * Instants are text in UTC, such as `2030-01-01T12:00:00.000Z`.
+* Who brings the cookie of a session that is over reads [why](../explanation/sessions.md#why-a-session-ends) in the header `X-Session-End-Reason` of the answer, beside the `null` of `get-session` too, and as `endReason` in a 401. A token that this server has not signed tells nothing.
 """
 API_COMMON = """\
 * Every call but `/ok` and `/openapi.json` may answer {every}, and every POST also {every_post}. What else a call may answer stands below.

@@ -722,7 +722,10 @@ def test_there_are_words_for_every_reason(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"expires_in": 14 * 3600, "update_age": 3600}, "It was not used for long enough to run"),
+        (
+            {"expires_in": 14 * 3600, "update_age": 3600},
+            "It ran out: it was not used for too long.",
+        ),
         ({"idle_timeout": 9 * 3600}, "It was not used for some time."),
         ({"absolute_timeout": 12 * 3600}, "It had lasted as long as a session can."),
     ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
 from .. import errors, request_errors
 from ..manager import SessionManager
-from ..records import ReadOptions
+from ..records import EndReason, ReadOptions
 from ..transport.environ import get_request, mount_path
 from ..transport.response_headers import protections
 from ..wsgi.refusals import answerable, refusal_of
@@ -16,7 +17,7 @@ from ..wsgi.request import SessionRequest
 from . import backchannel
 from .bodies import discarding_body, read_json
 from .endpoints import Call
-from .guard import check_callback_url, check_origin, cors_headers
+from .guard import END_REASON_HEADER, check_callback_url, check_origin, cors_headers
 from .responses import Response, json_response
 from .routes import OPENAPI_PATH, ROUTES, Route
 from .wire import decode_object
@@ -48,11 +49,15 @@ class JsonApi:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         handle = get_request(environ)
+        # Before the answer, which may end a session itself: why the one that was brought is over.
+        reason = handle.end_reason
         try:
             response = self._answer(environ, handle)
         except Exception as error:
-            response = _refusal(answerable(error, handle), environ)
+            response = _refusal(answerable(error, handle), environ, reason)
         headers = response.headers
+        if reason is not None and handle.session is None:
+            headers[END_REASON_HEADER] = reason.value
         headers["Cache-Control"] = "no-store"
         headers.update(protections())
         headers.update(cors_headers(environ, self._manager.config))
@@ -144,8 +149,12 @@ def _preflight(route: Route) -> Response:
     return response
 
 
-def _refusal(error: errors.AnswerableError, environ: WSGIEnvironment) -> Response:
+def _refusal(
+    error: errors.AnswerableError, environ: WSGIEnvironment, end_reason: EndReason | None
+) -> Response:
     refusal = refusal_of(error, environ)
+    if isinstance(error, errors.NotSignedInError) and end_reason is not None:
+        refusal = replace(refusal, details={"endReason": end_reason.value})
     headers, body = refusal.answer(is_program=True)
     response = Response(status=refusal.status_line, body=body)
     response.headers.update(headers)

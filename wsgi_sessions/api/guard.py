@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Check = Callable[..., None]
 
+END_REASON_HEADER = "X-Session-End-Reason"
+"""Tells who brings a token of a session that is over why that is so."""
+
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^\s/?#@\\]*)(?=[/?#]|\Z)", re.IGNORECASE)
 # A path without "." and "..", which browsers resolve: "/.//evil.example" becomes "//evil.example".
 _DOTS = r"(?:[^?#]*/)?(?:\.|%2e){1,2}(?:[/?#]|\Z)"
@@ -94,7 +97,10 @@ def cors_headers(environ: WSGIEnvironment, config: SessionConfig) -> HeaderLines
         headers += [
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Allow-Credentials", "true"),
-            ("Access-Control-Expose-Headers", "Retry-After, X-Retry-After"),
+            (
+                "Access-Control-Expose-Headers",
+                f"Retry-After, X-Retry-After, {END_REASON_HEADER}",
+            ),
         ]
     return headers
 

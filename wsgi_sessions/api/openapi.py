@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import errors, request_errors
 from ..config.settings import SessionConfig
-from .schemas import answer_schemas, body_schemas, ref
+from .guard import END_REASON_HEADER
+from .schemas import END_REASON, answer_schemas, body_schemas, ref
 
 if TYPE_CHECKING:
     from .routes import Route
@@ -39,6 +40,7 @@ _REASONS = {
 _RETRY = {
     "Retry-After": {
         "description": "Seconds to wait.",
+        "required": True,
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     }
 }
@@ -75,6 +77,9 @@ def _path(route: Route) -> dict[str, Any]:
             **{str(status): _refusal(status, codes) for status, codes in _refusals(route)},
         },
     }
+    if route.needs_user or route.gives == "SessionAndUser":
+        told = operation["responses"]["401" if route.needs_user else "200"]
+        told["headers"] = {END_REASON_HEADER: {"schema": END_REASON}}
     if route.needs_user:
         operation["security"] = [{"session": []}]
     if route.takes is not None:

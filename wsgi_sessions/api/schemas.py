@@ -7,6 +7,7 @@ from typing import Any
 from ..accounts.profile import MAX_IMAGE_LENGTH, MAX_NAME_LENGTH
 from ..accounts.service import MAX_EMAIL_LENGTH
 from ..config.settings import SessionConfig
+from ..records import EndReason
 
 Schema = dict[str, Any]
 
@@ -15,6 +16,11 @@ _INSTANT: Schema = {"type": "string", "format": "date-time"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _FLAG: Schema = {"type": "boolean"}
 _TRUE: Schema = {"const": True}
+END_REASON: Schema = {
+    **_TEXT,
+    "enum": [reason.value for reason in EndReason],
+    "description": "Why the session is over whose cookie the request brought.",
+}
 _TRUE_BY_DEFAULT: Schema = {"type": ["boolean", "null"], "default": True}
 
 
@@ -168,6 +174,7 @@ def answer_schemas(config: SessionConfig) -> dict[str, Schema]:
                     **_FLAG,
                     "description": "It does not count in another network and browser.",
                 },
+                endReason=END_REASON,
             ),
             "additionalProperties": False,
         },
