@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import logging
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pythonjsonlogger.json import JsonFormatter
 
 import wsgi_sessions
 from wsgi_sessions import EndReason, SessionEvent, SessionManager, StoreUnavailableError
@@ -136,6 +138,25 @@ def test_a_failing_listener_has_fields(log: pytest.LogCaptureFixture) -> None:
     events.emit("password_changed")
 
     assert fields_of(log.records[-1])["sessions_details"] == {"about": "password_changed"}
+
+
+def test_python_json_logger_writes_them_as_fields() -> None:
+    text, logger = io.StringIO(), logging.getLogger("wsgi_sessions")
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(JsonFormatter())
+    logger.addHandler(handler)
+    try:
+        Events(FakeClock()).emit(
+            "session_replayed", user_id=7, address=FORGED, details={"device": "Ada's"}
+        )
+    finally:
+        logger.removeHandler(handler)
+
+    [line] = text.getvalue().splitlines()
+    written = json.loads(line)
+    assert (written["sessions_event"], written["sessions_user_id"]) == ("session_replayed", 7)
+    assert written["sessions_details"] == {"device": "Ada's"}
+    assert set(LOG_FIELDS) <= set(written)
 
 
 def test_no_field_is_one_of_logging() -> None:

@@ -79,7 +79,8 @@ class DatabaseManager:
 
         Takes ``timeout`` at most, whatever the database does; whatever is wrong is the result, and
         no exception. An answer that takes longer than ``slow_after`` counts as slow. As any use
-        does, the first one makes the tables, if requests do.
+        does, the first one makes or migrates the tables, if
+        requests do.
         """
         from .health import check_health  # most processes are never asked
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.contract.databases import fresh_url
 from tests.load.own_servers import own_server
+from tests.migrations import next_release
 from tests.storage.test_waiting import (
     POOLS,
     SLACK_SECONDS,
@@ -136,6 +137,55 @@ class TestNotMigrated:
         health = checked_in_time(manager)
 
         assert (health.status, "authentication" in health.detail) == ("not_migrated", True)
+
+
+class TestVersions:
+    """Tables of another release."""
+
+    def test_of_a_later_one_are_not_what_this_one_needs(
+        self, kind: str, url: str, new_manager: NewManager
+    ) -> None:
+        manager = new_manager(url)
+        manager.create_tables()
+        set_version(kind, url, "999 (works with 998)")
+
+        health = checked_in_time(manager)
+
+        assert health.status == "not_migrated"
+        assert "version 999" in health.detail
+
+    def test_of_an_earlier_one_that_must_not_be_migrated_by_itself(
+        self, url: str, new_manager: NewManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        new_manager(url).create_tables()
+        next_release.install(monkeypatch.setattr)
+
+        health = checked_in_time(new_manager(url, auto_migrate=False))
+
+        assert health.status == "not_migrated"
+        assert "wsgi-sessions migrate" in health.detail
+        assert checked_in_time(new_manager(url), timeout=20).is_ok, "the first use migrates"
+
+    @pytest.mark.parametrize("kind", SERVERS, indirect=True)
+    def test_that_can_not_be_migrated_now_hold_nobody_up(
+        self, kind: str, url: str, new_manager: NewManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        new_manager(url).create_tables()
+        next_release.install(monkeypatch.setattr)
+        manager = new_manager(url)
+        reading = ("BEGIN", "SELECT * FROM wsgi_sessions_session")
+
+        with locked(kind, url, reading):
+            assert checked_in_time(manager).status == "slow"
+        assert checked_in_time(manager, timeout=20).is_ok
+
+
+def set_version(kind: str, url: str, text: str) -> None:
+    sql = f"UPDATE wsgi_sessions_meta SET value = '{text}' WHERE name = 'schema_version'"
+    with closing(connect_beside(kind, url)) as other, closing(other.cursor()) as cursor:
+        cursor.execute(sql)
+        if kind == "mariadb":
+            other.commit()
 
 
 @pytest.mark.parametrize("kind", SERVERS, indirect=True)

@@ -32,9 +32,9 @@ class Health(NamedTuple):
     """Whether sessions can be used, as ``manager.check_health()`` has found it.
 
     ``status``: ``ok``; ``slow``, the database answers, but late, or a lock holds it up; ``busy``,
-    no connection is free; ``not_migrated``, its tables are missing or not as they have to be;
-    ``away``, it does not answer. ``detail`` says more, for you and not for clients: it may name
-    hosts and users, but no password.
+    no connection is free; ``not_migrated``, its tables are missing, of another version or not as
+    they have to be; ``away``, it does not answer. ``detail`` says more, for you and not for
+    clients: it may name hosts and users, but no password.
     """
 
     status: HealthStatus
