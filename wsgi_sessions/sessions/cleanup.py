@@ -1,6 +1,7 @@
 """Cleaning up: small batches after responses, in the thread of the request.
 
-No batch is larger than what takes a few milliseconds.
+A batch takes some milliseconds, and a hundred times as long passes until the next one: so fewer
+than one request in a hundred meets one, however much there is to delete.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..clock import Clock
+from ..clock import Clock, monotonic_seconds
 from ..config.settings import SessionConfig
 from ..errors import StoreUnavailableError
 from ..events import Events
@@ -19,7 +20,14 @@ from .database_clock import ClockCheck
 from .known_revocations import ages_of
 
 _PATIENCE_MS = 2000
-"""How long a batch waits for the database; the next response does another."""
+"""How long a batch waits for the database; a later response does another."""
+_FIRST_BATCH_ROWS = 50
+_BATCH_ROWS = range(10, 501)
+"""How many rows of a kind a batch deletes at the least and at the most."""
+_SHORT_SECONDS, _LONG_SECONDS = 0.004, 0.008
+"""A batch that takes less is followed by one twice as large, and one that takes longer by half."""
+_PAUSE = 100
+"""How many times as long as a batch takes passes until the next."""
 
 
 class Purger:
@@ -43,6 +51,7 @@ class Purger:
         self._events = events
         self._clock_check = clock_check
         audit = config.audit
+        self._batch_rows = _FIRST_BATCH_ROWS
         self._event_age_ms = audit.keep_ms if audit is not None and audit.enabled else None
         self.renew_locks()
         renew_locks_in_child(self)
@@ -77,7 +86,7 @@ class Purger:
     def purge_if_due(self) -> None:
         """Delete one batch if it is time and no other thread does so; never fails.
 
-        While there is more to delete, the next response does another batch, so no request waits
+        While there is more to delete, another batch follows after a pause, so no request waits
         for all of it.
         """
         if self._clock.now_ms() in self.rest_ms:
@@ -86,23 +95,35 @@ class Purger:
         if not self._lock.acquire(blocking=False):
             return
         try:
+            began = monotonic_seconds()
             with limited_to(_PATIENCE_MS):
-                row_count = self.purge()
+                row_count = self.purge(batch_rows=self._batch_rows)
         except StoreUnavailableError as error:
             self._events.emit("database_error", details={"error": error})
             self._rest()
         else:
             if row_count:
                 self._events.emit("purge_done", details={"row_count": row_count})
+                self._pause(monotonic_seconds() - began)
             else:
                 self._rest()
         finally:
             self._lock.release()
 
+    def _pause(self, batch_seconds: float) -> None:
+        """Have the next batch come later, and take about as long as a batch should."""
+        if batch_seconds < _SHORT_SECONDS:
+            self._batch_rows = min(2 * self._batch_rows, _BATCH_ROWS[-1])
+        elif batch_seconds > _LONG_SECONDS:
+            self._batch_rows = max(self._batch_rows // 2, _BATCH_ROWS[0])
+        self._rest_for(int(batch_seconds * 1000 * _PAUSE))
+
     def _rest(self) -> None:
-        """Clean up again after ``purge_interval``; before that, if the clock was ahead."""
+        """Clean up again after ``purge_interval``."""
+        self._rest_for(self._config.purge_interval_ms)
+
+    def _rest_for(self, duration_ms: int) -> None:
+        """Clean up again after this time; before that, if the clock was ahead."""
         now_ms = self._clock.now_ms()
-        self.rest_ms = range(
-            now_ms - self._config.clock_difference_ms, now_ms + self._config.purge_interval_ms
-        )
+        self.rest_ms = range(now_ms - self._config.clock_difference_ms, now_ms + duration_ms)
         """The instants, by the clock, at which no clean-up is due."""
