@@ -48,7 +48,10 @@ class Instant(click.ParamType[datetime]):
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @takes_run
 def revoke_everything(run: Run, before: datetime | None, is_confirmed: bool) -> None:
-    """End every session, or each that began before an instant."""
+    """End every session there is.
+
+    With --before only those that began before an instant, such as 2026-03-01T12:00Z.
+    """
     manager = run.manager
     parts = manager.parts
     before_ms = None if before is None else ms_from_datetime(before)

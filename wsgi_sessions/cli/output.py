@@ -63,7 +63,8 @@ class Table:
             return title + _separated([block.lines(screen) for block in blocks])
         table = _grid()
         header = self.columns if screen.is_terminal else [each.upper() for each in self.columns]
-        for name, values in zip(header, zip(*texts, strict=True), strict=True):
+        columns = zip(*texts, strict=True) if texts else [()] * len(header)
+        for name, values in zip(header, columns, strict=True):
             is_number = all(value.replace(",", "").isdigit() for value in values)
             table.add_column(name, justify="right" if is_number else "left", overflow="fold")
         table.show_header = True

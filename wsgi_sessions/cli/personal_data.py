@@ -24,9 +24,10 @@ _PAGE_ROWS = 500
 @click.argument("user")
 @takes_run
 def export(run: Run, user: str) -> None:
-    """Print all that is kept of a USER as JSON: profile, sessions with their data, accounts.
+    """Print what is kept of a USER, as JSON.
 
-    No secret, no token and no hash of a password is in it.
+    That is the profile, sessions with their data, accounts, mailed links and events. No secret, no
+    token and no hash of a password is in it.
     """
     manager = run.manager
     run.output.is_json = True
@@ -89,9 +90,10 @@ def _with_instants(row: Mapping[str, Any]) -> dict[str, Any]:
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @takes_run
 def forget(run: Run, user: str, is_confirmed: bool) -> None:
-    """Delete a USER and all that is kept of them, ended sessions and events too.
+    """Delete a USER and all that is kept of them.
 
-    If it breaks off, the user's id finishes it. Rows in other tables of the application are left.
+    Ended sessions and events, too. If it breaks off, the user's id finishes it. Rows in other
+    tables of the application are left.
     """
     manager = run.manager
     parts = manager.parts

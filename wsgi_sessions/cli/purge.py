@@ -33,9 +33,10 @@ _BATCH_PATIENCE_MS = 60_000
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @takes_run
 def purge(run: Run, batch_rows: int, pause: float, dry_run: bool) -> None:
-    """Delete ended sessions and other rows that have had their time (keep_ended).
+    """Delete what has had its time, in batches.
 
-    Each batch is committed: after Ctrl-C, the next run goes on with what is left.
+    That is what ended longer ago than keep_ended, and other rows that nobody needs. Each batch is
+    committed: after Ctrl-C, the next run goes on with what is left.
     """
     manager = run.manager
     with run.patiently():

@@ -30,7 +30,10 @@ def sessions() -> None:
 def list_sessions(
     run: Run, *, user: str | None, with_ended: bool, address: str | None, after: str, limit: int
 ) -> None:
-    """List the live sessions of a USER, the latest seen first, or of everybody by id."""
+    """List live sessions, of a USER or everybody.
+
+    Those of a USER with the latest seen first, those of everybody by id.
+    """
     parts = run.manager.parts
     listings = Listings(parts.connections, parts.models)
     now_ms, config = parts.clock.now_ms(), parts.config
@@ -61,7 +64,7 @@ def list_sessions(
 @click.argument("session_id", metavar="SESSION")
 @takes_run
 def show_session(run: Run, session_id: str) -> None:
-    """Show all of a SESSION but its data."""
+    """Show one SESSION, but for its data."""
     parts = run.manager.parts
     found = _find(run, session_id)
     now_ms, config = parts.clock.now_ms(), parts.config
@@ -75,7 +78,10 @@ def show_session(run: Run, session_id: str) -> None:
 @click.argument("session_ids", metavar="SESSION...", nargs=-1, required=True)
 @takes_run
 def revoke(run: Run, session_ids: tuple[str, ...]) -> None:
-    """End one SESSION or several; the exit code is 1 if one was not live."""
+    """End one SESSION or several.
+
+    The exit code is 1 if one of them was not live.
+    """
     manager = run.manager
     ended = {each: manager.revoke_session(each) for each in session_ids}
     lines = [

@@ -38,7 +38,10 @@ _MAX_DEVICES = 15
 @click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True)
 @takes_run
 def stats(run: Run, days: int) -> None:
-    """Count the live sessions by age and device, and the ends of the last 30 days by reason."""
+    """Count sessions by age, device and end.
+
+    By age and device those that are live, and by reason the ends of the last 30 days.
+    """
     parts = run.manager.parts
     statistics = Statistics(parts.connections, parts.models)
     now_ms = parts.clock.now_ms()

@@ -25,7 +25,10 @@ _MAX_LISTED = 1000
 @click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True)
 @takes_run
 def why(run: Run, user: str, days: int) -> None:
-    """Tell why the sessions of a USER ended: each end of the last 30 days, the latest first."""
+    """Tell why the sessions of a USER ended.
+
+    Each end of the last 30 days, the latest first. Of a USER who is deleted, give the id.
+    """
     parts = run.manager.parts
     config, now_ms = parts.config, parts.clock.now_ms()
     since_ms = now_ms - ms_from_duration(timedelta(days=days))
