@@ -6,8 +6,12 @@ import importlib.util
 import io
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..sessions.tokens import new_secret
+
+if TYPE_CHECKING:
+    from .program import Program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,13 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "pip install 'wsgi-sessions[cli]'\n"
         )
         return 2
-    from .managers import find_manager
-    from .program import Program
-
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name may have letters that it can't show
     try:
-        Program("wsgi-sessions", find_manager, takes_app=True).main(arguments)
+        find_program().main(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     raise AssertionError("unreachable")
+
+
+def find_program() -> Program:
+    """Return the program with all commands; imported here, as the extra may be missing."""
+    from .managers import find_manager
+    from .program import Program
+
+    return Program("wsgi-sessions", find_manager, takes_app=True)

@@ -57,8 +57,8 @@ class Run:
                 )
             if not parts.store.check_tables():
                 raise ConfigurationError(
-                    f"the database has no tables {parts.config.table_prefix}… yet; start the "
-                    "application once, or see whether this is the right database and table_prefix"
+                    f"the database has no tables {parts.config.table_prefix}… yet; run "
+                    "wsgi-sessions migrate, or see whether database and table_prefix are right"
                 )
             self._has_tables = True
         return manager
