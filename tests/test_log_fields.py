@@ -12,7 +12,6 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pythonjsonlogger.json import JsonFormatter
 
 import wsgi_sessions
 from wsgi_sessions import EndReason, SessionEvent, SessionManager, StoreUnavailableError
@@ -141,6 +140,8 @@ def test_a_failing_listener_has_fields(log: pytest.LogCaptureFixture) -> None:
 
 
 def test_python_json_logger_writes_them_as_fields() -> None:
+    from pythonjsonlogger.json import JsonFormatter
+
     text, logger = io.StringIO(), logging.getLogger("wsgi_sessions")
     handler = logging.StreamHandler(text)
     handler.setFormatter(JsonFormatter())

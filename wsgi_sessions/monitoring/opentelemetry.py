@@ -64,7 +64,7 @@ class OpenTelemetryMetrics:
             manager, self, live_sessions_every=live_sessions_every, call=_CALL
         )
 
-    def measure(self, app: WSGIApplication) -> WSGIApplication:
+    def measure(self, app: WSGIApplication) -> MeasuredApp:
         """Return a ``SessionMiddleware``, or what contains one, with its requests counted."""
         check_app(app, call="metrics.measure(SessionMiddleware(app, manager))")
         return MeasuredApp(app, self._recorder)

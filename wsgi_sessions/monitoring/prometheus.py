@@ -93,7 +93,7 @@ class PrometheusMetrics:
             self._metrics[name] = made
             self._registered.append(made)
 
-    def measure(self, app: WSGIApplication) -> WSGIApplication:
+    def measure(self, app: WSGIApplication) -> MeasuredApp:
         """Return a ``SessionMiddleware``, or what contains one, with its requests counted."""
         check_app(app, call="metrics.measure(SessionMiddleware(app, manager))")
         return MeasuredApp(app, self._recorder)
