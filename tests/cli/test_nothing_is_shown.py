@@ -18,6 +18,8 @@ EVERY_COMMAND = (
     ("sessions", "show", "PHONE"),
     ("why", ADA, "--days", "90"),
     ("stats",),
+    ("events",),
+    ("events", "--user", ADA, "--since", "90d"),
     ("purge", "--dry-run"),
     ("export", ADA),
     ("sessions", "revoke", "PHONE"),
@@ -28,7 +30,7 @@ EVERY_COMMAND = (
     ("purge", "--pause", "0"),
 )
 """In an order in which each has something to show."""
-OTHERS = {"secret", "doctor", "simulate", "events", "migrate"}
+OTHERS = {"secret", "doctor", "simulate", "migrate"}
 """They have tests of their own: what they show is not about people, or is what they are for."""
 
 

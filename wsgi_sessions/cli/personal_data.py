@@ -11,6 +11,7 @@ import click
 from ..events import SessionEvent
 from ..manager import SessionManager
 from ..storage.listings import Listings
+from .events import event_document
 from .output import Record
 from .people import find_person
 from .rows import session_document, user_document
@@ -53,7 +54,7 @@ def export_of(manager: SessionManager, user_id: Any) -> dict[str, Any]:
             }
             for each in listings.all_sessions_of(user_id)
         ],
-        "events": [_event_document(each) for each in _events_of(manager, user_id)],
+        "events": [event_document(each) for each in _events_of(manager, user_id)],
     }
 
 
@@ -64,18 +65,6 @@ def _events_of(manager: SessionManager, user_id: Any) -> Iterator[SessionEvent]:
     while found:
         yield from found
         found = events.find(user_id=user_id, before=found[-1], max_count=_PAGE_ROWS)
-
-
-def _event_document(event: SessionEvent) -> dict[str, Any]:
-    return {
-        "at": instant(event.at_ms),
-        "name": event.name,
-        "session_id": event.session_id,
-        "reason": None if event.reason is None else event.reason.value,
-        "ip_address": event.address,
-        "user_agent": event.user_agent,
-        "details": dict(event.details),
-    }
 
 
 def _with_instants(row: Mapping[str, Any]) -> dict[str, Any]:

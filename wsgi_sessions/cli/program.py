@@ -19,6 +19,7 @@ EXTRA = "this needs the extra cli: pip install 'wsgi-sessions[cli]'"
 
 COMMANDS = {
     "doctor": "doctor.command:doctor",
+    "events": "events:events",
     "export": "personal_data:export",
     "forget": "personal_data:forget",
     "migrate": "migrate:migrate",

@@ -13,7 +13,7 @@ from ..storage.store import Store
 from ..transport.cookies import SessionCookies
 from ..transport.environ import find_cookies, read_facts
 from .data import SessionData
-from .policy import end_reason_at, first_limit_ms, is_live
+from .policy import is_live
 from .session import Session
 from .step_up import StepUpSigner
 from .tokens import is_session_id
@@ -103,15 +103,11 @@ class SessionReader:
             begun_until_ms=None if absolute_ms is None else now_ms - absolute_ms,
             max_count=max_count,
         )
-        found = [self._to_ended(record, now_ms) for record in records]
-        return sorted(found, key=lambda ended: ended.at_ms, reverse=True)
+        from .end_words import end_of  # most processes show no page
 
-    def _to_ended(self, record: SessionRecord, now_ms: int) -> EndedSession:
-        if record.ended_at_ms is not None:
-            return EndedSession(record, record.ended_at_ms, EndReason(record.end_reason))
-        reason = end_reason_at(record, now_ms=now_ms, config=self.config)
-        at_ms = first_limit_ms(record, config=self.config)
-        return EndedSession(record, at_ms, reason or EndReason.EXPIRED)
+        ends = [(record, end_of(record, now_ms=now_ms, config=config)) for record in records]
+        found = [EndedSession(record, end[1], end[0]) for record, end in ends if end is not None]
+        return sorted(found, key=lambda ended: ended.at_ms, reverse=True)
 
     def open_data(self, session: Session) -> SessionData:
         """Return a session's data; changes in it are stored by the request, if there is one."""

@@ -1,0 +1,141 @@
+"""``events``: what the setting ``audit`` has kept, by user, time and name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ..clock import ms_from_datetime, ms_from_duration
+from ..events import NOTED_EVENTS, TOLD_EVENTS, SessionEvent
+from ..transport.devices import device_in_words
+from .durations import parse_duration
+from .everything import Instant
+from .output import Table
+from .people import find_person
+from .run import Run, takes_run
+from .text import instant, instant_in_words
+
+_CURSOR = re.compile(r"([0-9]{1,15})-([0-9]{1,19})")
+
+
+class Since(Instant):
+    """An instant, or how long ago: ``2d``."""
+
+    name = "since"
+
+    def convert(self, value: object, param: Any, ctx: Any) -> Any:
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            if not re.match(r"[0-9]{4}-", str(value)):
+                self.fail(f"{error}; or an instant such as 2026-03-01T12:00Z", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Cursor(click.ParamType[SessionEvent]):
+    """The place of an event, as a list says it at its end."""
+
+    name = "place"
+
+    def convert(self, value: object, param: Any, ctx: Any) -> SessionEvent:
+        found = _CURSOR.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no place; give what the list before says", param, ctx)
+        return SessionEvent("session_created", int(found[1]), id=int(found[2]))
+
+
+@click.command
+@click.option("--user", metavar="USER", help="Only of this user: an id or an e-mail address.")
+@click.option("--session", "session_id", metavar="ID", help="Only of this session.")
+@click.option("--since", type=Since(), help="From then on: 2d ago, or an instant.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    type=click.Choice((*TOLD_EVENTS, *NOTED_EVENTS)),
+    help="Only of this name; more than once for several.",
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--after", type=Cursor(), metavar="PLACE", help="Go on after the list before.")
+@takes_run
+def events(
+    run: Run,
+    *,
+    user: str | None,
+    session_id: str | None,
+    since: Any,
+    names: Sequence[str],
+    limit: int,
+    after: SessionEvent | None,
+) -> None:
+    """List the events that are kept, the latest first.
+
+    That is what the setting audit keeps: sign-ins, ends, changes and refusals.
+    """
+    manager = run.manager
+    config = manager.config.audit
+    with run.patiently():
+        found = manager.parts.store.open_events().find(
+            user_id=None if user is None else find_person(manager, user),
+            session_id=session_id,
+            names=names,
+            since_ms=_ms_of(since, now_ms=manager.clock.now_ms()),
+            before=after,
+            max_count=limit,
+        )
+    next_after = f"{found[-1].at_ms}-{found[-1].id}" if len(found) == limit else None
+    document = {"events": [event_document(each) for each in found], "next_after": next_after}
+    is_off = config is None or not config.enabled
+    hint = " The setting audit is off: nothing is kept." if is_off else ""
+    if not found:
+        run.output.show(document, f"There is no such event.{hint}")
+        return
+    columns = ("at (UTC)", "event", "user", "session", "address", "device", "details")
+    run.output.show(document, Table(columns, [_row(each) for each in found]))
+    if hint:
+        run.output.say(hint.strip())
+    if next_after is not None:
+        run.output.say(f"More may follow: --after {next_after}")
+
+
+def event_document(event: SessionEvent) -> dict[str, Any]:
+    """Return an event for programs."""
+    return {
+        "at": instant(event.at_ms),
+        "name": event.name,
+        "user_id": event.user_id,
+        "session_id": event.session_id,
+        "reason": None if event.reason is None else event.reason.value,
+        "ip_address": event.address,
+        "user_agent": event.user_agent,
+        "details": dict(event.details),
+    }
+
+
+def _row(event: SessionEvent) -> tuple[object, ...]:
+    details = dict(event.details)
+    device = details.pop("device", None) or (
+        None if event.user_agent is None else device_in_words(event.user_agent)
+    )
+    reason = {} if event.reason is None else {"reason": event.reason.value}
+    return (
+        instant_in_words(event.at_ms),
+        event.name,
+        event.user_id,
+        event.session_id,
+        event.address,
+        device,
+        " ".join(f"{name}={value}" for name, value in {**reason, **details}.items()),
+    )
+
+
+def _ms_of(since: Any, *, now_ms: int) -> int | None:
+    if since is None:
+        return None
+    return (
+        ms_from_datetime(since) if isinstance(since, datetime) else now_ms - ms_from_duration(since)
+    )
