@@ -134,6 +134,8 @@ TARGETS = (
     Target(
         "feed read with 10⁵ revocations in five minutes, share of one core", "feed.share", 2, "%"
     ),
+    Target("99 % of requests beside a clean-up, over those without", "purging.ratio", 1.5, "×"),
+    Target("longest request beside a clean-up", "purging.longest_ms", 50, "ms"),
     Target(
         "import over that of its dependencies",
         "imports.own_ms",
