@@ -42,6 +42,9 @@ RUN_IN = {
 }
 """The tests that run the Python of a page. Each takes all its blocks, and fails for one more."""
 
+PLAYED = {"docs/operations.md": "console"}
+"""The language whose blocks of a page ``tests/docs/test_operations.py`` plays again."""
+
 READ_HERE = {"python", "sh", "json", "toml", "ini", "text", ""}
 RUN_FROM_THE_PAGE = {"nginx", "apache", "dockerfile"}
 """Of ``docs/how-to/deployment.md`` alone, whose test starts the servers with them."""
@@ -79,6 +82,7 @@ def test_no_block_is_of_a_language_that_nothing_reads() -> None:
         str(block)
         for block in BLOCKS
         if block.language not in READ_HERE
+        and PLAYED.get(block.page) != block.language
         and not (block.language in RUN_FROM_THE_PAGE and block.page == "docs/how-to/deployment.md")
     ]
 
