@@ -24,7 +24,7 @@ MARKS = {
         *("contract/test_user_models.py::TestInstantsOfAnOwnModel::test_with_a_zone",),
         *("companion/test_databases", "plugin/test_plugin_live_server"),
         *("examples/test_quickstart", "adapters/test_examples_start"),
-        "monitoring/test_monitoring_example",
+        *("monitoring/test_monitoring_example", "monitoring/test_health.py::test_a_server_without"),
         "test_benchmarks.py::test_a_quick_run_of_the_floor",
     ),
     "slow": (

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from prometheus_client import generate_latest
 from webob import Request
 
 from wsgi_sessions import ConfigurationError, SessionManager, SessionMiddleware
-from wsgi_sessions.monitoring.catalog import METRICS
+from wsgi_sessions.monitoring.catalog import METRICS, prometheus_name
 from wsgi_sessions.monitoring.opentelemetry import OpenTelemetryMetrics
 
 from .test_recording import page, signed_in
@@ -70,16 +73,7 @@ def test_every_metric_is_there_as_documented(
     provider: MeterProvider,
     reader: InMemoryMetricReader,
 ) -> None:
-    manager.parts.feed.current()
-    manager.sign_up_email(name="Bob", email="bob@example.org", password="correct horse")
-    recorder = metrics._recorder
-    for name, labels in (
-        ("requests_refused", ["X"]),
-        ("purged_rows", []),
-        ("database_outages", []),
-    ):
-        recorder._add(name, 1, *labels)  # type: ignore[arg-type]
-    recorder._note_connection(0.1, True)
+    use_all(manager, metrics)
 
     found = collected(reader)
 
@@ -91,6 +85,34 @@ def test_every_metric_is_there_as_documented(
             assert set(point.attributes) == set(metric.labels), name
             if metric.kind == "histogram":
                 assert tuple(point.explicit_bounds) == metric.buckets
+
+
+def test_its_exporter_for_prometheus_makes_the_names_that_are_documented(
+    manager: SessionManager,
+) -> None:
+    provider = MeterProvider([PrometheusMetricReader()], shutdown_on_exit=False)
+    metrics = OpenTelemetryMetrics(manager, meter_provider=provider, live_sessions_every=1)
+    use_all(manager, metrics)
+    text = generate_latest().decode()
+    metrics.close()
+    provider.shutdown()
+
+    named = re.findall(r"^# TYPE (wsgi_sessions_\w+)", text, re.MULTILINE)
+    assert sorted(named) == sorted(map(prometheus_name, METRICS))
+
+
+def use_all(manager: SessionManager, metrics: OpenTelemetryMetrics) -> None:
+    """Have every metric measured."""
+    manager.parts.feed.current()
+    manager.sign_up_email(name="Bob", email="bob@example.org", password="correct horse")
+    recorder = metrics._recorder
+    for name, labels in (
+        ("requests_refused", ["X"]),
+        ("purged_rows", []),
+        ("database_outages", []),
+    ):
+        recorder._add(name, 1, *labels)  # type: ignore[arg-type]
+    recorder._note_connection(0.1, True)
 
 
 def test_values_are_those_of_what_happened(

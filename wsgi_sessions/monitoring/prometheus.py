@@ -115,7 +115,7 @@ class PrometheusMetrics:
             return self._registry
         self._push()
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call, unused-ignore]
+        MultiProcessCollector(registry)
         registry.register(_Gauges(self._recorder, has_all=False))
         return registry
 
