@@ -130,6 +130,16 @@ def test_closed_it_leaves_the_registry_as_it_was(
     PrometheusMetrics(manager, registry=registry).close()
 
 
+def test_a_folder_of_several_processes_that_is_not_there_is_refused(
+    manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
+
+    with pytest.raises(ConfigurationError, match="which is no folder; make it, and empty it"):
+        PrometheusMetrics(manager, registry=CollectorRegistry())
+    assert "read_row" not in vars(manager.parts.connections)
+
+
 def test_what_is_no_application_is_refused(metrics: PrometheusMetrics) -> None:
     with pytest.raises(ConfigurationError, match=r"metrics\.measure\(SessionMiddleware"):
         metrics.measure("app")  # type: ignore[arg-type]

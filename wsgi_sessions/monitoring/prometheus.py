@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic_ms
@@ -53,7 +54,13 @@ class PrometheusMetrics:
         live_sessions_every: Duration | None = None,
     ) -> None:
         self._registry = prometheus_client.REGISTRY if registry is None else registry
-        self._is_shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._is_shared = folder is not None
+        if folder is not None and not Path(folder).is_dir():
+            raise ConfigurationError(
+                f"PROMETHEUS_MULTIPROC_DIR is {folder!r}, which is no folder; make it, and empty it "
+                "at each start, before the application is loaded"
+            )
         self._registered: list[Any] = []
         self._metrics: dict[MetricName, Any] = {}
         self._pushed_ms: int | None = None
