@@ -8,13 +8,13 @@ from .clock import Clock, ms_from_duration
 from .config.settings import SessionConfig
 from .events import Events
 from .parts import Parts
-from .storage.migrations import SchemaStatus
 from .storage.outages import Health
 
 if TYPE_CHECKING:
     import peewee
 
     from .config.fields import Duration
+    from .storage.migrations import SchemaStatus
 
 
 class DatabaseManager:

@@ -26,7 +26,7 @@ from wsgi_sessions.cli.doctor.findings import Level
 from wsgi_sessions.cli.main import main
 from wsgi_sessions.sessions.tokens import new_secret
 from wsgi_sessions.storage.migrations.migration import SchemaStatus, SchemaVersion
-from wsgi_sessions.storage.schema import VERSION
+from wsgi_sessions.storage.meta import SCHEMA_VERSION
 
 from .doctors import (
     SERVERS,
@@ -281,7 +281,7 @@ def test_tables_of_an_earlier_release(
 
 def test_tables_of_a_later_release(on_each_engine: SessionManager) -> None:
     meta = on_each_engine.parts.store.meta
-    meta.replace(VERSION, str(SchemaVersion(99, 99)))
+    meta.replace(SCHEMA_VERSION, str(SchemaVersion(99, 99)))
 
     found = sole_complaint(examine(on_each_engine))
 

@@ -9,6 +9,8 @@ from .statements import Runner
 
 DATABASE_SECRET = "database_secret"  # noqa: S105 - the name of one
 """The name of a part of the key of cached copies: all are void once it is replaced."""
+SCHEMA_VERSION = "schema_version"
+"""The name under which is kept which version the tables have."""
 
 
 @dataclass(eq=False)

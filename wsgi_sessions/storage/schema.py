@@ -18,13 +18,10 @@ from ..errors import ConfigurationError
 from ..light_dataclasses import dataclass
 from .connections import Connections
 from .driver_errors import Meaning
-from .meta import MetaStore
+from .meta import SCHEMA_VERSION, MetaStore
 from .migrations import FIRST, MIGRATIONS, Migration, SchemaVersion
 from .migrations.steps import Found
 from .models import Models
-
-VERSION = "schema_version"
-"""The name in ``meta`` under which is kept which version the tables have."""
 
 _RETRY_SECONDS = 0.5
 
@@ -54,8 +51,8 @@ class Schema:
         version, table = SchemaVersion.read(text), self._models.meta._meta.table_name
         if version is None:
             raise ConfigurationError(
-                f"the row {VERSION!r} of {table} is {text!r}, which is no version; put back what "
-                f"was there, such as '{self.needed}'"
+                f"the row {SCHEMA_VERSION!r} of {table} is {text!r}, which is no version; put "
+                f"back what was there, such as '{self.needed}'"
             )
         if version.works_with > self.needed.number:
             raise ConfigurationError(
@@ -109,7 +106,7 @@ class Schema:
         database, dialect = connections.database, connections.dialect
         with dialect.changing_tables(database, max_wait_s=max_wait_s):
             # Locked, so now: another process may have been here meanwhile.
-            version = self.read(self._meta.read(VERSION, is_locking=True))
+            version = self.read(self._meta.read(SCHEMA_VERSION, is_locking=True))
             if version.number >= migration.number:
                 return False
             for sql in self.statements(migration, find_columns()):
@@ -118,7 +115,7 @@ class Schema:
                 except connections.source.errors as error:
                     if not dialect.is_there_already(error):
                         raise
-            self._meta.replace(VERSION, str(version.after(migration)))
+            self._meta.replace(SCHEMA_VERSION, str(version.after(migration)))
         return True
 
     def statements(self, migration: Migration, found: Found) -> list[str]:
@@ -145,8 +142,8 @@ class Schema:
             for each in (self._models.meta._meta.table_name, "name", "value")
         )
         if is_there:
-            return f"UPDATE {table} SET {value} = '{self.needed}' WHERE {name} = '{VERSION}'"  # noqa: S608
-        return f"INSERT INTO {table} ({name}, {value}) VALUES ('{VERSION}', '{self.needed}')"  # noqa: S608
+            return f"UPDATE {table} SET {value} = '{self.needed}' WHERE {name} = '{SCHEMA_VERSION}'"  # noqa: S608
+        return f"INSERT INTO {table} ({name}, {value}) VALUES ('{SCHEMA_VERSION}', '{self.needed}')"  # noqa: S608
 
     def columns_to_come(self, pending: Sequence[Migration], model: Any) -> set[str]:
         """Return the columns, in lower case, that a model's table gets by some migrations."""

@@ -13,7 +13,6 @@ from .attempts import AttemptStore
 from .connections import Connections
 from .driver_errors import IntegrityConflict
 from .meta import MetaStore
-from .migrations import SchemaStatus
 from .models import Models
 from .one_time_tokens import OneTimeTokenStore
 from .outages import Health, Outages
@@ -28,6 +27,7 @@ from .users import UserStore
 
 if TYPE_CHECKING:
     from .event_rows import EventStore
+    from .migrations import SchemaStatus
 
 T = TypeVar("T")
 

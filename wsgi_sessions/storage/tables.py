@@ -10,15 +10,17 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigurationError
 from .connections import Connections
 from .dialects.dialect import Dialect
-from .meta import MetaStore
-from .migrations import Migration, SchemaStatus, SchemaVersion
+from .meta import SCHEMA_VERSION, MetaStore
 from .models import Models
-from .schema import VERSION, Schema
+
+if TYPE_CHECKING:
+    from .migrations import Migration, SchemaStatus, SchemaVersion
+    from .schema import Schema
 
 logger = logging.getLogger("wsgi_sessions")
 
@@ -76,12 +78,17 @@ class Tables:
         self._models = models
         self._meta = meta
         self._auto_migrate = auto_migrate
-        self.schema = Schema(connections, models, meta)
         self.name = (models.meta._meta.table_name, models.whose)
         self.is_marked = False
         """Whether the database was seen to say whose they are."""
         self.is_old = False
         """Whether they were seen to be those of an earlier release."""
+
+    @property
+    def schema(self) -> Schema:
+        from .schema import Schema  # once, before the first use of a database
+
+        return Schema(self._connections, self._models, self._meta)
 
     def create(self) -> bool:
         """Create the tables that are missing and bring the others up to date; return True.
@@ -126,6 +133,8 @@ class Tables:
 
     def status(self) -> SchemaStatus:
         """Return the version of the tables, and what ``migrate`` would do now."""
+        from .migrations import SchemaStatus
+
         found = self._refuse_others()
         if found.version is None:
             return self.status_of_nothing
@@ -142,6 +151,8 @@ class Tables:
     @property
     def status_of_nothing(self) -> SchemaStatus:
         """Where there are no tables yet, which are created as a whole."""
+        from .migrations import SchemaStatus
+
         sql = self.schema.creation(self._models.created_here)
         return SchemaStatus(None, self.schema.needed.number, sql=tuple(sql))
 
@@ -169,7 +180,7 @@ class Tables:
             database.create_tables([model for model in ours if not columns[model]], safe=True)
             # What is there without a version is of before there were any.
             if not any(columns[model] for model in ours):
-                self._meta.write_once(VERSION, str(self.schema.needed))
+                self._meta.write_once(SCHEMA_VERSION, str(self.schema.needed))
 
     def find_faults(self) -> str | None:
         """Raise as ``create`` does, but write nothing; return what is missing, in words."""
@@ -210,13 +221,13 @@ class Tables:
         has_version = False
         _check_ours(connections, models.meta, columns[models.meta])
         if columns[models.meta]:
-            kept = self._meta.read_all(_USER_MODEL, VERSION)
+            kept = self._meta.read_all(_USER_MODEL, SCHEMA_VERSION)
             # First: another user model's key is of another kind, as a rule.
             whose = kept.get(_USER_MODEL)
             self._refuse_other_users(whose)
             self.is_marked = whose is not None
-            version = self.schema.read(kept.get(VERSION))
-            has_version = VERSION in kept
+            version = self.schema.read(kept.get(SCHEMA_VERSION))
+            has_version = SCHEMA_VERSION in kept
         pending = [] if version is None else self.schema.pending_after(version)
         for model in models.created_here:
             to_come = self.schema.columns_to_come(pending, model)
