@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ DAY = 86_400
 MINUTE = 60
 
 
+# Before 8.2 click mixed both outputs unless it was told not to.
+_APART: dict[str, Any] = {"mix_stderr": False}
+_RUNNER = CliRunner(**(_APART if version("click").startswith("8.1.") else {}))
+
+
 @dataclass
 class Line:
     """Types commands for one manager."""
@@ -33,7 +39,7 @@ class Line:
 
     def __call__(self, *arguments: str, answer: str | None = None) -> Result:
         program = Program(self.name, lambda _app: self.manager, takes_app=True)
-        return CliRunner().invoke(program, list(arguments), input=answer)
+        return _RUNNER.invoke(program, list(arguments), input=answer)
 
     def document(self, *arguments: str, exit_code: int = 0) -> Any:
         """Return what is printed with ``--json``."""

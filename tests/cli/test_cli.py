@@ -33,13 +33,19 @@ def test_secret_is_new_each_time_and_good_for_a_config(capsys: pytest.CaptureFix
     assert SessionConfig(secret=first).secret == (first,)
 
 
-@pytest.mark.parametrize("arguments", [[], ["secrets"], ["secret", "more"], ["users", "look"]])
+@pytest.mark.parametrize("arguments", [["secrets"], ["secret", "more"], ["users", "look"]])
 def test_wrong_use_says_what_there_is(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
 
     assert "Usage: " in capsys.readouterr().err
+
+
+def test_nothing_typed_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+
+    assert "revoke-everything" in "".join(capsys.readouterr())
 
 
 def test_without_the_extra_there_is_secret_alone(

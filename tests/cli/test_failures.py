@@ -65,7 +65,6 @@ def test_a_wrong_app_is_wrong_use(
         "app = manager",
         "app = SessionMiddleware(lambda environ, start_response: [], manager)",
         "app = Outer(SessionMiddleware(lambda environ, start_response: [], manager))",
-        "app = flask.Flask('shop'); FlaskSessions(app, manager)",
         "app = Outer(Outer(manager)).app.app",
     ],
 )
@@ -73,9 +72,7 @@ def test_the_manager_of_an_app_is_found(
     text: str, module: Modules, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module(
-        "import flask\n"
         "from wsgi_sessions import SessionManager, SessionMiddleware\n"
-        "from wsgi_sessions.adapters.flask import FlaskSessions\n"
         "class Outer:\n"
         "    def __init__(self, app): self.app = app\n"
         f"manager = SessionManager('sqlite:///shop.db', secret={SECRET!r})\n"
@@ -230,3 +227,11 @@ def test_tables_of_another_user_model_are_refused(
     assert main(["stats"]) == 2
 
     assert "hold the sessions of" in capsys.readouterr().err
+
+
+def test_an_app_that_is_named_after_the_command_is_told_where_it_belongs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["users", "list", "--app", "shop:manager"]) == 2
+
+    assert "--app stands before the command" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from wsgi_sessions import SessionManager
+from wsgi_sessions.cli.managers import _unwrap
 from wsgi_sessions.cli.program import COMMANDS
 
 from .sites import SECRET, Site
@@ -67,6 +68,10 @@ def test_a_command_of_the_app_s_own_is_left(sqlite_site: Site) -> None:
     FlaskSessions(app, sqlite_site.manager)
 
     assert app.cli.commands["sessions"] is own
+
+
+def test_the_manager_of_a_flask_app_is_found(sqlite_site: Site) -> None:
+    assert _unwrap(flask_app(sqlite_site.manager)) is sqlite_site.manager
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from ..transport.devices import device_in_words
 from .durations import parse_duration
 from .everything import Instant
 from .output import Table
+from .parameters import ParameterType
 from .people import find_person
 from .run import Run, takes_run
 from .text import instant, instant_in_words
@@ -36,7 +37,7 @@ class Since(Instant):
         return super().convert(value, param, ctx)
 
 
-class Cursor(click.ParamType[SessionEvent]):
+class Cursor(ParameterType[SessionEvent]):
     """The place of an event, as a list says it at its end."""
 
     name = "place"

@@ -9,11 +9,12 @@ import click
 from ..clock import ms_from_datetime
 from ..storage.statistics import Statistics
 from .failures import Failure
+from .parameters import ParameterType
 from .run import Run, takes_run
 from .text import counted, instant, instant_in_words
 
 
-class Instant(click.ParamType[datetime]):
+class Instant(ParameterType[datetime]):
     """An instant with its zone, as RFC 3339 has it; without one nobody knows whose noon it is."""
 
     name = "instant"

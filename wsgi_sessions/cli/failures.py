@@ -64,6 +64,11 @@ def failures_shown(run: Run) -> Iterator[None]:
     """Turn what a command raises into a ``Failure`` with its exit code."""
     try:
         yield
+    except click.NoSuchOption as error:
+        if error.option_name != "--app":
+            raise
+        said = "--app stands before the command, and flask and manage.py have none"
+        raise click.UsageError(said, error.ctx) from None
     except click.ClickException as failure:
         if isinstance(failure, Failure):
             failure.is_json = run.output.is_json

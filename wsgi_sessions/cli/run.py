@@ -53,7 +53,7 @@ class Run:
             if parts.connections.dialect.is_missing(parts.connections.database):
                 raise ConfigurationError(
                     f"there is no database file {parts.connections.database.database}; is its "
-                    "name right, and is this the right folder?"
+                    "name right, and is this the right folder? wsgi-sessions migrate makes it"
                 )
             if not parts.store.check_tables():
                 raise ConfigurationError(

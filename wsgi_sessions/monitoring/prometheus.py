@@ -58,8 +58,8 @@ class PrometheusMetrics:
         self._is_shared = folder is not None
         if folder is not None and not Path(folder).is_dir():
             raise ConfigurationError(
-                f"PROMETHEUS_MULTIPROC_DIR is {folder!r}, which is no folder; make it, and empty it "
-                "at each start, before the application is loaded"
+                f"PROMETHEUS_MULTIPROC_DIR is {folder!r}, which is no folder; make it, and empty "
+                "it at each start, before the application is loaded"
             )
         self._registered: list[Any] = []
         self._metrics: dict[MetricName, Any] = {}
