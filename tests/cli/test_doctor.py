@@ -25,8 +25,8 @@ from wsgi_sessions import SessionManager
 from wsgi_sessions.cli.doctor.findings import Level
 from wsgi_sessions.cli.main import main
 from wsgi_sessions.sessions.tokens import new_secret
-from wsgi_sessions.storage.migrations.migration import SchemaStatus, SchemaVersion
 from wsgi_sessions.storage.meta import SCHEMA_VERSION
+from wsgi_sessions.storage.migrations.migration import SchemaStatus, SchemaVersion
 
 from .doctors import (
     SERVERS,
