@@ -125,7 +125,7 @@ EVENT_KINDS: Mapping[EventName, EventKind] = {
     ),
     "sign_in_failed": EventKind(
         logging.INFO,
-        "user_id address cause provider",
+        "user_id address user_agent cause provider",
         "A sign-in was refused. `cause` says why: `unknown_user`, `wrong_password`,"
         " `email_not_verified`, `no_email`, `account_not_linked`, or `id_token_` and the check"
         " that failed; with `provider` where there is one.",

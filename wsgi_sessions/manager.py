@@ -181,7 +181,7 @@ class SessionManager(MailManager):
         ) as normal_email:
             for _ in range(MAX_PASSWORD_CHECKS):
                 checked = accounts.check_password(
-                    email=normal_email, password=password, now_ms=now_ms, address=facts.address
+                    email=normal_email, password=password, now_ms=now_ms, facts=facts
                 )
                 created = self.parts.store.atomically(partial(begin, checked))
                 if created is not None:

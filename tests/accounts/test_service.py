@@ -81,7 +81,7 @@ class Desk:
         ) as normal_email:
             for _ in range(MAX_PASSWORD_CHECKS):
                 checked = self.service.check_password(
-                    email=normal_email, password=password, now_ms=NOW, address=facts.address
+                    email=normal_email, password=password, now_ms=NOW, facts=facts
                 )
                 user = self.store.atomically(partial(begin, checked))
                 if user is not None:

@@ -126,6 +126,15 @@ class TestThisRelease:
     def test_takes_what_the_first_one_left(self, old: Database) -> None:
         check_all_is_there(old)
 
+    def test_keeps_events_there(self, old: Database) -> None:
+        manager = old.manager(audit=True)
+        made = manager.sign_up_email(name="Eve", email="eve@example.net", password=PASSWORD)
+
+        told = manager.list_events(user_id=made.user.id)
+        manager.close()
+
+        assert [event.name for event in told] == ["session_created", "user_created"]
+
     def test_makes_the_same_of_it_as_it_makes_anew(self, kind: str, tmp_path: Path) -> None:
         shapes = []
         for is_old in (True, False):

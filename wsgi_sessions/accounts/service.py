@@ -125,7 +125,7 @@ class AccountService:
             yield email
 
     def check_password(
-        self, *, email: str, password: str, now_ms: int, address: str | None = None
+        self, *, email: str, password: str, now_ms: int, facts: RequestFacts = NO_FACTS
     ) -> CheckedPassword:
         """Return the user whom a normal e-mail address and a password belong to.
 
@@ -136,10 +136,10 @@ class AccountService:
         user, account = self._find_credential(email)
         password_hash = self._verify(account, password, now_ms=now_ms)
         if user is None or password_hash is None:
-            self._report_failure(user, "wrong_password" if user else "unknown_user", address)
+            self._report_failure(user, "wrong_password" if user else "unknown_user", facts)
             raise InvalidCredentialsError
         if self._config.require_verified_email and not user.email_verified:
-            self._report_failure(user, "email_not_verified", address)
+            self._report_failure(user, "email_not_verified", facts)
             raise EmailNotVerifiedError
         return CheckedPassword(user, password_hash)
 
@@ -169,7 +169,7 @@ class AccountService:
             account = self._store.accounts.find_credential(user_id)
             password_hash = self._verify(account, password, now_ms=now_ms)
             if user is None or password_hash is None:
-                self._report_failure(user, "wrong_password", facts.address)
+                self._report_failure(user, "wrong_password", facts)
                 raise InvalidPasswordError
         return CheckedPassword(user, password_hash)
 
@@ -221,11 +221,12 @@ class AccountService:
             return None, None
         return found
 
-    def _report_failure(self, user: UserRecord | None, cause: str, address: str | None) -> None:
+    def _report_failure(self, user: UserRecord | None, cause: str, facts: RequestFacts) -> None:
         self._events.emit(
             "sign_in_failed",
             user_id=None if user is None else user.id,
-            address=address,
+            address=facts.address,
+            user_agent=facts.user_agent,
             details={"cause": cause},
         )
 
