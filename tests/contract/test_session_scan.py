@@ -32,7 +32,7 @@ def test_batches_hold_every_live_session_once_and_no_other(place: Place) -> None
 
 def test_a_row_is_what_a_forecast_needs(place: Place) -> None:
     records = [
-        make_session("a", user_id="user-1", remember=False, authenticated_at_ms=NOW - DAY),
+        make_session("a", user_id="user-1", authenticated_at_ms=NOW - DAY),
         make_session("b", last_ip_address="198.51.100.1", last_user_agent="Safari"),
         make_session("c", last_user_agent="Safari"),
         make_session("d", ip_address=None, user_agent=None),
@@ -49,7 +49,6 @@ def test_a_row_is_what_a_forecast_needs(place: Place) -> None:
             record.authenticated_at_ms,
             record.last_seen_at_ms,
             record.expires_at_ms,
-            record.remember,
             record.ip_address,
             last_used_from(record)[0],
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import DAY, NOW, make_session
@@ -29,7 +29,6 @@ def seen(record: SessionRecord) -> SeenSession:
         record.authenticated_at_ms,
         record.last_seen_at_ms,
         record.expires_at_ms,
-        record.remember,
         record.ip_address,
         last_used_from(record)[0],
     )
@@ -124,6 +123,7 @@ CHANGES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 LIMITS = st.sampled_from([None, 1, 2])
 
 
+@settings(max_examples=300)
 @given(st.lists(RECORDS, max_size=12), CHANGES, CHANGES, LIMITS)
 def test_it_says_what_judging_each_session_says(
     drawn: list[SessionRecord], before: dict[str, Any], after: dict[str, Any], limit: int | None
@@ -173,6 +173,45 @@ def test_the_reasons_are_told_apart() -> None:
         EndReason.IDLE: 1,
         EndReason.IP_MISMATCH: 1,
     }
+
+
+OVER: dict[str, dict[str, Any]] = {
+    "absolute": {"authenticated_at_ms": NOW - 2 * DAY},
+    "expired": {"expires_at_ms": NOW + HOUR},
+    "idle": {"last_seen_at_ms": NOW - DAY},
+    "ip_mismatch": {"last_ip_address": "198.51.100.1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("over", "reason"),
+    [
+        (["absolute", "idle", "ip_mismatch"], "absolute"),
+        (["idle", "ip_mismatch"], "idle"),
+        (["ip_mismatch"], "ip_mismatch"),
+        (["expired", "ip_mismatch"], "ip_mismatch"),
+    ],
+)
+def test_of_several_reasons_the_first_that_judge_tells_counts(over: list[str], reason: str) -> None:
+    record = make_session(**{name: value for each in over for name, value in OVER[each].items()})
+
+    found = forecast([record], idle_timeout=43_200, absolute_timeout=86_400, ip_binding="subnet")
+
+    assert found.changed.reasons_now == {EndReason(reason): 1}
+
+
+def test_on_one_day_the_expiry_is_told_before_idleness() -> None:
+    found = forecast([make_session(expires_at_ms=NOW + 9 * HOUR)], idle_timeout=8 * 3600)
+
+    assert found.changed.reasons_later == {EndReason.EXPIRED: 1}
+
+
+def test_without_several_sessions_each_but_one_is_beyond_the_limit() -> None:
+    records = [make_session(f"session-{n}", user_id="user-1") for n in range(3)]
+
+    found = forecast(records, multi_session={"enabled": False})
+
+    assert found.changed.over_limit == (2, 1)
 
 
 def test_what_is_refused_today_already_is_left_out() -> None:

@@ -1,7 +1,8 @@
 """What other settings would do to the sessions that are live: how many end now, and by when.
 
 Pure: sessions and settings go in, numbers come out. Each session is held to the rules of
-``policy``. Most have no instant in the future, and are held to them by three comparisons.
+``policy``, by a few comparisons, as there may be millions. An instant in the future, which
+``put_clock_right`` counts as now, is over for neither.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from ..clock import has_passed
 from ..config.settings import SessionConfig
 from ..records import EndReason, SessionRecord
 from .places import is_bound_elsewhere
-from .policy import end_reason_at, put_clock_right
 
 DAYS = 7
 """How far a forecast looks ahead."""
@@ -30,12 +30,11 @@ class SeenSession(NamedTuple):
     authenticated_at_ms: int
     last_seen_at_ms: int
     expires_at_ms: int
-    remember: bool
     ip_address: str | None
     used_from: str | None
 
     def as_record(self) -> SessionRecord:
-        """Return a record with all that the limits of a session depend on."""
+        """Return a record that begins and ends as the session does, at its address."""
         return SessionRecord(
             id=self.id,
             user_id=self.user_id,
@@ -50,7 +49,7 @@ class SeenSession(NamedTuple):
             updated_at_ms=self.authenticated_at_ms,
             last_seen_at_ms=self.last_seen_at_ms,
             expires_at_ms=self.expires_at_ms,
-            remember=self.remember,
+            remember=True,
             ip_address=self.ip_address,
             user_agent=None,
             data="{}",
@@ -74,8 +73,6 @@ class Rules:
         self._config = config
         self._now_ms = now_ms
         self._last_ms = now_ms + DAYS * _DAY_MS
-        self._latest_ms = now_ms + max(config.clock_difference_ms, config.rotation_grace_ms)
-        self._lifetimes_ms = (config.short_expires_in_ms, config.expires_in_ms)
         self._absolute_ms = config.absolute_timeout_ms
         self._idle_ms = config.idle_timeout_ms
         self._binds = config.ip_binding != "off"
@@ -85,14 +82,6 @@ class Rules:
 
         It comes from the address that it was last used from.
         """
-        latest_ms = self._latest_ms
-        lifetime_ms = self._lifetimes_ms[bool(session.remember)]
-        if (
-            session.last_seen_at_ms > latest_ms
-            or session.authenticated_at_ms > latest_ms
-            or session.expires_at_ms > latest_ms + lifetime_ms
-        ):
-            return self._judged_daily(session)
         end_ms = session.expires_at_ms
         if self._absolute_ms is not None:
             end_ms = min(end_ms, session.authenticated_at_ms + self._absolute_ms)
@@ -118,19 +107,6 @@ class Rules:
         return is_bound_elsewhere(
             session.as_record(), address=session.used_from, config=self._config
         )
-
-    def _judged_daily(self, session: SeenSession) -> Refusal | None:
-        """Hold a session with an instant in the future to the rules, day by day."""
-        record = session.as_record()
-        for day in range(DAYS + 1):
-            now_ms = self._now_ms + day * _DAY_MS
-            right = put_clock_right(record, now_ms=now_ms, config=self._config)
-            reason = end_reason_at(right, now_ms=now_ms, config=self._config)
-            if reason is not None:
-                return Refusal(day, reason)
-            if self._binds and self._is_elsewhere(session):
-                return Refusal(0, EndReason.IP_MISMATCH)
-        return None
 
 
 class Outcome(NamedTuple):

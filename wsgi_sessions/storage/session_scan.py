@@ -34,8 +34,8 @@ class SessionScan:
     def read(self, *, now_ms: int, batch_rows: int = BATCH_ROWS) -> Iterator[list[Row]]:
         """Yield the sessions that are neither ended nor expired, by id, each as a row.
 
-        Its id, its user's, when it was authenticated, last seen, and expires, whether it is
-        remembered, and the addresses that it began and was last used at.
+        Its id, its user's, when it was authenticated, last seen, and expires, and the addresses
+        that it began and was last used at.
         """
         session = self._columns.session
         is_touched = session.last_ip_address.is_null(False) | session.last_user_agent.is_null(False)
@@ -46,7 +46,6 @@ class SessionScan:
             session.authenticated_at,
             session.last_seen_at,
             session.expires_at,
-            session.remember,
             session.ip_address,
             used_from,
         )
