@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MARKS = {
     "browser": ("e2e",),
     "server": (
-        *("e2e", "load", "scenarios"),
+        *("e2e", "load", "scenarios", "galera"),
         *("contract/test_isolation", "storage/test_servers", "storage/test_outages"),
         *("contract/test_user_models.py::TestInstantsOfAnOwnModel::test_with_a_zone",),
         *("companion/test_databases", "plugin/test_plugin_live_server"),
@@ -28,7 +28,14 @@ MARKS = {
         "test_benchmarks.py::test_a_quick_run_of_the_floor",
     ),
     "slow": (
-        *("load", "properties", "seeded_faults/test_seeded_faults", "typing", "test_fork_safety"),
+        *(
+            "load",
+            "galera",
+            "properties",
+            "seeded_faults/test_seeded_faults",
+            "typing",
+            "test_fork_safety",
+        ),
         # A pytest or an example of its own, often in another process.
         *("examples", "plugin", "adapters/test_examples_start", "companion/test_extras"),
         # Many examples of Hypothesis, or of settings.

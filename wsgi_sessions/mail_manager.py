@@ -75,7 +75,7 @@ class MailManager(UserManager):
                 return None
             return self._replace_password(user, password_hash, email_verified=True, facts=facts)
 
-        ended = self.parts.store.atomically(reset)
+        ended = self.parts.store.atomically(reset, is_synchronised=True)
         if ended is None:
             raise self._refuse_token(RESET, InvalidOneTimeTokenError(), facts)
         if not user.email_verified:
@@ -151,7 +151,7 @@ class MailManager(UserManager):
         if found is None or is_over(found, now_ms=now_ms):
             raise self._refuse_token(VERIFY, InvalidVerificationError(), facts)
         before = self.parts.store.atomically(
-            lambda: self._verify_address(found, now_ms=now_ms, facts=facts)
+            lambda: self._verify_address(found, now_ms=now_ms, facts=facts), is_synchronised=True
         )
         if before is None:
             raise self._refuse_token(VERIFY, InvalidVerificationError(), facts)

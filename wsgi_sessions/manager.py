@@ -307,7 +307,7 @@ class SessionManager(MailManager):
             ended = tuple((session_id, reason) for session_id in others)
             return created._replace(ended=ended + created.ended)
 
-        created = self.parts.store.atomically(change)
+        created = self.parts.store.atomically(change, is_synchronised=True)
         self.events.emit("password_changed", user_id=checked.user.id, address=facts.address)
         self.parts.mailer.send("password-changed", checked.user)
         return self._report_created(checked.user, created, facts=facts)

@@ -175,7 +175,8 @@ class UserManager(DatabaseManager):
         user = self._existing_user(user_id)
         password_hash = self.parts.accounts.hash_new_password(user, new_password)
         ended = self.parts.store.atomically(
-            lambda: self._replace_password(user, password_hash, email_verified=False)
+            lambda: self._replace_password(user, password_hash, email_verified=False),
+            is_synchronised=True,
         )
         self._report_new_password(user, ended, address=None)
         return User(user)

@@ -64,10 +64,12 @@ class FakeAccounts(dict[str, Account]):
         self.users = users
         self.before_password_is_set: Callable[[], None] = lambda: None
 
-    def find_credential(self, user_id: str) -> Account | None:
+    def find_credential(self, user_id: str, *, anew: bool = False) -> Account | None:
         return self.get(user_id)
 
-    def find_credential_by_email(self, email: str) -> tuple[UserRecord, Account] | None:
+    def find_credential_by_email(
+        self, email: str, *, anew: bool = False
+    ) -> tuple[UserRecord, Account] | None:
         for user in self.users.values():
             if user.email == email and user.id in self:
                 return user, self[user.id]
@@ -114,6 +116,7 @@ class FakeStore:
     """Users, accounts and attempts in memory."""
 
     is_within_app_transaction = False
+    is_lagging = False
 
     def __init__(self) -> None:
         self.users = FakeUsers()
@@ -127,7 +130,10 @@ class FakeStore:
         self.accounts[user.id] = account
         return user
 
-    def atomically(self, work: Callable[[], T]) -> T:
+    def require_synchronised(self) -> None:
+        """Nothing is late here."""
+
+    def atomically(self, work: Callable[[], T], *, is_synchronised: bool = False) -> T:
         self.accounts.before_password_is_set()
         before = [(part, dict(part)) for part in (self.users, self.accounts)]
         try:

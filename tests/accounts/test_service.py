@@ -420,7 +420,7 @@ def test_e_mail_that_only_a_collation_calls_equal_is_unknown(
 ) -> None:
     user = desk.sign_up(email="adele@example.org")
 
-    def find_any_spelling(_: str) -> tuple[UserRecord, Account] | None:
+    def find_any_spelling(_: str, **__: bool) -> tuple[UserRecord, Account] | None:
         return user, desk.store.accounts[user.id]
 
     monkeypatch.setattr(desk.store.accounts, "find_credential_by_email", find_any_spelling)

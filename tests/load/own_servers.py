@@ -45,7 +45,7 @@ class OwnServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                user=_user_of(self.kind),
+                user=user_of(self.kind),
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -197,7 +197,7 @@ def own_server(kind: str) -> Iterator[OwnServer]:
 
 def _prepare(kind: str, directory: Path) -> None:
     data = str(directory / "data")
-    user = _user_of(kind)
+    user = user_of(kind)
     if user is not None:
         shutil.chown(directory, user)
     if kind == "postgres":
@@ -229,7 +229,7 @@ def _with_descendants(process_id: int) -> list[int]:
     return found
 
 
-def _user_of(kind: str) -> str | None:
+def user_of(kind: str) -> str | None:
     """Return whom the server must run as: these refuse to run as root."""
     user = "postgres" if kind == "postgres" else "mysql"
     if os.geteuid() != 0:

@@ -15,6 +15,7 @@ from .feed import MUTATIONS as FEED_MUTATIONS
 from .feed import FeedBounds, FeedWorld, S, T
 from .honest import HonestWorld
 from .honest_states import HonestBounds
+from .lagging import LagBounds, SessionOnNodes, UserBounds, UserOnNodes
 from .mutations import mutated_judge
 from .relative import Bench, Row, Settings, is_what_was_judged
 from .search import Found, search
@@ -24,10 +25,12 @@ from .thief import ThiefBounds, ThiefWorld
 
 class Search(NamedTuple):
     """One search; its bounds tell of what: an honest browser (I1), a thief (I2), the feed (I6), a
-    step-up."""
+    step-up, nodes that lag."""
 
     name: str
-    bounds: HonestBounds | ThiefBounds | StepUpBounds | FeedBounds = HonestBounds()
+    bounds: HonestBounds | ThiefBounds | StepUpBounds | FeedBounds | LagBounds | UserBounds = (
+        HonestBounds()
+    )
     settings: Settings = Settings()
     mutation: str | None = None
     breaks: str | None = None
@@ -46,6 +49,12 @@ class Search(NamedTuple):
         if isinstance(self.bounds, FeedBounds):
             feed = FeedWorld(self.bounds)
             return search(feed.start, feed.steps), frozenset()
+        if isinstance(self.bounds, LagBounds):
+            session = SessionOnNodes(self.bounds)
+            return search(session.start, session.steps), frozenset()
+        if isinstance(self.bounds, UserBounds):
+            user = UserOnNodes(self.bounds)
+            return search(user.start, user.steps), frozenset()
         bench = Bench(
             judge if self.mutation is None else mutated_judge(self.mutation), self.settings
         )
@@ -177,6 +186,10 @@ RULES = (
     Search("a step-up by a second cookie, 3 in flight", StepUpBounds(), least_states=2_500),
     Search("2 step-ups by second cookies, 2 in flight", StepUpBounds(flights=2, step_ups=2), least_states=2_000),
     Search("a step-up by a second cookie, a thief from before", StepUpBounds(flights=1, has_thief=True), least_states=2_000),
+    Search("nodes that lag: one session, 2 in flight", LagBounds(), least_states=1_000),
+    Search("nodes that lag: one session, 3 in flight", LagBounds(flights=3, last_generation=1, most_tries=4), least_states=5_000),
+    Search("nodes that lag: 3 sign-ins, limit 1", UserBounds(), least_states=1_000),
+    Search("nodes that lag: 4 sign-ins, limit 2", UserBounds(sign_ins=4, limit=2), least_states=10_000),
     Search("the feed", FeedBounds(), least_states=150_000),
     Search("the feed, all counted every second unit", FeedBounds(recount=2), least_states=100_000),
     Search("the feed, one row a reading", FeedBounds(limit=1), least_states=250_000),
@@ -347,6 +360,10 @@ ALTERNATIVES = (
     Search("a write that lands after the end", HonestBounds(is_stepped=True, is_revoked=True, lands=_lands_after_the_end), breaks="I3"),
     *map(_feed, FEED_MUTATIONS),
     Search("the feed: everything before an instant, without the longest transaction", FeedBounds(margin=S), breaks="I6"),
+    Search("nodes that lag: a stale no is believed", LagBounds(reads_again=False), breaks="I1"),
+    Search("nodes that lag: read again without waiting", LagBounds(waits_again=False), breaks="I1"),
+    Search("nodes that lag: the user is only locked, the limit", UserBounds(writes_user=False, has_change=False), breaks="I5"),
+    Search("nodes that lag: the user is only locked, the password", UserBounds(writes_user=False, limit=9), breaks="a session of the old password"),
     _step_up("a step-up rotates at once", "rotated"),
     _step_up("a step-up rotates at once", "rotated", leaves_thief_fresh=True),
     _step_up("a step-up makes a rotation due", "due"),

@@ -206,8 +206,9 @@ FAULTS = (
     Fault(
         "the limit is not atomic",
         "storage/store.py",
-        "return self._runner.atomically(work if self._told is None else self._told.with_rows(work))",
-        "return work()",
+        "work = work if self._told is None else self._told.with_rows(work)\n"
+        "        return self._runner.atomically(work, is_synchronised=is_synchronised)\n",
+        "return work()\n",
     ),
     Fault(
         "a sign-in keeps the session that was there",
@@ -307,8 +308,8 @@ FAULTS = (
     Fault(
         "a sign-in outlives the change of its password",
         "accounts/service.py",
-        "return is_there and account is not None and account.password_hash == checked.password_hash",
-        "return is_there and account is not None",
+        "if is_there and account is not None and account.password_hash == checked.password_hash:",
+        "if is_there and account is not None:",
     ),
     Fault(
         "an answer that breaks off loses the cookie of a sign-in",

@@ -22,12 +22,26 @@ class FeedTable:
     calls: list[str] = field(default_factory=list)
     after_statement: Callable[[], None] = lambda: None
 
-    def find(self, since_ms: int, *, until_ms: int = 2**62, limit: int = 2**31) -> FeedPage:
+    def find(
+        self,
+        since_ms: int,
+        *,
+        until_ms: int = 2**62,
+        limit: int = 2**31,
+        anew: bool = False,
+    ) -> FeedPage:
         found = [row for row in self.rows if since_ms <= row[2] < until_ms]
         found.sort(key=lambda row: (row[2], row[3]))
         return self._page("find", found[:limit], since_ms)
 
-    def find_newer(self, row_id: int, *, since_ms: int, limit: int) -> FeedPage:
+    def find_newer(
+        self,
+        row_id: int,
+        *,
+        since_ms: int,
+        limit: int,
+        anew: bool = False,
+    ) -> FeedPage:
         found = [row for row in self.rows if row[3] >= row_id and row[2] >= since_ms]
         found.sort(key=lambda row: row[3])
         return self._page("find_newer", found[:limit], since_ms)

@@ -52,6 +52,7 @@ def test_tables_have_the_columns_of_the_design(database: Any) -> None:
             *["method", "details"],
         ],
         "meta": ["name", "value"],
+        "user_change": ["user_id", "number"],
     }
 
 

@@ -46,7 +46,7 @@ class ProviderLogouts:
             # First: a sign-in asks for it when its session can be found, so one of the two ends it.
             self.social.refuse_from_now_on(provider, logout, now_ms)
             work = partial(self._end_once, provider.name, logout, now_ms, address)
-            user_id, all_ended = self.store.atomically(work)
+            user_id, all_ended = self.store.atomically(work, is_synchronised=True)
         except InvalidLogoutTokenError as error:
             refused = {**details, "cause": error.why}
             self.events.emit("backchannel_logout_refused", address=address, details=refused)

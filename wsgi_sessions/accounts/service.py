@@ -35,6 +35,8 @@ MAX_PASSWORD_CHECKS = 3
 """How often a sign-in checks a password that others change meanwhile."""
 MAX_EMAIL_LENGTH = 254
 """RFC 5321, section 4.5.3.1.3, less the angle brackets; in any form, so that no work is done."""
+_NOT_VERIFIED = "email_not_verified"
+_Credential = tuple[UserRecord, Account] | tuple[None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +135,28 @@ class AccountService:
         whichever of the two is wrong, after the same work, ``ServerBusyError``, and
         ``EmailNotVerifiedError`` where the configuration asks for a verified address.
         """
-        user, account = self._find_credential(email)
+        found = self._find_credential(email)
+        checked = self._check_credential(found, password, now_ms=now_ms)
+        if isinstance(checked, str) and self._store.is_lagging:
+            # It may have been changed, or the address verified, a moment ago.
+            again = self._find_credential(email, anew=True)
+            if again != found:
+                found, checked = again, self._check_credential(again, password, now_ms=now_ms)
+        if isinstance(checked, CheckedPassword):
+            return checked
+        self._report_failure(found[0], checked, facts)
+        raise EmailNotVerifiedError if checked == _NOT_VERIFIED else InvalidCredentialsError
+
+    def _check_credential(
+        self, found: _Credential, password: str, *, now_ms: int
+    ) -> CheckedPassword | str:
+        """Return the user whose password this is, or why nobody is let in."""
+        user, account = found
         password_hash = self._verify(account, password, now_ms=now_ms)
         if user is None or password_hash is None:
-            self._report_failure(user, "wrong_password" if user else "unknown_user", facts)
-            raise InvalidCredentialsError
+            return "wrong_password" if user else "unknown_user"
         if self._config.require_verified_email and not user.email_verified:
-            self._report_failure(user, "email_not_verified", facts)
-            raise EmailNotVerifiedError
+            return _NOT_VERIFIED
         return CheckedPassword(user, password_hash)
 
     def is_unchanged(self, checked: CheckedPassword) -> bool:
@@ -152,7 +168,10 @@ class AccountService:
         # The application may have deleted the user, and left the account.
         is_there = self._store.users.lock(checked.user.id)
         account = self._store.accounts.find_credential(checked.user.id)
-        return is_there and account is not None and account.password_hash == checked.password_hash
+        if is_there and account is not None and account.password_hash == checked.password_hash:
+            return True
+        self._store.require_synchronised()
+        return False
 
     def confirm_password(
         self, user_id: Any, *, password: str, now_ms: int, facts: RequestFacts = NO_FACTS
@@ -168,6 +187,10 @@ class AccountService:
         with self._throttle.counting_failures(name, facts=facts, now_ms=now_ms):
             account = self._store.accounts.find_credential(user_id)
             password_hash = self._verify(account, password, now_ms=now_ms)
+            if password_hash is None and self._store.is_lagging:
+                again = self._store.accounts.find_credential(user_id, anew=True)
+                if again != account:
+                    password_hash = self._verify(again, password, now_ms=now_ms)
             if user is None or password_hash is None:
                 self._report_failure(user, "wrong_password", facts)
                 raise InvalidPasswordError
@@ -214,8 +237,8 @@ class AccountService:
         )
         return verdict.new_hash if is_replaced else stored
 
-    def _find_credential(self, email: str) -> tuple[UserRecord, Account] | tuple[None, None]:
-        found = self._store.accounts.find_credential_by_email(email)
+    def _find_credential(self, email: str, *, anew: bool = False) -> _Credential:
+        found = self._store.accounts.find_credential_by_email(email, anew=anew)
         # A collation may call é and e equal: each spelling would have tries of its own.
         if found is None or (found[0].email or "").lower() != email:
             return None, None

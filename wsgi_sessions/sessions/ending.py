@@ -119,7 +119,7 @@ class SessionEnding:
                 self.audit.tell_ends(EndedSessions((), count), reason=EndReason.REVOKED)
             return count
 
-        count = self.store.atomically(end_all)
+        count = self.store.atomically(end_all, is_synchronised=True)
         self.feed.invalidate()
         self.events.emit(
             "session_ended", reason=EndReason.REVOKED, details={"session_count": count}

@@ -9,6 +9,7 @@ from ..clock import Clock
 from ..config.settings import SessionConfig
 from ..light_dataclasses import dataclass
 from ..records import NO_FACTS, EndReason, ReadOptions, RequestFacts, SessionRecord
+from ..storage.sessions import FoundSession
 from ..storage.store import Store
 from ..transport.cookies import SessionCookies
 from ..transport.environ import find_cookies, read_facts
@@ -68,7 +69,15 @@ class SessionReader:
         )
 
     def find_live(self, session_id: str) -> Session | None:
-        found = self.store.sessions.find(session_id) if is_session_id(session_id) else None
+        if not is_session_id(session_id):
+            return None
+        found = self._live(self.store.sessions.find(session_id))
+        if found is None and self.store.is_lagging:
+            found = self._live(self.store.sessions.find(session_id, anew=True))
+        return found
+
+    def _live(self, found: FoundSession | None) -> Session | None:
+        """Return what was found if it is live."""
         if found is None:
             return None
         record, user = found

@@ -127,12 +127,14 @@ class RevocationFeed:
 
     def _read(self) -> FeedReading | None:
         """Read what is new; return None if that was not all, and the next reading goes on."""
-        version = self._version
+        version, latest = self._version, self.latest
+        # What this process has ended itself, it must find.
+        anew = latest is not None and latest.version is not version
         begun = Moment(self._clock)
-        news = self._read_news(begun)
+        news = self._read_news(begun, anew=anew)
         if news.database_secret is None:
             self._store.meta.write_once(DATABASE_SECRET, new_secret())
-            news = self._read_news(begun)
+            news = self._read_news(begun, anew=anew)
         if news.database_secret is None:
             return None
         is_clock_right = self._clock_check.is_right(news.database_now_ms, asked_at_ms=begun.at_ms)
@@ -158,5 +160,7 @@ class RevocationFeed:
             self.latest = reading
         return reading if version is self._version else None
 
-    def _read_news(self, begun: Moment) -> FeedNews:
-        return read_news(self._store.revocations, self._known, now_ms=begun.at_ms, ages=self._ages)
+    def _read_news(self, begun: Moment, *, anew: bool) -> FeedNews:
+        return read_news(
+            self._store.revocations, self._known, now_ms=begun.at_ms, ages=self._ages, anew=anew
+        )

@@ -210,6 +210,10 @@ class Validator:
             )
             if record is None:
                 return Validation(now_ms)
+            # What is old may let somebody in, but refuses nobody.
+            if not (decision.is_accepted or attempt) and self.store.is_lagging:
+                before = None
+                continue
             if decision.is_accepted and is_unseen:
                 return Validation(now_ms, record, user, token)
             if decision.is_accepted:

@@ -70,7 +70,7 @@ class AccountStore:
             return True
 
         try:
-            return self._runner.atomically(link)
+            return self._runner.atomically(link, is_synchronised=True)
         except IntegrityConflict:
             return False
 
@@ -90,14 +90,17 @@ class AccountStore:
     def _find_user(self) -> Any:
         return self._users_beside.join(self._account, on=self._is_theirs).where(self._is_named)
 
-    def find_credential_by_email(self, email: str) -> tuple[UserRecord, Account] | None:
+    def find_credential_by_email(
+        self, email: str, *, anew: bool = False
+    ) -> tuple[UserRecord, Account] | None:
         """Return a user and the account that holds their password, or None.
 
-        One SELECT, whether anybody has the address or not.
+        One SELECT, whether anybody has the address or not. ``anew``: as it is, where servers lag.
         """
         wanted, is_pattern = self._columns.email_to_find(email.lower())
         statement = self._credentials_like if is_pattern else self._credentials_of
-        rows = self._runner.read_rows(statement, email=wanted)
+        read = self._runner.read_rows_anew if anew else self._runner.read_rows
+        rows = read(statement, email=wanted)
         # As in ``UserStore.list_by_email``.
         self._rows_before = rows or self._rows_before
         found = [
@@ -126,10 +129,11 @@ class AccountStore:
         users = self._users_beside.join(self._account, peewee.JOIN.LEFT_OUTER, on=is_joined)
         return users.where(self._columns.is_email(is_pattern=is_pattern))
 
-    def find_credential(self, user_id: Any) -> Account | None:
+    def find_credential(self, user_id: Any, *, anew: bool = False) -> Account | None:
         wanted = self._columns.key_or_null(user_id)
-        row = self._runner.read_row(self._find_credential, user_id=wanted)
-        return None if row is None else self._converted(Account._make(row))
+        read = self._runner.read_rows_anew if anew else self._runner.read_rows
+        rows = read(self._find_credential, user_id=wanted)
+        return self._converted(Account._make(rows[0])) if rows else None
 
     @compiled_once
     def _find_credential(self) -> Any:

@@ -14,7 +14,7 @@ from ..errors import ConfigurationError, StoreUnavailableError
 from ..fork_safety import leave_to_parent, notice_fork, renew_locks_in_child
 from ..light_dataclasses import dataclass
 from .dialects import find_dialect
-from .driver_errors import Meaning
+from .driver_errors import Meaning, translate
 from .peewee_connections import PeeweeConnections
 from .pool import Pool, PooledConnection
 from .time_budget import left_ms, spending
@@ -24,6 +24,10 @@ Work = Callable[[], "bool | None"]
 
 SHORT_MS = 50
 """Where every validated request passes, shorter waits are not taken from its budget."""
+
+
+class ReadAgainError(Exception):
+    """A transaction has not found what may only be late; it begins again, synchronised."""
 
 
 class FirstUse:
@@ -62,6 +66,8 @@ class _ThreadState:
     is_atomic: bool = False
     """Whether it is in a block of ``atomically``, and whether that began the transaction:"""
     has_begun: bool = False
+    is_synchronised: bool = False
+    """Whether that was after the server had applied all that others had written."""
     must_drop: bool = False
     """Whether its connection is of no use to the next."""
     was_open: bool = False
@@ -98,6 +104,7 @@ class ConnectionSource:
         self.dialect = find_dialect(found)
         self.timeout_ms = timeout_ms
         self.first_use = FirstUse()
+        self._is_lagging = None if self.dialect.may_lag else False
         # A lone surrogate fits in no database, an integer of more than 64 bits not in SQLite.
         self.errors: tuple[type[Exception], ...] = (
             peewee.PeeweeException,
@@ -165,7 +172,8 @@ class ConnectionSource:
             yield entry.connection
         except BaseException as error:
             # An error that the server reports leaves a connection as good as it was.
-            state.must_drop |= not isinstance(error, Exception)
+            # Or that it is no longer one of those that know.
+            state.must_drop |= not isinstance(error, Exception) or self.is_lost(error)
             # BEGIN is prepared by the driver, too.
             self.dialect.stop_preparing(entry.connection, error)
             raise
@@ -260,7 +268,36 @@ class ConnectionSource:
             self.first_use.repeat()
             self.pool.close_idle()
 
+    # Servers that lag
+
+    @property
+    def is_lagging(self) -> bool:
+        """Whether the server is one of several that apply late what others write; asked once."""
+        if self._is_lagging is None:
+            try:
+                with self.taken() as connection:
+                    self._is_lagging = self.dialect.is_lagging(connection)
+            except self.errors as error:
+                raise translate(error, self.dialect.meaning_of(error)) from error
+        return self._is_lagging
+
+    def require_synchronised(self) -> None:
+        """Begin a transaction of ours again where what it does not find may only be late.
+
+        Called within it, before somebody is told so. Nothing happens where it was synchronised,
+        or the application has begun it.
+        """
+        state = self.thread()
+        if state.has_begun and not state.is_synchronised and self.is_lagging:
+            raise ReadAgainError
+
     # Connections that are of no more use
+
+    def is_lost(self, error: BaseException | None) -> bool:
+        """Return whether an error means that a connection, or the server behind it, is gone."""
+        if isinstance(error, StoreUnavailableError):
+            error = error.__cause__
+        return self.dialect.meaning_of(error) is Meaning.CONNECTION_LOST
 
     def reconnect(self, error: BaseException | None) -> bool:
         """Make the next try find another connection; return whether it can."""
@@ -270,8 +307,7 @@ class ConnectionSource:
             return True
         if self.database.is_closed():
             return True
-        is_lost = self.dialect.meaning_of(error) is Meaning.CONNECTION_LOST
-        if not is_lost and not self.dialect.is_closed(self.database.connection()):
+        if not self.is_lost(error) and not self.dialect.is_closed(self.database.connection()):
             return False
         # Peewee keeps it for good, and the application may never look.
         self.peewee_connections.drop()

@@ -12,7 +12,8 @@ import peewee
 
 from ..clock import monotonic_seconds
 from ..errors import StoreUnavailableError
-from .connection_source import SHORT_MS, ConnectionSource, Work
+from .connection_source import SHORT_MS, ConnectionSource, ReadAgainError, Work
+from .dialects.dialect import all_rows, key_of_inserted
 from .driver_errors import Meaning, translate
 from .pool import PooledConnection
 from .time_budget import left_ms, limited_to, request_budget, spending
@@ -47,7 +48,7 @@ class Connections:
         )
         self.database, self.dialect = source.database, source.dialect
         self.is_owned, self.first_use = source.is_owned, source.first_use
-        self.close = source.close
+        self.close, self.require_synchronised = source.close, source.require_synchronised
 
     @property
     def is_within_app_transaction(self) -> bool:
@@ -73,6 +74,11 @@ class Connections:
             and not self.has_begun_transaction
         )
 
+    @property
+    def is_lagging(self) -> bool:
+        """Whether the server is one of several that apply late what others write; asked once."""
+        return self.source.is_lagging
+
     # Statements
 
     def read_row(self, sql: str, parameters: Sequence[Any]) -> Row | None:
@@ -92,8 +98,14 @@ class Connections:
                     pool.serve()
                 if monotonic_seconds() - began >= _SHORT_SECONDS:
                     self._spend(began)
+                if row is None and self.is_lagging:
+                    return self.read_row_anew(sql, parameters)
                 return row
         rows = self.read_rows(sql, parameters)
+        return rows[0] if rows else None
+
+    def read_row_anew(self, sql: str, parameters: Sequence[Any]) -> Row | None:
+        rows = self.read_rows(sql, parameters, anew=True)
         return rows[0] if rows else None
 
     def _end_quick_read(self, entry: PooledConnection, began: float, error: BaseException) -> None:
@@ -158,15 +170,34 @@ class Connections:
         pool.give(entry)
         return None
 
-    def read_rows(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+    def read_rows(self, sql: str, parameters: Sequence[Any], *, anew: bool = False) -> list[Row]:
+        """Run a SELECT and return its rows.
+
+        ``anew``: it shows all that was written before, on whatever server; within a transaction,
+        what that does. So does whatever finds nothing.
+        """
+        rows = [] if anew else self._read_rows_once(sql, parameters)
+        if rows or not (anew or self._may_be_late):
+            return rows
+        if self._may_be_late:
+            sql = self.dialect.synchronised(sql)
+        return self._read_rows_once(sql, parameters)
+
+    @property
+    def _may_be_late(self) -> bool:
+        return self.is_lagging and not self.database.in_transaction()
+
+    def _read_rows_once(
+        self, sql: str, parameters: Sequence[Any], *, is_preparing: bool = False
+    ) -> list[Row]:
         """Run a SELECT and return its rows; tried again once on a new connection.
 
         Not after a time-out: whoever asks has waited long enough.
         """
         with spending(self.source.timeout_ms):
             try:
-                with self.source.taken() as connection:
-                    return self._send(connection, sql, parameters, _all_rows)
+                with self.source.taken(is_preparing=is_preparing) as connection:
+                    return self._send(connection, sql, parameters, all_rows)
             except self.source.errors as error:
                 translated = self._translated(error)
                 if (
@@ -176,7 +207,8 @@ class Connections:
                     or not self.source.reconnect(error)
                 ):
                     raise translated from error
-            return self._change(sql, parameters, _all_rows)
+            with self.connection(is_preparing=is_preparing) as connection:
+                return self._send(connection, sql, parameters, all_rows)
 
     def write(self, sql: str, parameters: Sequence[Any]) -> int:
         """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
@@ -184,7 +216,7 @@ class Connections:
 
     def insert(self, sql: str, parameters: Sequence[Any]) -> Any:
         """Run one INSERT and return the key of the row: what it returns, or the last one given."""
-        return self._change(sql, parameters, _key_of_inserted)
+        return self._change(sql, parameters, key_of_inserted)
 
     def write_unless_locked(self, sql: str, parameters: Sequence[Any]) -> int:
         """Run one UPDATE that nobody is to wait for; return how many rows it changed.
@@ -231,21 +263,31 @@ class Connections:
                 "query that was broken off"
             ) from error
 
-    def atomically(self, work: Callable[[], T]) -> T:
+    def atomically(self, work: Callable[[], T], *, is_synchronised: bool = False) -> T:
         """Run statements all or none, again from the start after a conflict with others.
 
         Joins a transaction of ours that is open; within the application's it is a savepoint.
+        ``is_synchronised``: only when the server has applied all that others had written. So it
+        is whenever it is run again.
         """
         if self.source.thread().is_atomic:
+            if is_synchronised:
+                self.require_synchronised()
             return work()
         failures: tuple[type[Exception], ...] = (*self.source.errors, StoreUnavailableError)
         with spending(self.source.timeout_ms):
             for attempt in range(1, _MAX_TRIES + 1):
                 has_begun = False
                 try:
-                    with self.source.taken(), self._transaction():
-                        has_begun = True
-                        return work()
+                    with self.source.taken() as connection:
+                        if is_synchronised:
+                            self._synchronise(connection)
+                        with self._transaction(is_synchronised=is_synchronised):
+                            has_begun = True
+                            return work()
+                except ReadAgainError:
+                    is_synchronised = True
+                    continue
                 except failures as error:
                     cause = error.__cause__ if isinstance(error, StoreUnavailableError) else error
                     is_conflict = self.dialect.meaning_of(cause).is_conflict
@@ -259,15 +301,21 @@ class Connections:
                         or not (is_conflict or (is_unsent and self.source.reconnect(cause)))
                     ):
                         raise self._translated(error) from cause
+                is_synchronised = is_synchronised or is_conflict
                 if is_conflict:
                     time.sleep(min(0.005 * 2**attempt, (left_ms() or 0) / 1000))
         raise AssertionError("unreachable")
 
+    def _synchronise(self, connection: Any) -> None:
+        if self.is_lagging and not self.database.in_transaction():
+            self._send(connection, self.dialect.synchronised("SELECT 1"), (), all_rows)
+
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, is_synchronised: bool) -> Iterator[None]:
         state = self.source.thread()
         is_inner = self.database.in_transaction()
         state.is_atomic, state.has_begun = True, not is_inner
+        state.is_synchronised = is_synchronised
         try:
             with self.database.atomic(*() if is_inner else self.dialect.transaction_kind):
                 yield
@@ -286,24 +334,7 @@ class Connections:
 
     def reach(self) -> None:
         """Have the server answer; nothing is done for the first use."""
-        for is_last in (False, True):
-            try:
-                self._reach()
-                return
-            except StoreUnavailableError as error:
-                cause = error.__cause__
-                if (
-                    is_last
-                    or not isinstance(cause, self.source.errors)
-                    or self.database.in_transaction()
-                    or self._is_time_over(cause)
-                    or not self.source.reconnect(cause)
-                ):
-                    raise
-
-    def _reach(self) -> None:
-        with self.connection(is_preparing=True) as connection:
-            self._send(connection, "SELECT 1", (), _all_rows)
+        self._read_rows_once("SELECT 1", (), is_preparing=True)
 
     def prepare(self, work: Work, *, timeout_ms: int = _PREPARING_MS) -> None:
         limit_ms = max(self.source.timeout_ms, timeout_ms)
@@ -355,14 +386,5 @@ class Connections:
         return self.dialect.is_server and bool(names & {"OperationalError", "InterfaceError"})
 
 
-def _all_rows(cursor: Any) -> list[Row]:
-    return [tuple(row) for row in cursor.fetchall()]
-
-
 def _row_count(cursor: Any) -> int:
     return int(cursor.rowcount)
-
-
-def _key_of_inserted(cursor: Any) -> Any:
-    # PostgreSQL alone is asked to return it.
-    return cursor.lastrowid if cursor.description is None else cursor.fetchone()[0]

@@ -36,6 +36,7 @@ class Models:
     one_time_token: Any
     event: Any
     meta: Any
+    user_change: Any
     user_fields: Mapping[str, Any]
     has_own_user: bool
 
@@ -49,6 +50,7 @@ class Models:
             self.one_time_token,
             self.event,
             self.meta,
+            self.user_change,
         )
         return ours if self.has_own_user else (self.user, *ours)
 
@@ -194,6 +196,11 @@ def build_models(
             details=peewee.TextField(),
             indexes=((("user_id", "at"), False),),
         ),
+        user_change=model(
+            "user_change",
+            user_id=_reference(user_model, null=False, exact=exact, primary_key=True),
+            number=peewee.BigIntegerField(),
+        ),
         meta=model(
             "meta",
             name=peewee.CharField(primary_key=True, max_length=64, **exact),
@@ -219,14 +226,16 @@ def _kind_of_key(key: Any) -> str:
     return str(key.field_type).lower()
 
 
-def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:
+def _reference(
+    user_model: Any, *, null: bool, exact: dict[str, Any], primary_key: bool = False
+) -> Any:
     """Return a plain column of the type of the user's key.
 
     No foreign key in the database: a user deleted behind our back must not take the record of
     their sessions along, and reading it must not lock the user's row.
     """
     key = plain_key(user_model._meta.primary_key)
-    options: dict[str, Any] = {"null": null}
+    options: dict[str, Any] = {"null": null, "primary_key": primary_key}
     if isinstance(key, peewee.BigAutoField):
         return peewee.BigIntegerField(**options)
     if isinstance(key, peewee.AutoField):
@@ -237,7 +246,7 @@ def _reference(user_model: Any, *, null: bool, exact: dict[str, Any]) -> Any:
         return peewee.TextField(**options, **exact)
     column = copy.copy(key)
     column.column_name = None
-    column.primary_key = False
+    column.primary_key = primary_key
     column.null = null
     column.default = None
     column.constraints = None

@@ -60,7 +60,10 @@ class OneTimeTokenStore:
 
     def use(self, digest: str, *, purpose: str, now_ms: int) -> bool:
         """Use a token that is neither used nor expired; tell whether this call did it."""
-        return self._runner.write(self._use, digest=digest, purpose=purpose, now=now_ms) > 0
+        if self._runner.write(self._use, digest=digest, purpose=purpose, now=now_ms) > 0:
+            return True
+        self._runner.connections.require_synchronised()
+        return False
 
     @compiled_once
     def _use(self) -> Any:

@@ -31,13 +31,19 @@ class RevocationStore:
     _clock: ServerClock
 
     def find(
-        self, since_ms: int, *, until_ms: int = _FOREVER_MS, limit: int = _NO_LIMIT
+        self,
+        since_ms: int,
+        *,
+        until_ms: int = _FOREVER_MS,
+        limit: int = _NO_LIMIT,
+        anew: bool = False,
     ) -> FeedPage:
         """Return rows written since an instant and before another, the oldest first.
 
-        Those that are counted are all since the first instant.
+        Those that are counted are all since the first instant. ``anew``: as the feed is, where
+        servers lag.
         """
-        return self._page(self._find, since=since_ms, until=until_ms, limit=limit)
+        return self._page(self._find, anew=anew, since=since_ms, until=until_ms, limit=limit)
 
     @compiled_once
     def _find(self) -> Any:
@@ -45,12 +51,12 @@ class RevocationStore:
         is_asked_for = (feed.created_at >= slot("since")) & (feed.created_at < slot("until"))
         return self._with_terms(is_asked_for, feed.created_at, feed.id)
 
-    def find_newer(self, row_id: int, *, since_ms: int, limit: int) -> FeedPage:
+    def find_newer(self, row_id: int, *, since_ms: int, limit: int, anew: bool = False) -> FeedPage:
         """Return the row of an id, if it is there, and those of higher ids in their order.
 
         Only what was written since an instant, and all of that is counted.
         """
-        return self._page(self._find_newer, row_id=row_id, since=since_ms, limit=limit)
+        return self._page(self._find_newer, anew=anew, row_id=row_id, since=since_ms, limit=limit)
 
     @compiled_once
     def _find_newer(self) -> Any:
@@ -72,10 +78,11 @@ class RevocationStore:
         )
         return rows.union_all(terms)
 
-    def _page(self, statement: Any, **values: Any) -> FeedPage:
+    def _page(self, statement: Any, *, anew: bool, **values: Any) -> FeedPage:
         found: list[FeedRow] = []
         terms: tuple[Any, Any, Any] = (None, None, None)
-        rows = self._runner.read_rows(statement, **values)
+        read = self._runner.read_rows_anew if anew else self._runner.read_rows
+        rows = read(statement, **values)
         for first, second, third, row_id, secret in rows:
             if secret is None:
                 found.append((first, second, third, row_id))

@@ -58,6 +58,8 @@ class SessionEnds:
 
         def end() -> bool:
             if self._runner.write(statement, **values) == 0:
+                if judged is None:
+                    self._runner.connections.require_synchronised()
                 return False
             self._revocations.insert(session_id, now_ms=now_ms)
             return True

@@ -54,14 +54,16 @@ class SessionStore:
     def find(self, session_id: str, *, anew: bool = False) -> FoundSession | None:
         """Return a session, live or ended, and its user: one SELECT, no transaction.
 
-        ``anew``: it was read before, and has changed since. A user who was made after the
+        ``anew``: it was read before, and has changed since, or is about to be refused; what is
+        read then shows all that was written before. A user who was made after the
         session had begun is another one, with the id of one who is gone.
         """
         connections = self._runner.connections
         if anew and connections.may_read_stale_rows:
             return self._find_locked(session_id)
         # Every validated request comes this way: no field is touched.
-        row = connections.read_row(self._find.sql, (session_id,))
+        read_row = connections.read_row_anew if anew else connections.read_row
+        row = read_row(self._find.sql, (session_id,))
         # First: the answer to another question may have any number of values.
         if row is None or row[0] != session_id:
             self._refuse_other(row, session_id)
@@ -270,7 +272,10 @@ class SessionStore:
 
         def merge_locked() -> Data | None:
             row = self._runner.read_row(self._lock_data, id=session_id)
-            return None if row is None else self._write_merged(session_id, operations, *row)
+            if row is None:
+                self._runner.connections.require_synchronised()
+                return None
+            return self._write_merged(session_id, operations, *row)
 
         return self._runner.atomically(merge_locked)
 

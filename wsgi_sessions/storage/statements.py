@@ -79,15 +79,19 @@ class Runner:
         sql, parameters = query.bind(self.connections.database).sql()
         return Statement(sql, tuple(parameters))
 
-    def atomically(self, work: Callable[[], T]) -> T:
+    def atomically(self, work: Callable[[], T], *, is_synchronised: bool = False) -> T:
         """Run statements all or none, again from the start after a conflict; nested calls join."""
-        return self.connections.atomically(work)
+        return self.connections.atomically(work, is_synchronised=is_synchronised)
 
     def read_row(self, statement: Statement, **values: Any) -> Row | None:
         return self.connections.read_row(statement.sql, statement.fill(values))
 
     def read_rows(self, statement: Statement, **values: Any) -> list[Row]:
         return self.connections.read_rows(statement.sql, statement.fill(values))
+
+    def read_rows_anew(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run a SELECT that shows all that was written before, on whatever server."""
+        return self.connections.read_rows(statement.sql, statement.fill(values), anew=True)
 
     def write(self, statement: Statement, **values: Any) -> int:
         """Run a write and return how many rows it changed.

@@ -57,7 +57,7 @@ class Store:
         self.meta = MetaStore(runner, models.meta)
         self.attempts = AttemptStore(runner, models.attempt)
         self.revocations = RevocationStore(runner, models, self.clock)
-        self.users = UserStore(runner, columns)
+        self.users = UserStore(runner, columns, models.user_change)
         self.accounts = AccountStore(runner, models.account, columns, self.users)
         self.one_time_tokens = OneTimeTokenStore(runner, models.one_time_token, columns)
         self.sessions = SessionStore(runner, session_columns, self.users, self.clock)
@@ -137,12 +137,14 @@ class Store:
         )
         return tuple(done)
 
-    def atomically(self, work: Callable[[], T]) -> T:
+    def atomically(self, work: Callable[[], T], *, is_synchronised: bool = False) -> T:
         """Run calls of these parts all or none; nested calls join.
 
-        After a conflict with others it is run again from the start.
+        After a conflict with others it is run again from the start. ``is_synchronised``: what is
+        read in it shows all that was written before it began, on whatever server.
         """
-        return self._runner.atomically(work if self._told is None else self._told.with_rows(work))
+        work = work if self._told is None else self._told.with_rows(work)
+        return self._runner.atomically(work, is_synchronised=is_synchronised)
 
     def open_events(self, *, is_kept: bool = False) -> EventStore:
         """Return the part for the event table; ``is_kept``: from now on transactions tell it."""
@@ -153,6 +155,18 @@ class Store:
         if is_kept:
             self._told = self.events
         return self.events
+
+    @property
+    def is_lagging(self) -> bool:
+        """Whether the server is one of several that apply late what others write.
+
+        What it says may be old, and so nobody is refused before it is read anew.
+        """
+        return self._connections.is_lagging
+
+    def require_synchronised(self) -> None:
+        """Begin the transaction again where it refuses what may only be late."""
+        self._connections.require_synchronised()
 
     @property
     def is_within_app_transaction(self) -> bool:
@@ -176,10 +190,15 @@ class Store:
         ``ConfigurationError`` when the user model asks for something else.
         """
         refused: IntegrityConflict | None = None
-        for _ in range(_MAX_INSERT_TRIES):
+        for number in range(_MAX_INSERT_TRIES):
             try:
-                return self.atomically(lambda: self._insert_user(user, account, tell))
+                return self.atomically(
+                    lambda: self._insert_user(user, account, tell), is_synchronised=number > 0
+                )
             except IntegrityConflict as conflict:
+                # What is in the way may have been deleted on another server.
+                if number == 0 and self.is_lagging:
+                    continue
                 if self._is_taken(user, account, conflict):
                     raise UserAlreadyExistsError from None
                 refused = conflict
@@ -202,6 +221,7 @@ class Store:
         # An application's own users may have been stored as they were typed, or in a column
         # that is not unique: then no constraint refuses whoever takes another's address.
         if has_own_model and self.users.list_by_email(str(user.email).lower()):
+            self.require_synchronised()
             raise UserAlreadyExistsError
         user = self.users.insert(user)
         if has_own_model:
@@ -284,7 +304,7 @@ class Store:
             self.one_time_tokens.delete_all_of(user_id)
             return self.users.delete(user_id), ended
 
-        return self.atomically(delete)
+        return self.atomically(delete, is_synchronised=True)
 
     def purge(
         self,

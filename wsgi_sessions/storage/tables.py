@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import peewee
+
 from ..errors import ConfigurationError
 from .connections import Connections
 from .dialects.dialect import Dialect
@@ -177,10 +179,25 @@ class Tables:
         database, dialect = self._connections.database, self._connections.dialect
         with dialect.changing_tables(database, max_wait_s=MAX_WAIT_SECONDS):
             columns, ours = self._find_columns(), self._models.created_here
-            database.create_tables([model for model in ours if not columns[model]], safe=True)
+            for model in ours:
+                if not columns[model]:
+                    self._create(peewee.SchemaManager(model, database))
             # What is there without a version is of before there were any.
             if not any(columns[model] for model in ours):
                 self._meta.write_once(SCHEMA_VERSION, str(self.schema.needed))
+
+    def _create(self, schema: Any) -> None:
+        """Create a table and its indexes, of which others may make some at this moment.
+
+        On the other servers of a cluster, which know nothing of our lock.
+        """
+        schema.create_table(safe=True)
+        for index in schema._create_indexes(safe=True):
+            try:
+                schema.database.execute(index)
+            except self._connections.source.errors as error:
+                if not self._connections.dialect.is_there_already(error):
+                    raise
 
     def find_faults(self) -> str | None:
         """Raise as ``create`` does, but write nothing; return what is missing, in words."""

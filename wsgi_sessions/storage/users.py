@@ -11,7 +11,7 @@ from ..errors import ConfigurationError, InvalidValueError
 from ..light_dataclasses import dataclass
 from ..records import UNSET, Unset, UserRecord
 from .connections import Row
-from .statements import Runner, Statement, compiled_once
+from .statements import Runner, Statement, compiled_once, slot
 from .user_columns import UserColumns, has_email, is_exactly, is_spelled_alike
 
 
@@ -19,6 +19,7 @@ from .user_columns import UserColumns, has_email, is_exactly, is_spelled_alike
 class UserStore:
     _runner: Runner
     _columns: UserColumns
+    _change: Any
     _rows_before: list[Row] = field(default_factory=list, init=False)
 
     def find(self, user_id: Any) -> UserRecord | None:
@@ -137,13 +138,22 @@ class UserStore:
     def lock(self, user_id: Any) -> bool:
         """Lock a user: other transactions that lock them wait until ours is over.
 
+        Servers that apply each other's writes late know nothing of each other's locks. There a
+        row of the user is written too, so that of two such transactions one is undone.
+
         Returns whether there is such a user. To be called before anything is read: MariaDB
         shows a transaction what was there at its first plain SELECT, and that would be what
         was there before the wait.
         """
         wanted = self._columns.key_or_null(user_id)
         rows = self._runner.read_rows(self._lock, user_id=wanted)
-        return any(self._columns.is_same_key(found, wanted) for (found,) in rows)
+        found = next((key for (key,) in rows if self._columns.is_same_key(key, wanted)), None)
+        connections = self._runner.connections
+        if found is None:
+            connections.require_synchronised()
+        elif connections.is_lagging:
+            self._runner.write(self._note_change, user_id=found)
+        return found is not None
 
     @compiled_once
     def _lock(self) -> Any:
@@ -152,12 +162,26 @@ class UserStore:
             columns.user.select(columns.key).where(columns.is_id)
         )
 
+    @compiled_once
+    def _note_change(self) -> Any:
+        change = self._change
+        first = change.insert({change.user_id: slot("user_id"), change.number: 1})
+        return first.on_conflict(update={change.number: change.number + 1})
+
     def delete(self, user_id: Any) -> bool:
         """Delete a user's row, sessions and accounts left aside; tell whether it was there."""
         # Not by the statement alone: it may take another user's key for this one.
         wanted = self._columns.key_or_null(user_id)
-        return self.lock(user_id) and self._runner.write(self._delete, user_id=wanted) > 0
+        if not self.lock(user_id) or self._runner.write(self._delete, user_id=wanted) == 0:
+            return False
+        if self._runner.connections.is_lagging:
+            self._runner.write(self._forget_changes, user_id=wanted)
+        return True
 
     @compiled_once
     def _delete(self) -> Any:
         return self._columns.user.delete().where(self._columns.is_id)
+
+    @compiled_once
+    def _forget_changes(self) -> Any:
+        return self._change.delete().where(self._columns.is_of_user(self._change.user_id))

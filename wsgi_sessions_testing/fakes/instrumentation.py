@@ -45,8 +45,8 @@ one_time_tokens.use_all_of one_time_tokens.delete_all_of meta.write_once meta.re
 events.tell events.delete_all_of events.anonymise_all_of
 """
 _UNWATCHED = """
-create_tables check_tables check_schema migrate users.is_same users.prepare_insert
-open_events events.with_rows
+create_tables check_tables check_schema migrate require_synchronised
+users.is_same users.prepare_insert open_events events.with_rows
 clock.now_ms clock.at_least clock.at_most
 """
 CALLS = {

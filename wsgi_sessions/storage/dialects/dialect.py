@@ -45,6 +45,8 @@ class Dialect(ABC):
     """Whether ``=`` may take two texts for one, whatever the collation is called."""
     lowers_every_letter: ClassVar[bool] = False
     """Whether LOWER() knows more letters than those of ASCII, whatever the locale is."""
+    may_lag: ClassVar[bool] = False
+    """Whether a server may be one of several that apply late what others write: ``is_lagging``."""
     refuses_unseen: ClassVar[bool] = False
     """Whether a transaction may refuse to write what others have changed since it began."""
     counter_field: ClassVar[type[peewee.Field]] = peewee.BigAutoField
@@ -122,6 +124,10 @@ class Dialect(ABC):
         """Return whether the driver is still reading what another query gives."""
         return False
 
+    def is_lagging(self, connection: Any) -> bool:
+        """Return whether a server is one of several that apply late what others write."""
+        return False
+
     def has_unread(self, connection: Any) -> bool:
         """Return whether a server has sent something that nobody asked for.
 
@@ -169,6 +175,10 @@ class Dialect(ABC):
         return found[0] if found else Meaning.UNKNOWN
 
     # Queries
+
+    def synchronised(self, sql: str) -> str:
+        """Return a SELECT that waits until the server has applied all that others had written."""
+        return sql
 
     def for_update(self, query: Any) -> Any:
         """Lock the rows of a query until the transaction is over."""
@@ -218,6 +228,15 @@ class Dialect(ABC):
 def execute(connection: Any, sql: str) -> None:
     with closing(connection.cursor()) as cursor:
         cursor.execute(sql)
+
+
+def all_rows(cursor: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def key_of_inserted(cursor: Any) -> Any:
+    # PostgreSQL alone is asked to return it.
+    return cursor.lastrowid if cursor.description is None else cursor.fetchone()[0]
 
 
 def is_readable(number: int) -> bool:

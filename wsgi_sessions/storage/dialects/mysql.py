@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
@@ -30,7 +30,8 @@ class MySQL(Dialect):
         # lock_wait_timeout, max_statement_time, max_execution_time
         Meaning.TIMED_OUT: (1205, 1969, 3024),
         Meaning.TOO_MANY_CONNECTIONS: (1040, 1203, 1226),  # of all, and of this user
-        Meaning.CONNECTION_LOST: (2006, 2013, 2055, 4031),
+        # The last one: a node of Galera without the majority.
+        Meaning.CONNECTION_LOST: (2006, 2013, 2055, 4031, 1047),
         Meaning.DUPLICATE: (1062,),
         Meaning.REFUSED_ROW: (1364, 3819, 4025),  # a column without a default, a CHECK
         Meaning.WRONG_COLUMN: (1054, 1906),  # not there, filled by the server alone
@@ -39,6 +40,7 @@ class MySQL(Dialect):
     # By way of UTC: a time in the server's zone is ambiguous for an hour each year.
     now_sql = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
     keeps_first_snapshot = True
+    may_lag = True
     may_fold_text = True
     lowers_every_letter = True
     long_text_type = "MEDIUMTEXT"
@@ -76,6 +78,16 @@ class MySQL(Dialect):
 
     def is_idle(self, connection: Any) -> bool:
         return bool(connection.open) and not connection.server_status & 1
+
+    def is_lagging(self, connection: Any) -> bool:
+        # Not @@wsrep_on, which MySQL does not know.
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SHOW VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider')")
+            found = {str(name): str(value).lower() for name, value in cursor.fetchall()}
+        return found.get("wsrep_on") == "on" and found.get("wsrep_provider") not in ("", "none")
+
+    def synchronised(self, sql: str) -> str:
+        return f"SET STATEMENT wsrep_sync_wait = 1 FOR {sql}"
 
     def _has_unread(self, connection: Any) -> bool:
         return is_readable(connection._sock.fileno())

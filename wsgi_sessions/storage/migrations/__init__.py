@@ -17,4 +17,5 @@ FIRST = SchemaVersion(1, works_with=1)
 
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "a table for the events that the setting audit keeps", (AddTable("event"),)),
+    Migration(3, "a row that counts the changes of a user", (AddTable("user_change"),)),
 )
