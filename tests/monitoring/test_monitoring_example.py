@@ -45,12 +45,13 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.counts = folder / "metrics"
         environ = {
             **os.environ,
             "WSGI_SESSIONS_SECRET": "s0123456789abcdef" * 2,
             "METRICS_TOKEN": TOKEN,
             "DATABASE_URL": f"sqlite:///{folder}/app.db",
-            "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+            "PROMETHEUS_MULTIPROC_DIR": str(self.counts),
         }
         bind = self.url.removeprefix("http://")
         command = ["gunicorn", "--config", "gunicorn.conf.py", "--bind", bind]
@@ -147,6 +148,7 @@ def test_gauges_are_those_of_the_workers_that_live(site: Site) -> None:
 
     os.kill(victim, signal.SIGTERM)
     ask_until(site, lambda: len(site.workers()) == 2 and victim not in site.workers())
+    ask_until(site, lambda: not list(site.counts.glob(f"gauge_live*_{victim}.db")))
     ask_until(site, lambda: site.scrape()[limit] == 40)
 
     after = site.scrape()["wsgi_sessions_sign_ins_total", "password", "success"]

@@ -28,6 +28,7 @@ from wsgi_sessions.events import EVENT_KINDS
 from wsgi_sessions.monitoring import recording
 from wsgi_sessions.monitoring.catalog import METRICS
 from wsgi_sessions.monitoring.recording import MeasuredApp
+from wsgi_sessions.storage.time_budget import left_ms
 from wsgi_sessions_testing import CHEAP_PASSWORDS, Bench, FakeClock
 
 from .recorded import Noted, recorded
@@ -268,6 +269,14 @@ class TestDatabase:
 
         assert noted.observed_of("database_duration") == [("read", "ok")]
 
+    def test_a_look_up_over_a_new_connection_is_one_read_too(self, manager: SessionManager) -> None:
+        made = signed_in(manager)
+        manager.close()
+        with recorded(manager) as (_, noted):
+            assert manager.is_live(made.session.id)
+
+        assert noted.observed_of("database_duration") == [("read", "ok")]
+
     def test_a_transaction_is_timed_with_what_is_in_it(self, manager: SessionManager) -> None:
         user = manager.create_user(name="Ada", email="ada@example.org")
         with recorded(manager) as (_, noted):
@@ -420,6 +429,21 @@ class TestLiveSessions:
                 assert recorder.live_sessions() is None
                 time_ms[0] += 30_000
                 assert recorder.live_sessions() == 1
+
+    def test_counting_may_take_two_seconds(
+        self, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left: list[int | None] = []
+
+        def count(_: int) -> int:
+            left.append(left_ms())
+            return 0
+
+        monkeypatch.setattr(manager.parts.store.sessions, "count_live", count)
+        with recorded(manager, live_sessions_every=1) as (recorder, _):
+            recorder.live_sessions()
+
+        assert left == [2000]
 
     def test_less_than_a_second_is_refused(self, manager: SessionManager) -> None:
         with (
