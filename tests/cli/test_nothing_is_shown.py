@@ -61,6 +61,31 @@ def test_no_failure_holds_a_secret(sqlite_site: Site) -> None:
     assert {each for each in sqlite_site.hidden if each in shown} == set()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sessions", "show"),
+        ("sessions", "revoke"),
+        ("sessions", "list"),
+        ("sessions", "revoke-all"),
+        ("users", "show"),
+        ("why",),
+        ("export",),
+        ("forget", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_a_token_that_is_taken_for_an_id_is_not_repeated(
+    sqlite_site: Site, command: tuple[str, ...]
+) -> None:
+    [token, *_] = [each for each in sqlite_site.hidden if each.startswith("v1.")]
+
+    refused = sqlite_site.line(*command, token, "--json")
+
+    assert refused.exit_code == 1
+    assert token not in refused.output
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["words", "json"])
 def test_what_clients_send_does_not_reach_the_terminal(
     sqlite_site: Site, options: tuple[str, ...]

@@ -16,7 +16,7 @@ def find_user(manager: SessionManager, text: str) -> UserRecord:
     """Return the user with an id or an e-mail address; ``Failure`` where there is not just one."""
     found = _find(manager, text)
     if found is None:
-        raise Failure(f"there is no user with the id or e-mail address {text}")
+        raise Failure(f"there is no user with the id or e-mail address {_shown(text)}")
     return found
 
 
@@ -34,8 +34,8 @@ def find_person(manager: SessionManager, text: str) -> Any:
         left = Listings(parts.connections, parts.models).sessions_of(text, limit=1)
     if not left:
         raise Failure(
-            f"there is no user with the id or e-mail address {text}, and no session of one who "
-            "had this id; of a deleted user only the id is known"
+            f"there is no user with the id or e-mail address {_shown(text)}, and no session of "
+            "one who had this id; of a deleted user only the id is known"
         )
     return left[0].user_id
 
@@ -53,3 +53,8 @@ def _find(manager: SessionManager, text: str) -> UserRecord | None:
             Exit.WRONG_USE,
         )
     return found[0] if found else None
+
+
+def _shown(text: str) -> str:
+    """Return what was typed, unless somebody has taken a session token for an id."""
+    return "that was given, which is a token" if text.startswith("v1.") else text

@@ -83,6 +83,8 @@ def revoke(run: Run, session_ids: tuple[str, ...]) -> None:
     The exit code is 1 if one of them was not live.
     """
     manager = run.manager
+    for each in session_ids:
+        _check_id(each)
     ended = {each: manager.revoke_session(each) for each in session_ids}
     lines = [
         f"{each}: {'ended' if was_live else 'was not live'}" for each, was_live in ended.items()
@@ -105,9 +107,14 @@ def revoke_all(run: Run, user: str) -> None:
 
 
 def _find(run: Run, session_id: str) -> SessionRecord:
-    found = None
-    if is_session_id(session_id):
-        found = run.manager.parts.store.sessions.find(session_id)
+    _check_id(session_id)
+    found = run.manager.parts.store.sessions.find(session_id)
     if found is None:
-        raise Failure(f"there is no session {session_id}; an id has 24 characters, and is no token")
+        raise Failure(f"there is no session {session_id}")
     return found[0]
+
+
+def _check_id(text: str) -> None:
+    """Refuse what is no id of a session, and does not show it: it may be a token."""
+    if not is_session_id(text):
+        raise Failure("an id of a session has 24 characters, and what was given is none")
