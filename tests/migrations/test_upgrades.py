@@ -94,6 +94,21 @@ def old(empty: Database) -> Database:
     return empty
 
 
+def shapes(kind: str, folder: Path) -> list[dict[str, Any]]:
+    """Return the tables that come of those of the first release, and those that are made anew."""
+    found = []
+    for is_old in (True, False):
+        place = folder / str(is_old)
+        place.mkdir()
+        with fresh_url(kind, place) as url:
+            database = Database(kind, url)
+            if is_old:
+                Frozen(1, kind).load(url)
+            database.manager().create_tables()
+            found.append(database.shape)
+    return found
+
+
 def start_next(database: Database, *steps: int) -> subprocess.Popen[str]:
     """Start a worker of the next release."""
     return subprocess.Popen(
@@ -136,18 +151,9 @@ class TestThisRelease:
         assert [event.name for event in told] == ["session_created", "user_created"]
 
     def test_makes_the_same_of_it_as_it_makes_anew(self, kind: str, tmp_path: Path) -> None:
-        shapes = []
-        for is_old in (True, False):
-            folder = tmp_path / str(is_old)
-            folder.mkdir()
-            with fresh_url(kind, folder) as url:
-                database = Database(kind, url)
-                if is_old:
-                    Frozen(1, kind).load(url)
-                database.manager().create_tables()
-                shapes.append(database.shape)
+        upgraded, made_anew = shapes(kind, tmp_path)
 
-        assert shapes[0] == shapes[1]
+        assert upgraded == made_anew
 
     def test_writes_its_version_into_a_new_database(self, empty: Database) -> None:
         manager = empty.manager()
@@ -191,19 +197,10 @@ class TestNextRelease:
 
     @pytest.mark.usefixtures("upgraded")
     def test_makes_the_same_of_it_as_it_makes_anew(self, kind: str, tmp_path: Path) -> None:
-        shapes = []
-        for is_old in (True, False):
-            folder = tmp_path / str(is_old)
-            folder.mkdir()
-            with fresh_url(kind, folder) as url:
-                database = Database(kind, url)
-                if is_old:
-                    Frozen(1, kind).load(url)
-                database.manager().create_tables()
-                shapes.append(database.shape)
+        upgraded, made_anew = shapes(kind, tmp_path)
 
-        assert "wsgi_sessions_extra" in shapes[0]
-        assert shapes[0] == shapes[1]
+        assert "wsgi_sessions_extra" in upgraded
+        assert upgraded == made_anew
 
     @pytest.mark.usefixtures("upgraded")
     def test_shows_the_sql_that_it_then_runs(self, old: Database) -> None:
