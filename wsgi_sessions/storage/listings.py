@@ -5,7 +5,7 @@ A page begins after the last id of the page before, so its cost does not grow wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import peewee
@@ -169,7 +169,7 @@ class Listings:
 
     # What belongs to a user besides
 
-    def accounts_of(self, user_id: Any) -> list[Mapping[str, Any]]:
+    def accounts_of(self, user_id: Any) -> Sequence[Mapping[str, Any]]:
         """Return how a user signs in; of a password that there is one, and nothing of its hash."""
         account = self._models.account
         is_theirs = self._users.is_of_user(account.user_id)
@@ -177,7 +177,7 @@ class Listings:
         query = account.select(*fields, account.password_hash.is_null(False)).where(is_theirs)
         names = ("id", "provider", "account_id", "created_at_ms", "has_password")
         rows = self._read_of(user_id, query.order_by(account.created_at, account.id))
-        found = [dict(zip(names, row, strict=True)) for row in rows]
+        found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
         return [{**each, "has_password": bool(each["has_password"])} for each in found]
 
     def one_time_tokens_of(self, user_id: Any) -> list[Mapping[str, Any]]:
