@@ -16,6 +16,7 @@ from tests.contract.databases import fresh_url
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.errors import ConfigurationError
 from wsgi_sessions.storage.connections import Connections
+from wsgi_sessions.storage.meta import MetaStore
 from wsgi_sessions_testing import FakeClock
 
 from . import next_release
@@ -256,6 +257,26 @@ class TestNextRelease:
         assert manager.list_sessions("nobody") == []
         assert manager.check_schema().version == NEXT
         theirs.close()
+
+    @pytest.mark.usefixtures("upgraded")
+    def test_takes_tables_that_another_worker_migrates_while_they_are_looked_at(
+        self, old: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        manager, other = old.manager(), old.manager()
+        read_all = MetaStore.read_all
+
+        def read_late(meta: MetaStore, *names: str) -> dict[str, str]:
+            """Read the version when the columns have been read, and another is done."""
+            monkeypatch.setattr(MetaStore, "read_all", read_all)
+            other.migrate()
+            return meta.read_all(*names)
+
+        monkeypatch.setattr(MetaStore, "read_all", read_late)
+        manager.create_tables()
+
+        assert old.version == f"{NEXT} (works with 1)"
+        for each in (manager, other):
+            each.close()
 
     def test_migrates_once_however_many_workers_start(self, old: Database) -> None:
         workers = [start_next(old) for _ in range(WORKERS)]

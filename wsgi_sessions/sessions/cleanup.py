@@ -1,7 +1,7 @@
 """Cleaning up: small batches after responses, in the thread of the request.
 
-A batch takes some milliseconds, and a hundred times as long passes until the next one: so fewer
-than one request in a hundred meets one, however much there is to delete.
+A batch takes a few milliseconds, and three hundred times as long passes until the next one: so far
+fewer than one request in a hundred meets one, however much there is to delete.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _PATIENCE_MS = 2000
 _FIRST_BATCH_ROWS = 50
 _BATCH_ROWS = range(10, 501)
 """How many rows of a kind a batch deletes at the least and at the most."""
-_SHORT_SECONDS, _LONG_SECONDS = 0.004, 0.008
+_SHORT_SECONDS, _LONG_SECONDS = 0.002, 0.004
 """A batch that takes less is followed by one twice as large, and one that takes longer by half."""
-_PAUSE = 100
+_PAUSE = 300
 """How many times as long as a batch takes passes until the next."""
 
 

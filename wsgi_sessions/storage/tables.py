@@ -231,6 +231,14 @@ class Tables:
 
     def _refuse_others(self) -> _Found:
         """Refuse what is not ours; return what is there."""
+        try:
+            return self._look()
+        except ConfigurationError:
+            # Another process may have migrated them after their columns were read, and before
+            # their version was.
+            return self._look()
+
+    def _look(self) -> _Found:
         models, connections = self._models, self._connections
         columns = self._find_columns()
         self.is_marked = False
