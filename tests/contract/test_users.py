@@ -238,6 +238,33 @@ class TestPassword:
 
         assert store.accounts.find_credential("user-1") == make_account(password_hash="hash-2")
 
+    @pytest.mark.parametrize("first", ["hash-1", None])
+    def test_new_password_counts_though_a_sign_in_replaces_the_hash_of_the_one_before(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, first: str | None
+    ) -> None:
+        accounts = store.accounts
+        store.insert_user(make_user(), make_account(password_hash=first))
+        find = accounts.find_credential
+
+        def find_before_a_sign_in(user_id: Any, **options: Any) -> Any:
+            """Return what is there, and have another transaction replace it at once."""
+            found = find(user_id, **options)
+            accounts.set_password_hash(user_id, "hash-1b", expected_hash=first, now_ms=NOW)
+            return found
+
+        monkeypatch.setattr(accounts, "find_credential", find_before_a_sign_in)
+        new = make_account(password_hash="hash-2")
+        store.atomically(lambda: store.set_password("user-1", new, now_ms=NOW))
+
+        assert find("user-1") == new
+        assert not accounts.set_password_hash("user-1", "hash-1c", expected_hash=first, now_ms=NOW)
+
+    def test_who_has_no_password_gets_one(self, store: Store) -> None:
+        store.insert_user(make_user())
+        store.atomically(lambda: store.set_password("user-1", make_account(), now_ms=NOW))
+
+        assert store.accounts.find_credential("user-1") == make_account()
+
     def test_hash_of_another_user_stays(self, store: Store) -> None:
         for user_id in ("user-1", "user-2"):
             store.insert_user(

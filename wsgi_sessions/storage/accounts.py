@@ -143,12 +143,20 @@ class AccountStore:
         self, user_id: Any, password_hash: str, *, expected_hash: str | None, now_ms: int
     ) -> bool:
         """Replace a password hash if it still is the expected one; tell whether it was."""
+        # Peewee compares with None by IS NULL.
+        is_expected = self._account.password_hash == expected_hash
+        return self._write_hash(user_id, password_hash, is_expected, now_ms=now_ms)
+
+    def replace_password_hash(self, user_id: Any, password_hash: str, *, now_ms: int) -> bool:
+        """Replace a password hash, whatever it is; tell whether there was an account for one."""
+        return self._write_hash(user_id, password_hash, now_ms=now_ms)
+
+    def _write_hash(self, user_id: Any, password_hash: str, *conditions: Any, now_ms: int) -> bool:
         account = self._account
         change = {account.password_hash: password_hash, account.updated_at: now_ms}
-        # Peewee compares with None by IS NULL.
-        is_expected = self._is_credential & (account.password_hash == expected_hash)
-        update = self._runner.compile(account.update(change).where(is_expected))
-        return self._runner.write(update, user_id=self._columns.key_or_null(user_id)) > 0
+        update = account.update(change).where(self._is_credential, *conditions)
+        wanted = self._columns.key_or_null(user_id)
+        return self._runner.write(self._runner.compile(update), user_id=wanted) > 0
 
     def delete_all_of(self, user_id: Any) -> None:
         self._runner.write(self._delete_all_of, user_id=self._columns.key_or_null(user_id))

@@ -280,15 +280,14 @@ class Store:
             raise UserAlreadyExistsError from None
 
     def set_password(self, user_id: Any, account: Account, *, now_ms: int) -> None:
-        """Give a user the password hash of an account, also if they had none, in a transaction."""
-        found = self.accounts.find_credential(user_id)
-        if found is None:
-            self.accounts.insert(account, now_ms=now_ms)
-            return
+        """Give a user the password hash of an account, also if they had none, in a transaction.
+
+        Whatever hash is there: a sign-in may replace that of the password before by another of
+        the same password at any moment, and must not keep it.
+        """
         assert account.password_hash is not None
-        self.accounts.set_password_hash(
-            user_id, account.password_hash, expected_hash=found.password_hash, now_ms=now_ms
-        )
+        if not self.accounts.replace_password_hash(user_id, account.password_hash, now_ms=now_ms):
+            self.accounts.insert(account, now_ms=now_ms)
 
     def delete_user(self, user_id: Any, *, now_ms: int, skew_ms: int) -> tuple[bool, EndedSessions]:
         """Delete a user with their accounts and tokens and end their sessions, all or nothing.

@@ -35,7 +35,7 @@ session_ends.end session_ends.end_each session_ends.end_all session_ends.end_all
 session_ends.end_all_but session_ends.end_left_by session_ends.end_by_sid
 session_ends.end_begun_by
 users.insert users.update users.lock users.delete
-accounts.insert accounts.link accounts.set_password_hash
+accounts.insert accounts.link accounts.set_password_hash accounts.replace_password_hash
 accounts.delete_all_of accounts.delete_left_by accounts.delete_orphans
 accounts.unlink_providers
 revocations.insert revocations.insert_many revocations.insert_for_all revocations.insert_selected
