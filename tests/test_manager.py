@@ -31,6 +31,7 @@ from wsgi_sessions import (
 from wsgi_sessions.events import SessionEvent
 from wsgi_sessions.parts import _warn_once
 from wsgi_sessions.records import RequestFacts
+from wsgi_sessions.storage.time_budget import left_ms, limited_to
 from wsgi_sessions.transport.environ import find_environ
 from wsgi_sessions_testing import Bench, FakeClock
 from wsgi_sessions_testing.fakes.managers import running_with, sibling
@@ -417,6 +418,27 @@ class TestEnding:
         sign_up(manager, "bob@example.org")
 
         assert manager.revoke_everything() == 2
+
+    def test_the_end_of_everything_may_take_longer_than_a_request_waits(
+        self, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sign_up(manager)
+        ends = manager.parts.store.session_ends
+        left: list[int] = []
+        end_all = ends.end_all
+
+        def note_time_left(**options: Any) -> int:
+            left.append(left_ms() or 0)
+            return end_all(**options)
+
+        monkeypatch.setattr(ends, "end_all", note_time_left)
+        manager.revoke_everything()
+        with limited_to(1000):
+            manager.revoke_everything()
+
+        outside, within_a_request = left
+        assert outside > 20 * 60_000
+        assert within_a_request <= 1000
 
     def test_an_instant_of_nowhere_ends_nothing(self, manager: SessionManager) -> None:
         made = sign_up(manager)

@@ -83,7 +83,11 @@ class UserManager(DatabaseManager):
         return self.parts.ending.revoke_all_of(user_id, facts=facts)
 
     def revoke_everything(self, *, before: datetime | None = None) -> int:
-        """End every session, or each that began before an instant; return how many."""
+        """End every session, or each that began before an instant; return how many.
+
+        All or nothing. Outside of a request it takes as long as it takes, not
+        ``database_patience``: some seconds for a quarter of a million.
+        """
         before_ms = None if before is None else ms_from_datetime(before)
         return self.parts.ending.revoke_everything(created_before_ms=before_ms)
 
