@@ -156,7 +156,7 @@ class OwnServer:
         data = str(self.directory / "data")
         if self.kind == "postgres":
             return [
-                _find_postgres("postgres"),
+                find_postgres("postgres"),
                 f"-D{data}",
                 f"-p{self.port}",
                 f"-k{self.directory}",
@@ -201,7 +201,7 @@ def _prepare(kind: str, directory: Path) -> None:
     if user is not None:
         shutil.chown(directory, user)
     if kind == "postgres":
-        command = [_find_postgres("initdb"), f"-D{data}", "-Upostgres", "-Atrust", "--no-sync"]
+        command = [find_postgres("initdb"), f"-D{data}", "-Upostgres", "-Atrust", "--no-sync"]
     else:
         _find_mariadbd()
         (directory / "init.sql").write_text(
@@ -241,7 +241,7 @@ def user_of(kind: str) -> str | None:
     return user
 
 
-def _find_postgres(name: str) -> str:
+def find_postgres(name: str) -> str:
     found = shutil.which(name)
     paths = (
         [found] if found else sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")))

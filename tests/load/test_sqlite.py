@@ -14,7 +14,7 @@ import pytest
 from tests.scenarios.servers import Server, Visitor, fresh_database, serving
 from tests.support import in_parallel
 
-from .test_trouble import PATIENCE_SECONDS, SETTINGS, SLACK_SECONDS, Load, check, tell
+from .visitors import PATIENCE_SECONDS, SETTINGS, SLACK_SECONDS, Load, check, tell
 
 WORKERS = 3
 CHECK_SECONDS = 10

@@ -25,6 +25,27 @@ class TestUrl:
         assert connections.database.database == ":memory:"
         connections.close()
 
+    @pytest.mark.parametrize(
+        ("url", "host", "port", "attributes"),
+        [
+            ("//u:p%40@a:5433,b/name", "a,b", "5433,5432", "read-write"),
+            (
+                "//u@[::1]:5433,[::2]:5434/name?connect_timeout=3",
+                "::1,::2",
+                "5433,5434",
+                "read-write",
+            ),
+            ("//a,b,c/name?target_session_attrs=any", "a,b,c", "5432,5432,5432", "any"),
+        ],
+    )
+    def test_several_hosts_of_postgresql_are_those_of_libpq(
+        self, url: str, host: str, port: str, attributes: str
+    ) -> None:
+        params = Connections(f"postgresql:{url}").database.connect_params
+
+        assert (params["host"], params["port"]) == (host, port)
+        assert params["target_session_attrs"] == attributes
+
     @pytest.mark.parametrize("name", ["a#b.db", "a?b.db", "a b.db", "a%20b.db"])
     def test_file_name_is_taken_as_it_is(self, tmp_path: Path, name: str) -> None:
         connections = Connections(f"sqlite:///{tmp_path / name}")
@@ -50,6 +71,8 @@ class TestUrl:
             ("sqlite:app.db", "give a file as sqlite:///file.db"),
             ("sqlite://app.db", "give a file as sqlite:///file.db"),
             ("postgresql://host:port/name", "the postgresql URL can't be read"),
+            ("postgresql://a:1,b:port/name", "the postgresql URL can't be read"),
+            ("mysql://a:1,b:2/name", "the mysql URL can't be read"),
             ("postgresql://host/name?foo=bar", "has the option 'foo', which its driver"),
             ("mysql://host/name?foo=bar", "has the option 'foo', which its driver"),
             ("sqlite:///a\0b.db", "a zero byte in the name of its file"),

@@ -294,10 +294,10 @@ class ConnectionSource:
     # Connections that are of no more use
 
     def is_lost(self, error: BaseException | None) -> bool:
-        """Return whether an error means that a connection, or the server behind it, is gone."""
+        """Return whether an error means that a connection leads nowhere, or to a standby."""
         if isinstance(error, StoreUnavailableError):
             error = error.__cause__
-        return self.dialect.meaning_of(error) is Meaning.CONNECTION_LOST
+        return self.dialect.meaning_of(error) in (Meaning.CONNECTION_LOST, Meaning.READ_ONLY)
 
     def reconnect(self, error: BaseException | None) -> bool:
         """Make the next try find another connection; return whether it can."""

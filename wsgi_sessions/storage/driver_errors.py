@@ -20,6 +20,8 @@ class Meaning(Enum):
     TIMED_OUT = auto()
     TOO_MANY_CONNECTIONS = auto()
     CONNECTION_LOST = auto()
+    READ_ONLY = auto()
+    """Not done because the server takes no writes: a standby, or one that became one."""
     REFUSED_ROW = auto()
     DUPLICATE = auto()
     INVALID_VALUE = auto()
@@ -47,6 +49,10 @@ BY_CLASS = {
 }
 _UNAVAILABLE = {
     Meaning.MISSING_TABLE: "a table is missing; call manager.create_tables() once, before serving",
+    Meaning.READ_ONLY: (
+        "the server takes no writes, as a standby does; give all hosts in the URL, or that of the "
+        "primary"
+    ),
     Meaning.POOL_IS_FULL: (
         "the application's connection pool has no connection left; raise its "
         "max_connections, or give it a timeout to wait for one"

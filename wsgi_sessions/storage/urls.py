@@ -17,6 +17,7 @@ DEFAULT_TIMEOUT_MS = 5000
 """How long a caller waits for the database by default."""
 
 _CONNECT_SECONDS = 5
+_POSTGRES_PORT = 5432
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,
@@ -118,7 +119,9 @@ def _open_postgres(scheme: str, rest: str) -> peewee.Database:
     with _refusing(scheme, extra="postgres"):
         import psycopg
 
+        rest, hosts = _take_hosts(rest)
         database = _parse(f"psycopg3:{rest}")
+        database.connect_params.update(hosts)
     # What psycopg does not know itself it hands on to libpq.
     of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     _check_options(database, of_libpq | signature(psycopg.connect).parameters.keys())
@@ -131,6 +134,27 @@ def _open_postgres(scheme: str, rest: str) -> peewee.Database:
         **database.connect_params,
     }
     return database
+
+
+def _take_hosts(rest: str) -> tuple[str, dict[str, Any]]:
+    """Return what follows ``postgresql:`` with one host, and libpq's options for several.
+
+    ``//user@a:5432,b/name``: as in libpq's own URLs they are tried in their order, each at its
+    port. The first that takes writes is used, unless ``target_session_attrs`` says otherwise.
+    """
+    place, slash, path = rest.removeprefix("//").partition("/")
+    user, at, hosts = place.rpartition("@")
+    if "," not in hosts:
+        return rest, {}
+    # Of an IPv6 address the colons stand within brackets.
+    found = [urlsplit(f"//{each}") for each in hosts.split(",")]
+    options = {
+        "host": ",".join(each.hostname or "" for each in found),
+        "port": ",".join(str(each.port or _POSTGRES_PORT) for each in found),
+    }
+    if "target_session_attrs=" not in path:
+        options["target_session_attrs"] = "read-write"
+    return f"//{user}{at}{hosts.partition(',')[0]}{slash}{path}", options
 
 
 def _open_mysql(scheme: str, rest: str) -> peewee.Database:

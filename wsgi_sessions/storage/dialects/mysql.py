@@ -32,6 +32,7 @@ class MySQL(Dialect):
         Meaning.TOO_MANY_CONNECTIONS: (1040, 1203, 1226),  # of all, and of this user
         # The last one: a node of Galera without the majority.
         Meaning.CONNECTION_LOST: (2006, 2013, 2055, 4031, 1047),
+        Meaning.READ_ONLY: (1290, 1792),  # --read-only, a transaction that only reads
         Meaning.DUPLICATE: (1062,),
         Meaning.REFUSED_ROW: (1364, 3819, 4025),  # a column without a default, a CHECK
         Meaning.WRONG_COLUMN: (1054, 1906),  # not there, filled by the server alone

@@ -33,6 +33,7 @@ class Postgres(Dialect):
         Meaning.OVERTAKEN: ("40001", "40P01"),  # serialization failure, deadlock
         Meaning.TIMED_OUT: ("55P03", "57014"),  # lock_timeout, statement_timeout
         Meaning.TOO_MANY_CONNECTIONS: ("53300",),
+        Meaning.READ_ONLY: ("25006",),
         Meaning.DUPLICATE: ("23505",),
         # Not there, of another type, not comparable with our values, filled by the server alone.
         Meaning.WRONG_COLUMN: ("42703", "42804", "42883", "428C9"),
