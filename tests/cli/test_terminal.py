@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -142,6 +142,15 @@ def test_a_terminal_is_asked(sqlite_site: Site, answer: str, code: int) -> None:
     assert is_there == (code != 0)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have processes take SIGINT, which a job in the background of a shell has ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_purge_in_a_terminal_shows_how_far_it_is_and_stops_by_ctrl_c(sqlite_url: str) -> None:
     manager = SessionManager(sqlite_url, secret=SECRET, clock=SystemClock())
     factories = Factories(manager)

@@ -117,7 +117,7 @@ def test_another_reason_is_named(project: Project) -> None:
         SIGN_IN,
         f"{NOON} sign out -> 200 OK; sent {COOKIE}; set __Host-session_token=; {gone}; "
         f"set __Host-session_data=; {gone}",
-        f"{NOON} event session_ended as signed_out of session abcd…",
+        f"{NOON} event session_ended as signed_out of session abcd… at 127.0.0.1",
     )
 
 
@@ -299,7 +299,7 @@ def test_another_session_is_no_rotation(project: Project) -> None:
         "the browser has another session now, which is no rotation",
         SIGN_IN,
         f"{NOON} sign in -> 200 OK; sent {COOKIE}; {SET}",
-        f"{NOON} event session_ended as signed_out of session abcd…",
+        f"{NOON} event session_ended as signed_out of session abcd… at 127.0.0.1",
         BEGAN,
     )
 

@@ -26,7 +26,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.support import in_parallel
-from wsgi_sessions import ConfigurationError, SessionConfig
+from wsgi_sessions import ConfigurationError, SessionConfig, SessionManager
 from wsgi_sessions.sessions.tokens import new_secret
 
 from .servers import (
@@ -42,6 +42,11 @@ from .servers import (
 PAGE = (ROOT / "docs" / "how-to" / "deployment.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([^`\n]+)`:\n\n```\w*\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 COMMANDS: list[str] = re.findall(r"```sh\n((?:gunicorn|waitress-serve) .*)\n```", PAGE)
+SNIPPETS = [
+    block
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    if block not in FILES.values()
+]
 HOST = "shop.example"
 CLIENT_ADDRESS = "192.0.2.7"
 
@@ -234,7 +239,7 @@ def test_gevent_runs_with_every_driver(site: Site) -> None:
 
 
 def test_every_block_of_the_page_is_used_here() -> None:
-    assert PAGE.count("\n```\n") == len(FILES) + len(COMMANDS)
+    assert PAGE.count("\n```\n") == len(FILES) + len(COMMANDS) + len(SNIPPETS)
     assert set(FILES) == {
         "/srv/shop/shop.py",
         "/etc/shop.env",
@@ -245,6 +250,21 @@ def test_every_block_of_the_page_is_used_here() -> None:
         "Dockerfile",
         "requirements.txt",
     }
+
+
+def test_tables_are_brought_up_to_date_and_hosts_given_as_shown(tmp_path: Path) -> None:
+    with_several_hosts, upgrade = SNIPPETS
+    url = f"sqlite:///{tmp_path}/shop.db"
+    manager = SessionManager(url, secret=new_secret(), auto_migrate=False)
+    manager.create_tables()
+    names: dict[str, Any] = {"manager": manager}
+    exec(upgrade, names)
+    assert names["status"].version == names["status"].needed
+    manager.close()
+
+    names = {"SessionManager": SessionManager, "SECRET": new_secret()}
+    exec(with_several_hosts, names)
+    assert names["manager"].database.connect_params["host"] == "db1,db2"
 
 
 def test_the_container_installs_what_there_is() -> None:
