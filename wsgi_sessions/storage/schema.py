@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import peewee
 
@@ -65,27 +65,29 @@ class Schema:
     def pending_after(self, version: SchemaVersion) -> list[Migration]:
         return [each for each in MIGRATIONS if each.number > version.number]
 
-    def refuse_old(self, version: SchemaVersion) -> None:
-        """Raise ``ConfigurationError`` if there is something to migrate."""
-        if self.pending_after(version):
-            raise ConfigurationError(
-                f"the tables beside {self._models.meta._meta.table_name} have version "
-                f"{version.number}, and this release of wsgi-sessions needs "
-                f"{self.needed.number}; run 'wsgi-sessions migrate' or call manager.migrate(), or "
-                "set auto_migrate=True"
-            )
+    def refuse_old(self, version: SchemaVersion) -> NoReturn:
+        """Raise ``ConfigurationError`` for tables that have to be migrated first."""
+        raise ConfigurationError(
+            f"the tables beside {self._models.meta._meta.table_name} have version "
+            f"{version.number}, and this release of wsgi-sessions needs "
+            f"{self.needed.number}; run 'wsgi-sessions migrate' or call manager.migrate(), or "
+            "set auto_migrate=True"
+        )
 
     def migrate(
         self,
+        pending: Sequence[Migration],
         find_columns: Callable[[], Found],
         *,
         max_wait_s: int,
-        report: Callable[[Migration], None] = lambda _: None,
+        report: Callable[[Migration], None],
     ) -> None:
-        """Do what is still to be done; raises ``StoreUnavailableError`` where others are in the
-        way for longer than ``max_wait_s``."""
+        """Do what others have not done meanwhile, and report it.
+
+        Raises an error of the driver where others are in the way for longer than ``max_wait_s``.
+        """
         give_up_ms = monotonic_ms() + max_wait_s * 1000
-        for migration in MIGRATIONS:
+        for migration in pending:
             while True:
                 try:
                     if self._do(migration, find_columns, max_wait_s=max_wait_s):
@@ -102,19 +104,13 @@ class Schema:
     def _do(
         self, migration: Migration, find_columns: Callable[[], Found], *, max_wait_s: int
     ) -> bool:
-        connections = self._connections
-        database, dialect = connections.database, connections.dialect
+        database, dialect = self._connections.database, self._connections.dialect
         with dialect.changing_tables(database, max_wait_s=max_wait_s):
             # Locked, so now: another process may have been here meanwhile.
             version = self.read(self._meta.read(SCHEMA_VERSION, is_locking=True))
             if version.number >= migration.number:
                 return False
-            for sql in self.statements(migration, find_columns()):
-                try:
-                    database.execute_sql(sql)
-                except connections.source.errors as error:
-                    if not dialect.is_there_already(error):
-                        raise
+            self._execute(self.statements(migration, find_columns()))
             self._meta.replace(SCHEMA_VERSION, str(version.after(migration)))
         return True
 
@@ -127,12 +123,28 @@ class Schema:
             step.write(migrator, self._models, found)
         return notes.statements
 
+    def create(self, models: Sequence[Any]) -> None:
+        """Create the tables of some models, and their indexes."""
+        self._execute(self.creation(models))
+
     def creation(self, models: Sequence[Any]) -> list[str]:
-        """Return the SQL that creates tables as they have to be, where none is there."""
-        notes: Any = _Notes(self._connections.database)
+        """Return the SQL that does so."""
+        notes = _Notes(self._connections.database)
         for model in models:
-            peewee.SchemaManager(model, notes).create_all(safe=True)
-        return [*notes.statements, self.version_statement(is_there=False)]
+            peewee.SchemaManager(model, notes).create_all(safe=True)  # type: ignore[arg-type]
+        return notes.statements
+
+    def _execute(self, statements: Sequence[str]) -> None:
+        """Run statements that add something, which others may add at this moment.
+
+        On the other servers of a cluster, which know nothing of our lock.
+        """
+        for sql in statements:
+            try:
+                self._connections.database.execute_sql(sql)
+            except self._connections.source.errors as error:
+                if not self._connections.dialect.is_there_already(error):
+                    raise
 
     def version_statement(self, *, is_there: bool) -> str:
         """Return the SQL that writes down our version, in place of the one that is there."""

@@ -12,8 +12,6 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import peewee
-
 from ..errors import ConfigurationError
 from .connections import Connections
 from .dialects.dialect import Dialect
@@ -108,8 +106,7 @@ class Tables:
     def look(self) -> bool:
         """Raise as ``create`` does, but write nothing; return False: that is still to be done."""
         found = self._refuse_others()
-        if found.version is not None and not self._auto_migrate:
-            self.schema.refuse_old(found.version)
+        self._refuse_old(found)
         self.is_old = bool(found.pending)
         return False
 
@@ -128,9 +125,9 @@ class Tables:
 
     def migrate(self, report: Callable[[Migration], None]) -> bool:
         """Do what ``update`` does, also where that is not to be done by itself, in a day."""
-        if self._refuse_others().pending:
-            self._migrate(report, timeout_s=MIGRATION_SECONDS)
-            self._refuse_others()
+        found = self._refuse_others()
+        if found.pending:
+            self._migrate(found, report, timeout_s=MIGRATION_SECONDS)
         return False
 
     def status(self) -> SchemaStatus:
@@ -155,49 +152,41 @@ class Tables:
         """Where there are no tables yet, which are created as a whole."""
         from .migrations import SchemaStatus
 
-        sql = self.schema.creation(self._models.created_here)
-        return SchemaStatus(None, self.schema.needed.number, sql=tuple(sql))
+        schema = self.schema
+        sql = schema.creation(self._models.created_here)
+        sql.append(schema.version_statement(is_there=False))
+        return SchemaStatus(None, schema.needed.number, sql=tuple(sql))
 
     def _bring_up_to_date(self, found: _Found) -> None:
-        if not found.pending:
-            return
-        if not self._auto_migrate:
+        self._refuse_old(found)
+        if found.pending:
+            self._migrate(found, _log, timeout_s=MAX_WAIT_SECONDS)
+
+    def _refuse_old(self, found: _Found) -> None:
+        if found.pending and not self._auto_migrate:
             assert found.version is not None
             self.schema.refuse_old(found.version)
-        self._migrate(_log, timeout_s=MAX_WAIT_SECONDS)
-        self._refuse_others()
 
-    def _migrate(self, report: Callable[[Migration], None], *, timeout_s: int) -> None:
+    def _migrate(
+        self, found: _Found, report: Callable[[Migration], None], *, timeout_s: int
+    ) -> None:
+        """Do what is to be done, and refuse what then is not as it has to be."""
         self._connections.run(
             lambda: self.schema.migrate(
-                self._find_columns, max_wait_s=MAX_WAIT_SECONDS, report=report
+                found.pending, self._find_columns, max_wait_s=MAX_WAIT_SECONDS, report=report
             ),
             timeout_ms=timeout_s * 1000,
         )
+        self._refuse_others()
 
     def _create_missing(self) -> None:
         database, dialect = self._connections.database, self._connections.dialect
         with dialect.changing_tables(database, max_wait_s=MAX_WAIT_SECONDS):
             columns, ours = self._find_columns(), self._models.created_here
-            for model in ours:
-                if not columns[model]:
-                    self._create(peewee.SchemaManager(model, database))
+            self.schema.create([model for model in ours if not columns[model]])
             # What is there without a version is of before there were any.
             if not any(columns[model] for model in ours):
                 self._meta.write_once(SCHEMA_VERSION, str(self.schema.needed))
-
-    def _create(self, schema: Any) -> None:
-        """Create a table and its indexes, of which others may make some at this moment.
-
-        On the other servers of a cluster, which know nothing of our lock.
-        """
-        schema.create_table(safe=True)
-        for index in schema._create_indexes(safe=True):
-            try:
-                schema.database.execute(index)
-            except self._connections.source.errors as error:
-                if not self._connections.dialect.is_there_already(error):
-                    raise
 
     def find_faults(self) -> str | None:
         """Raise as ``create`` does, but write nothing; return what is missing, in words."""
