@@ -232,14 +232,10 @@ class SocialAccounts:
         return self._store.accounts.find_user(provider.name, claims.subject)
 
     def _link(self, account: Account, *, now_ms: int, address: str | None) -> bool:
-        audit, link = self._audit, self._store.accounts.link
-        if audit is None:
-            return link(account, now_ms=now_ms)
-
-        def link_and_tell() -> bool:
-            is_linked = link(account, now_ms=now_ms)
-            if is_linked:
-                audit.tell(
+        def link() -> bool:
+            is_linked = self._store.accounts.link(account, now_ms=now_ms)
+            if is_linked and self._audit is not None:
+                self._audit.tell(
                     "account_linked",
                     facts=NO_FACTS._replace(address=address),
                     user_id=account.user_id,
@@ -247,7 +243,7 @@ class SocialAccounts:
                 )
             return is_linked
 
-        return self._store.atomically(link_and_tell)
+        return link() if self._audit is None else self._store.atomically(link)
 
     def _make_user(
         self,

@@ -38,22 +38,14 @@ class SessionEnding:
             return False
 
         def end() -> bool:
-            return self.store.session_ends.end(
+            has_ended = self.store.session_ends.end(
                 session_id, reason=reason, now_ms=self.clock.now_ms()
             )
+            if has_ended and self.audit is not None:
+                self.audit.tell_ends([session_id], reason=reason, facts=facts)
+            return has_ended
 
-        audit = self.audit
-        if audit is None:
-            has_ended = end()
-        else:
-
-            def end_and_tell() -> bool:
-                has_ended = end()
-                if has_ended:
-                    audit.tell_ends([session_id], reason=reason, facts=facts)
-                return has_ended
-
-            has_ended = self.store.atomically(end_and_tell)
+        has_ended = end() if self.audit is None else self.store.atomically(end)
         if has_ended:
             self.report([session_id], user_id=None, reason=reason, address=facts.address)
         return has_ended
@@ -92,24 +84,18 @@ class SessionEnding:
         """End a user's sessions in one transaction, after which the caller reports them."""
 
         def end() -> EndedSessions:
-            return self.store.session_ends.end_all_of(
+            ended = self.store.session_ends.end_all_of(
                 user_id,
                 reason=reason,
                 now_ms=self.clock.now_ms(),
                 skew_ms=self.config.rotation_grace_ms,
                 except_id=except_id,
             )
-
-        audit = self.audit
-        if audit is None:
-            return end()
-
-        def end_and_tell() -> EndedSessions:
-            ended = end()
-            audit.tell_ends(ended, reason=reason, facts=facts, user_id=user_id)
+            if self.audit is not None:
+                self.audit.tell_ends(ended, reason=reason, facts=facts, user_id=user_id)
             return ended
 
-        return self.store.atomically(end_and_tell)
+        return end() if self.audit is None else self.store.atomically(end)
 
     def revoke_everything(self, *, created_before_ms: int | None = None) -> int:
         def end_all() -> int:

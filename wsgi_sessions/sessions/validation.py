@@ -354,25 +354,19 @@ class Validator:
         self, record: SessionRecord, reason: EndReason, *, facts: RequestFacts, now_ms: int
     ) -> bool:
         def end() -> bool:
-            return self.store.session_ends.end(
+            has_ended = self.store.session_ends.end(
                 record.id,
                 reason=reason,
                 now_ms=now_ms,
                 judged=record,
                 with_feed=reason in _NEEDS_FEED,
             )
-
-        audit = self.audit
-        if audit is None:
-            return end()
-
-        def end_and_tell() -> bool:
-            has_ended = end()
-            if has_ended:
-                audit.tell_ends([record.id], reason=reason, facts=facts, user_id=record.user_id)
+            if has_ended and self.audit is not None:
+                whose = record.user_id
+                self.audit.tell_ends([record.id], reason=reason, facts=facts, user_id=whose)
             return has_ended
 
-        return self.store.atomically(end_and_tell)
+        return end() if self.audit is None else self.store.atomically(end)
 
 
 def _settles(decision: Decision) -> bool:

@@ -13,7 +13,7 @@ from ..events import SessionEvent
 from ..light_dataclasses import dataclass
 from ..records import EndReason
 from .models import Models
-from .sessions import _clean as clean_text
+from .sessions import clean_text
 from .statements import Runner, batches
 from .user_columns import UserColumns
 

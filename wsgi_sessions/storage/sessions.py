@@ -230,7 +230,7 @@ class SessionStore:
         for name in ("remember", "is_settled", "caught_up"):
             values[name] = bool(values[name])
         for name, max_length in _CLIENT_TEXTS.items():
-            values[name] = _clean(values[name], max_length=max_length)
+            values[name] = clean_text(values[name], max_length=max_length)
         self._runner.write(self._insert, **values)
 
     @compiled_once
@@ -245,7 +245,9 @@ class SessionStore:
         """
         values = {f"new_{name}": value for name, value in change._asdict().items()}
         for name in ("last_ip_address", "last_user_agent"):
-            values[f"new_{name}"] = _clean(values[f"new_{name}"], max_length=_CLIENT_TEXTS[name])
+            values[f"new_{name}"] = clean_text(
+                values[f"new_{name}"], max_length=_CLIENT_TEXTS[name]
+            )
         runner = self._runner
         # Nobody waits for what may fail.
         write = runner.write_unless_locked if change.may_fail else runner.write_compared
@@ -389,7 +391,7 @@ def encode_data(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
-def _clean(text: str | None, *, max_length: int) -> str | None:
+def clean_text(text: str | None, *, max_length: int) -> str | None:
     """Return text that every database stores: no NUL, no surrogate, not too long."""
     if text is None:
         return None
