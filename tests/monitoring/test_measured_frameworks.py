@@ -28,11 +28,6 @@ def manager(tmp_path: Path) -> Iterator[SessionManager]:
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-@pytest.fixture
 def metrics(manager: SessionManager, registry: CollectorRegistry) -> Iterator[PrometheusMetrics]:
     metrics = PrometheusMetrics(manager, registry=registry)
     yield metrics

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,16 +19,7 @@ from wsgi_sessions.monitoring.opentelemetry import OpenTelemetryMetrics
 
 from .test_recording import page, signed_in
 
-SECRET = "s0123456789abcdef" * 2
 KINDS = {"Sum": "counter", "Histogram": "histogram", "Gauge": "gauge"}
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[SessionManager]:
-    manager = SessionManager(f"sqlite:///{tmp_path}/app.db", secret=SECRET, cookie_cache=True)
-    manager.create_tables()
-    yield manager
-    manager.close()
 
 
 @pytest.fixture

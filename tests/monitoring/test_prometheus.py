@@ -15,22 +15,8 @@ from wsgi_sessions import ConfigurationError, SessionManager, SessionMiddleware
 from wsgi_sessions.monitoring.catalog import METRICS, prometheus_name
 from wsgi_sessions.monitoring.prometheus import PrometheusMetrics
 
+from .conftest import SECRET
 from .test_recording import page, signed_in
-
-SECRET = "s0123456789abcdef" * 2
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[SessionManager]:
-    manager = SessionManager(f"sqlite:///{tmp_path}/app.db", secret=SECRET, cookie_cache=True)
-    manager.create_tables()
-    yield manager
-    manager.close()
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
 
 
 @pytest.fixture
