@@ -395,7 +395,7 @@ def test_a_table_that_another_transaction_has_locked(on_postgres: SessionManager
     url = _owned(f"//host/{on_postgres.database.database}")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE wsgi_sessions_session")
-        waiting = manager_of(url, database_patience=timedelta(milliseconds=300))
+        waiting = manager_of(url, database_patience=timedelta(seconds=1))
         found = sole_complaint(examine(waiting))
         waiting.close()
 

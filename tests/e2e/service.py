@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from shutil import which
 from typing import Any
 
 import pytest
+
+from tests.scenarios.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 NODE_FOLDER = Path(__file__).parent / "node"
@@ -38,9 +39,7 @@ class Service:
     ) -> None:
         if find_spec("gunicorn") is None or find_spec("whitenoise") is None:
             pytest.skip("gunicorn or whitenoise is not installed; they come with the extra demo")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         self.settings = settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 
+from tests.scenarios.servers import free_port
 from wsgi_sessions import SessionManager, SessionMiddleware
 from wsgi_sessions.adapters import check_form_origin
 from wsgi_sessions_testing import CHEAP_PASSWORDS
@@ -87,9 +87,7 @@ class Neighbourhood:
         )
         made = self.manager.sign_up_email(name="Eve", email="eve@example.org", password=PASSWORD)
         self.eves_token = made.token
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"https://{OURS}:{self.port}"
         self.evil_url = f"https://{EVIL}:{self.port}"
 

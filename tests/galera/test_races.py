@@ -22,6 +22,9 @@ PASSWORD, NEW_PASSWORD = "correct horse", "battery staple"
 ROUNDS = 50 if IS_FULL else 8
 LIMIT = 5
 
+RULES = ("written", "only locked")
+"""What a sign-in and an end do to the row of a user on which they meet."""
+
 Act = Callable[[SessionManager, Any], object]
 
 
@@ -64,13 +67,13 @@ def live_ids(cluster: Cluster, manager: SessionManager, user_id: Any) -> set[str
 class Meeting:
     """Has two transactions do their work side by side: the early one commits, then the late one.
 
-    ``runs``: how often their work was done.
+    ``begun``: how often their work was begun.
     """
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, late: SessionManager, early: SessionManager
     ) -> None:
-        self.runs: list[object] = []
+        self.begun = 0
         self._works = threading.Barrier(2)
         self._is_committed = threading.Event()
         for manager in (late, early):
@@ -88,8 +91,8 @@ class Meeting:
             inner.is_open = True
 
             def work_and_wait() -> object:
+                self.begun += 1
                 result = work()
-                self.runs.append(result)
                 if not has_met.is_set():
                     has_met.set()
                     self._works.wait(10)
@@ -114,7 +117,7 @@ class Meeting:
         monkeypatch.setattr(ends, "end_all_of", end_all_meeting)
 
 
-@pytest.fixture(params=["written", "only locked"])
+@pytest.fixture(params=RULES)
 def must_hold(request: pytest.FixtureRequest) -> Iterator[bool]:
     """Whether a user's row is written where sign-ins and ends meet, or only locked."""
     if request.param == "written":
@@ -139,26 +142,30 @@ def test_two_sign_ins_that_meet_leave_one_session(
     assert (len(live_ids(cluster, one, user_id)) == 1) is must_hold
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+# Without the rule a deletion conflicts with what refers to the deleted row, though not each time.
+@pytest.mark.parametrize(
+    ("must_hold", "name"),
+    [(rule, end) for rule in RULES for end in ENDS if (rule, end) != ("only locked", "a deletion")],
+    indirect=["must_hold"],
+)
 def test_a_sign_in_that_meets_an_end_is_ended_or_refused(
     cluster: Cluster,
     make_manager: MakeManager,
     must_hold: bool,
     monkeypatch: pytest.MonkeyPatch,
-    end: Act,
+    name: str,
 ) -> None:
     one, other = make_manager(0), make_manager(1)
     user_id = sign_up(one)
     cluster.wait_until_same()
     meeting = Meeting(monkeypatch, one, other)
-    acts: list[Act] = [sign_in, end]
+    acts: list[Act] = [sign_in, ENDS[name]]
 
     session_id, _ = in_parallel(lambda number: acts[number]((one, other)[number], user_id), 2)
 
-    # The sign-in has begun again, and so comes after the end. A deletion writes in any case.
-    is_safe = must_hold or end is ENDS["a deletion"]
-    assert (len(meeting.runs) > 2) is is_safe
-    may_live = not is_safe or end is ENDS["end all"]
+    # The sign-in has begun again, and so comes after the end.
+    assert (meeting.begun > 2) is must_hold
+    may_live = not must_hold or name == "end all"
     assert (session_id in live_ids(cluster, one, user_id)) is may_live
 
 

@@ -19,6 +19,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ SECRET = "scenario-secret-" * 3
 PATIENCE_SECONDS = 60
 PASSWORD = "correct horse"
 LARGE_FILE = b"a line of some length\n" * 50_000
+_PORTS = list(range(20_000, 32_000))
+"""What ``free_port`` has not given out."""
 
 DATABASES = ("sqlite", "postgres", "mariadb")
 THREADED = ("--worker-class", "gthread", "--threads", "4")
@@ -275,11 +278,17 @@ def uwsgi_command() -> list[str]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 on which nobody listens, and that this process gives out once.
+
+    It is none of those that the kernel gives to whoever connects: a server that starts a second
+    later, or is started again, would find such a port taken now and then.
+    """
+    while _PORTS:
+        port = _PORTS.pop(SystemRandom().randrange(len(_PORTS)))
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def _wait_for(server: Server, worker_count: int, path: str) -> None:

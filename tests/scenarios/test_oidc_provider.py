@@ -5,13 +5,12 @@ from __future__ import annotations
 import hmac
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from typing import Any
@@ -21,6 +20,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from tests.scenarios.servers import free_port
 from tests.support import ShiftedClock
 from wsgi_sessions import (
     InvalidIdTokenError,
@@ -40,9 +40,7 @@ class Provider:
     """One provider on one port, which can stop and start with other keys."""
 
     def __init__(self) -> None:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.start()
 

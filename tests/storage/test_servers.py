@@ -271,11 +271,11 @@ class TestServer:
 
         assert app.read_row("SELECT 1", ()) == (1,)
 
-    def test_connection_of_ours_waits_five_seconds_for_a_lock(
+    def test_connection_of_ours_waits_about_five_seconds_for_a_lock(
         self, server: str, connections: Connections
     ) -> None:
         ask, limit = {
-            "postgres": ("SHOW lock_timeout", "5s"),
+            "postgres": ("SHOW lock_timeout", "4500ms"),
             "mariadb": ("SELECT @@innodb_lock_wait_timeout", 5),
         }[server]
 

@@ -65,7 +65,8 @@ class Postgres(Dialect):
         return psycopg_driver.stop_preparing(connection, error)
 
     def limit_lock_waits(self, connection: Any, lock_ms: int) -> None:
-        execute(connection, f"SET lock_timeout = {max(1, lock_ms)}")
+        # A little less than what the client waits: so the server says why, before nobody listens.
+        execute(connection, f"SET lock_timeout = {max(1, lock_ms - lock_ms // 10)}")
 
     def write_unless_locked(
         self, connections: Connections, sql: str, parameters: Sequence[Any]
