@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -27,8 +27,15 @@ POSTGRES = os.environ.get(
     "WSGI_SESSIONS_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"
 )
 MARIADB = os.environ.get("WSGI_SESSIONS_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test")
-SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB}
-KINDS = ("sqlite-file", "sqlite-memory", "app-database", "postgres", "mariadb")
+COCKROACH = os.environ.get(
+    "WSGI_SESSIONS_TEST_COCKROACH", urlunsplit(urlsplit(POSTGRES)._replace(scheme="cockroachdb"))
+)
+"""A server of CockroachDB; else one of PostgreSQL that is spoken to as if it were that."""
+SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB, "cockroach": COCKROACH}
+KINDS = (
+    *("sqlite-file", "sqlite-memory", "app-database", "postgres", "mariadb"),
+    *(["cockroach"] if "WSGI_SESSIONS_TEST_COCKROACH" in os.environ else []),
+)
 
 
 @dataclass
@@ -115,14 +122,13 @@ def fresh_server_database(kind: str) -> Generator[str]:
     try:
         yield urlunsplit(urlsplit(SERVERS[kind])._replace(path=f"/{name}"))
     finally:
-        force = " WITH (FORCE)" if kind == "postgres" else ""
-        run_on_server(kind, f"DROP DATABASE {name}{force}")
+        run_on_server(kind, f"DROP DATABASE {name}{_end_of_drop(kind)}")
 
 
 def run_on_server(kind: str, sql: str) -> None:
     """Run a statement outside of every database the tests make."""
-    if kind == "postgres":
-        with psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3) as connection:
+    if kind in ("postgres", "cockroach"):
+        with connect_by_psycopg(kind) as connection:
             connection.execute(sql.encode())
     else:
         connection = connect_mariadb()
@@ -130,6 +136,24 @@ def run_on_server(kind: str, sql: str) -> None:
             connection.cursor().execute(sql)
         finally:
             connection.close()
+
+
+def connect_by_psycopg(kind: str) -> psycopg.Connection[Any]:
+    url = urlunsplit(urlsplit(SERVERS[kind])._replace(scheme="postgresql"))
+    return psycopg.connect(url, autocommit=True, connect_timeout=3)
+
+
+@cache
+def is_real_cockroach() -> bool:
+    """Return whether the server of that kind is one, and not PostgreSQL in its place."""
+    with connect_by_psycopg("cockroach") as connection:
+        return connection.info.parameter_status("crdb_version") is not None
+
+
+def _end_of_drop(kind: str) -> str:
+    if kind == "mariadb":
+        return ""
+    return " CASCADE" if kind == "cockroach" and is_real_cockroach() else " WITH (FORCE)"
 
 
 def connect_mariadb(database: str = "") -> Any:

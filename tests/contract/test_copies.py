@@ -320,7 +320,7 @@ def test_clock_of_the_server_is_that_of_the_statement(server: Place) -> None:
 
 
 def test_sqlite_has_no_clock_of_its_own(place: Place) -> None:
-    assert (place.store.clock.read_ms() is None) is (place.kind not in ("postgres", "mariadb"))
+    assert (place.store.clock.read_ms() is None) is (not place.connections.dialect.is_server)
 
 
 @pytest.mark.parametrize(("ahead_ms", "is_kept"), [(20_000, True), (0, False)])

@@ -169,7 +169,7 @@ def test_feed_is_read_by_its_indexes(place: Place) -> None:
     for number in range(40):
         add(store, 200, now_ms=NOW - number * BUCKET_MS, name=f"at-{number}")
     runner, table = store._runner, place.models.revocation._meta.table_name
-    if place.kind == "postgres":
+    if place.kind in ("postgres", "cockroach"):
         runner.connections.database.execute_sql(f"ANALYZE {table}")
     values = {"since": NOW, "until": NOW + 1, "limit": 1000, "row_id": 7900, "width": BUCKET_MS}
     revocations = store.revocations
@@ -182,5 +182,5 @@ def test_feed_is_read_by_its_indexes(place: Place) -> None:
 
 
 def _explained(place: Place, statement: Any, values: dict[str, Any]) -> list[Any]:
-    explain = "EXPLAIN QUERY PLAN" if place.kind not in ("postgres", "mariadb") else "EXPLAIN"
+    explain = "EXPLAIN" if place.connections.dialect.is_server else "EXPLAIN QUERY PLAN"
     return place.connections.read_rows(f"{explain} {statement.sql}", statement.fill(values))

@@ -49,7 +49,7 @@ def trips(server: str, connections: Connections) -> Iterator[list[str]]:
     """
     told: list[str] = []
     connection = idle_one(connections)
-    if server == "postgres":
+    if server in ("postgres", "cockroach"):
         with TemporaryFile("w+") as file:
             connection.pgconn.trace(file.fileno())
             yield told

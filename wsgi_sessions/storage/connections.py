@@ -24,6 +24,8 @@ Row = tuple[Any, ...]
 
 _MAX_TRIES = 8
 _SHORT_SECONDS = SHORT_MS / 1000
+_NOT_READ_AGAIN = (Meaning.LOCKED, Meaning.NOT_PREPARED)
+"""What a read of one row is not tried again for."""
 _PREPARING_MS = 60_000
 """Outside of a request, others who make the tables are waited for that long."""
 _OPTIONAL_WRITE_MS = 250
@@ -121,7 +123,7 @@ class Connections:
         translated = self._translated(error)
         if isinstance(error, source.errors) and (
             not isinstance(translated, StoreUnavailableError)
-            or self.dialect.meaning_of(error).is_conflict
+            or self.dialect.meaning_of(error) in _NOT_READ_AGAIN
             or waited_ms > source.timeout_ms - SHORT_MS
         ):
             raise translated from error
@@ -192,6 +194,7 @@ class Connections:
     ) -> list[Row]:
         """Run a SELECT and return its rows; tried again once on a new connection.
 
+        Or on the same, where the server has undone it: a standby, or one of a cluster.
         Not after a time-out: whoever asks has waited long enough.
         """
         with spending(self.source.timeout_ms):
@@ -204,7 +207,7 @@ class Connections:
                     self.database.in_transaction()
                     or not isinstance(translated, StoreUnavailableError)
                     or self._is_time_over(error)
-                    or not self.source.reconnect(error)
+                    or not (self._is_overtaken(error) or self.source.reconnect(error))
                 ):
                     raise translated from error
             with self.connection(is_preparing=is_preparing) as connection:
@@ -379,6 +382,9 @@ class Connections:
     def _is_time_over(self, error: BaseException | None) -> bool:
         """Return whether whoever asks has waited for as long as they can."""
         return left_ms() == 0 or self.dialect.meaning_of(error) is Meaning.TIMED_OUT
+
+    def _is_overtaken(self, error: BaseException) -> bool:
+        return self.dialect.meaning_of(error) is Meaning.OVERTAKEN
 
     def _is_cut(self, error: BaseException | None) -> bool:
         """Return whether an error may mean that the server has closed the connection."""

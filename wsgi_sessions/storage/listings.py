@@ -195,7 +195,8 @@ class Listings:
 
     def _selected(self) -> Any:
         fields = session_fields(self._models.session)
-        fields["data"] = peewee.Value(_NO_DATA)
+        # As a literal: not every server can tell the type of a placeholder that stands alone.
+        fields["data"] = peewee.SQL(f"'{_NO_DATA}'")
         return self._models.session.select(*fields.values())
 
     def _to_record(self, row: Row) -> SessionRecord:

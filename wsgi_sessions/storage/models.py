@@ -261,7 +261,7 @@ def _check_is_same_database(database: peewee.Database, user_model: Any) -> None:
     theirs = find_database(user_model._meta.database or peewee.DatabaseProxy())
     if theirs is None or theirs is database:
         return
-    is_one_kind = isinstance(theirs, find_dialect(database).peewee_class)
+    is_one_kind = find_dialect(database).is_for(theirs)
     names = [_name_of_place(each) for each in (theirs, database)]
     if is_one_kind and (None in names or (names[0] == names[1] and ":memory:" not in names)):
         return

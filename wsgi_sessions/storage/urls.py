@@ -18,6 +18,7 @@ DEFAULT_TIMEOUT_MS = 5000
 
 _CONNECT_SECONDS = 5
 _POSTGRES_PORT = 5432
+_COCKROACH_PORT = 26257
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,
@@ -116,11 +117,19 @@ def _is_closed(connection: sqlite3.Connection) -> bool:
 
 
 def _open_postgres(scheme: str, rest: str) -> peewee.Database:
+    return _open_by_psycopg(scheme, f"psycopg3:{rest}", port=_POSTGRES_PORT)
+
+
+def _open_cockroach(scheme: str, rest: str) -> peewee.Database:
+    return _open_by_psycopg(scheme, f"cockroachdb:{rest}", port=_COCKROACH_PORT)
+
+
+def _open_by_psycopg(scheme: str, url: str, *, port: int) -> peewee.Database:
     with _refusing(scheme, extra="postgres"):
         import psycopg
 
-        rest, hosts = _take_hosts(rest)
-        database = _parse(f"psycopg3:{rest}")
+        url, hosts = _take_hosts(url, port=port)
+        database = _parse(url, prefer_psycopg3=True)
         database.connect_params.update(hosts)
     # What psycopg does not know itself it hands on to libpq.
     of_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
@@ -136,25 +145,27 @@ def _open_postgres(scheme: str, rest: str) -> peewee.Database:
     return database
 
 
-def _take_hosts(rest: str) -> tuple[str, dict[str, Any]]:
-    """Return what follows ``postgresql:`` with one host, and libpq's options for several.
+def _take_hosts(url: str, *, port: int) -> tuple[str, dict[str, Any]]:
+    """Return a URL with one host, and libpq's options for several.
 
-    ``//user@a:5432,b/name``: as in libpq's own URLs they are tried in their order, each at its
-    port. The first that takes writes is used, unless ``target_session_attrs`` says otherwise.
+    ``postgresql://user@a:5432,b/name``: as in libpq's own URLs they are tried in their order, each
+    at its port. The first that takes writes is used, unless ``target_session_attrs`` says
+    otherwise.
     """
-    place, slash, path = rest.removeprefix("//").partition("/")
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
     user, at, hosts = place.rpartition("@")
     if "," not in hosts:
-        return rest, {}
+        return url, {}
     # Of an IPv6 address the colons stand within brackets.
     found = [urlsplit(f"//{each}") for each in hosts.split(",")]
     options = {
         "host": ",".join(each.hostname or "" for each in found),
-        "port": ",".join(str(each.port or _POSTGRES_PORT) for each in found),
+        "port": ",".join(str(each.port or port) for each in found),
     }
     if "target_session_attrs=" not in path:
         options["target_session_attrs"] = "read-write"
-    return f"//{user}{at}{hosts.partition(',')[0]}{slash}{path}", options
+    return f"{scheme}://{user}{at}{hosts.partition(',')[0]}{slash}{path}", options
 
 
 def _open_mysql(scheme: str, rest: str) -> peewee.Database:
@@ -211,6 +222,7 @@ def _check_options(database: peewee.Database, known: Set[str]) -> None:
 SCHEMES: dict[str, Callable[[str, str], peewee.Database]] = {
     "sqlite": _open_sqlite,
     **dict.fromkeys(("postgres", "postgresql", "psycopg3"), _open_postgres),
+    **dict.fromkeys(("cockroachdb", "crdb"), _open_cockroach),
     **dict.fromkeys(("mysql", "mariadb"), _open_mysql),
 }
 """What opens a database, by the scheme of its URL and what follows the colon."""

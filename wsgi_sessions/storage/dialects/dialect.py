@@ -24,6 +24,8 @@ class Dialect(ABC):
     """How one engine is spoken to. It has no state; the defaults are those of most servers."""
 
     peewee_class: ClassVar[type[peewee.Database]]
+    peewee_name: ClassVar[str] = ""
+    """The name of its class in Peewee's extensions: to import them would load every driver."""
     drivers: ClassVar[tuple[str, ...]]
     """The modules whose ``Error`` may be raised, as far as they are installed."""
     codes: ClassVar[Mapping[Meaning, tuple[int | str, ...]]] = {}
@@ -61,6 +63,12 @@ class Dialect(ABC):
     """How the types begin that others keep as numbers or as text."""
 
     # Databases
+
+    def is_for(self, database: Any) -> bool:
+        """Return whether a Peewee database is one of this engine."""
+        if self.peewee_name:
+            return any(kind.__name__ == self.peewee_name for kind in type(database).__mro__)
+        return isinstance(database, self.peewee_class)
 
     def is_in_memory(self, database: Any) -> bool:
         """Return whether a database is in the memory of this process."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..connections import Connections
+from .cockroach import Cockroach
 from .dialect import Dialect
 from .mysql import MySQL
 from .postgres import Postgres
@@ -155,6 +156,34 @@ class PostgresInspection(EngineInspection):
         return bool(self.rows("SELECT has_schema_privilege(current_schema(), 'CREATE')")[0][0])
 
 
+class CockroachInspection(PostgresInspection):
+    """Without what it tells in another way than PostgreSQL, or not at all."""
+
+    name = "CockroachDB"
+
+    def indexes_of(self, table: str) -> list[tuple[bool, tuple[str, ...]]]:
+        sql = """
+            SELECT index_name, non_unique = 'NO', seq_in_index, column_name
+            FROM information_schema.statistics
+            WHERE table_schema = current_schema() AND table_name = %s
+                AND storing = 'NO' AND implicit = 'NO'
+            ORDER BY 1, 3
+        """
+        return _grouped(self.rows(sql, table))
+
+    def is_broken(self, index: str) -> bool:
+        return False
+
+    def max_connections(self) -> int | None:
+        return None
+
+    def connection_count(self) -> int | None:
+        return None
+
+    def is_behind_pooler(self, connection: Any) -> bool:
+        return False
+
+
 class MySQLInspection(EngineInspection):
     name = "MariaDB or MySQL"
 
@@ -204,6 +233,7 @@ class MySQLInspection(EngineInspection):
 
 _BY_DIALECT: dict[type[Dialect], type[EngineInspection]] = {
     SQLite: SQLiteInspection,
+    Cockroach: CockroachInspection,
     Postgres: PostgresInspection,
     MySQL: MySQLInspection,
 }

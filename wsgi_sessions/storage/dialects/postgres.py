@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
+from ...errors import ConfigurationError
 from ..driver_errors import Meaning
 from . import psycopg_driver
 from .dialect import Dialect, execute, is_readable
@@ -47,7 +48,7 @@ class Postgres(Dialect):
         "remaining connection slots": Meaning.TOO_MANY_CONNECTIONS,
     }
     # What is locked and then read has to be what is there now, whatever a role's default is.
-    transaction_kind = ("READ COMMITTED",)
+    transaction_kind: ClassVar[tuple[str, ...]] = ("READ COMMITTED",)
     now_sql = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)"
     refuses_unseen = True
     own_kinds = ("bool", "uuid")
@@ -100,6 +101,7 @@ class Postgres(Dialect):
 
     @contextmanager
     def changing_tables(self, database: Any, *, max_wait_s: int) -> Iterator[None]:
+        _refuse_cockroach(database.connection())
         # IF NOT EXISTS alone lets two processes collide in the catalogue.
         with database.atomic():
             database.execute_sql(f"SET LOCAL lock_timeout = {max_wait_s * 1000}")
@@ -110,7 +112,7 @@ class Postgres(Dialect):
 
     def columns_query(self, schema: str, tables: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
         before = f'"{schema}".' if schema else ""
-        sql = self._columns_sql.format(marks=", ".join(["(%s)"] * len(tables)))
+        sql = self._columns_sql.format(marks=", ".join(["(CAST(%s AS text))"] * len(tables)))
         return sql, tuple(f'{before}"{table}"' for table in tables)
 
     # As statements find it: along the search path, unless a schema is given.
@@ -122,3 +124,13 @@ class Postgres(Dialect):
         JOIN pg_class AS r ON r.oid = to_regclass(wanted.name)
         JOIN pg_attribute AS c ON c.attrelid = r.oid AND c.attnum > 0 AND NOT c.attisdropped
     """
+
+
+def _refuse_cockroach(connection: Any) -> None:
+    """Refuse a server that would fail at the lock of the tables: it says its name in a setting."""
+    info = getattr(connection, "info", None)
+    if info is not None and info.parameter_status("crdb_version"):
+        raise ConfigurationError(
+            "the server is CockroachDB, and the database is one of PostgreSQL; give its URL as "
+            "cockroachdb://user@host/name, or a CockroachDatabase of Peewee's"
+        )
