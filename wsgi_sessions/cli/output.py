@@ -164,6 +164,10 @@ class Output:
         text = "\n".join(line.rstrip() for line in printed.getvalue().splitlines())
         click.echo(text)
 
+    def show_line(self, document: Any, text: str) -> None:
+        """Print one result of many that come one by one: as JSON in one line, or as text."""
+        click.echo(json.dumps(document, default=str) if self.is_json else printable(text))
+
     def say(self, text: str) -> None:
         """Tell people something on the way, on the standard error; programs get nothing."""
         if not self.is_json:

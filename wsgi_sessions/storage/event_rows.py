@@ -121,15 +121,11 @@ class EventStore:
         ``since_ms`` is within that time, and ``until_ms`` is not; ``before`` is the last event of
         the page before.
         """
-        event, values = self._models.event, {}
+        event = self._models.event
+        wanted = Wanted(user_id, session_id, tuple(names))
         query = event.select(*event._meta.sorted_fields)
-        if user_id is not None:
-            query = query.where(self._users.is_of_user(event.user_id))
-            values["user_id"] = self._users.key_or_null(user_id)
-        if session_id is not None:
-            query = query.where(event.session_id == session_id)
-        if names:
-            query = query.where(event.name.in_(sorted(names)))
+        for condition in wanted.conditions(event, self._users):
+            query = query.where(condition)
         if since_ms is not None:
             query = query.where(event.at >= since_ms)
         if until_ms is not None:
@@ -139,23 +135,8 @@ class EventStore:
             query = query.where((event.at < before.at_ms) | is_earlier)
         query = query.order_by(event.at.desc(), event.id.desc())
         statement = self._runner.compile(query.limit(min(max_count, MAX_LISTED_EVENTS)))
-        return [self._to_event(row) for row in self._runner.read_rows(statement, **values)]
-
-    def _to_event(self, row: Sequence[Any]) -> SessionEvent:
-        found = dict(zip(self._models.event._meta.sorted_field_names, row, strict=True))
-        user_id, reason = found["user_id"], found["reason"]
-        method = {} if found["method"] is None else {"method": found["method"]}
-        return SessionEvent(
-            name=found["name"],
-            at_ms=found["at"],
-            session_id=found["session_id"],
-            user_id=None if user_id is None else self._users.from_key(user_id),
-            reason=None if reason is None else EndReason(reason),
-            address=found["address"],
-            details={**method, **json.loads(found["details"])},
-            user_agent=found["user_agent"],
-            id=found["id"],
-        )
+        rows = self._runner.read_rows(statement, user_id=wanted.key(self._users))
+        return [to_event(row, self._models, self._users) for row in rows]
 
     # Forgetting
 
@@ -183,6 +164,45 @@ class EventStore:
     @property
     def _is_of_user(self) -> Any:
         return self._users.is_of_user(self._models.event.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events are asked for: those of a user, of a session, of some names; or all."""
+
+    user_id: Any = None
+    session_id: str | None = None
+    names: tuple[str, ...] = ()
+
+    def conditions(self, event: Any, users: UserColumns) -> list[Any]:
+        """Return what is true of their rows; a user's key fills the slot ``user_id``."""
+        found = [] if self.user_id is None else [users.is_of_user(event.user_id)]
+        if self.session_id is not None:
+            found.append(event.session_id == self.session_id)
+        if self.names:
+            found.append(event.name.in_(sorted(self.names)))
+        return found
+
+    def key(self, users: UserColumns) -> Any:
+        return None if self.user_id is None else users.key_or_null(self.user_id)
+
+
+def to_event(row: Sequence[Any], models: Models, users: UserColumns) -> SessionEvent:
+    """Return the event of a row that has all columns, in their order."""
+    found = dict(zip(models.event._meta.sorted_field_names, row, strict=True))
+    user_id, reason = found["user_id"], found["reason"]
+    method = {} if found["method"] is None else {"method": found["method"]}
+    return SessionEvent(
+        name=found["name"],
+        at_ms=found["at"],
+        session_id=found["session_id"],
+        user_id=None if user_id is None else users.from_key(user_id),
+        reason=None if reason is None else EndReason(reason),
+        address=found["address"],
+        details={**method, **json.loads(found["details"])},
+        user_agent=found["user_agent"],
+        id=found["id"],
+    )
 
 
 def _value(value: Any) -> Any:
