@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.servers import SECRET, Visitor, serving
+from tests.scenarios.servers import DATABASES, SECRET, Visitor, fresh_database, serving
 from tests.support import IS_FULL, in_parallel
 from wsgi_sessions import SessionManager
 
@@ -32,6 +32,8 @@ from .visitors import (
 )
 
 TROUBLE_SECONDS = 20 if IS_FULL else 5
+WORK_SECONDS = 3
+"""How long an application is at work; two one after the other take longer than a request waits."""
 SERVERS = ["gthread"]
 if IS_FULL:
     SERVERS += ["gevent", "gthread-preload", "waitress", "uwsgi-threads"]
@@ -196,6 +198,29 @@ def test_two_hundred_greenlets_take_turns_on_twenty_connections(kind: str, tmp_p
     print(kind, "most connections", most, "slowest", max(one[2] for one in answers))
     assert Counter(one[:2] for one in answers) == {(200, True): 200}
     assert most <= 20
+
+
+@pytest.mark.parametrize("kind", ["gthread", "gevent"])
+@pytest.mark.parametrize("database_kind", DATABASES)
+def test_who_is_at_work_holds_no_connection(kind: str, database_kind: str, tmp_path: Path) -> None:
+    """Held meanwhile, the only one would let the others wait for longer than they may."""
+    count, settings = (4 if kind == "gthread" else 40), {"max_connections": 1}
+    with (
+        fresh_database(database_kind, tmp_path) as database,
+        serving(kind, database, tmp_path, workers=1, settings=settings) as server,
+    ):
+        visitor = server.visitor()
+        assert visitor.sign_up("ada@example.org").status == 200
+
+        def ask(_: int) -> tuple[int, float]:
+            began = time.monotonic()
+            answer = Visitor(server.port, visitor.cookies).get(f"/at-work?{WORK_SECONDS}")
+            return answer.status, time.monotonic() - began
+
+        answers = in_parallel(ask, count)
+
+    print(kind, database_kind, "slowest", max(seconds for _, seconds in answers))
+    assert Counter(status for status, _ in answers) == {200: count}
 
 
 class Watch:

@@ -79,10 +79,13 @@ class Victim:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"page"]
 
-    def count_rows(self) -> tuple[int, ...]:
-        models = self.manager.parts.models
-        every = (models.user, models.account, models.session, models.revocation, models.attempt)
-        return tuple(model.select().count() for model in every)
+    def count_rows(self) -> dict[str, int]:
+        """Return how many rows each table of the database has, whatever it is for."""
+        database: Any = self.manager.database
+        return {
+            name: database.execute_sql(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0]
+            for name in database.get_tables()
+        }
 
     def ask(self, **changes: Any) -> tuple[int, list[tuple[str, str]], bytes]:
         body = changes.pop("body", b"")
