@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.servers import Server, serving
-from tests.support import IS_FULL
+from tests.scenarios.servers import Server, Visitor, serving
+from tests.support import IS_FULL, in_parallel
 
 from .own_servers import OwnServer, Relay, own_server
 from .visitors import MAX_CONNECTIONS, SETTINGS, SLACK_SECONDS, WORKERS, Load, check, tell
@@ -22,6 +22,8 @@ from .visitors import MAX_CONNECTIONS, SETTINGS, SLACK_SECONDS, WORKERS, Load, c
 STOPS = 5 if IS_FULL else 2
 SECONDS_AWAY = 10 if IS_FULL else 2
 LAG_SECONDS = 4
+THREADS = 4
+"""Of the worker that serves."""
 
 
 @pytest.fixture(scope="module", params=["postgres", "mariadb"])
@@ -78,8 +80,31 @@ def test_the_first_request_after_each_return_is_served_and_nothing_leaks(
     assert sockets_after <= sockets_before + WORKERS * MAX_CONNECTIONS
 
 
+def test_a_restart_between_two_requests_is_noticed_by_nobody(
+    own: OwnServer, tmp_path: Path
+) -> None:
+    with serving("gthread", own.url(), tmp_path, workers=1) as server:
+        visitor = server.visitor()
+        assert visitor.sign_up("ada@example.org").status == 200
+
+        def use(number: int) -> list[int]:
+            tab, newcomer = Visitor(server.port, visitor.cookies), server.visitor()
+            email = f"{number}-{time.monotonic()}@example.org"
+            return [tab.get("/at-work?0.2").status, newcomer.sign_up(email).status]
+
+        before = in_parallel(use, THREADS)
+        held = own.connection_count()
+        own.kill()
+        own.start()
+        after = in_parallel(use, THREADS)
+
+    print(own.kind, "connections that were cut", held)
+    assert held > 1
+    assert before == after == [[200, 200]] * THREADS
+
+
 def test_a_cached_copy_is_good_for_the_lag_and_no_longer(own: OwnServer, tmp_path: Path) -> None:
-    settings = {**SETTINGS, "revocation_lag": LAG_SECONDS}
+    settings = {"cookie_cache": {"enabled": True}, "revocation_lag": LAG_SECONDS}
     with (
         # By a way that is cut at once, which a server that is killed may take its time for.
         closing(Relay(own.port)) as relay,

@@ -446,21 +446,29 @@ class TestEightProcessesOnOneSqliteFile:
             serving("sync", database, tmp_path, workers=8) as server,
         ):
 
-            def live(number: int) -> list[int]:
-                visitor = server.visitor()
-                statuses = [visitor.sign_up(f"user{number}@example.org").status]
+            def live(number: int) -> list[tuple[int, float]]:
+                visitor, email = server.visitor(), f"user{number}@example.org"
+                asks: list[Callable[[], Answer]] = [lambda: visitor.sign_up(email)]
                 for turn in range(6):
-                    statuses.append(visitor.post(f"/data/{turn}").status)
-                    statuses.append(visitor.sign_in(f"user{number}@example.org").status)
-                return statuses
+                    asks.append(partial(visitor.post, f"/data/{turn}"))
+                    asks.append(lambda: visitor.sign_in(email))
+                return [timed(ask) for ask in asks]
 
-            statuses = [status for seen in in_parallel(live, 16) for status in seen]
+            answers = [answer for seen in in_parallel(live, 16) for answer in seen]
+            statuses, slowest = [one[0] for one in answers], max(one[1] for one in answers)
             worker_count = len(server.workers())
             said = server.log.read_text()
 
+        print(Counter(statuses), f"slowest {slowest:.2f} s")
         assert worker_count == 8
         assert Counter(statuses) == {200: 16 * 13}
         assert "locked" not in said
+
+
+def timed(ask: Callable[[], Answer]) -> tuple[int, float]:
+    """Return the status of an answer, and how many seconds it took."""
+    began = time.monotonic()
+    return ask().status, time.monotonic() - began
 
 
 class TestKilledWorkers:
@@ -488,6 +496,7 @@ class TestKilledWorkers:
 
             users_afterwards = [visitor.user() for visitor in load.staying]
 
+        print(f"killed {killed} in {KILL_SECONDS} s, {answered} answers, {rotated} rotations")
         assert not load.wrong, "anything but an answer, or none, is a fault of a living worker"
         assert users_afterwards == load.emails, "nobody is signed out"
         assert killed >= KILL_SECONDS / SECONDS_BETWEEN_KILLS / 3, "workers did die"

@@ -42,13 +42,20 @@ def patched(fault: Fault, folder: Path) -> Path:
         shutil.copytree(PACKAGE.parent / name, folder / name)
     shutil.copytree(ROOT / "tests" / "seeded_faults", folder / "tests" / "seeded_faults")
     (folder / "tests" / "__init__.py").touch()
+    put_in(fault, folder / "wsgi_sessions")
+    return folder
+
+
+def put_in(fault: Fault, package: Path, *, is_tried: bool = False) -> None:
+    """Put a fault into a package, in which it must still fit; if it is only tried, write nothing."""
     edits = [(fault.module, fault.old, fault.new)]
     for name, old, new in [*edits, fault.guard] if fault.guard else edits:
-        path = folder / "wsgi_sessions" / name
+        path = package / name
         source = path.read_text()
         assert old in source, f"{name} no longer has the line to break"
-        path.write_text(source.replace(old, new))
-    return folder
+        assert source.replace(old, new) != source
+        if not is_tried:
+            path.write_text(source.replace(old, new))
 
 
 def hunt(folder: Path, *arguments: str) -> Hunted:
