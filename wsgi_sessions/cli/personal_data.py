@@ -81,8 +81,8 @@ def _with_instants(row: Mapping[str, Any]) -> dict[str, Any]:
 def forget(run: Run, user: str, is_confirmed: bool) -> None:
     """Delete a USER and all that is kept of them.
 
-    Ended sessions and events, too. If it breaks off, the user's id finishes it. Rows in other
-    tables of the application are left.
+    Ended sessions and events, too, in one transaction. Rows in other tables of the application
+    are left.
     """
     manager = run.manager
     parts = manager.parts
@@ -95,16 +95,19 @@ def forget(run: Run, user: str, is_confirmed: bool) -> None:
             f"{len(had['sessions'])} sessions. It can't be undone. Go on?",
             is_confirmed=is_confirmed,
         )
-        is_deleted = manager.delete_user(user_id)
-        event_count = parts.store.open_events().delete_all_of(user_id)
-        # The last: as long as there are some, the id finds what was left.
-        session_count = listings.delete_sessions_of(user_id, now_ms=parts.clock.now_ms())
+        erased: dict[str, int] = {}
+
+        def erase() -> None:
+            now_ms = parts.clock.now_ms()
+            erased["sessions"] = listings.delete_sessions_of(user_id, now_ms=now_ms)
+            erased["events"] = parts.store.open_events().delete_all_of(user_id)
+
+        is_deleted = parts.ending.delete_user(user_id, erase=erase)
     deleted = {
         "users": int(is_deleted),
         "accounts": len(had["accounts"]),
         "mailed_links": len(had["mailed_links"]),
-        "sessions": session_count,
-        "events": event_count,
+        **erased,
     }
     run.output.show(
         {"user_id": user_id, "deleted": deleted},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock
@@ -116,20 +116,33 @@ class SessionEnding:
         )
         return count
 
-    def delete_user(self, user_id: Any, *, facts: RequestFacts = NO_FACTS) -> bool:
+    def delete_user(
+        self,
+        user_id: Any,
+        *,
+        facts: RequestFacts = NO_FACTS,
+        erase: Callable[[], None] | None = None,
+    ) -> bool:
+        """Delete a user and end their sessions; return whether there was one.
+
+        ``erase`` deletes in the same transaction what else is kept of them, and may be called
+        again where that begins again. The audit trail is then told nothing: it is erased, too.
+        """
         reason = EndReason.USER_DELETED
 
         def delete() -> tuple[bool, EndedSessions]:
             is_deleted, ended = self.store.delete_user(
                 user_id, now_ms=self.clock.now_ms(), skew_ms=self.config.rotation_grace_ms
             )
-            if self.audit is not None:
+            if erase is not None:
+                erase()
+            elif self.audit is not None:
                 self.audit.tell_ends(ended, reason=reason, facts=facts, user_id=user_id)
                 if is_deleted:
                     self.audit.tell("user_deleted", facts=facts, user_id=user_id)
             return is_deleted, ended
 
-        is_deleted, ended = delete() if self.audit is None else self.store.atomically(delete)
+        is_deleted, ended = self.store.atomically(delete, is_synchronised=True)
         self.report(ended.session_ids, user_id=user_id, reason=reason, address=facts.address)
         if is_deleted:
             self.events.emit("user_deleted", user_id=user_id, reason=reason, address=facts.address)
