@@ -30,6 +30,7 @@ ROTATION = f"{PARALLEL}::TestHundredRequestsOfARotation::test_cost_three_writes_
 SIGN_INS = f"{PARALLEL}::TestFiftySignIns::test_by_threads_leave_exactly_the_maximum"
 KILLED = f"{PARALLEL}::TestKilledWorkers::test_sign_nobody_out_and_leave_no_row_half_written"
 EIGHT = f"{PARALLEL}::TestEightProcessesOnOneSqliteFile::test_no_locked_database_reaches_a_client"
+AUDIT = "tests/contract/test_audit.py::TestOneFate"
 RESTARTS = "tests/load/test_restarts.py"
 FIRST_ONES = f"{RESTARTS}::test_the_first_request_after_each_return_is_served_and_nothing_leaks"
 CACHED = f"{RESTARTS}::test_a_cached_copy_is_good_for_the_lag_and_no_longer"
@@ -174,6 +175,22 @@ LINES: dict[str, tuple[Protection, ...]] = {
             ),
             (f"{KILLED}[sqlite-gthread]",),
             "browsers that stay are signed out: replayed",
+        ),
+        Protection(
+            "An event of [the audit trail](how-to/events.md) is written in the transaction that it tells.",
+            Fault(
+                "an event is written after what it tells",
+                "storage/store.py",
+                "        work = work if self._told is None else self._told.with_rows(work)\n"
+                "        return self._runner.atomically(work, is_synchronised=is_synchronised)\n",
+                "        run = self._runner.atomically\n"
+                "        if self._told is None:\n"
+                "            return run(work, is_synchronised=is_synchronised)\n"
+                "        later = lambda: run(work, is_synchronised=is_synchronised)\n"
+                "        return self._told.with_rows(later)()\n",
+            ),
+            (f"{AUDIT}::test_a_sign_in_fails_with_its_row",),
+            "the session of a sign-in that failed is there, without its event",
         ),
     ),
     "restarts": (
