@@ -23,7 +23,7 @@ import pytest
 from playhouse.db_url import connect as database_from_url
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase
 
-from tests.contract.databases import fresh_url
+from tests.contract.databases import CONNECTION_ID, fresh_url
 from wsgi_sessions import (
     PasswordConfig,
     SessionManager,
@@ -176,11 +176,7 @@ def test_what_is_gone_is_not_renewed(fork: str) -> None:
 
 # Connections
 
-ASK = {
-    "postgres": "SELECT pg_backend_pid()",
-    "mariadb": "SELECT CONNECTION_ID()",
-    "sqlite": "SELECT 1",
-}
+ASK = {**CONNECTION_ID, "sqlite": "SELECT 1"}
 POOLS = {"postgres": PooledPostgresqlDatabase, "mariadb": PooledMySQLDatabase}
 
 

@@ -125,7 +125,12 @@ class MailManager(UserManager):
         with lasting(_EVEN_MS):
             is_taken = bool(self.parts.store.users.list_by_email(new_email))
             # Whoever got a link by a typing mistake must not keep it.
-            self.parts.store.one_time_tokens.use_all_of(user.id, purpose=CHANGE, now_ms=now_ms)
+            self.parts.store.atomically(
+                lambda: self.parts.store.one_time_tokens.use_all_of(
+                    user.id, purpose=CHANGE, now_ms=now_ms
+                ),
+                is_synchronised=True,
+            )
             receiver = None if is_taken else user._replace(email=new_email)
             issued = self.parts.tokens.issue(
                 CHANGE,
@@ -199,7 +204,7 @@ class MailManager(UserManager):
     ) -> UserRecord:
         """Store a user who is not signed in yet; nothing tells whether the address was taken."""
         now_ms, must_verify = new.created_at_ms, self.config.require_verified_email
-        owner = self.parts.store.users.find_by_email(str(new.email))
+        owner = self.parts.store.users.find_by_email(str(new.email), anew=True)
         if owner is None:
             # Somebody else may be faster, or several may have the address.
             with suppress(UserAlreadyExistsError):
@@ -236,8 +241,12 @@ class MailManager(UserManager):
 
     def _owner_of(self, found: OneTimeToken) -> UserRecord | None:
         """Return the user of a token, if they still have the address that it was mailed to."""
-        user = self.parts.store.users.find(found.user_id)
-        return user if user is not None and address_of(user) == addresses_of(found)[0] else None
+        users, address = self.parts.store.users, addresses_of(found)[0]
+        user = users.find(found.user_id)
+        if address_of(user) != address and self.parts.store.is_lagging:
+            # They may have got it a moment ago.
+            user = users.find(found.user_id, anew=True)
+        return user if user is not None and address_of(user) == address else None
 
     def _refuse_token(
         self, purpose: str, error: InvalidOneTimeTokenError, facts: RequestFacts

@@ -482,6 +482,21 @@ def test_a_server_that_is_badly_set(settings: dict[str, str], level: str, remedy
 
 
 @pytest.mark.parametrize(
+    ("provider", "count"), [("/usr/lib/galera/libgalera_smm.so", 0), ("none", 1)]
+)
+def test_a_node_of_galera_may_leave_the_disk_for_later(provider: str, count: int) -> None:
+    settings = {
+        "innodb_flush_log_at_trx_commit": "0",
+        "wsrep_on": "on",
+        "wsrep_provider": provider,
+    }
+
+    found = complaints(check_server(SERVER._replace(settings=settings), host="127.0.0.1"))
+
+    assert len(found) == count
+
+
+@pytest.mark.parametrize(
     ("host", "is_encrypted", "count"),
     [
         ("db.example", False, 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -32,6 +32,14 @@ COCKROACH = os.environ.get(
 )
 """A server of CockroachDB; else one of PostgreSQL that is spoken to as if it were that."""
 SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB, "cockroach": COCKROACH}
+MARIADB_NODES = os.environ.get("WSGI_SESSIONS_TEST_MARIADB_NODES", "").split()
+"""The URL of each server where MARIADB leads to a Galera cluster (``python -m tests.galera``)."""
+CONNECTION_ID = {
+    "postgres": "SELECT pg_backend_pid()::text",
+    # Each server of a cluster counts for itself.
+    "mariadb": "SELECT CONCAT(CONNECTION_ID(), '@', @@port)",
+}
+"""What tells which connection it comes over."""
 KINDS = (
     *("sqlite-file", "sqlite-memory", "app-database", "postgres", "mariadb"),
     *(["cockroach"] if "WSGI_SESSIONS_TEST_COCKROACH" in os.environ else []),
@@ -119,6 +127,7 @@ def fresh_server_database(kind: str) -> Generator[str]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     name = f"wsgi_sessions_{worker}_{uuid4().hex[:16]}"
     run_on_server(kind, f"CREATE DATABASE {name}")
+    wait_for_nodes()
     try:
         yield urlunsplit(urlsplit(SERVERS[kind])._replace(path=f"/{name}"))
     finally:
@@ -156,9 +165,19 @@ def _end_of_drop(kind: str) -> str:
     return " CASCADE" if kind == "cockroach" and is_real_cockroach() else " WITH (FORCE)"
 
 
-def connect_mariadb(database: str = "") -> Any:
-    """Connect to the MariaDB server past the code under test."""
-    parts = urlsplit(MARIADB)
+def wait_for_nodes() -> None:
+    """Wait until each server of MariaDB has applied what was written on any other."""
+    for url in MARIADB_NODES:
+        with closing(connect_mariadb(url=url)) as connection:
+            connection.cursor().execute("SELECT 1")
+
+
+def connect_mariadb(database: str = "", *, url: str = MARIADB) -> Any:
+    """Connect to the MariaDB server past the code under test.
+
+    What is read shows all that was written before, on whatever node of a cluster.
+    """
+    parts = urlsplit(url)
     return pymysql.connect(
         host=parts.hostname or "127.0.0.1",
         port=parts.port or 3306,
@@ -167,7 +186,19 @@ def connect_mariadb(database: str = "") -> Any:
         database=database,
         connect_timeout=3,
         autocommit=True,
+        init_command="SET wsrep_sync_wait = 15" if MARIADB_NODES else None,
     )
+
+
+def kill_connection(kind: str, told: str) -> None:
+    """End a connection at its server, which has told of it by ``CONNECTION_ID``."""
+    if kind == "postgres":
+        run_on_server(kind, f"SELECT pg_terminate_backend({told}, 5000)")
+        return
+    number, _, port = told.partition("@")
+    url = next((url for url in MARIADB_NODES if urlsplit(url).port == int(port)), MARIADB)
+    with closing(connect_mariadb(url=url)) as connection:
+        connection.cursor().execute(f"KILL {number}")
 
 
 @lru_cache

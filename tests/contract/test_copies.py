@@ -20,7 +20,14 @@ from wsgi_sessions.sessions.signing import KeyRing
 from wsgi_sessions.storage.meta import DATABASE_SECRET
 from wsgi_sessions_testing import CHEAP_PASSWORDS, FakeClock
 
-from .databases import KINDS, Place, connect_mariadb, open_place, stored_session
+from .databases import (
+    KINDS,
+    Place,
+    connect_mariadb,
+    open_place,
+    stored_session,
+    wait_for_nodes,
+)
 
 SECRET = "a-secret-that-two-sites-share-" * 2
 PROCESSES = 6
@@ -227,8 +234,10 @@ def test_first_copy_that_comes_to_a_process_is_judged_by_the_feed(
     place: Place, site: Site, clock: FakeClock
 ) -> None:
     cookies = site.sign_in()
+    wait_for_nodes()
     session = site.manager.parts.models.session.select().get()
     site.manager.revoke_session(session.id)
+    wait_for_nodes()
 
     assert Site(place, clock).get(cookies) == "None"
 
@@ -277,6 +286,7 @@ def test_process_whose_clock_is_off_ends_sessions_for_all_others_too(
     insert_many_like(server, session.id, others)
 
     assert wrong.manager.revoke_all_sessions("user-1") == count
+    wait_for_nodes()
     right.manager.parts.feed.latest = None
     assert not right.is_from_copy(cookies)
     assert right.manager.list_sessions("user-1") == []
@@ -326,10 +336,12 @@ def test_sqlite_has_no_clock_of_its_own(place: Place) -> None:
 @pytest.mark.parametrize(("ahead_ms", "is_kept"), [(20_000, True), (0, False)])
 def test_clock_that_is_off_deletes_nothing(server: Place, ahead_ms: int, is_kept: bool) -> None:
     server.store.sessions.insert(make_session("old", expires_at_ms=5))
+    wait_for_nodes()
     site = Site(server, ShiftedClock(ahead_ms))
 
     site.manager.purge()
 
+    wait_for_nodes()
     assert (server.store.sessions.find("old") is not None) is is_kept
 
 
@@ -340,11 +352,14 @@ def test_clock_that_is_behind_takes_nobody_elses_for_ahead(
     server.store.insert_user(make_user(), None)
     ours = Site(server, ShiftedClock(ahead_ms), cookie_cache=False)
     cookies = Site(server, ShiftedClock(0 if is_left else 70_000), cookie_cache=False).sign_in()
+    wait_for_nodes()
     session_id = ours.manager.parts.models.session.select().get().id
+    wait_for_nodes()
     before = server.store.sessions.find(session_id)
 
     assert ours.get(cookies) == "user-1"
 
+    wait_for_nodes()
     assert (server.store.sessions.find(session_id) == before) is is_left
 
 

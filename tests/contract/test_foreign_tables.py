@@ -369,13 +369,13 @@ def test_what_is_there_is_read_in_one_statement(
     sent: list[str] = []
     second = store_of(place)
     connections = second._connections
-    read_rows = connections.read_rows
+    read_rows = connections.read_rows_once
 
     def read_and_note(sql: str, parameters: Any) -> list[Any]:
         sent.append(sql)
         return read_rows(sql, parameters)
 
-    monkeypatch.setattr(connections, "read_rows", read_and_note)
+    monkeypatch.setattr(connections, "read_rows_once", read_and_note)
 
     second.sessions.list_live("nobody", NOW)
     second.sessions.list_live("nobody", NOW)

@@ -50,7 +50,7 @@ class TestInstants:
         self, place: Place, make_field: Callable[[], Any], stored: Any
     ) -> None:
         member = own_user(place, created_at=make_field(), updated_at=make_field())
-        insert = member.insert(email="ada@example.org", created_at=stored, updated_at=stored)
+        insert = member.insert(id=1, email="ada@example.org", created_at=stored, updated_at=stored)
         place.connections.run(insert.execute)
         place.store.sessions.insert(make_session(user_id=1))
 
@@ -63,7 +63,7 @@ class TestInstants:
     @pytest.mark.parametrize("stored", [-1, 0, 2**63 - 1])
     def test_that_are_none_sign_nobody_out(self, place: Place, stored: int) -> None:
         member = own_user(place, created_at=peewee.BigIntegerField())
-        insert = member.insert(email="ada@example.org", created_at=stored)
+        insert = member.insert(id=1, email="ada@example.org", created_at=stored)
         place.connections.run(insert.execute)
 
         user = place.store.users.find(1)
@@ -198,7 +198,7 @@ class TestMadeByAClockThatWasAhead:
     @pytest.fixture
     def member(self, place: Place) -> Any:
         member = own_user(place, created_at=peewee.BigIntegerField())
-        insert = member.insert(email="ada@example.org", created_at=NOW + 30 * DAY)
+        insert = member.insert(id=1, email="ada@example.org", created_at=NOW + 30 * DAY)
         place.connections.run(insert.execute)
         return member
 
@@ -223,7 +223,7 @@ class TestMadeByAClockThatWasAhead:
 def test_whether_a_user_came_later_is_told_by_the_clock_of_the_server(server: Place) -> None:
     member = own_user(server, created_at=peewee.BigIntegerField())
     now_ms = SystemClock().now_ms()
-    insert = member.insert(email="ada@example.org", created_at=now_ms - DAY)
+    insert = member.insert(id=1, email="ada@example.org", created_at=now_ms - DAY)
     server.connections.run(insert.execute)
     store = Store(server.connections, server.models, ShiftedClock(-5 * DAY))
     store.sessions.insert(make_session(FIRST, user_id=1, authenticated_at_ms=now_ms - 2 * DAY))

@@ -172,8 +172,8 @@ class TestSharedAddress:
     @pytest.fixture
     def two(self, place: Place) -> Store:
         member = own_user(place, email=peewee.CharField(max_length=254))
-        for email in ("Ada@Example.org", "ada@example.org"):
-            insert = member.insert(email=email)
+        for number, email in enumerate(("Ada@Example.org", "ada@example.org"), start=1):
+            insert = member.insert(id=number, email=email)
             place.connections.run(insert.execute)
         return place.store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from .conftest import MakeManager
 
 PASSWORD, NEW_PASSWORD = "correct horse", "battery staple"
 ROUNDS = 50 if IS_FULL else 8
+CROWDS = 20 if IS_FULL else 1
 LIMIT = 5
 
 RULES = ("written", "only locked")
@@ -194,6 +196,35 @@ def test_no_session_of_the_old_password_survives_its_change(
 
         assert not live_ids(cluster, managers[0], user_id) & {*begun}
         managers[0].delete_user(user_id)
+
+
+def test_of_forty_sign_ins_beside_a_change_of_the_password_none_survives(
+    cluster: Cluster, managers: list[SessionManager]
+) -> None:
+    seen: Counter[str] = Counter()
+
+    def act(number: int) -> str | None:
+        if number == 0:
+            change_password(managers[0], user_id)
+            return None
+        try:
+            session_id = sign_in(managers[number % 3], user_id)
+        except StoreUnavailableError:  # in the way of others too often: 503, try again
+            seen["unavailable"] += 1
+            return None
+        seen["refused" if session_id is None else "signed in"] += 1
+        return session_id
+
+    for _ in range(CROWDS):
+        user_id = sign_up(managers[0])
+        cluster.wait_until_same()
+
+        _, *begun = in_parallel(act, 41)
+
+        assert not live_ids(cluster, managers[0], user_id) & {*begun}
+        managers[0].delete_user(user_id)
+    print(f"{CROWDS} times 40 sign-ins: {dict(seen)}")
+    assert seen.total() == 40 * CROWDS
 
 
 def test_what_was_written_on_one_node_is_found_on_every_other(

@@ -194,8 +194,9 @@ def describe_connection() -> dict[str, Any]:
         connection = last_used
     else:
         is_mysql = isinstance(manager.database, peewee.MySQLDatabase)
-        sql = f"SELECT {'connection_id' if is_mysql else 'pg_backend_pid'}()"
-        [(number,)] = manager.parts.connections.read_rows(sql, ())
+        # Each server of a cluster counts for itself.
+        told = "CONCAT(CONNECTION_ID(), '@', @@port)" if is_mysql else "pg_backend_pid()"
+        [(number,)] = manager.parts.connections.read_rows(f"SELECT {told}", ())
         connection = str(number)
     return {"pid": os.getpid(), "imported_by": imported_by, "connection": connection}
 

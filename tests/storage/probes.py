@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from tempfile import TemporaryFile
 from typing import Any
 
-from tests.contract.databases import is_counted
+from tests.contract.databases import CONNECTION_ID, is_counted
 from wsgi_sessions.storage.connections import Connections
 
 SECRET = "x0123456789abcdef" * 2
@@ -85,4 +85,5 @@ def put(connections: Connections, word: str) -> int:
 
 
 def connection_id(server: str) -> str:
-    return "SELECT pg_backend_pid()" if server == "postgres" else "SELECT CONNECTION_ID()"
+    """Return the statement that tells which connection it comes over."""
+    return CONNECTION_ID[server]

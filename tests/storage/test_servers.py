@@ -11,7 +11,7 @@ import psycopg
 import pymysql
 import pytest
 
-from tests.contract.databases import fresh_server_database, run_on_server
+from tests.contract.databases import fresh_server_database, kill_connection, wait_for_nodes
 from tests.support import in_parallel
 from wsgi_sessions import StoreUnavailableError
 from wsgi_sessions.errors import InvalidValueError
@@ -25,12 +25,7 @@ class TestServer:
     def kill(self, server: str, connections: Connections) -> None:
         row = connections.read_row(connection_id(server), ())
         assert row is not None
-        run_on_server(
-            server,
-            f"SELECT pg_terminate_backend({row[0]}, 5000)"
-            if server == "postgres"
-            else f"KILL {row[0]}",
-        )
+        kill_connection(server, row[0])
 
     @pytest.fixture
     def connections(self, server: str) -> Iterator[Connections]:
@@ -40,6 +35,7 @@ class TestServer:
             connections.write(
                 f"CREATE TABLE thing (id {counter} PRIMARY KEY, word VARCHAR(9) UNIQUE)", ()
             )
+            wait_for_nodes()
             yield connections
             connections.close()
 

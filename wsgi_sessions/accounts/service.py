@@ -107,7 +107,7 @@ class AccountService:
         if image is not UNSET and image is not None:
             check_image(image)
         self._store.users.update(user_id, name=name, image=image, now_ms=now_ms)
-        user = self._store.users.find(user_id)
+        user = self._store.users.find(user_id, anew=True)
         if user is None:
             raise LookupError(f"there is no user with the id {user_id!r}")
         self._events.emit("user_updated", user_id=user.id)

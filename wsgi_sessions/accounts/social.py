@@ -243,7 +243,9 @@ class SocialAccounts:
                 )
             return is_linked
 
-        return link() if self._audit is None else self._store.atomically(link)
+        if self._audit is None:
+            return link()
+        return self._store.atomically(link, is_synchronised=True)
 
     def _make_user(
         self,

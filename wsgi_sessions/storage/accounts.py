@@ -95,11 +95,12 @@ class AccountStore:
     ) -> tuple[UserRecord, Account] | None:
         """Return a user and the account that holds their password, or None.
 
-        One SELECT, whether anybody has the address or not. ``anew``: as it is, where servers lag.
+        One SELECT, whether anybody has the address or not: the time must not tell. ``anew``: as
+        it is; without that, where servers lag, what is not found has to be read so.
         """
         wanted, is_pattern = self._columns.email_to_find(email.lower())
         statement = self._credentials_like if is_pattern else self._credentials_of
-        read = self._runner.read_rows_anew if anew else self._runner.read_rows
+        read = self._runner.read_rows_anew if anew else self._runner.read_rows_once
         rows = read(statement, email=wanted)
         # As in ``UserStore.list_by_email``.
         self._rows_before = rows or self._rows_before

@@ -178,25 +178,27 @@ class Connections:
         ``anew``: it shows all that was written before, on whatever server; within a transaction,
         what that does. So does whatever finds nothing.
         """
-        rows = [] if anew else self._read_rows_once(sql, parameters)
+        rows = [] if anew else self.read_rows_once(sql, parameters)
         if rows or not (anew or self._may_be_late):
             return rows
         if self._may_be_late:
             sql = self.dialect.synchronised(sql)
-        return self._read_rows_once(sql, parameters)
+        return self.read_rows_once(sql, parameters)
+
+    def read_catalogue(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """Read which tables there are; not in one with the wait, where MariaDB has crashed."""
+        with self.connection() as connection:
+            self._wait_for_others(connection)
+            return self.read_rows_once(sql, parameters)
 
     @property
     def _may_be_late(self) -> bool:
         return self.is_lagging and not self.database.in_transaction()
 
-    def _read_rows_once(
+    def read_rows_once(
         self, sql: str, parameters: Sequence[Any], *, is_preparing: bool = False
     ) -> list[Row]:
-        """Run a SELECT and return its rows; tried again once on a new connection.
-
-        Or on the same, where the server has undone it: a standby, or one of a cluster.
-        Not after a time-out: whoever asks has waited long enough.
-        """
+        """Run a SELECT on the server at hand; tried again once, but not after a time-out."""
         with spending(self.source.timeout_ms):
             try:
                 with self.source.taken(is_preparing=is_preparing) as connection:
@@ -284,7 +286,7 @@ class Connections:
                 try:
                     with self.source.taken() as connection:
                         if is_synchronised:
-                            self._synchronise(connection)
+                            self._wait_for_others(connection)
                         with self._transaction(is_synchronised=is_synchronised):
                             has_begun = True
                             return work()
@@ -309,8 +311,8 @@ class Connections:
                     time.sleep(min(0.005 * 2**attempt, (left_ms() or 0) / 1000))
         raise AssertionError("unreachable")
 
-    def _synchronise(self, connection: Any) -> None:
-        if self.is_lagging and not self.database.in_transaction():
+    def _wait_for_others(self, connection: Any) -> None:
+        if self._may_be_late:
             self._send(connection, self.dialect.synchronised("SELECT 1"), (), all_rows)
 
     @contextmanager
@@ -337,7 +339,7 @@ class Connections:
 
     def reach(self) -> None:
         """Have the server answer; nothing is done for the first use."""
-        self._read_rows_once("SELECT 1", (), is_preparing=True)
+        self.read_rows_once("SELECT 1", (), is_preparing=True)
 
     def prepare(self, work: Work, *, timeout_ms: int = _PREPARING_MS) -> None:
         limit_ms = max(self.source.timeout_ms, timeout_ms)

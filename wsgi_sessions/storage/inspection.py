@@ -104,7 +104,8 @@ class Inspection:
     def missing_tables(self) -> list[str]:
         """Return the names of those of our tables that are not there."""
         names = self.table_names()
-        rows = self._connections.read_rows(*self._connections.dialect.columns_query("", names))
+        query = self._connections.dialect.columns_query("", names)
+        rows = self._connections.read_catalogue(*query)
         found = {str(row[0]).lower() for row in rows}
         return [name for name in names if name.lower() not in found]
 

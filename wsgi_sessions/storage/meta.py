@@ -29,12 +29,12 @@ class MetaStore:
         return None if row is None else str(row[0])
 
     def read_all(self, *names: str) -> dict[str, str]:
-        """Return what is kept under each of some names that has a value: one SELECT."""
+        """Return what is kept under each of some names that has a value, as it is: one SELECT."""
         meta = self._meta
         query = meta.select(meta.name, meta.value).where(meta.name.in_(names))
         return {
             str(name): str(value)
-            for name, value in self._runner.read_rows(self._runner.compile(query))
+            for name, value in self._runner.read_rows_anew(self._runner.compile(query))
         }
 
     def write_once(self, name: str, value: str) -> str:

@@ -86,8 +86,16 @@ class Runner:
     def read_row(self, statement: Statement, **values: Any) -> Row | None:
         return self.connections.read_row(statement.sql, statement.fill(values))
 
+    def read_row_anew(self, statement: Statement, **values: Any) -> Row | None:
+        """Run a SELECT whose row, or None, is what was written last, on whatever server."""
+        return self.connections.read_row_anew(statement.sql, statement.fill(values))
+
     def read_rows(self, statement: Statement, **values: Any) -> list[Row]:
         return self.connections.read_rows(statement.sql, statement.fill(values))
+
+    def read_rows_once(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run a SELECT where what it does not find may only be late; the caller reads again."""
+        return self.connections.read_rows_once(statement.sql, statement.fill(values))
 
     def read_rows_anew(self, statement: Statement, **values: Any) -> list[Row]:
         """Run a SELECT that shows all that was written before, on whatever server."""

@@ -299,7 +299,8 @@ def _find_columns(connections: Connections, models: Iterable[Any]) -> dict[Any, 
     found: list[_Column] = []
     for schema, group in groupby(sorted(models, key=schema_of), schema_of):
         names = [model._meta.table_name for model in group]
-        rows = connections.read_rows(*connections.dialect.columns_query(schema, names))
+        # Anew: of the tables that another server has made, some may be there already.
+        rows = connections.read_catalogue(*connections.dialect.columns_query(schema, names))
         found += [_Column(*row) for row in rows]
     by_model: dict[Any, dict[str, _Column]] = {}
     for model in models:

@@ -22,16 +22,17 @@ class UserStore:
     _change: Any
     _rows_before: list[Row] = field(default_factory=list, init=False)
 
-    def find(self, user_id: Any) -> UserRecord | None:
-        """Return a user by primary key, or None.
+    def find(self, user_id: Any, *, anew: bool = False) -> UserRecord | None:
+        """Return a user by primary key, or None. ``anew``: as they are, where servers lag.
 
         An id of the wrong type is nobody's, and so is one that a collation alone takes for the
         stored one, such as "Bob" for "bob".
         """
         columns = self._columns
+        read_row = self._runner.read_row_anew if anew else self._runner.read_row
         try:
             wanted = columns.key_or_null(user_id)
-            row = self._runner.read_row(self._find, user_id=wanted)
+            row = read_row(self._find, user_id=wanted)
         except InvalidValueError:
             return None
         user = None if row is None else columns.to_record(row)
@@ -45,19 +46,21 @@ class UserStore:
     def _find(self) -> Any:
         return self._columns.users.where(self._columns.is_id)
 
-    def find_by_email(self, email: str) -> UserRecord | None:
+    def find_by_email(self, email: str, *, anew: bool = False) -> UserRecord | None:
         """Return a user by the stored, lower-cased form of the e-mail address, or None.
 
-        An address that several have is nobody's: each could be the one who is meant.
+        An address that several have is nobody's: each could be the one who is meant. ``anew``: as
+        it is where servers lag, by one SELECT whether anybody has the address or not.
         """
-        users = self.list_by_email(email.lower())
+        users = self.list_by_email(email.lower(), anew=anew)
         return users[0] if len(users) == 1 else None
 
-    def list_by_email(self, email: str) -> list[UserRecord]:
+    def list_by_email(self, email: str, *, anew: bool = False) -> list[UserRecord]:
         """Return everybody whose stored address this is: several, where it is not unique."""
         wanted, is_pattern = self._columns.email_to_find(email)
         query = self._columns.users.where(self._columns.is_email(is_pattern=is_pattern))
-        rows = self._runner.read_rows(self._runner.compile(query), email=wanted)
+        read = self._runner.read_rows_anew if anew else self._runner.read_rows
+        rows = read(self._runner.compile(query), email=wanted)
         # Where nobody is found, whoever was found before is read again: the time says nothing.
         self._rows_before = rows or self._rows_before
         users = [self._columns.to_record(row) for row in self._rows_before]
@@ -130,9 +133,15 @@ class UserStore:
             return False
         if not values:
             return True
-        update = self._runner.compile(columns.user.update(values).where(columns.is_id))
+        runner, wanted = self._runner, columns.key_or_null(user_id)
+        update = runner.compile(columns.user.update(values).where(columns.is_id))
+        is_changed = runner.write(update, user_id=wanted) > 0
+        if not is_changed and runner.connections.is_lagging:
+            # The user may have been added on another server.
+            is_changed = runner.atomically(
+                lambda: runner.write(update, user_id=wanted) > 0, is_synchronised=True
+            )
         # MariaDB counts changed rows, not found ones.
-        is_changed = self._runner.write(update, user_id=columns.key_or_null(user_id)) > 0
         return is_changed or self.find(user_id) is not None
 
     def lock(self, user_id: Any) -> bool:

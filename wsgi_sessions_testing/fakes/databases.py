@@ -79,7 +79,7 @@ class ServerDatabase:
         account may not remove.
         """
         pattern = re.compile(rf"{_PREFIX}_{_machine_name()}_([0-9]+)_\w+")
-        for (name,) in self._server.read_rows(_CATALOGUE, ()):
+        for (name,) in self._server.read_catalogue(_CATALOGUE, ()):
             found = pattern.fullmatch(name)
             if found is not None and not _is_alive(int(found[1])):
                 # Another run may be sweeping, too.
@@ -105,7 +105,7 @@ class ServerDatabase:
         self._columns = self._find_columns()
 
     def _find_columns(self) -> list[tuple[Any, ...]]:
-        return self._server.read_rows(_COLUMNS, (self.name,))
+        return self._server.read_catalogue(_COLUMNS, (self.name,))
 
     def _delete_rows(self) -> None:
         # TRUNCATE takes longer on both servers for the few rows that a test leaves.

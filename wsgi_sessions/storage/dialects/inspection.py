@@ -26,7 +26,7 @@ class EngineInspection(ABC):
         self._connections = connections
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._connections.read_rows(sql, parameters)
+        return self._connections.read_catalogue(sql, parameters)
 
     @abstractmethod
     def indexes_of(self, table: str) -> list[tuple[bool, tuple[str, ...]]]:
@@ -200,7 +200,7 @@ class MySQLInspection(EngineInspection):
         sql = """
             SHOW VARIABLES WHERE Variable_name IN
             ('sql_mode', 'innodb_flush_log_at_trx_commit', 'read_only', 'version',
-             'wait_timeout')
+             'wait_timeout', 'wsrep_on', 'wsrep_provider')
         """
         return {name.lower(): str(value).lower() for name, value in self.rows(sql)}
 
