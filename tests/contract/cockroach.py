@@ -36,9 +36,9 @@ LACKING = {
 }
 """What CockroachDB has not, or tells in another way, as patterns of SQL."""
 _COLUMN = re.compile(
-    r'"\w+" (BIGINT|BIGSERIAL|BOOLEAN|INTEGER|TEXT|VARCHAR\(\d+\))( NOT NULL)?( PRIMARY KEY)?'
+    r'"\w+" (BIGINT|BIGSERIAL|BOOLEAN|INTEGER|TEXT|UUID|VARCHAR\(\d+\))( NOT NULL)?( PRIMARY KEY)?'
 )
-_TABLE = re.compile(r'CREATE TABLE IF NOT EXISTS "\w+" \((.*)\)')
+_TABLE = re.compile(r'CREATE TABLE IF NOT EXISTS "wsgi_sessions_\w+" \((.*)\)')
 _TOKEN = re.compile(r"%s|\(|\)|,|\w+|\"[^\"]*\"|'[^']*'|[^\s\w]")
 
 
@@ -107,8 +107,16 @@ def _is_column(before: list[str]) -> bool:
 
 @contextmanager
 def spoken_to_as_cockroach() -> Iterator[list[Sent]]:
-    """Give what is sent over psycopg, in its order."""
+    """Give what is sent over psycopg, in its order; at the end nothing may be to be refused."""
     sent: list[Sent] = []
+    with _noted(sent):
+        yield sent
+    found = refusals(sent)
+    assert not found, found
+
+
+@contextmanager
+def _noted(sent: list[Sent]) -> Iterator[None]:
     execute, execute_quickly = psycopg.Cursor.execute, QuickCursor.execute
 
     def noted(cursor: Any, query: Any, parameters: Any = None, **options: Any) -> Any:
@@ -128,7 +136,7 @@ def spoken_to_as_cockroach() -> Iterator[list[Sent]]:
         patch.object(QuickCursor, "execute", noted_quickly),
     ):
         if is_real_cockroach():
-            yield sent
+            yield
             return
         with patch.object(CockroachDatabase, "_set_server_version", set_version):
-            yield sent
+            yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -83,12 +83,20 @@ class Place:
 @contextmanager
 def open_place(kind: str, directory: Path) -> Generator[Place]:
     """Give a fresh database of a kind, with a store, and take both away again."""
-    with _fresh(kind, directory) as database:
+    with _watched(kind), _fresh(kind, directory) as database:
         place = Place(kind, database)
         try:
             yield place
         finally:
             place.connections.close()
+
+
+def _watched(kind: str) -> AbstractContextManager[Any]:
+    if kind != "cockroach":
+        return nullcontext()
+    from .cockroach import spoken_to_as_cockroach
+
+    return spoken_to_as_cockroach()
 
 
 @contextmanager
