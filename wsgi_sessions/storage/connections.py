@@ -186,7 +186,7 @@ class Connections:
         return self.read_rows_once(sql, parameters)
 
     def read_catalogue(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        """Read which tables there are; not in one with the wait, where MariaDB has crashed."""
+        """Read which tables there are, as they are, also where servers lag."""
         with self.connection() as connection:
             self._wait_for_others(connection)
             return self.read_rows_once(sql, parameters)
