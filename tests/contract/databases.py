@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ COCKROACH = os.environ.get(
 SERVERS = {"postgres": POSTGRES, "mariadb": MARIADB, "cockroach": COCKROACH}
 MARIADB_NODES = os.environ.get("WSGI_SESSIONS_TEST_MARIADB_NODES", "").split()
 """The URL of each server where MARIADB leads to a Galera cluster (``python -m tests.galera``)."""
+_NODES_SECONDS = 40
 CONNECTION_ID = {
     "postgres": "SELECT pg_backend_pid()::text",
     # Each server of a cluster counts for itself.
@@ -175,9 +177,18 @@ def _end_of_drop(kind: str) -> str:
 
 def wait_for_nodes() -> None:
     """Wait until each server of MariaDB has applied what was written on any other."""
+    give_up_at = time.monotonic() + _NODES_SECONDS
     for url in MARIADB_NODES:
-        with closing(connect_mariadb(url=url)) as connection:
-            connection.cursor().execute("SELECT 1")
+        while True:
+            try:
+                with closing(connect_mariadb(url=url)) as connection:
+                    connection.cursor().execute("SELECT 1")
+                break
+            except pymysql.MySQLError:
+                # One that has ended comes back.
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.2)
 
 
 def connect_mariadb(database: str = "", *, url: str = MARIADB) -> Any:

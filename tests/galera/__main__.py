@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 from .cluster import running_cluster
 
@@ -24,12 +25,15 @@ def main(arguments: list[str]) -> int:
             ),
         }
         command = [sys.executable, "-m", "pytest", "-p", "tests.galera.suite", *arguments]
-        code = subprocess.run(command, env=environment, check=False).returncode
-        for node in cluster.nodes:
-            if node.has_ended:
-                print(f"node {node.number} has ended by itself:\n{node.log[-4000:]}")
-                code = code or 1
-        return code
+        with subprocess.Popen(command, env=environment) as tests:
+            while tests.poll() is None:
+                time.sleep(0.5)
+                for node in cluster.nodes:
+                    if node.has_ended:
+                        # MariaDB 10.11 crashes at times where tables come and go.
+                        print(f"node {node.number} has ended, and is started:\n{node.log[-6000:]}")
+                        cluster.rejoin(node)
+            return tests.returncode
 
 
 if __name__ == "__main__":
