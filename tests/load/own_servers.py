@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,8 @@ class OwnServer:
 
     kind: str
     directory: Path
+    options: Sequence[str] = ()
+    """Of its command line, after ours."""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -163,6 +165,7 @@ class OwnServer:
                 "-cfsync=off",
                 "-clisten_addresses=127.0.0.1",
                 f"-cmax_connections={MAXIMUM_CONNECTIONS}",
+                *self.options,
             ]
         return [
             _find_mariadbd(),
@@ -175,17 +178,20 @@ class OwnServer:
             "--bind-address=127.0.0.1",
             "--innodb-buffer-pool-size=32M",
             f"--max-connections={MAXIMUM_CONNECTIONS}",
+            *self.options,
         ]
 
 
 @contextmanager
-def own_server(kind: str) -> Iterator[OwnServer]:
+def own_server(
+    kind: str, *, options: Sequence[str] = (), folder: Path | None = None
+) -> Iterator[OwnServer]:
     """Give a server of our own, started, and take it away again."""
     # A short path outside of pytest's: the server runs as another user, on a socket in it.
-    directory = Path(tempfile.mkdtemp(prefix="ws-"))
+    directory = Path(tempfile.mkdtemp(prefix="ws-", dir=folder))
     try:
         _prepare(kind, directory)
-        server = OwnServer(kind, directory)
+        server = OwnServer(kind, directory, options)
         try:
             server.start()
             yield server
