@@ -19,7 +19,7 @@ from .report import Benchmark, MissingError, Result, to_json
 
 ALL = (
     *("peers", "floor", "serving", "writes", "growth", "feed", "memory", "companion", "imports"),
-    "purging",
+    *("purging", "capacity"),
 )
 
 

@@ -36,6 +36,7 @@ RUN_IN = {
     "docs/how-to/step-up.md": "tests/docs/test_step_up.py",
     "docs/how-to/testing.md": "tests/docs/test_testing.py",
     "docs/how-to/throttling.md": "tests/docs/test_throttling.py",
+    "docs/scaling.md": "tests/docs/test_scaling.py",
     "docs/explanation/sessions.md": "tests/docs/test_sessions.py",
     "docs/reference/errors.md": "tests/docs/test_reference.py",
     "docs/reference/settings.md": "tests/docs/test_reference.py",
