@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from tests.scenarios.servers import Server, Visitor, serving
 from tests.support import IS_FULL, in_parallel
 
-from .own_servers import OwnServer, Relay, own_server
+from .own_servers import OwnServer, Relay
 from .visitors import MAX_CONNECTIONS, SETTINGS, SLACK_SECONDS, WORKERS, Load, check, tell
 
 STOPS = 5 if IS_FULL else 2
@@ -24,19 +23,6 @@ SECONDS_AWAY = 10 if IS_FULL else 2
 LAG_SECONDS = 4
 THREADS = 4
 """Of the worker that serves."""
-
-
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
-def database_server(request: pytest.FixtureRequest) -> Iterator[OwnServer]:
-    with own_server(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def own(database_server: OwnServer) -> OwnServer:
-    """An empty database on a server of our own, which may be killed."""
-    database_server.renew_database()
-    return database_server
 
 
 @pytest.mark.parametrize("kind", ["gthread", "gevent"] if IS_FULL else ["gthread"])

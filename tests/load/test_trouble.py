@@ -40,19 +40,6 @@ if IS_FULL:
     SERVERS += ["gevent", "gthread-preload", "waitress", "uwsgi-threads"]
 
 
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
-def database_server(request: pytest.FixtureRequest) -> Iterator[OwnServer]:
-    with own_server(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def own(database_server: OwnServer) -> OwnServer:
-    """An empty database on a server of our own, which may be killed."""
-    database_server.renew_database()
-    return database_server
-
-
 @contextmanager
 def stopped(own: OwnServer, relay: Relay) -> Iterator[None]:
     own.kill()
