@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .doctors import on_each_engine, on_each_server, on_mariadb, on_postgres, on_sqlite
-from .sites import site, sqlite_site, sqlite_url, url
+from .sites import interruptible, site, sqlite_site, sqlite_url, url
 
 __all__ = [
+    "interruptible",
     "on_each_engine",
     "on_each_server",
     "on_mariadb",

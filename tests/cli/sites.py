@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -65,6 +66,14 @@ class Site:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     with fresh_url(request.param, tmp_path) as url:
         yield url
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have processes take SIGINT, which a job in the background of a shell has ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -354,6 +354,7 @@ def sign_up(manager: SessionManager, name: str) -> Any:
     return manager.create_user(name=name, email=f"{name}@example.org".lower()).id
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_programs_get_an_object_a_line_and_ctrl_c_ends_it(
     manager: SessionManager, url: str
 ) -> None:
@@ -371,6 +372,7 @@ def test_programs_get_an_object_a_line_and_ctrl_c_ends_it(
     assert (code, found.out.empty(), found.err.empty()) == (130, True, True)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_people_get_a_line_for_each_that_is_new(manager: SessionManager, url: str) -> None:
     ada = sign_up(manager, "Ada")
     with following(url, "--name", "session_created") as found:
@@ -385,6 +387,7 @@ def test_people_get_a_line_for_each_that_is_new(manager: SessionManager, url: st
     assert (code, found.out.empty()) == (130, True)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_database_that_is_away_for_a_moment_is_waited_for(
     sqlite_url: str, tmp_path: Path
 ) -> None:

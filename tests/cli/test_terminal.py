@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -140,14 +140,6 @@ def test_a_terminal_is_asked(sqlite_site: Site, answer: str, code: int) -> None:
     assert given == code and "It can't be undone. Go on?" in " ".join(shown.split())
     is_there = sqlite_site.manager.parts.store.users.find(sqlite_site.ids["bob"]) is not None
     assert is_there == (code != 0)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Have processes take SIGINT, which a job in the background of a shell has ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
