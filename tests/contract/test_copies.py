@@ -187,6 +187,7 @@ def test_old_copies_are_void_once_everything_was_revoked(
 
     assert secret_of(site) != before
     assert site.get(dict(cookies)) == "None"
+    wait_for_nodes()
     clock.advance(seconds=1)
     assert other.get(dict(cookies)) == "None"
     # Whatever the feed says, and whenever it says so.

@@ -16,7 +16,7 @@ from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import Place, open_place
+from .databases import Place, open_place, wait_for_nodes
 from .test_copies import SHARED, Site, _closing  # noqa: F401  a fixture
 
 BUCKET_MS = 10_000
@@ -150,10 +150,12 @@ def test_row_that_is_committed_after_a_later_one_is_found(server: Place, clock: 
     with open_transaction(server) as late:
         late.revocations.insert("late", now_ms=clock.now_ms())
         server.store.revocations.insert("sooner", now_ms=clock.now_ms())
+        wait_for_nodes()
         reading = feed.current()
         assert reading is not None
         assert reading.is_revoked("sooner", 0) and not reading.is_revoked("late", 0)
     clock.advance(seconds=1)
+    wait_for_nodes()
 
     reading = feed.current()
     assert reading is not None

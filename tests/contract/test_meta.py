@@ -10,7 +10,7 @@ from wsgi_sessions.storage.models import build_models
 from wsgi_sessions.storage.store import Store
 from wsgi_sessions_testing import FakeClock
 
-from .databases import Place
+from .databases import Place, wait_for_nodes
 
 THREADS = 8
 
@@ -35,6 +35,8 @@ def test_names_and_values_are_told_apart_by_case(store: Store) -> None:
 def test_all_who_write_at_once_are_told_the_same(place: Place) -> None:
     if place.kind == "sqlite-memory":
         return  # its users take turns
+    place.store.create_tables()
+    wait_for_nodes()
     told = in_parallel(lambda number: place.store.meta.write_once("key", str(number)), THREADS)
 
     assert set(told) == {place.store.meta.read("key")}

@@ -12,6 +12,7 @@ _OF_APP = "a conflict is the application's where the transaction is"
 LEFT_OUT = {
     "companion/test_databases": "its database is made on one node, and used at once on another",
     "contract/test_app_transactions.py::TestWithinTheApplicationsTransaction::test_many_sign_ins": _OF_APP,
+    "contract/test_cockroach.py::TestFeed::test_row_that_commits_late": _IDS,
     "contract/test_copies.py::test_nobody_waits_while_a_lock_keeps_another": _LOCK,
     "contract/test_many_sessions.py::test_ending_a_few_is_as_few": _STATEMENTS,
     "contract/test_many_sessions.py::test_ending_all_is_a_few_statements": _STATEMENTS,
@@ -22,6 +23,7 @@ LEFT_OUT = {
     "load": "its servers are its own, and are killed",
     "monitoring/test_health.py::TestVersions::test_that_can_not_be_migrated_now": _LOCK,
     "monitoring/test_health.py::TestAwayAndSlow::test_a_table_that_is_locked": _LOCK,
+    "storage/test_servers.py::TestServer::test_deadlock_is_tried_again": _LOCK,
     "storage/test_waiting.py::TestLocks": _LOCK,
 }
 """Why a test is left out, by the beginning of its id."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.databases import wait_for_nodes
 from tests.support import in_parallel
 
 from .server_app import FAILING, KINDS
@@ -130,6 +131,7 @@ def test_every_kind_of_app_is_served_as_pep_3333_says(server: Server, query: str
     said = server.log.read_text()
     assert "AssertionError" not in said, "that is how wsgiref.validate complains"
     assert "garbage collected without being closed" not in said
+    wait_for_nodes()
     assert visitor.get("/data/").json == {"streamed": True}
 
 
