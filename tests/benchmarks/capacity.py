@@ -130,7 +130,7 @@ def bytes_of_rows(engine: str, url: str, *, users: int) -> dict[str, float]:
         for number in range(TOUCHES + 1):
             use(manager, sessions, is_refreshed=number == TOUCHES)
             if engine == "postgres":
-                run_sql(manager, "VACUUM wsgi_sessions_session")
+                manager.parts.connections.write("VACUUM wsgi_sessions_session", ())
         return {**found, "used_session": sizes_of_tables(engine, manager)["session"] / sessions}
 
 
@@ -199,20 +199,13 @@ def sizes_of_tables(engine: str, manager: SessionManager) -> dict[str, int]:
         "sqlite": "SELECT m.tbl_name, sum(d.pgsize) FROM dbstat d JOIN sqlite_master m"
         " ON m.name = d.name GROUP BY 1",
         "postgres": "SELECT relname, pg_total_relation_size(oid) FROM pg_class"
-        " WHERE relkind = 'r' AND relname LIKE 'wsgi%%'",
+        " WHERE relkind = 'r' AND starts_with(relname, 'wsgi')",
         "mariadb": "SELECT substring_index(name, '/', -1), file_size"
         " FROM information_schema.innodb_sys_tablespaces"
         " WHERE substring_index(name, '/', 1) = database()",
     }[engine]
-    rows = run_sql(manager, sql)
+    rows = manager.parts.connections.read_rows(sql, ())
     return {str(name).removeprefix("wsgi_sessions_"): int(size) for name, size in rows}
-
-
-def run_sql(manager: SessionManager, sql: str) -> list[Any]:
-    database: Any = manager.database
-    with database.connection_context():
-        cursor = database.execute_sql(sql, ())
-        return list(cursor.fetchall()) if cursor.description else []
 
 
 def use(manager: SessionManager, count: int, *, is_refreshed: bool) -> None:

@@ -150,11 +150,8 @@ def run_on_server(kind: str, sql: str) -> None:
         with connect_by_psycopg(kind) as connection:
             connection.execute(sql.encode())
     else:
-        connection = connect_mariadb()
-        try:
+        with closing(connect_mariadb()) as connection:
             connection.cursor().execute(sql)
-        finally:
-            connection.close()
 
 
 def connect_by_psycopg(kind: str) -> psycopg.Connection[Any]:

@@ -26,7 +26,7 @@ from .people import find_person
 from .run import Run, takes_run
 from .text import instant, instant_in_words
 
-_LIMIT = 50
+_LIMIT, _INTERVAL_SECONDS = 50, 1
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9]{1,19})")
 
 
@@ -67,7 +67,7 @@ class Cursor(ParameterType[SessionEvent]):
     type=click.Choice((*TOLD_EVENTS, *NOTED_EVENTS)),
     help="Only of this name; more than once for several.",
 )
-@click.option("--limit", type=click.IntRange(1, 1000), show_default="50")
+@click.option("--limit", type=click.IntRange(1, 1000), show_default=str(_LIMIT))
 @click.option("--after", type=Cursor(), metavar="PLACE", help="Go on after the list before.")
 @click.option(
     "--follow",
@@ -78,7 +78,7 @@ class Cursor(ParameterType[SessionEvent]):
     "--interval",
     type=click.FloatRange(0.05, 3600),
     metavar="SECONDS",
-    show_default="1",
+    show_default=str(_INTERVAL_SECONDS),
     help="With --follow: how often to look.",
 )
 @takes_run
@@ -112,7 +112,8 @@ def events(
     since_ms = _ms_of(since, now_ms=manager.clock.now_ms())
     if follow:
         wanted = Wanted(user_id, session_id, tuple(names))
-        follow_events(run, wanted, since_ms=since_ms, pause_s=interval or 1.0, hint=hint)
+        pause_s = interval or _INTERVAL_SECONDS
+        follow_events(run, wanted, since_ms=since_ms, pause_s=pause_s, hint=hint)
     with run.patiently():
         found = manager.parts.store.open_events().find(
             user_id=user_id,

@@ -123,9 +123,7 @@ class EventStore:
         """
         event = self._models.event
         wanted = Wanted(user_id, session_id, tuple(names))
-        query = event.select(*event._meta.sorted_fields)
-        for condition in wanted.conditions(event, self._users):
-            query = query.where(condition)
+        query = wanted.among(event.select(*event._meta.sorted_fields), event, self._users)
         if since_ms is not None:
             query = query.where(event.at >= since_ms)
         if until_ms is not None:
@@ -174,14 +172,15 @@ class Wanted:
     session_id: str | None = None
     names: tuple[str, ...] = ()
 
-    def conditions(self, event: Any, users: UserColumns) -> list[Any]:
-        """Return what is true of their rows; a user's key fills the slot ``user_id``."""
-        found = [] if self.user_id is None else [users.is_of_user(event.user_id)]
+    def among(self, query: Any, event: Any, users: UserColumns) -> Any:
+        """Return a query for their rows alone; a user's key fills the slot ``user_id``."""
+        if self.user_id is not None:
+            query = query.where(users.is_of_user(event.user_id))
         if self.session_id is not None:
-            found.append(event.session_id == self.session_id)
+            query = query.where(event.session_id == self.session_id)
         if self.names:
-            found.append(event.name.in_(sorted(self.names)))
-        return found
+            query = query.where(event.name.in_(sorted(self.names)))
+        return query
 
     def key(self, users: UserColumns) -> Any:
         return None if self.user_id is None else users.key_or_null(self.user_id)

@@ -145,9 +145,7 @@ class EventTail:
     def _selected(self, *columns: Any) -> Any:
         event = self._models.event
         query = event.select(*(columns or event._meta.sorted_fields))
-        for condition in self._wanted.conditions(event, self._users):
-            query = query.where(condition)
-        return query
+        return self._wanted.among(query, event, self._users)
 
     @compiled_once
     def _newer(self) -> Any:

@@ -171,17 +171,10 @@ class CockroachInspection(PostgresInspection):
         """
         return _grouped(self.rows(sql, table))
 
-    def is_broken(self, index: str) -> bool:
-        return False
-
-    def max_connections(self) -> int | None:
-        return None
-
-    def connection_count(self) -> int | None:
-        return None
-
-    def is_behind_pooler(self, connection: Any) -> bool:
-        return False
+    is_broken = EngineInspection.is_broken
+    max_connections = EngineInspection.max_connections
+    connection_count = EngineInspection.connection_count
+    is_behind_pooler = EngineInspection.is_behind_pooler
 
 
 class MySQLInspection(EngineInspection):
